@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+#include "adamcore/rule_info.hpp"
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// The rule of that name, by its place in cpu::all_rules().
+std::size_t rule_index(const std::string& name);
+
+/// Reads a rule's hyper-parameters from a dict that users may write to, and holds them to their ranges.
+///
+/// Keys are the rule's field names, except that beta1, beta2, ... are the elements of "betas". Values that are the
+/// same objects as at the last reading, and immutable, are not looked at again.
+class HyperReader {
+public:
+    /// `renamed` maps names in messages to what the user calls them ("lr" -> "alpha").
+    HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed = {});
+
+    /// Fills `values`. "lr" may be a callable: it is called with `completed` steps. Raises TypeError or ValueError
+    /// that names the hyper-parameter and, unless `group` is -1, the place of its group in param_groups.
+    void read(const py::dict& hyper, std::int64_t completed, int group, HyperValues& values);
+
+private:
+    struct Source {
+        py::str key;
+        Py_ssize_t index;  ///< into the value when it is a tuple, else -1
+        std::size_t field;
+        std::string label;
+        bool is_rate;     ///< may be a schedule
+        py::object seen;  ///< the latest value if it is immutable, else null
+    };
+
+    double number(const Source& source, py::handle value, int group) const;
+    py::object element(const Source& source, const py::object& value, int group) const;
+
+    const RuleInfo& rule_;
+    std::string owner_;
+    std::vector<Source> sources_;
+    Py_ssize_t betas_ = 0;
+};
+
+}  // namespace adamcore::python

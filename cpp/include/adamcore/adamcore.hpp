@@ -1,0 +1,12 @@
+#pragma once
+
+/// All of adamcore that needs no CUDA.
+
+#include "adamcore/cpu/engine.hpp"
+#include "adamcore/cpu/kernels.hpp"
+#include "adamcore/cpu/parallel.hpp"
+#include "adamcore/plan.hpp"
+#include "adamcore/rule.hpp"
+#include "adamcore/rules/all.hpp"
+#include "adamcore/tensor.hpp"
+#include "adamcore/version.hpp"

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <type_traits>
+
+/// Where an engine's parts run.
+///
+/// A pool is anything with
+///
+///     int size() const;                        // how many parts can run at once
+///     void run(int parts, Body body) const;    // calls body(0) ... body(parts - 1), in any order, on any threads,
+///                                              // and returns when all have
+///
+/// where Body is a callable that does not throw. Results do not depend on the pool.
+namespace adamcore::cpu {
+
+/// The calling thread alone.
+struct Serial {
+    int size() const { return 1; }
+
+    template <class Body>
+    void run(int parts, Body&& body) const {
+        for (int part = 0; part < parts; ++part) body(part);
+    }
+};
+
+/// Calls `body(context, part)` for every part on OpenMP's threads; on the calling thread where the library was
+/// built without OpenMP, and in a child made by fork(), where libgomp would hang. Part of adamcore::kernels.
+void openmp_run(int parts, void (*body)(void* context, int part), void* context) noexcept;
+
+/// Whether this process was made by fork() after the library was loaded. Part of adamcore::kernels.
+bool is_forked_child() noexcept;
+
+/// OpenMP's threads, `threads` of them. Part of adamcore::kernels.
+struct OpenMp {
+    int threads = 1;
+
+    int size() const { return threads; }
+
+    template <class Body>
+    void run(int parts, Body&& body) const {
+        using Callable = std::remove_reference_t<Body>;
+        openmp_run(
+            parts, [](void* context, int part) { (*static_cast<Callable*>(context))(part); },
+            const_cast<void*>(static_cast<const void*>(&body)));
+    }
+};
+
+/// As many threads as this process may use: its affinity mask and its cgroup's quota, or what
+/// ADAMCORE_NUM_THREADS, else OMP_NUM_THREADS, says. Part of adamcore::kernels.
+int usable_threads() noexcept;
+
+}  // namespace adamcore::cpu

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "adamcore/rule.hpp"
+#include "adamcore/rule_info.hpp"
+#include "adamcore/tensor.hpp"
+
+/// The loop over elements, instantiated for each ISA, rule and compute type.
+///
+/// An ISA's object holds nothing but instances of these templates. They carry the ISA in their names, and all
+/// that they call is forced inline, so no function compiled for one ISA can stand in for another's.
+namespace adamcore::cpu {
+
+/// Updates elements [begin, end) of one tensor with a Step<T> that is `constants`; the gradient is multiplied by
+/// `grad_scale` first.
+using Sweep = void (*)(const StepStorage& constants, const Tensor& tensor, std::int64_t begin, std::int64_t end,
+                       double grad_scale) noexcept;
+
+namespace detail {
+
+/// Elements [begin, begin + count); a constant `count` makes a loop of whole vectors.
+template <class Rule, class T, class... State>
+ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
+                                 std::int64_t count, T* ADAMCORE_RESTRICT param, const T* ADAMCORE_RESTRICT grad,
+                                 State* ADAMCORE_RESTRICT... state) {
+    ADAMCORE_IVDEP
+    for (std::int64_t i = begin; i < begin + count; ++i)
+        Rule::template update<T>(step, grad[i] * grad_scale, param[i], state[i]...);
+}
+
+/// The last `count` < 2 * Width elements, in ever narrower vectors: compilers' own remainder loops go element by
+/// element, and in a model of many small tensors the remainders are a third of the time.
+template <std::int64_t Width, class Rule, class T, class... State>
+ADAMCORE_FN void update_tail(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
+                             std::int64_t count, T* param, const T* grad, State*... state) {
+    if (count & Width) {
+        update_elements<Rule, T>(step, grad_scale, begin, Width, param, grad, state...);
+        begin += Width;
+    }
+    if constexpr (Width > 1) update_tail<Width / 2, Rule, T>(step, grad_scale, begin, count, param, grad, state...);
+}
+
+template <class Isa, class Rule, class T, class... State>
+void sweep_elements(const typename Rule::template Step<T>& constants, T grad_scale, std::int64_t count, T* param,
+                    const T* grad, State*... state) noexcept {
+    const typename Rule::template Step<T> step = constants;
+    constexpr std::int64_t line = 64 / sizeof(T);
+    const std::int64_t whole = count / line * line;
+    update_elements<Rule, T>(step, grad_scale, 0, whole, param, grad, state...);
+    update_tail<line / 2, Rule, T>(step, grad_scale, whole, count, param, grad, state...);
+}
+
+template <class Isa, class Rule, class T, class Slots>
+struct TensorSweep;
+
+template <class Isa, class Rule, class T, std::size_t... I>
+struct TensorSweep<Isa, Rule, T, std::index_sequence<I...>> {
+    static void run(const StepStorage& constants, const Tensor& tensor, std::int64_t begin, std::int64_t end,
+                    double grad_scale) noexcept {
+        const auto& step = *reinterpret_cast<const typename Rule::template Step<T>*>(constants.bytes);
+        sweep_elements<Isa, Rule, T>(step, static_cast<T>(grad_scale), end - begin,
+                                     static_cast<T*>(tensor.param) + begin, static_cast<const T*>(tensor.grad) + begin,
+                                     static_cast<T*>(tensor.state[I]) + begin...);
+    }
+};
+
+}  // namespace detail
+
+/// The sweep of one rule over arrays whose compute type is T.
+template <class Isa, class Rule, class T>
+inline constexpr Sweep sweep = detail::TensorSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run;
+
+}  // namespace adamcore::cpu

@@ -1,0 +1,52 @@
+#pragma once
+
+/// Scalar functions that vectorise: correctly rounded operations and compare-selects only.
+///
+/// Everything here is forced inline. Code for several instruction sets is linked into one program,
+/// and an out-of-line copy compiled for the widest would be picked for all of them.
+
+#if defined(__CUDACC__)
+#define ADAMCORE_FN __host__ __device__ __forceinline__
+#elif defined(_MSC_VER)
+#define ADAMCORE_FN __forceinline
+#else
+#define ADAMCORE_FN inline __attribute__((always_inline))
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <cmath>
+#define ADAMCORE_RESTRICT __restrict
+#define ADAMCORE_IVDEP __pragma(loop(ivdep))
+#else
+#define ADAMCORE_RESTRICT __restrict__
+#if defined(__clang__)
+#define ADAMCORE_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ADAMCORE_IVDEP _Pragma("GCC ivdep")
+#endif
+#endif
+
+namespace adamcore::math {
+
+#if defined(_MSC_VER) && !defined(__clang__)
+ADAMCORE_FN float sqrt(float x) { return std::sqrt(x); }
+ADAMCORE_FN double sqrt(double x) { return std::sqrt(x); }
+#else
+// The builtins, since std::sqrt(float) is an inline function that leaks as a weak symbol at -O0.
+ADAMCORE_FN float sqrt(float x) { return __builtin_sqrtf(x); }
+ADAMCORE_FN double sqrt(double x) { return __builtin_sqrt(x); }
+#endif
+
+/// `yes` where `condition` holds, else `no`; both are evaluated, so a loop of it stays branch-free.
+template <class T>
+ADAMCORE_FN T select(bool condition, T yes, T no) {
+    return condition ? yes : no;
+}
+
+/// The larger of the two; `b` where they do not compare, so that a NaN in `b` is kept.
+template <class T>
+ADAMCORE_FN T max(T a, T b) {
+    return select(a > b, a, b);
+}
+
+}  // namespace adamcore::math

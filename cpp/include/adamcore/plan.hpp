@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace adamcore::plan {
+
+/// A place in a list of tensors: before element `offset` of tensor `tensor`.
+struct Cut {
+    std::int64_t tensor = 0;
+    std::int64_t offset = 0;
+
+    friend bool operator==(Cut a, Cut b) { return a.tensor == b.tensor && a.offset == b.offset; }
+};
+
+/// Cuts inside a tensor fall on multiples of this many elements from its start: whole cache lines.
+inline constexpr std::int64_t grain = 64;
+
+/// What a tensor costs beyond its elements (pointers, loop set-up, tail), counted in elements.
+inline constexpr std::int64_t tensor_cost = 64;
+
+/// Cuts `count` tensors into `parts` contiguous ranges of nearly equal cost; part k is [cuts[k], cuts[k + 1]).
+///
+/// `size(i)` is the number of elements to update in tensor i; a tensor of 0 costs nothing. `cuts` has room
+/// for `parts + 1`. A pure function of the sizes, one pass over them, without allocation.
+template <class Size>
+void split(Size&& size, std::int64_t count, int parts, Cut* cuts) {
+    const auto cost = [&](std::int64_t i) {
+        const std::int64_t n = size(i);
+        return n == 0 ? std::int64_t{0} : n + tensor_cost;
+    };
+    std::int64_t total = 0;
+    for (std::int64_t i = 0; i < count; ++i) total += cost(i);
+
+    cuts[0] = {0, 0};
+    std::int64_t before = 0, tensor = 0;  // cost of all tensors before `tensor`
+    for (int part = 1; part < parts; ++part) {
+        // total / parts * part, without overflow for any total.
+        const std::int64_t target = total / parts * part + total % parts * part / parts;
+        while (tensor < count && before + cost(tensor) <= target) before += cost(tensor++);
+        if (tensor == count) {
+            cuts[part] = {count, 0};
+            continue;
+        }
+        const std::int64_t whole = (target - before) / grain * grain;
+        const std::int64_t last = size(tensor) / grain * grain;
+        cuts[part] = {tensor, std::min(whole, last)};
+    }
+    cuts[parts] = {count, 0};
+}
+
+/// Calls `f(tensor, begin, end)` for each piece between two cuts, in order, empty pieces left out.
+template <class Size, class F>
+void for_each_piece(Size&& size, Cut from, Cut to, F&& f) {
+    for (std::int64_t i = from.tensor; i <= to.tensor; ++i) {
+        const std::int64_t begin = i == from.tensor ? from.offset : 0;
+        const std::int64_t end = i == to.tensor ? to.offset : size(i);
+        if (begin < end) f(i, begin, end);
+    }
+}
+
+}  // namespace adamcore::plan

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "adamcore/math.hpp"
+
+/// What an update rule is.
+///
+/// A rule is a struct without data:
+///
+///     struct MyRule {
+///         static constexpr auto name = "my_rule";
+///         static constexpr auto slots = rule::slots("buffer");        // state arrays, in update() order
+///         struct Hyper { double lr = 1e-3; };                         // doubles only
+///         static constexpr auto fields = rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr));
+///
+///         template <class T> struct Step { T lr; };
+///         template <class T> static Step<T> prepare(const Hyper& h, std::int64_t t);
+///         template <class T> ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& buffer);
+///
+///         static double initial(const Hyper& h, std::size_t slot);   // optional: state's first value, else 0
+///     };
+///
+/// `prepare` runs once per step on the host, in double, for the update numbered t (from 1), and computes all
+/// that does not depend on the element. `update` runs once per element, anywhere: + - * /, math::sqrt and
+/// math::select in the compute type T (float or double), without branches, intrinsics, dtypes or devices.
+/// Expressions are plain: with contraction off they give the same bits on every processor.
+namespace adamcore::rule {
+
+/// The values that a hyper-parameter may have. NaN and infinities never.
+enum class Range : std::uint8_t { finite, nonnegative, fraction, below_one };
+
+constexpr bool contains(Range range, double x) {
+    constexpr double largest = 1.7976931348623157e308;
+    if (!(x >= -largest && x <= largest)) return false;
+    if (range == Range::finite) return true;
+    if (!(x >= 0)) return false;
+    return range == Range::nonnegative || x < 1 || (range == Range::fraction && x == 1);
+}
+
+constexpr const char* describe(Range range) {
+    switch (range) {
+        case Range::nonnegative: return "a finite number >= 0";
+        case Range::fraction: return "a number in [0, 1]";
+        case Range::below_one: return "a number in [0, 1)";
+        case Range::finite: break;
+    }
+    return "a finite number";
+}
+
+/// A hyper-parameter: the name that users see, where it is kept, and its range.
+template <class Hyper>
+struct Field {
+    const char* name;
+    double Hyper::*member;
+    Range range;
+};
+
+template <class Hyper>
+constexpr Field<Hyper> finite(const char* name, double Hyper::*member) {
+    return {name, member, Range::finite};
+}
+template <class Hyper>
+constexpr Field<Hyper> nonnegative(const char* name, double Hyper::*member) {
+    return {name, member, Range::nonnegative};
+}
+/// In [0, 1].
+template <class Hyper>
+constexpr Field<Hyper> fraction(const char* name, double Hyper::*member) {
+    return {name, member, Range::fraction};
+}
+/// In [0, 1).
+template <class Hyper>
+constexpr Field<Hyper> below_one(const char* name, double Hyper::*member) {
+    return {name, member, Range::below_one};
+}
+
+template <class Hyper, class... F>
+constexpr std::array<Field<Hyper>, sizeof...(F)> fields(F... field) {
+    return {field...};
+}
+
+template <class... Name>
+constexpr std::array<const char*, sizeof...(Name)> slots(Name... name) {
+    return {name...};
+}
+
+template <class... Rules>
+struct List {
+    static constexpr std::size_t size = sizeof...(Rules);
+};
+
+namespace detail {
+
+template <class T, std::size_t>
+using ref = T&;
+
+template <class Rule, class T, std::size_t... I>
+constexpr bool updates(std::index_sequence<I...>) {
+    using Step = typename Rule::template Step<T>;
+    return std::is_invocable_v<decltype(&Rule::template update<T>), const Step&, T, T&, ref<T, I>...>;
+}
+
+template <class Rule, class T>
+constexpr bool computes_in() {
+    using Step = typename Rule::template Step<T>;
+    return std::is_trivially_copyable_v<Step> && std::is_aggregate_v<Step> &&
+           updates<Rule, T>(std::make_index_sequence<Rule::slots.size()>{});
+}
+
+template <class Rule, class = void>
+struct has_initial : std::false_type {};
+template <class Rule>
+struct has_initial<Rule, std::void_t<decltype(&Rule::initial)>> : std::true_type {};
+
+}  // namespace detail
+
+/// Holds a rule to the contract above, at compile time.
+template <class Rule>
+constexpr bool is_rule() {
+    using Hyper = typename Rule::Hyper;
+    static_assert(std::is_same_v<decltype(Rule::name), const char* const>);
+    static_assert(sizeof(Hyper) == Rule::fields.size() * sizeof(double),
+                  "every hyper-parameter is a double and has a field");
+    static_assert(detail::computes_in<Rule, float>() && detail::computes_in<Rule, double>(),
+                  "Step<T> is an aggregate, and update() takes it, the gradient, and references to the "
+                  "parameter and to each slot");
+    return true;
+}
+
+/// The value that a rule's state starts from.
+template <class Rule>
+double initial([[maybe_unused]] const typename Rule::Hyper& hyper, [[maybe_unused]] std::size_t slot) {
+    if constexpr (detail::has_initial<Rule>::value) {
+        return Rule::initial(hyper, slot);
+    } else {
+        return 0.0;
+    }
+}
+
+}  // namespace adamcore::rule

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/rules/adam.hpp"
+
+namespace adamcore {
+
+/// Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+///
+/// p - (lr wd p + step) equals (1 - lr wd) p - step. It is written so because a float's 1 - lr wd carries the
+/// decay to only a few bits (at lr wd = 1e-7 it is 19% off), and because the parameter is then rounded once.
+struct AdamW {
+    static constexpr auto name = "adamw";
+    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq");
+
+    struct Hyper {
+        double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2;
+    };
+    static constexpr auto fields =
+        rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
+                            rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
+                            rule::nonnegative("weight_decay", &Hyper::weight_decay));
+
+    template <class T>
+    using Step = adam::Step<T>;
+
+    template <class T>
+    static Step<T> prepare(const Hyper& h, std::int64_t t) {
+        return adam::prepare<T>({h.lr, h.beta1, h.beta2, h.eps}, h.lr * h.weight_decay, t);
+    }
+
+    template <class T>
+    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v) {
+        adam::moments(s, g, m, v);
+        p = p - (s.decay * p + s.rate * adam::direction(s, m, v));
+    }
+};
+
+/// AdamW with AMSGrad's maximum (Reddi, Kale & Kumar 2018).
+struct AdamWAmsgrad : AdamW {
+    static constexpr auto name = "adamw_amsgrad";
+    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+
+    template <class T>
+    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v, T& v_max) {
+        adam::moments(s, g, m, v);
+        v_max = math::max(v_max, v);
+        p = p - (s.decay * p + s.rate * adam::direction(s, m, v_max));
+    }
+};
+
+}  // namespace adamcore

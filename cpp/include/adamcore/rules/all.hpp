@@ -1,0 +1,14 @@
+#pragma once
+
+#include "adamcore/rules/adam.hpp"
+#include "adamcore/rules/adamw.hpp"
+#include "adamcore/rules/rmsprop.hpp"
+#include "adamcore/rules/sgd.hpp"
+
+namespace adamcore::rules {
+
+/// Every rule there is. Engines walk this list and never name a rule.
+using All = rule::List<Adam, AdamAmsgrad, AdamW, AdamWAmsgrad, Sgd, SgdMomentum, SgdNesterov, RmsProp, RmsPropMomentum,
+                       RmsPropCentered, RmsPropCenteredMomentum>;
+
+}  // namespace adamcore::rules

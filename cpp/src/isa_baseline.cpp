@@ -1,0 +1,6 @@
+#include "adamcore/cpu/kernels.hpp"
+
+namespace adamcore::cpu {
+extern const Kernels baseline_kernels;
+constexpr Kernels baseline_kernels = detail::make_kernels<isa::Baseline>(Isa::baseline, rules::All{});
+}  // namespace adamcore::cpu

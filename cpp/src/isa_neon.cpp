@@ -1,0 +1,6 @@
+#include "adamcore/cpu/kernels.hpp"
+
+namespace adamcore::cpu {
+extern const Kernels neon_kernels;
+constexpr Kernels neon_kernels = detail::make_kernels<isa::Neon>(Isa::neon, rules::All{});
+}  // namespace adamcore::cpu

@@ -1,0 +1,84 @@
+"""What this build is, where its C++ part lies, and how many threads it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adamcore import _core
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def build_info() -> dict[str, Any]:
+    """Describe the build and what it found on this machine.
+
+    Returns
+    -------
+    dict
+        ``version``; ``isa``, the instruction set in use, and ``isas``, those that this build has and this
+        processor runs; ``threads`` and ``openmp``; ``cuda`` (whether the build has CUDA kernels),
+        ``cuda_architectures`` and ``devices``.
+
+    Examples
+    --------
+    >>> import adamcore as ac
+    >>> "baseline" in ac.build_info()["isas"]
+    True
+    """
+    return {
+        "version": _core.__version__,
+        "isa": _core.isa(),
+        "isas": _core.isas(),
+        "threads": _core.get_num_threads(),
+        "openmp": _core.openmp,
+        "cuda": False,
+        "cuda_architectures": [],
+        "devices": [],
+    }
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that a step may use.
+
+    At first it is ``ADAMCORE_NUM_THREADS``, else ``OMP_NUM_THREADS``, else as many as the process's affinity mask and
+    cgroup quota allow. In a child made by ``fork()`` it is 1, since OpenMP's threads do not survive a fork.
+
+    Examples
+    --------
+    >>> import adamcore as ac
+    >>> ac.get_num_threads() >= 1
+    True
+    """
+    return _core.get_num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Set the number of threads that a step may use; results do not depend on it.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If `n` is less than 1.
+
+    Examples
+    --------
+    >>> import adamcore as ac
+    >>> ac.set_num_threads(ac.get_num_threads())
+    """
+    _core.set_num_threads(n)
+
+
+def get_include() -> str:
+    """Return the folder of the C++ headers, for compilers' ``-I``."""
+    return str(_PACKAGE / "include")
+
+
+def get_cmake_dir() -> str:
+    """Return the folder of the CMake package, for ``-Dadamcore_DIR=``."""
+    return str(_PACKAGE / "share" / "cmake" / "adamcore")

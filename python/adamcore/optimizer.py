@@ -1,0 +1,236 @@
+"""What all optimizers share: parameters in groups, state by name, the step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adamcore import _core
+from adamcore._params import FlatParams, Group, flatten, split_groups
+from adamcore._state_dict import load_state_dict, make_state_dict
+
+Array = NDArray[Any]
+Schedule = Callable[[int], float]
+
+
+class StepInfo(NamedTuple):
+    """What a step did.
+
+    Attributes
+    ----------
+    skipped : bool
+        Whether nothing was updated.
+    grad_norm : float or None
+        The global L2 norm of the gradients, where it was computed.
+    """
+
+    skipped: bool
+    grad_norm: float | None
+
+
+_STEPPED = StepInfo(skipped=False, grad_norm=None)
+_GROUP_KEYS = ("params", "param_names", "name")
+
+
+class Optimizer(ABC):
+    """An update rule bound to parameters, which it changes in place.
+
+    Use one of the subclasses. All of them take the same kinds of `params`:
+
+    - one array,
+    - a sequence of arrays, named "0", "1", ... in order,
+    - a mapping from name to array,
+    - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with hyper-parameters of its own.
+
+    Arrays are NumPy's, float32 or float64, of any shape, in C or Fortran order, writable, aligned and dense. They are
+    kept and updated in place, never copied.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        One dict for each group: ``params``, ``param_names`` and the hyper-parameters, which may be written to.
+    defaults : dict
+        The hyper-parameters of groups that name none.
+    state : mapping
+        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter.
+    steps : mapping
+        ``steps[name]`` is the number of updates of that parameter.
+    """
+
+    _variant_keys: ClassVar[tuple[str, ...]] = ()
+    """The hyper-parameters that the rule depends on."""
+
+    @staticmethod
+    @abstractmethod
+    def _rule(group: Group) -> str:
+        """Return the name of the rule in C++ for a group's hyper-parameters."""
+
+    def __init__(self, params: Any, defaults: Group) -> None:
+        self.defaults: Group = defaults
+        self.param_groups: list[Group] = []
+        self._index: dict[str, int] = {}
+        self._core = _core.Optimizer(type(self).__name__)
+        groups = split_groups(params)
+        if groups is None:
+            self._add_group({}, flatten(params, 0, "params", in_group=False))
+        else:
+            for i, group in enumerate(groups):
+                self._add_flattened(group, f"params[{i}]")
+        if not self._index:
+            raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
+
+    def step(self, grads: Any, *, loss_scale: float = 1.0) -> StepInfo:
+        """Update every parameter that has a gradient, in place.
+
+        Parameters
+        ----------
+        grads : array, sequence or mapping
+            In the structure of the optimizer's `params`; for groups, one flat sequence in order, or a mapping by
+            name. Each has its parameter's shape, dtype and order of axes. None leaves a parameter, its state and its
+            count of steps alone. Gradients are only read.
+        loss_scale : float
+            Gradients are divided by it as they are read.
+
+        Returns
+        -------
+        StepInfo
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a gradient, a hyper-parameter or a parameter does not fit. Nothing has changed then.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> w = np.ones(3, np.float32)
+        >>> opt = ac.SGD(w, lr=0.5)
+        >>> opt.step(np.full(3, 2, np.float32))
+        StepInfo(skipped=False, grad_norm=None)
+        >>> w
+        array([0., 0., 0.], dtype=float32)
+        """
+        self._core.step(grads, self.param_groups, loss_scale)
+        return _STEPPED
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add a group of parameters, with state of its own.
+
+        Parameters
+        ----------
+        group : mapping
+            ``{"params": <one array, a sequence or a mapping>, "lr": ..., ...}``; hyper-parameters that it does not
+            name are the optimizer's defaults.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> opt = ac.AdamW({"w": np.ones(3)})
+        >>> opt.add_param_group({"params": {"b": np.ones(1)}, "weight_decay": 0.0})
+        >>> list(opt.steps)
+        ['w', 'b']
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError("group: expected a dict with the key 'params'")
+        self._add_flattened(dict(group), f"param_groups[{len(self.param_groups)}]")
+
+    def _add_flattened(self, group: Group, label: str) -> None:
+        params = group.pop("params")
+        self._add_group(group, flatten(params, len(self._index), f"{label}['params']", in_group=True))
+
+    def _add_group(self, options: Group, flat: FlatParams) -> None:
+        for key in options:
+            if key not in self.defaults and key not in _GROUP_KEYS:
+                known = ", ".join(self.defaults)
+                raise TypeError(f"{type(self).__name__}: unknown option {key!r} in a group; there are {known}")
+        group = {"params": flat.arrays, "param_names": flat.names, **self.defaults, **options}
+        self._core.add_group(group, flat.arrays, flat.names, flat.labels, flat.keys, self._variant_keys, self._rule)
+        for name in flat.names:
+            self._index[name] = len(self._index)
+        self.param_groups.append(group)
+
+    @property
+    def state(self) -> Mapping[str, dict[str, Array]]:
+        """The state of each parameter by name: arrays over the optimizer's own memory."""
+        return _ByName(self._index, self._state_of)
+
+    @property
+    def steps(self) -> Mapping[str, int]:
+        """The number of updates of each parameter by name."""
+        return _ByName(self._index, self._core.steps)
+
+    def _state_of(self, index: int) -> dict[str, Array]:
+        return {name: self._core.state(index, slot) for slot, name in enumerate(self._core.slots(index))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that a later run needs to go on: state by name, counts of steps, hyper-parameters.
+
+        A schedule given as `lr` is code and is left out; the number of completed steps, which it is called with, is
+        kept.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> opt = ac.AdamW({"w": np.ones(3)})
+        >>> sorted(opt.state_dict()["state"]["w"])
+        ['exp_avg', 'exp_avg_sq', 'step']
+        """
+        return make_state_dict(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Copy in what ``state_dict()`` returned, matched by name.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If names, shapes, dtypes or hyper-parameters do not fit. Nothing has changed then.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> old, new = ac.Adam(np.ones(3)), ac.Adam(np.ones(3))
+        >>> old.step(np.ones(3)).skipped
+        False
+        >>> new.load_state_dict(old.state_dict())
+        >>> new.steps["0"]
+        1
+        """
+        load_state_dict(self, state_dict)
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter group {i}: {len(group['params'])} parameters")
+            lines += [f"    {key}: {value}" for key, value in group.items() if key not in _GROUP_KEYS]
+        return "\n".join([*lines, ")"])
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled or deep-copied: it is bound to its arrays. Use state_dict() and "
+            "load_state_dict() of an optimizer made for the other arrays."
+        )
+
+
+class _ByName(Mapping[str, Any]):
+    """A read-only mapping from name to what is found at the parameter's place."""
+
+    def __init__(self, index: dict[str, int], find: Callable[[int], Any]) -> None:
+        self._index = index
+        self._find = find
+
+    def __getitem__(self, name: str) -> Any:
+        return self._find(self._index[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __repr__(self) -> str:
+        with np.printoptions(threshold=8, edgeitems=2):
+            return repr(dict(self))
