@@ -58,6 +58,11 @@ def rmsprop(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:  
     return p - h["lr"] * direction
 
 
+def adagrad(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
+    s["sum"] = s["sum"] + g**2
+    return p - h["lr"] / (1 + (t - 1) * h["lr_decay"]) * g / (np.sqrt(s["sum"]) + h["eps"])
+
+
 @dataclass(frozen=True)
 class Case:
     """One optimizer with options that make one variant of its rule."""
@@ -96,6 +101,7 @@ ADAM = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=Fal
 ADAMW = {**ADAM, "weight_decay": 1e-2}
 SGD = dict(lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)
 RMSPROP = dict(lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False)
+ADAGRAD = dict(lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10)
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 MOMENTS_MAX = (*MOMENTS, "max_exp_avg_sq")
@@ -120,6 +126,16 @@ CASES = [
         ("square_avg", "momentum_buffer", "grad_avg"),
         RMSPROP,
         dict(centered=True, momentum=0.5, maximize=True),
+    ),
+    Case("adagrad", "Adagrad", adagrad, ("sum",), ADAGRAD, initial="initial_accumulator_value"),
+    Case(
+        "adagrad-decay",
+        "Adagrad",
+        adagrad,
+        ("sum",),
+        ADAGRAD,
+        dict(lr_decay=0.1, weight_decay=0.01, initial_accumulator_value=0.5),
+        initial="initial_accumulator_value",
     ),
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 from adamcore._params import Group
 from adamcore.optimizer import Optimizer, Schedule
 
-__all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop"]
 
 
 class Adam(Optimizer):
@@ -310,3 +310,75 @@ class RMSprop(Optimizer):
     @staticmethod
     def _rule(group: Group) -> str:
         return "rmsprop" + ("_centered" if group["centered"] else "") + ("_momentum" if group["momentum"] != 0 else "")
+
+
+class Adagrad(Optimizer):
+    r"""Adagrad: each element's step shrinks with the sum of its squared gradients.
+
+    .. math::
+        s_t = s_{t-1} + g_t^2, \quad
+        \theta_t = \theta_{t-1} - \frac{\eta}{1 + (t-1)\gamma} \frac{g_t}{\sqrt{s_t} + \epsilon}
+
+    Parameters
+    ----------
+    params : arrays
+        What to optimize, as `Optimizer` describes.
+    lr : float or callable
+        Learning rate :math:`\eta` >= 0, or a schedule.
+    lr_decay : float
+        :math:`\gamma` >= 0.
+    weight_decay : float
+        Multiple of the parameter that is added to its gradient, >= 0.
+    initial_accumulator_value : float
+        What the sum starts from, >= 0.
+    eps : float
+        Added to the denominator, >= 0.
+    maximize : bool
+        Ascend.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array or a hyper-parameter does not fit; the message names it.
+
+    References
+    ----------
+    Duchi, Hazan & Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", JMLR 12,
+    2011.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = np.zeros(2)
+    >>> opt = ac.Adagrad(w, lr=1.0)
+    >>> info = opt.step(np.array([3.0, -4.0]))
+    >>> w.round(6), opt.state["0"]["sum"]
+    (array([-1.,  1.]), array([ 9., 16.]))
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                lr_decay=lr_decay,
+                weight_decay=weight_decay,
+                initial_accumulator_value=initial_accumulator_value,
+                eps=eps,
+                maximize=maximize,
+            ),
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:  # noqa: ARG004
+        return "adagrad"

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adamcore/rules/adagrad.hpp"
 #include "adamcore/rules/adam.hpp"
 #include "adamcore/rules/adamw.hpp"
 #include "adamcore/rules/rmsprop.hpp"
@@ -9,6 +10,6 @@ namespace adamcore::rules {
 
 /// Every rule there is. Engines walk this list and never name a rule.
 using All = rule::List<Adam, AdamAmsgrad, AdamW, AdamWAmsgrad, Sgd, SgdMomentum, SgdNesterov, RmsProp, RmsPropMomentum,
-                       RmsPropCentered, RmsPropCenteredMomentum>;
+                       RmsPropCentered, RmsPropCenteredMomentum, Adagrad>;
 
 }  // namespace adamcore::rules
