@@ -19,9 +19,9 @@
 ///         struct Hyper { double lr = 1e-3; };                         // doubles only
 ///         static constexpr auto fields = rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr));
 ///
-///         template <class T> struct Step { T lr; };
+///         template <class T> struct Step { T lr; double l2; };
 ///         template <class T> static Step<T> prepare(const Hyper& h, std::int64_t t);
-///         template <class T> ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& buffer);
+///         template <class T, class G> ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer);
 ///
 ///         static double initial(const Hyper& h, std::size_t slot);   // optional: state's first value, else 0
 ///     };
@@ -30,6 +30,10 @@
 /// that does not depend on the element. `update` runs once per element, anywhere: + - * /, math::sqrt and
 /// math::select in the compute type T (float or double), without branches, intrinsics, dtypes or devices.
 /// Expressions are plain: with contraction off they give the same bits on every processor.
+///
+/// A rule with weight decay as an L2 term says so by a member `double l2` of its Step; engines add l2 * p to the
+/// gradient before update() sees it. That sum of large and small is kept in double, G, so that what is averaged is
+/// not rounded twice; without decay G is T.
 namespace adamcore::rule {
 
 /// The values that a hyper-parameter may have. NaN and infinities never.
@@ -95,6 +99,12 @@ struct List {
     static constexpr std::size_t size = sizeof...(Rules);
 };
 
+/// Whether a Step has a member l2.
+template <class Step, class = void>
+struct has_l2 : std::false_type {};
+template <class Step>
+struct has_l2<Step, std::void_t<decltype(Step::l2)>> : std::true_type {};
+
 namespace detail {
 
 template <class T, std::size_t>
@@ -103,7 +113,7 @@ using ref = T&;
 template <class Rule, class T, std::size_t... I>
 constexpr bool updates(std::index_sequence<I...>) {
     using Step = typename Rule::template Step<T>;
-    return std::is_invocable_v<decltype(&Rule::template update<T>), const Step&, T, T&, ref<T, I>...>;
+    return std::is_invocable_v<decltype(&Rule::template update<T, T>), const Step&, T, T&, ref<T, I>...>;
 }
 
 template <class Rule, class T>

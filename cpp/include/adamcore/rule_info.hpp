@@ -20,7 +20,7 @@ using HyperValues = std::array<double, max_fields>;
 
 /// Room for any rule's Step<T>.
 struct alignas(double) StepStorage {
-    std::byte bytes[128];
+    std::byte bytes[192];
 };
 
 struct FieldInfo {

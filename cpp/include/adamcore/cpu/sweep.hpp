@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "adamcore/rule.hpp"
@@ -21,36 +22,49 @@ using Sweep = void (*)(const StepStorage& constants, const Tensor& tensor, std::
 
 namespace detail {
 
+/// The gradient as a rule sees it: scaled, with the L2 term if there is one.
+template <bool HasL2, class Step, class T>
+ADAMCORE_FN auto seen_gradient([[maybe_unused]] const Step& step, T grad, T grad_scale, [[maybe_unused]] T param) {
+    if constexpr (HasL2) {
+        return static_cast<double>(grad * grad_scale) + step.l2 * static_cast<double>(param);
+    } else {
+        return grad * grad_scale;
+    }
+}
+
 /// Elements [begin, begin + count); a constant `count` makes a loop of whole vectors.
-template <class Rule, class T, class... State>
+template <class Rule, bool HasL2, class T, class... State>
 ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
                                  std::int64_t count, T* ADAMCORE_RESTRICT param, const T* ADAMCORE_RESTRICT grad,
                                  State* ADAMCORE_RESTRICT... state) {
     ADAMCORE_IVDEP
-    for (std::int64_t i = begin; i < begin + count; ++i)
-        Rule::template update<T>(step, grad[i] * grad_scale, param[i], state[i]...);
+    for (std::int64_t i = begin; i < begin + count; ++i) {
+        const auto seen = seen_gradient<HasL2>(step, grad[i], grad_scale, param[i]);
+        Rule::template update<T>(step, seen, param[i], state[i]...);
+    }
 }
 
 /// The last `count` < 2 * Width elements, in ever narrower vectors: compilers' own remainder loops go element by
-/// element, and in a model of many small tensors the remainders are a third of the time.
-template <std::int64_t Width, class Rule, class T, class... State>
+/// element, and in a model of many small tensors the remainders are a third of the work.
+template <std::int64_t Width, class Rule, bool HasL2, class T, class... State>
 ADAMCORE_FN void update_tail(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
                              std::int64_t count, T* param, const T* grad, State*... state) {
     if (count & Width) {
-        update_elements<Rule, T>(step, grad_scale, begin, Width, param, grad, state...);
+        update_elements<Rule, HasL2, T>(step, grad_scale, begin, Width, param, grad, state...);
         begin += Width;
     }
-    if constexpr (Width > 1) update_tail<Width / 2, Rule, T>(step, grad_scale, begin, count, param, grad, state...);
+    if constexpr (Width > 1)
+        update_tail<Width / 2, Rule, HasL2, T>(step, grad_scale, begin, count, param, grad, state...);
 }
 
-template <class Isa, class Rule, class T, class... State>
+template <class Isa, class Rule, bool HasL2, class T, class... State>
 void sweep_elements(const typename Rule::template Step<T>& constants, T grad_scale, std::int64_t count, T* param,
                     const T* grad, State*... state) noexcept {
     const typename Rule::template Step<T> step = constants;
     constexpr std::int64_t line = 64 / sizeof(T);
     const std::int64_t whole = count / line * line;
-    update_elements<Rule, T>(step, grad_scale, 0, whole, param, grad, state...);
-    update_tail<line / 2, Rule, T>(step, grad_scale, whole, count, param, grad, state...);
+    update_elements<Rule, HasL2, T>(step, grad_scale, 0, whole, param, grad, state...);
+    update_tail<line / 2, Rule, HasL2, T>(step, grad_scale, whole, count, param, grad, state...);
 }
 
 template <class Isa, class Rule, class T, class Slots>
@@ -60,10 +74,17 @@ template <class Isa, class Rule, class T, std::size_t... I>
 struct TensorSweep<Isa, Rule, T, std::index_sequence<I...>> {
     static void run(const StepStorage& constants, const Tensor& tensor, std::int64_t begin, std::int64_t end,
                     double grad_scale) noexcept {
-        const auto& step = *reinterpret_cast<const typename Rule::template Step<T>*>(constants.bytes);
-        sweep_elements<Isa, Rule, T>(step, static_cast<T>(grad_scale), end - begin,
-                                     static_cast<T*>(tensor.param) + begin, static_cast<const T*>(tensor.grad) + begin,
-                                     static_cast<T*>(tensor.state[I]) + begin...);
+        using Step = typename Rule::template Step<T>;
+        const auto& step = *reinterpret_cast<const Step*>(constants.bytes);
+        const auto with = [&](auto has_l2) {
+            sweep_elements<Isa, Rule, has_l2.value, T>(
+                step, static_cast<T>(grad_scale), end - begin, static_cast<T*>(tensor.param) + begin,
+                static_cast<const T*>(tensor.grad) + begin, static_cast<T*>(tensor.state[I]) + begin...);
+        };
+        if constexpr (rule::has_l2<Step>::value) {
+            if (step.l2 != 0) return with(std::true_type{});
+        }
+        with(std::false_type{});
     }
 };
 

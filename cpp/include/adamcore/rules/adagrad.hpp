@@ -25,19 +25,20 @@ struct Adagrad {
 
     template <class T>
     struct Step {
-        T lr, decay, eps;
+        T lr, eps;
+        double l2;
     };
 
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return {T(h.lr / (1 + static_cast<double>(t - 1) * h.lr_decay)), T(h.weight_decay), T(h.eps)};
+        const double lr = h.lr / (1 + static_cast<double>(t - 1) * h.lr_decay);
+        return {T(lr), T(h.eps), h.weight_decay};
     }
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& sum) {
-        const T decayed = g + s.decay * p;
-        sum = sum + decayed * decayed;
-        p = p - s.lr * (decayed / (math::sqrt(sum) + s.eps));
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& sum) {
+        sum = T(sum + g * g);
+        p = p - s.lr * (T(g) / (math::sqrt(sum) + s.eps));
     }
 };
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
+#include "adamcore/average.hpp"
 #include "adamcore/bias.hpp"
 #include "adamcore/rule.hpp"
 
@@ -15,34 +15,25 @@ struct Hyper {
     double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
 };
 
-inline constexpr auto fields =
-    rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
-                        rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
-                        rule::nonnegative("weight_decay", &Hyper::weight_decay));
-
-/// lr / (1 - beta1^t) is `rate`, 1 / sqrt(1 - beta2^t) is `root`; `decay` is used as the rule's decay demands.
+/// lr / (1 - beta1^t) is `rate`, 1 / sqrt(1 - beta2^t) is `root`.
 template <class T>
 struct Step {
-    T b1, a1, b2, a2, rate, root, eps, decay;
+    Average<T> first, second;
+    T rate, root, eps;
+    T decay;    ///< what the parameter itself loses
+    double l2;  ///< what of the parameter is added to the gradient
 };
 
 // 1 - beta and 1 - beta^t come from the same double: rounding one of them alone would bias the first steps.
 template <class T>
-Step<T> prepare(const Hyper& h, double decay, std::int64_t t) {
-    return {T(h.beta1),
-            T(1 - h.beta1),
-            T(h.beta2),
-            T(1 - h.beta2),
+Step<T> prepare(const Hyper& h, double decay, double l2, std::int64_t t) {
+    return {make_average<T>(h.beta1, 1 - h.beta1),
+            make_average<T>(h.beta2, 1 - h.beta2),
             T(h.lr / bias::correction(h.beta1, t)),
             T(1 / math::sqrt(bias::correction(h.beta2, t))),
             T(h.eps),
-            T(decay)};
-}
-
-template <class T>
-ADAMCORE_FN void moments(const Step<T>& s, T g, T& m, T& v) {
-    m = s.b1 * m + s.a1 * g;
-    v = s.b2 * v + s.a2 * g * g;
+            T(decay),
+            l2};
 }
 
 template <class T>
@@ -57,19 +48,23 @@ struct Adam {
     static constexpr auto name = "adam";
     static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq");
     using Hyper = adam::Hyper;
-    static constexpr auto fields = adam::fields;
+    static constexpr auto fields =
+        rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
+                            rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
+                            rule::nonnegative("weight_decay", &Hyper::weight_decay));
 
     template <class T>
     using Step = adam::Step<T>;
 
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return adam::prepare<T>(h, h.weight_decay, t);
+        return adam::prepare<T>(h, 0, h.weight_decay, t);
     }
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v) {
-        adam::moments(s, g + s.decay * p, m, v);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v) {
+        m = average(s.first, m, g);
+        v = average_square(s.second, v, g);
         p = p - s.rate * adam::direction(s, m, v);
     }
 };
@@ -79,9 +74,10 @@ struct AdamAmsgrad : Adam {
     static constexpr auto name = "adam_amsgrad";
     static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq", "max_exp_avg_sq");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v, T& v_max) {
-        adam::moments(s, g + s.decay * p, m, v);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v, T& v_max) {
+        m = average(s.first, m, g);
+        v = average_square(s.second, v, g);
         v_max = math::max(v_max, v);
         p = p - s.rate * adam::direction(s, m, v_max);
     }

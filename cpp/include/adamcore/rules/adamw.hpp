@@ -27,12 +27,13 @@ struct AdamW {
 
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return adam::prepare<T>({h.lr, h.beta1, h.beta2, h.eps}, h.lr * h.weight_decay, t);
+        return adam::prepare<T>({h.lr, h.beta1, h.beta2, h.eps}, h.lr * h.weight_decay, 0, t);
     }
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v) {
-        adam::moments(s, g, m, v);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v) {
+        m = average(s.first, m, g);
+        v = average_square(s.second, v, g);
         p = p - (s.decay * p + s.rate * adam::direction(s, m, v));
     }
 };
@@ -42,9 +43,10 @@ struct AdamWAmsgrad : AdamW {
     static constexpr auto name = "adamw_amsgrad";
     static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq", "max_exp_avg_sq");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& m, T& v, T& v_max) {
-        adam::moments(s, g, m, v);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v, T& v_max) {
+        m = average(s.first, m, g);
+        v = average_square(s.second, v, g);
         v_max = math::max(v_max, v);
         p = p - (s.decay * p + s.rate * adam::direction(s, m, v_max));
     }

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
+#include "adamcore/average.hpp"
 #include "adamcore/rule.hpp"
 
 namespace adamcore {
@@ -22,20 +22,22 @@ struct RmsProp {
 
     template <class T>
     struct Step {
-        T lr, alpha, fresh, eps, decay, momentum;
-        double wide_alpha, wide_fresh;
+        T lr;
+        Average<T> average;
+        T eps, momentum;
+        double l2;
     };
 
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t) {
-        return {T(h.lr), T(h.alpha), T(1 - h.alpha), T(h.eps), T(h.weight_decay), T(h.momentum), h.alpha, 1 - h.alpha};
+        return {T(h.lr), make_average<T>(h.alpha, 1 - h.alpha), T(h.eps), T(h.momentum), h.weight_decay};
     }
 
     /// g / (sqrt(square) + eps), the average updated.
-    template <class T>
-    ADAMCORE_FN static T scaled(const Step<T>& s, T g, T& square) {
-        square = s.alpha * square + s.fresh * g * g;
-        return g / (math::sqrt(square) + s.eps);
+    template <class T, class G>
+    ADAMCORE_FN static T scaled(const Step<T>& s, G g, T& square) {
+        square = average_square(s.average, square, g);
+        return T(g) / (math::sqrt(square) + s.eps);
     }
 
     /// The same with the variance in place of the square (Graves 2013).
@@ -43,20 +45,21 @@ struct RmsProp {
     /// The variance is a difference of nearly equal numbers when gradients are steady, so it is taken in double
     /// before the averages are rounded. Where the stored averages' rounding takes it below zero (PyTorch's result
     /// is NaN there) it is held at zero.
-    template <class T>
-    ADAMCORE_FN static T centered(const Step<T>& s, T g, T& square, T& mean) {
+    template <class T, class G>
+    ADAMCORE_FN static T centered(const Step<T>& s, G g, T& square, T& mean) {
+        const Average<T>& a = s.average;
         const double wide_g = g;
-        const double wide_square = s.wide_alpha * square + s.wide_fresh * wide_g * wide_g;
-        const double wide_mean = s.wide_alpha * mean + s.wide_fresh * wide_g;
+        const double wide_square = a.wide_keep * square + a.wide_fresh * wide_g * wide_g;
+        const double wide_mean = a.wide_keep * mean + a.wide_fresh * wide_g;
         square = T(wide_square);
         mean = T(wide_mean);
         const T variance = math::max(T(0), T(wide_square - wide_mean * wide_mean));
-        return g / (math::sqrt(variance) + s.eps);
+        return T(g) / (math::sqrt(variance) + s.eps);
     }
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& square) {
-        p = p - s.lr * scaled(s, g + s.decay * p, square);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square) {
+        p = p - s.lr * scaled(s, g, square);
     }
 };
 
@@ -64,9 +67,9 @@ struct RmsPropMomentum : RmsProp {
     static constexpr auto name = "rmsprop_momentum";
     static constexpr auto slots = rule::slots("square_avg", "momentum_buffer");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& square, T& buffer) {
-        buffer = s.momentum * buffer + scaled(s, g + s.decay * p, square);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& buffer) {
+        buffer = s.momentum * buffer + scaled(s, g, square);
         p = p - s.lr * buffer;
     }
 };
@@ -75,9 +78,9 @@ struct RmsPropCentered : RmsProp {
     static constexpr auto name = "rmsprop_centered";
     static constexpr auto slots = rule::slots("square_avg", "grad_avg");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& square, T& mean) {
-        p = p - s.lr * centered(s, g + s.decay * p, square, mean);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& mean) {
+        p = p - s.lr * centered(s, g, square, mean);
     }
 };
 
@@ -85,9 +88,9 @@ struct RmsPropCenteredMomentum : RmsProp {
     static constexpr auto name = "rmsprop_centered_momentum";
     static constexpr auto slots = rule::slots("square_avg", "momentum_buffer", "grad_avg");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& square, T& buffer, T& mean) {
-        buffer = s.momentum * buffer + centered(s, g + s.decay * p, square, mean);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& buffer, T& mean) {
+        buffer = s.momentum * buffer + centered(s, g, square, mean);
         p = p - s.lr * buffer;
     }
 };

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
+#include "adamcore/average.hpp"
 #include "adamcore/rule.hpp"
 
 namespace adamcore {
@@ -21,20 +21,21 @@ struct Sgd {
 
     template <class T>
     struct Step {
-        T lr, momentum, fresh, decay;
+        T lr, momentum;
+        Average<T> buffer;
+        double l2;
     };
 
-    /// The buffer starts as the first gradient itself, and without momentum there is no buffer to damp: both as
-    /// PyTorch has it.
+    /// The first gradient becomes the buffer, whatever was there; damping begins with the second: as PyTorch has it.
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        const bool damped = t > 1 && h.momentum != 0;
-        return {T(h.lr), T(h.momentum), T(damped ? 1 - h.dampening : 1.0), T(h.weight_decay)};
+        const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
+        return {T(h.lr), T(h.momentum), buffer, h.weight_decay};
     }
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p) {
-        p = p - s.lr * (g + s.decay * p);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p) {
+        p = p - s.lr * T(g);
     }
 };
 
@@ -43,22 +44,22 @@ struct SgdMomentum : Sgd {
     static constexpr auto name = "sgd_momentum";
     static constexpr auto slots = rule::slots("momentum_buffer");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& buffer) {
-        buffer = s.momentum * buffer + s.fresh * (g + s.decay * p);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {
+        buffer = average(s.buffer, buffer, g);
         p = p - s.lr * buffer;
     }
 };
 
 /// Nesterov's momentum, in the form of Sutskever et al. 2013.
-struct SgdNesterov : SgdMomentum {
+struct SgdNesterov : Sgd {
     static constexpr auto name = "sgd_nesterov";
+    static constexpr auto slots = rule::slots("momentum_buffer");
 
-    template <class T>
-    ADAMCORE_FN static void update(const Step<T>& s, T g, T& p, T& buffer) {
-        const T decayed = g + s.decay * p;
-        buffer = s.momentum * buffer + s.fresh * decayed;
-        p = p - s.lr * (decayed + s.momentum * buffer);
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {
+        buffer = average(s.buffer, buffer, g);
+        p = p - s.lr * (T(g) + s.momentum * buffer);
     }
 };
 

@@ -1,0 +1,61 @@
+"""Fixtures: the table of cases, and instruction sets and threads that are put back after each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import numpy as np
+import pytest
+from reference import CASES, Case
+
+import adamcore as ac
+from adamcore import _core
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=5000)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.id)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> type:
+    return request.param
+
+
+@pytest.fixture(params=_core.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every instruction set that runs here, in turn."""
+    before = _core.isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_after() -> Iterator[None]:
+    before = ac.get_num_threads()
+    yield
+    ac.set_num_threads(before)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20150507)
+
+
+@pytest.fixture
+def unchanged() -> Callable[..., None]:
+    """Return a function that runs `call`, expects `error`, and holds that no array's bytes have changed."""
+
+    def check(error: type[Exception], match: str, arrays: list[np.ndarray], call: Callable[[], object]) -> None:
+        before = [a.tobytes() for a in arrays]
+        with pytest.raises(error, match=match):
+            call()
+        assert [a.tobytes() for a in arrays] == before
+
+    return check
