@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import numpy as np
 import pytest
-from reference import CASES, Case
 
 import adamcore as ac
 from adamcore import _core
+from reference import CASES, Case
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=5000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from reference import Case, State
 
 import adamcore as ac
+from reference import Case, State
 
 
 def make(case: Case, params: Any, **changed: Any) -> ac.Optimizer:

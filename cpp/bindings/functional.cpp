@@ -89,7 +89,7 @@ void update(const std::string& rule, const std::string& owner, const py::dict& h
     for (std::size_t i = 0; i < params.size(); ++i)
         arguments.require_apart(grad_views[i], owner_of(py::object(grads[i]).ptr()), arguments.label(1, i));
 
-    const cpu::OpenMp threads = pool();
+    const cpu::Threads threads = pool();
     plan::Cut cuts[cpu::max_parts + 1];
     const auto count = static_cast<std::int64_t>(tensors.size());
     const int parts = cpu::plan_step(tensors.data(), count, threads.size(), cuts);

@@ -1,6 +1,7 @@
 // How an optimizer takes its gradients: by order or by name, each held against its parameter.
 
 #include "optimizer.hpp"
+#include "settings.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
@@ -18,6 +19,9 @@ bool is_unordered(py::handle object) {
 /// With thousands of small arrays, a step's time would go to waiting for their headers, which lie scattered: they are
 /// asked for this many arrays before they are read, and the shape that a header points to half as many.
 constexpr std::size_t ahead = 16;
+
+/// Checking this many takes as long as threads need to wake.
+constexpr std::size_t wake_ahead = 4096;
 
 void prefetch([[maybe_unused]] const void* memory) {
 #if defined(__GNUC__)
@@ -59,6 +63,9 @@ py::object Optimizer::take_grads(const py::object& grads) {
     if (is_unordered(grads) || !py::isinstance<py::iterable>(grads))
         throw py::type_error("grads: expected arrays in the structure of params, got " + type_name(grads));
 
+    if (groups_.size() == 1 && identities_.front().key.rfind("['", 0) == 0)
+        throw py::type_error("grads: params is a mapping from name to array, so pass gradients by name; got " +
+                             type_name(grads));
     const auto sequence = py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "grads: not a sequence"));
     if (!sequence) throw py::error_already_set();
     const auto count = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence.ptr()));
@@ -72,6 +79,7 @@ py::object Optimizer::take_grads(const py::object& grads) {
             prefetch_header(bound_[i + ahead].param.ptr());
             prefetch_shape(items[i + ahead / 2]);
         }
+        if (count - i == wake_ahead && parts_ > 1) cpu::expect_parts(pool().threads);
         take_grad(i, items[i], false);
     }
     return sequence;

@@ -36,9 +36,9 @@ std::size_t rule_index(const std::string& name) {
 }
 
 HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed)
-    : rule_(cpu::all_rules()[rule]), owner_(std::move(owner)) {
-    for (std::size_t i = 0; i < rule_.field_count; ++i) {
-        const std::string name = rule_.fields[i].name;
+    : rule_(&cpu::all_rules()[rule]), owner_(std::move(owner)) {
+    for (std::size_t i = 0; i < rule_->field_count; ++i) {
+        const std::string name = rule_->fields[i].name;
         if (const int n = beta_number(name)) {
             sources_.push_back({py::str("betas"), n - 1, i, "betas[" + std::to_string(n - 1) + "]", false, {}});
             ++betas_;
@@ -54,7 +54,7 @@ HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std
 }
 
 double HyperReader::number(const Source& source, py::handle value, int group) const {
-    const rule::Range range = rule_.fields[source.field].range;
+    const rule::Range range = rule_->fields[source.field].range;
     const auto message = [&] {
         return owner_ + ": " + source.label + " must be " + rule::describe(range) + ", got " + repr_of(value) +
                in_group(group);

@@ -42,7 +42,7 @@ private:
     double number(const Source& source, py::handle value, int group) const;
     py::object element(const Source& source, const py::object& value, int group) const;
 
-    const RuleInfo& rule_;
+    const RuleInfo* rule_;
     std::string owner_;
     std::vector<Source> sources_;
     Py_ssize_t betas_ = 0;

@@ -34,19 +34,11 @@ std::vector<std::string> built_isas() {
     return names;
 }
 
-constexpr bool has_openmp =
-#if defined(ADAMCORE_OPENMP)
-    true;
-#else
-    false;
-#endif
-
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "adamcore's native part: arrays in, kernels run. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
-    m.attr("openmp") = has_openmp;
     m.def("rules", &rules, "Name -> slots, and fields with their presets, of every rule.");
 
     m.def(

@@ -14,7 +14,10 @@ using py::detail::npy_api;
 
 PyObject* descr_of(py::handle array) { return array_proxy(array.ptr())->descr; }
 
-const RuleInfo& rule_of(const cpu::Group& group) { return cpu::all_rules()[group.rule]; }
+std::vector<std::string> slot_names(std::size_t rule) {
+    const RuleInfo& info = cpu::all_rules()[rule];
+    return {info.slots, info.slots + info.slot_count};
+}
 
 template <class T>
 void fill(T* data, std::int64_t count, double value) {
@@ -155,25 +158,30 @@ void Optimizer::read_groups(const py::list& param_groups, double loss_scale) {
         if (!PyDict_Check(item))
             throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
         const auto hyper = py::reinterpret_borrow<py::dict>(item);
-        BoundGroup& group = bound_groups_[i];
-        require_same_variant(group, hyper, i);
-        group.reader.read(hyper, completed_, static_cast<int>(i), groups_[i].hyper);
+        read_variant(i, hyper);
+        bound_groups_[i].reader.read(hyper, completed_, static_cast<int>(i), groups_[i].hyper);
         PyObject* maximize = PyDict_GetItemWithError(item, maximize_key.ptr());
         const bool ascend = maximize && PyObject_IsTrue(maximize) == 1;
         groups_[i].grad_scale = (ascend ? -1.0 : 1.0) / loss_scale;
     }
 }
 
-void Optimizer::require_same_variant(BoundGroup& group, const py::dict& hyper, std::size_t index) const {
+void Optimizer::read_variant(std::size_t index, const py::dict& hyper) {
+    BoundGroup& group = bound_groups_[index];
     for (auto& [key, seen] : group.variant_values) {
         PyObject* value = PyDict_GetItemWithError(hyper.ptr(), key.ptr());
         if (value == seen.ptr()) continue;
         const std::string place = "param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() + "']";
         if (!value) throw py::value_error(owner_ + ": " + place + " is missing");
-        if (rule_index(group.variant(hyper).cast<std::string>()) != groups_[index].rule)
-            throw py::value_error(owner_ + ": " + place +
-                                  " decides which state there is and cannot change after the group is added, to " +
-                                  repr_of(value));
+        const std::size_t rule = rule_index(group.variant(hyper).cast<std::string>());
+        if (rule != groups_[index].rule) {
+            if (slot_names(rule) != slot_names(groups_[index].rule))
+                throw py::value_error(owner_ + ": " + place +
+                                      " decides which state there is and cannot change after the group is added, to " +
+                                      repr_of(value));
+            groups_[index].rule = rule;
+            group.reader = HyperReader(rule, owner_);
+        }
         seen = py::reinterpret_borrow<py::object>(value);
     }
 }
@@ -203,7 +211,8 @@ void Optimizer::run(const py::object& grads) {
 py::array Optimizer::state(std::size_t tensor, std::size_t slot) const {
     const Tensor& t = tensors_.at(tensor);
     const BoundGroup& group = bound_groups_[static_cast<std::size_t>(t.group)];
-    if (slot >= rule_of(groups_[static_cast<std::size_t>(t.group)]).slot_count) throw py::index_error("no such slot");
+    if (slot >= cpu::all_rules()[groups_[static_cast<std::size_t>(t.group)].rule].slot_count)
+        throw py::index_error("no such slot");
     const Layout& layout = bound_[tensor].layout;
     auto* owner = new std::shared_ptr<Slab>(group.state);
     const py::capsule base(owner, [](void* p) { delete static_cast<std::shared_ptr<Slab>*>(p); });
@@ -215,8 +224,7 @@ py::array Optimizer::state(std::size_t tensor, std::size_t slot) const {
 }
 
 std::vector<std::string> Optimizer::slots(std::size_t tensor) const {
-    const RuleInfo& info = rule_of(groups_[static_cast<std::size_t>(tensors_.at(tensor).group)]);
-    return {info.slots, info.slots + info.slot_count};
+    return slot_names(groups_[static_cast<std::size_t>(tensors_.at(tensor).group)].rule);
 }
 
 namespace {

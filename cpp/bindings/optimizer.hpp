@@ -77,7 +77,7 @@ private:
 
     void bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors, BoundGroup& group) const;
     void read_groups(const py::list& param_groups, double loss_scale);
-    void require_same_variant(BoundGroup& group, const py::dict& hyper, std::size_t index) const;
+    void read_variant(std::size_t group, const py::dict& hyper);
     /// Returns what holds the arrays while they are in use.
     py::object take_grads(const py::object& grads);
     void take_grads_by_name(const py::dict& grads);

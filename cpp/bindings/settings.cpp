@@ -40,7 +40,7 @@ const cpu::Kernels& kernels() { return *current_kernels().load(std::memory_order
 
 void set_isa(const std::string& name) { current_kernels().store(&find_kernels(name, "set_isa")); }
 
-cpu::OpenMp pool() { return {cpu::is_forked_child() ? 1 : current_threads().load(std::memory_order_relaxed)}; }
+cpu::Threads pool() { return {cpu::is_forked_child() ? 1 : current_threads().load(std::memory_order_relaxed)}; }
 
 void set_num_threads(int threads) {
     if (threads < 1)

@@ -15,7 +15,7 @@ const cpu::Kernels& kernels();
 void set_isa(const std::string& name);
 
 /// OpenMP's threads, as many as set_num_threads() says, or as the process may use; one in a forked child.
-cpu::OpenMp pool();
+cpu::Threads pool();
 void set_num_threads(int threads);
 
 }  // namespace adamcore::python

@@ -17,7 +17,7 @@ def build_info() -> dict[str, Any]:
     -------
     dict
         ``version``; ``isa``, the instruction set in use, and ``isas``, those that this build has and this
-        processor runs; ``threads`` and ``openmp``; ``cuda`` (whether the build has CUDA kernels),
+        processor runs; ``threads``, and ``openmp`` (False: the threads are the library's own); ``cuda`` (whether the build has CUDA kernels),
         ``cuda_architectures`` and ``devices``.
 
     Examples
@@ -31,7 +31,7 @@ def build_info() -> dict[str, Any]:
         "isa": _core.isa(),
         "isas": _core.isas(),
         "threads": _core.get_num_threads(),
-        "openmp": _core.openmp,
+        "openmp": False,
         "cuda": False,
         "cuda_architectures": [],
         "devices": [],
@@ -42,7 +42,7 @@ def get_num_threads() -> int:
     """Return the number of threads that a step may use.
 
     At first it is ``ADAMCORE_NUM_THREADS``, else ``OMP_NUM_THREADS``, else as many as the process's affinity mask and
-    cgroup quota allow. In a child made by ``fork()`` it is 1, since OpenMP's threads do not survive a fork.
+    cgroup quota allow. In a child made by ``fork()`` it is 1, since threads do not survive a fork.
 
     Examples
     --------

@@ -4,7 +4,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 __version__: str
-openmp: bool
 
 def rules() -> dict[str, Any]: ...
 def isa() -> str: ...

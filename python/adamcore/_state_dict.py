@@ -79,7 +79,7 @@ def _checked_groups(optimizer: Optimizer, groups: Any, completed: int) -> list[G
             values.pop("lr", None)
         merged = {**group, **values}
         rule = rule_of(merged)
-        if rule != rule_of(group):
+        if _core.rules()[rule]["slots"] != _core.rules()[rule_of(group)]["slots"]:
             raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {rule_of(group)!r}")
         _core.check_hyper(rule, type(optimizer).__name__, merged, completed, i)
         checked.append(values)

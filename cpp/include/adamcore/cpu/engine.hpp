@@ -18,15 +18,21 @@ namespace adamcore::cpu {
 /// The most parts that one step is cut into.
 inline constexpr int max_parts = 256;
 
-/// Below this many elements per part, waking a thread costs more than it saves.
+/// Below this many elements a step is done before a thread that sleeps has woken.
+inline constexpr std::int64_t least_parallel = 131072;
+
 inline constexpr std::int64_t least_per_part = 16384;
+
+/// More parts than threads, so that a thread that comes late or is held up leaves its parts to others.
+inline constexpr int parts_per_thread = 8;
 
 /// How many elements of a tensor an update touches.
 inline std::int64_t active_size(const Tensor& tensor) noexcept { return tensor.grad ? tensor.size : 0; }
 
 inline int parts_for(std::int64_t elements, int threads) noexcept {
-    const std::int64_t useful = std::max<std::int64_t>(1, elements / least_per_part);
-    return static_cast<int>(std::min<std::int64_t>({useful, std::max(threads, 1), max_parts}));
+    if (threads <= 1 || elements < least_parallel) return 1;
+    const std::int64_t useful = elements / least_per_part;
+    return static_cast<int>(std::min<std::int64_t>({useful, parts_per_thread * std::int64_t{threads}, max_parts}));
 }
 
 namespace detail {

@@ -8,7 +8,7 @@
 ///
 ///     int size() const;                        // how many parts can run at once
 ///     void run(int parts, Body body) const;    // calls body(0) ... body(parts - 1), in any order, on any threads,
-///                                              // and returns when all have
+///                                              // and returns when all have; parts may exceed size()
 ///
 /// where Body is a callable that does not throw. Results do not depend on the pool.
 namespace adamcore::cpu {
@@ -23,15 +23,22 @@ struct Serial {
     }
 };
 
-/// Calls `body(context, part)` for every part on OpenMP's threads; on the calling thread where the library was
-/// built without OpenMP, and in a child made by fork(), where libgomp would hang. Part of adamcore::kernels.
-void openmp_run(int parts, void (*body)(void* context, int part), void* context) noexcept;
+using PartBody = void (*)(void* context, int part);
+
+/// Calls `body(context, part)` for every part on the library's `threads` threads, the caller's among them. On the
+/// calling thread alone while another thread's parts are running, and in a child made by fork(), which has no other.
+/// Part of adamcore::kernels.
+void run_on_threads(int parts, int threads, PartBody body, void* context) noexcept;
+
+/// Says that run_on_threads() will be called in a few microseconds, so that threads that sleep can wake meanwhile.
+/// Part of adamcore::kernels.
+void expect_parts(int threads) noexcept;
 
 /// Whether this process was made by fork() after the library was loaded. Part of adamcore::kernels.
 bool is_forked_child() noexcept;
 
-/// OpenMP's threads, `threads` of them. Part of adamcore::kernels.
-struct OpenMp {
+/// The library's own threads, `threads` of them. Part of adamcore::kernels.
+struct Threads {
     int threads = 1;
 
     int size() const { return threads; }
@@ -39,11 +46,12 @@ struct OpenMp {
     template <class Body>
     void run(int parts, Body&& body) const {
         using Callable = std::remove_reference_t<Body>;
-        openmp_run(
-            parts, [](void* context, int part) { (*static_cast<Callable*>(context))(part); },
+        run_on_threads(
+            parts, threads, [](void* context, int part) { (*static_cast<Callable*>(context))(part); },
             const_cast<void*>(static_cast<const void*>(&body)));
     }
 };
+using OpenMp = Threads;
 
 /// As many threads as this process may use: its affinity mask and its cgroup's quota, or what
 /// ADAMCORE_NUM_THREADS, else OMP_NUM_THREADS, says. Part of adamcore::kernels.

@@ -1,0 +1,47 @@
+"""Parameter groups with their own hyper-parameters, and a learning rate that follows a schedule."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+import adamcore as ac
+
+STEPS, WARMUP, PEAK = 600, 50, 0.02
+
+
+def warmup_then_cosine(completed: int) -> float:
+    """Return the learning rate after `completed` steps."""
+    if completed < WARMUP:
+        return PEAK * (completed + 1) / WARMUP
+    return PEAK * 0.5 * (1 + math.cos(math.pi * (completed - WARMUP) / (STEPS - WARMUP)))
+
+
+rng = np.random.default_rng(0)
+x = np.linspace(-3, 3, 200).reshape(-1, 1)
+target = np.sin(x)
+
+weights = {"w1": rng.standard_normal((1, 32)), "w2": rng.standard_normal((32, 1)) / 6}
+biases = {"b1": rng.standard_normal(32), "b2": np.zeros(1)}
+opt = ac.AdamW(
+    [{"params": weights}, {"params": biases, "weight_decay": 0.0}],  # biases do not decay
+    lr=warmup_then_cosine,
+    weight_decay=1e-3,
+)
+
+for _ in range(STEPS):
+    hidden = np.tanh(x @ weights["w1"] + biases["b1"])
+    error = hidden @ weights["w2"] + biases["b2"] - target
+    d_out = 2 * error / len(x)
+    d_hidden = (d_out @ weights["w2"].T) * (1 - hidden**2)
+    grads = {"w1": x.T @ d_hidden, "w2": hidden.T @ d_out, "b1": d_hidden.sum(axis=0), "b2": d_out.sum(axis=0)}
+    opt.step(grads)  # by name, across groups
+
+print(f"mean squared error {np.mean(error**2):.1e}")
+assert np.mean(error**2) < 1e-3
+
+opt.param_groups[0]["lr"] = 0.0  # hyper-parameters may be written to between steps: this freezes the weights
+before = weights["w1"].copy()
+opt.step(grads)
+assert np.array_equal(weights["w1"], before)

@@ -1,0 +1,105 @@
+"""The command line: ``python -m adamcore demo`` and ``python -m adamcore info``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from adamcore import __version__
+
+_EXTRAS = ("matplotlib", "rich", "sklearn")
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments, without the program's name; by default the process's own.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    parser = _make_parser()
+    options = parser.parse_args(argv)
+    try:
+        if options.command == "demo":
+            return _demo(options)
+        if options.command == "info":
+            return _info()
+    except KeyboardInterrupt:
+        print("adamcore: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    parser.print_help()
+    return 0
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="adamcore", description="Optimizer steps on NumPy arrays, in place.")
+    parser.add_argument("--version", action="version", version=f"adamcore {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("info", help="show what this build is and what it found on this machine")
+
+    demo = commands.add_parser(
+        "demo",
+        help="train on handwritten digits, beside textbook NumPy updates",
+        description="Train a small network on scikit-learn's handwritten digits with several optimizers, each also "
+        'as a textbook NumPy update, and draw the loss curves. Needs: pip install "adamcore[demo]"',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    demo.add_argument(
+        "--epochs", type=_whole_number(1), default=40, metavar="N", help="passes over the training digits"
+    )
+    demo.add_argument("--hidden", type=_whole_number(1), default=1024, metavar="N", help="units in the hidden layer")
+    demo.add_argument(
+        "--seed", type=_whole_number(0), default=0, metavar="N", help="of weights, batches and validation split"
+    )
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("adamcore-demo.png"),
+        metavar="PATH",
+        help="where the picture goes: a .png, .svg or .pdf file",
+    )
+    return parser
+
+
+def _whole_number(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number, {least} or more, got {text!r}")
+        return value
+
+    return parse
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from adamcore._cli import demo  # noqa: PLC0415  (needs the extras)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        print(f'adamcore: the demo needs {missing}: pip install "adamcore[demo]"', file=sys.stderr)
+        return 1
+    return demo.run(epochs=options.epochs, hidden=options.hidden, seed=options.seed, output=options.output)
+
+
+def _info() -> int:
+    from adamcore._cli import info  # noqa: PLC0415  (each command imports its own)
+
+    return info.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

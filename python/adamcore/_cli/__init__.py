@@ -1,0 +1,1 @@
+"""What ``python -m adamcore`` runs; ``import adamcore`` imports none of it."""

@@ -1,0 +1,149 @@
+"""The package: stubs, doctests, snippets, the direction of includes, and what C++ users get."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import adamcore as ac
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADERS = ROOT / "cpp" / "include"
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(ac.__path__, "adamcore.")
+    return ["adamcore", *(m.name for m in found if not m.name.endswith(("__main__", "_core")))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstrings(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+def test_public_names_have_examples() -> None:
+    for name in ac.__all__:
+        thing = getattr(ac, name)
+        if callable(thing) and name not in ("Optimizer", "StepInfo", "get_include", "get_cmake_dir"):
+            assert ">>>" in thing.__doc__, name
+
+
+def snippets() -> list:
+    found = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for i, code in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)):
+            found.append(pytest.param(code, id=f"{path.name}-{i}"))
+    return found
+
+
+@pytest.mark.parametrize("code", snippets())
+def test_snippets_of_the_documentation_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "snippet", "exec"), {"__name__": "snippet"})  # noqa: S102
+
+
+def test_stubs_are_those_of_the_module(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.write_text("adamcore._core.Optimizer\n")  # its metaclass is pybind11's; its members are still checked
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy.stubtest",
+            "adamcore._core",
+            "--allowlist",
+            str(allowed),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+LAYERS = [
+    ("math.hpp", set()),
+    ("bias.hpp", set()),
+    ("version.hpp", set()),
+    ("dtype.hpp", set()),
+    ("plan.hpp", set()),
+    ("average.hpp", {"math.hpp"}),
+    ("rule.hpp", {"math.hpp"}),
+    ("tensor.hpp", {"dtype.hpp"}),
+    ("rules/", {"average.hpp", "bias.hpp", "math.hpp", "rule.hpp", "rules/"}),
+    ("rule_info.hpp", {"dtype.hpp", "rule.hpp", "tensor.hpp"}),
+    ("cpu/isa.hpp", set()),
+    ("cpu/parallel.hpp", set()),
+    ("cpu/float_environment.hpp", set()),
+    ("cpu/sweep.hpp", {"rule.hpp", "rule_info.hpp", "tensor.hpp"}),
+    ("cpu/kernels.hpp", {"cpu/", "dtype.hpp", "rule_info.hpp", "rules/all.hpp"}),
+    ("cpu/engine.hpp", {"cpu/", "plan.hpp", "tensor.hpp"}),
+    ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "tensor.hpp", "version.hpp"}),
+]
+
+
+def test_includes_go_one_way() -> None:
+    """Every header is in a layer, and includes only what its layer may depend on."""
+    for path in HEADERS.rglob("*.hpp"):
+        name = path.relative_to(HEADERS / "adamcore").as_posix()
+        (allowed,) = [may for layer, may in LAYERS if name == layer or (layer.endswith("/") and name.startswith(layer))]
+        for included in re.findall(r'#include "adamcore/(.+)"', path.read_text()):
+            assert any(included == a or (a.endswith("/") and included.startswith(a)) for a in allowed), (name, included)
+
+
+def test_engines_name_no_rule_and_rules_no_dtype() -> None:
+    declaration = re.compile(r"^struct (\w+).*\n    static constexpr auto name", re.MULTILINE)
+    rules = {
+        name for path in (HEADERS / "adamcore/rules").glob("*.hpp") for name in declaration.findall(path.read_text())
+    }
+    assert {"AdamW", "Sgd", "RmsProp", "Adagrad"} <= rules
+    for path in [*(HEADERS / "adamcore/cpu").glob("*.hpp"), *(ROOT / "cpp/src").glob("*.cpp")]:
+        assert not rules & set(re.findall(r"\w+", path.read_text())), path
+    for path in (HEADERS / "adamcore/rules").glob("*.hpp"):
+        assert not re.search(r"\b(Dtype|Isa|cpu|__m\d+|_mm\w*)\b", path.read_text()), path
+    for path in [*(ROOT / "cpp/include").rglob("*.hpp"), *(ROOT / "cpp/src").glob("*.cpp")]:
+        assert "pybind11" not in path.read_text(), path
+
+
+def test_include_folder_holds_the_headers() -> None:
+    installed = {p.relative_to(ac.get_include()).as_posix() for p in Path(ac.get_include()).rglob("*.hpp")}
+    assert installed == {p.relative_to(HEADERS).as_posix() for p in HEADERS.rglob("*.hpp")}
+    assert (Path(ac.get_cmake_dir()) / "adamcoreConfig.cmake").is_file()
+
+
+def test_a_cpp_project_finds_the_package(tmp_path: Path) -> None:
+    """An external project: find_package, headers alone and compiled kernels."""
+    cmake = [sys.executable, "-m", "cmake"]
+    source = ROOT / "tests" / "cpp" / "consumer"
+    for command in (
+        [
+            *cmake,
+            "-S",
+            str(source),
+            "-B",
+            str(tmp_path),
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-Dadamcore_DIR={ac.get_cmake_dir()}",
+        ],
+        [*cmake, "--build", str(tmp_path)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    programs = [p for p in tmp_path.iterdir() if p.is_file() and p.stat().st_mode & 0o100 and not p.suffix]
+    assert len(programs) >= 2
+    for program in programs:
+        assert subprocess.run([str(program)], check=False).returncode == 0
+
+
+def test_the_wheel_is_small() -> None:
+    files = [p for p in Path(ac.__file__).parent.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    assert sum(p.stat().st_size for p in files) < 4 << 20
