@@ -17,8 +17,8 @@ def build_info() -> dict[str, Any]:
     -------
     dict
         ``version``; ``isa``, the instruction set in use, and ``isas``, those that this build has and this
-        processor runs; ``threads``, and ``openmp`` (False: the threads are the library's own); ``cuda`` (whether the build has CUDA kernels),
-        ``cuda_architectures`` and ``devices``.
+        processor runs; ``threads``, and ``openmp`` (False: the threads are the library's own); ``cuda`` (whether the
+        build has CUDA kernels), ``cuda_architectures`` and ``devices``.
 
     Examples
     --------
