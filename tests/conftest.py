@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -14,7 +15,7 @@ from reference import CASES, Case
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=5000)
-hypothesis.settings.load_profile("default")
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.id)

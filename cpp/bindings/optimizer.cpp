@@ -135,12 +135,19 @@ void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vect
     }
 }
 
-void Optimizer::step(const py::object& grads, const py::list& param_groups, double loss_scale) {
+double Optimizer::checked_loss_scale(py::handle value) const {
+    const double scale = PyFloat_AsDouble(value.ptr());
+    const bool no_number = scale == -1.0 && PyErr_Occurred();
+    if (!no_number && scale > 0 && std::isfinite(scale)) return scale;
+    PyErr_Clear();
+    const std::string message = owner_ + ": loss_scale must be a finite number > 0, got " + repr_of(value);
+    if (no_number) throw py::type_error(message);
+    throw py::value_error(message);
+}
+
+void Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale) {
     const Exclusive exclusive(*this);
-    if (!(loss_scale > 0) || std::isinf(loss_scale))
-        throw py::value_error(owner_ + ": loss_scale must be a finite number > 0, got " +
-                              repr_of(py::float_(loss_scale)));
-    read_groups(param_groups, loss_scale);
+    read_groups(param_groups, checked_loss_scale(loss_scale));
     const py::object arrays = take_grads(grads);
     plan();
     for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
@@ -152,7 +159,7 @@ void Optimizer::read_groups(const py::list& param_groups, double loss_scale) {
     if (param_groups.size() != groups_.size())
         throw py::value_error(owner_ + ": param_groups has " + std::to_string(param_groups.size()) + " groups, but " +
                               std::to_string(groups_.size()) + " were added; use add_param_group");
-    static const py::str maximize_key = py::reinterpret_steal<py::str>(PyUnicode_InternFromString("maximize"));
+    static PyObject* const maximize_key = PyUnicode_InternFromString("maximize");
     for (std::size_t i = 0; i < groups_.size(); ++i) {
         PyObject* item = PyList_GET_ITEM(param_groups.ptr(), static_cast<Py_ssize_t>(i));
         if (!PyDict_Check(item))
@@ -160,7 +167,7 @@ void Optimizer::read_groups(const py::list& param_groups, double loss_scale) {
         const auto hyper = py::reinterpret_borrow<py::dict>(item);
         read_variant(i, hyper);
         bound_groups_[i].reader.read(hyper, completed_, static_cast<int>(i), groups_[i].hyper);
-        PyObject* maximize = PyDict_GetItemWithError(item, maximize_key.ptr());
+        PyObject* maximize = PyDict_GetItemWithError(item, maximize_key);
         const bool ascend = maximize && PyObject_IsTrue(maximize) == 1;
         groups_[i].grad_scale = (ascend ? -1.0 : 1.0) / loss_scale;
     }

@@ -38,7 +38,7 @@ public:
                    const py::tuple& variant_keys, const py::function& variant);
 
     /// One update of all that has a gradient. Raises before anything has changed, or does all of it.
-    void step(const py::object& grads, const py::list& param_groups, double loss_scale);
+    void step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale);
 
     /// State `slot` of a tensor, as an array over the memory itself.
     py::array state(std::size_t tensor, std::size_t slot) const;
@@ -76,6 +76,7 @@ private:
     class Exclusive;
 
     void bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors, BoundGroup& group) const;
+    double checked_loss_scale(py::handle value) const;
     void read_groups(const py::list& param_groups, double loss_scale);
     void read_variant(std::size_t group, const py::dict& hyper);
     /// Returns what holds the arrays while they are in use.

@@ -6,8 +6,8 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -94,7 +94,8 @@ private:
     void announce(Job* job, int threads) {
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            while (workers_ < threads - 1) add_worker();
+            while (workers_ < threads - 1 && add_worker()) {
+            }
             if (job) job_ = job;
             generation_.fetch_add(1, std::memory_order_release);
         }
@@ -107,9 +108,16 @@ private:
         done_.wait(lock, [&] { return inside_ == 0; });
     }
 
-    void add_worker() {
-        const int number = ++workers_;
-        std::thread([this, number] { live(number); }).detach();
+    /// False where the system gives no more threads; those there are, the caller at least, do the work.
+    bool add_worker() {
+        const int number = workers_ + 1;
+        try {
+            std::thread([this, number] { live(number); }).detach();
+        } catch (const std::system_error&) {
+            return false;
+        }
+        workers_ = number;
+        return true;
     }
 
     void live(int number) {
