@@ -1,6 +1,7 @@
 #include "arrays.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -54,6 +55,12 @@ std::string tuple_text(const Py_ssize_t* values, int ndim) {
 }
 
 }  // namespace
+
+PyObject* usual_descr(Dtype dtype) noexcept {
+    static const std::array<PyObject*, dtype_count> descrs{py::dtype::of<float>().release().ptr(),
+                                                           py::dtype::of<double>().release().ptr()};
+    return descrs[static_cast<std::size_t>(dtype)];
+}
 
 std::string dtype_name(py::handle array) {
     return py::str(py::reinterpret_borrow<py::array>(array).dtype()).cast<std::string>();

@@ -47,6 +47,9 @@ ArrayView view_of(py::handle array, Access access, const std::string& label);
 void require_like(const ArrayView& view, const Layout& like, Dtype dtype, const std::string& label,
                   const std::string& like_label);
 
+/// The descriptor object that nearly all arrays of a dtype share.
+PyObject* usual_descr(Dtype dtype) noexcept;
+
 /// Whether an exact ndarray has just this descriptor, shape and strides, and is aligned. No false positives; what
 /// it rejects may still pass view_of and require_like. Costs a few loads.
 inline bool is_exactly_like(PyObject* array, PyObject* descr, const Layout& like) {

@@ -20,8 +20,8 @@ bool is_unordered(py::handle object) {
 /// asked for this many arrays before they are read, and the shape that a header points to half as many.
 constexpr std::size_t ahead = 16;
 
-/// Checking this many takes as long as threads need to wake.
-constexpr std::size_t wake_ahead = 4096;
+/// How many a thread looks at before it takes the next of what is left.
+constexpr std::size_t looked_at_once = 1024;
 
 void prefetch([[maybe_unused]] const void* memory) {
 #if defined(__GNUC__)
@@ -72,17 +72,39 @@ py::object Optimizer::take_grads(const py::object& grads) {
     if (count != size())
         throw py::value_error("grads: expected " + count_text(size()) +
                               ", one for each parameter (None leaves one alone), got " + std::to_string(count));
-    PyObject** items = PySequence_Fast_ITEMS(sequence.ptr());
-    for (std::size_t i = 0; i < count; ++i) {
-        if (i + ahead < count) {
-            prefetch_header(items[i + ahead]);
-            prefetch_header(bound_[i + ahead].param.ptr());
-            prefetch_shape(items[i + ahead / 2]);
-        }
-        if (count - i == wake_ahead && parts_ > 1) cpu::expect_parts(pool().threads);
-        take_grad(i, items[i], false);
-    }
+    take_sequence(PySequence_Fast_ITEMS(sequence.ptr()));
     return sequence;
+}
+
+void Optimizer::take_sequence(PyObject* const* grads) {
+    for (const Dtype dtype : {Dtype::float32, Dtype::float64}) usual_descr(dtype);  // found with the GIL held
+    // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
+    // ones, whose headers lie scattered, other threads look too.
+    std::atomic<bool> all_plain{true};
+    const auto look = [&](std::size_t begin, std::size_t end) noexcept {
+        bool plain = true;
+        for (std::size_t i = begin; i < end; ++i) {
+            if (i + ahead < end) {
+                prefetch_header(grads[i + ahead]);
+                prefetch_header(bound_[i + ahead].param.ptr());
+                prefetch_shape(grads[i + ahead / 2]);
+            }
+            plain &= take_plainly(i, grads[i]);
+        }
+        if (!plain) all_plain.store(false, std::memory_order_relaxed);
+    };
+    const std::size_t count = size();
+    if (count < 2 * looked_at_once) {
+        look(0, count);
+    } else {
+        const std::size_t parts = count / looked_at_once;
+        pool().run(static_cast<int>(parts), [&](int part) noexcept {
+            const auto at = static_cast<std::size_t>(part);
+            look(at * count / parts, (at + 1) * count / parts);
+        });
+    }
+    if (all_plain) return;
+    for (std::size_t i = 0; i < count; ++i) take_grad(i, grads[i], false);
 }
 
 void Optimizer::take_grads_by_name(const py::dict& grads) {
@@ -102,28 +124,41 @@ void Optimizer::take_grads_by_name(const py::dict& grads) {
     }
 }
 
-void Optimizer::take_grad(std::size_t i, PyObject* grad, bool by_name) {
+void Optimizer::set_grad(std::size_t i, const void* grad) noexcept {
     Tensor& tensor = tensors_[i];
-    Bound& bound = bound_[i];
+    if ((tensor.grad == nullptr) != (grad == nullptr)) planned_threads_.store(0, std::memory_order_relaxed);
+    tensor.grad = grad;
+}
+
+bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     if (grad == Py_None) {
-        if (tensor.grad) planned_threads_ = 0;
-        tensor.grad = nullptr;
-        return;
+        set_grad(i, nullptr);
+        return true;
     }
+    Bound& bound = bound_[i];
+    if (!is_exactly_like(grad, usual_descr(tensors_[i].dtype), bound.layout) || !is_same_param(i)) return false;
+    const auto* proxy = array_proxy(grad);
+    if (proxy->data != bound.checked_grad) {
+        if (!(proxy->flags & npy_api::NPY_ARRAY_OWNDATA_) || !regions_.is_plainly_apart(grad)) return false;
+        bound.checked_grad = proxy->data;
+    }
+    set_grad(i, proxy->data);
+    return true;
+}
+
+void Optimizer::take_grad(std::size_t i, PyObject* grad, bool by_name) {
+    if (take_plainly(i, grad)) return;
     require_same_param(i);
-    if (!is_exactly_like(grad, bound.descr, bound.layout)) check_grad(i, grad, by_name);
+    check_grad(i, grad, by_name);
     const void* data = array_proxy(grad)->data;
-    if (data != bound.checked_grad) {
-        const auto bytes = tensor.size * static_cast<std::int64_t>(size_of(tensor.dtype));
-        if (const auto region = regions_.find_overlap(data, bytes, owner_of(grad)))
-            throw py::value_error(grad_label(i, by_name) + ": shares memory with " +
-                                  (region->tensor < 0 ? "the optimizer's state"
-                                                      : identities_[static_cast<std::size_t>(region->tensor)].label) +
-                                  ", which the step writes; pass a copy");
-        bound.checked_grad = data;
-    }
-    if (!tensor.grad) planned_threads_ = 0;
-    tensor.grad = data;
+    const auto bytes = tensors_[i].size * static_cast<std::int64_t>(size_of(tensors_[i].dtype));
+    if (const auto region = regions_.find_overlap(data, bytes, owner_of(grad)))
+        throw py::value_error(grad_label(i, by_name) + ": shares memory with " +
+                              (region->tensor < 0 ? "the optimizer's state"
+                                                  : identities_[static_cast<std::size_t>(region->tensor)].label) +
+                              ", which the step writes; pass a copy");
+    bound_[i].checked_grad = data;
+    set_grad(i, data);
 }
 
 void Optimizer::check_grad(std::size_t i, PyObject* grad, bool by_name) const {
@@ -131,14 +166,17 @@ void Optimizer::check_grad(std::size_t i, PyObject* grad, bool by_name) const {
     require_like(view_of(grad, Access::read, label), bound_[i].layout, tensors_[i].dtype, label, identities_[i].label);
 }
 
-void Optimizer::require_same_param(std::size_t i) const {
+bool Optimizer::is_same_param(std::size_t i) const noexcept {
     const auto* proxy = array_proxy(bound_[i].param.ptr());
-    if (proxy->data != tensors_[i].param)
-        throw py::value_error(identities_[i].label +
-                              ": the array's memory has moved since the optimizer was made (by resize(), say)");
-    if (!(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
-        throw py::value_error(identities_[i].label +
-                              ": the array has been made read-only and cannot be updated in place");
+    return proxy->data == tensors_[i].param && (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
+}
+
+void Optimizer::require_same_param(std::size_t i) const {
+    if (is_same_param(i)) return;
+    const bool moved = array_proxy(bound_[i].param.ptr())->data != tensors_[i].param;
+    throw py::value_error(identities_[i].label +
+                          (moved ? ": the array's memory has moved since the optimizer was made (by resize(), say)"
+                                 : ": the array has been made read-only and cannot be updated in place"));
 }
 
 }  // namespace adamcore::python

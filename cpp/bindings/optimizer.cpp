@@ -9,11 +9,6 @@
 namespace adamcore::python {
 namespace {
 
-using py::detail::array_proxy;
-using py::detail::npy_api;
-
-PyObject* descr_of(py::handle array) { return array_proxy(array.ptr())->descr; }
-
 std::vector<std::string> slot_names(std::size_t rule) {
     const RuleInfo& info = cpu::all_rules()[rule];
     return {info.slots, info.slots + info.slot_count};
@@ -82,7 +77,7 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
         next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
         next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
         tensors.push_back({view.data, nullptr, {}, view.size, 0, index, view.dtype});
-        bound.push_back({params[i], descr_of(params[i]), layout});
+        bound.push_back({params[i], layout});
         identities.push_back({labels[i], keys[i], name});
         regions.add(view.data, view.bytes(), owner_of(bound.back().param.ptr()), static_cast<std::int64_t>(first + i));
     }
@@ -98,7 +93,8 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
     }
     bind_state(group.rule, group.hyper, tensors, bound_group);
     if (bound_group.state)
-        regions.add(bound_group.state->data(), static_cast<std::int64_t>(bound_group.state->size()), nullptr, -1);
+        regions.add(bound_group.state->data(), static_cast<std::int64_t>(bound_group.state->size()),
+                    bound_group.state.get(), -1);
     regions.sort();
 
     tensors_.insert(tensors_.end(), tensors.begin(), tensors.end());

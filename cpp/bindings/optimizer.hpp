@@ -54,7 +54,6 @@ private:
     /// What a step compares for each tensor.
     struct Bound {
         py::object param;
-        PyObject* descr;
         Layout layout;
         const void* checked_grad = nullptr;  ///< known to be apart from all that the optimizer writes
     };
@@ -82,8 +81,13 @@ private:
     /// Returns what holds the arrays while they are in use.
     py::object take_grads(const py::object& grads);
     void take_grads_by_name(const py::dict& grads);
+    void take_sequence(PyObject* const* grads);
+    /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
+    bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     void take_grad(std::size_t tensor, PyObject* grad, bool by_name);
+    void set_grad(std::size_t tensor, const void* grad) noexcept;
     void check_grad(std::size_t tensor, PyObject* grad, bool by_name) const;
+    bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     std::string grad_label(std::size_t tensor, bool by_name) const;
     void plan();
@@ -101,7 +105,7 @@ private:
 
     std::vector<plan::Cut> cuts_;
     int parts_ = 1;
-    int planned_threads_ = 0;  ///< 0: tensors or gradients have come or gone since
+    std::atomic<int> planned_threads_{0};  ///< 0: tensors or gradients have come or gone since
     std::int64_t active_elements_ = 0;
     std::atomic<bool> busy_{false};
 };

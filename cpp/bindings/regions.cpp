@@ -48,7 +48,7 @@ std::optional<std::pair<Regions::Region, Regions::Region>> Regions::find_overlap
     return std::nullopt;
 }
 
-bool Regions::is_owner(const void* owner) const {
+bool Regions::is_owner(const void* owner) const noexcept {
     const auto [word, bit] = bit_of(owner, filter_.size());
     return (filter_[word] & bit) != 0 && std::binary_search(owners_.begin(), owners_.end(), owner);
 }
@@ -65,7 +65,6 @@ std::optional<Regions::Region> Regions::search(const std::vector<Region>& sorted
 
 std::optional<Regions::Region> Regions::find_overlap(const void* data, std::int64_t bytes, const void* owner) const {
     if (bytes == 0) return std::nullopt;
-    // Memory owned by one array object is disjoint from that owned by any other: most gradients need no search.
     const bool apart = owner && !is_owner(owner);
     if (apart && foreign_.empty()) return std::nullopt;
     const auto begin = reinterpret_cast<std::uintptr_t>(data);

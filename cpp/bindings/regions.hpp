@@ -27,8 +27,12 @@ public:
     /// The region that shares memory with this array, if one does.
     std::optional<Region> find_overlap(const void* data, std::int64_t bytes, const void* owner) const;
 
+    /// Whether memory that `owner` owns is known to be apart from all regions: what one array object owns is disjoint
+    /// from what any other does. False says nothing.
+    bool is_plainly_apart(const void* owner) const noexcept { return foreign_.empty() && !is_owner(owner); }
+
 private:
-    bool is_owner(const void* owner) const;
+    bool is_owner(const void* owner) const noexcept;
     static std::optional<Region> search(const std::vector<Region>& sorted, std::uintptr_t begin, std::uintptr_t end);
 
     std::vector<Region> all_, foreign_;     // foreign: memory that no array object owns

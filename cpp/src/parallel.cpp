@@ -34,6 +34,9 @@ inline void pause() noexcept {
 #endif
 }
 
+/// The most threads that work on one job.
+constexpr int max_threads = 256;
+
 /// Parts that threads claim until none is left, each from a range of its own first, so that a thread meets the same
 /// memory in every step, and then from the others'.
 class Job {
@@ -57,7 +60,6 @@ public:
     }
 
 private:
-    static constexpr int max_threads = 256;
     struct alignas(64) Range {
         std::atomic<int> next{0};
         int end = 0;
@@ -81,25 +83,28 @@ public:
     bool run(Job& job) {
         const std::unique_lock<std::mutex> alone(running_, std::try_to_lock);
         if (!alone.owns_lock()) return false;
-        announce(&job, job.threads());
+        begin(job);
         job.work(0);
         end();
         return true;
     }
 
-    /// Wakes the workers for a job that comes soon.
-    void expect(int threads) { announce(nullptr, threads); }
-
 private:
-    void announce(Job* job, int threads) {
-        {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            while (workers_ < threads - 1 && add_worker()) {
-            }
-            if (job) job_ = job;
-            generation_.fetch_add(1, std::memory_order_release);
+    struct Worker {
+        std::atomic<std::uint64_t> calls{0};
+        bool asleep = false;
+        std::condition_variable wake;
+    };
+
+    void begin(Job& job) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        while (started_ < job.threads() - 1 && start_worker()) {
         }
-        if (sleeping_.load() > 0) wake_.notify_all();
+        job_ = &job;
+        for (int i = 0; i < std::min(started_, job.threads() - 1); ++i) {
+            workers_[i].calls.fetch_add(1, std::memory_order_release);
+            if (workers_[i].asleep) workers_[i].wake.notify_one();
+        }
     }
 
     void end() {
@@ -109,57 +114,57 @@ private:
     }
 
     /// False where the system gives no more threads; those there are, the caller at least, do the work.
-    bool add_worker() {
-        const int number = workers_ + 1;
+    bool start_worker() {
+        const int number = started_;
         try {
             std::thread([this, number] { live(number); }).detach();
         } catch (const std::system_error&) {
             return false;
         }
-        workers_ = number;
+        ++started_;
         return true;
     }
 
     void live(int number) {
+        Worker& self = workers_[number];
         for (std::uint64_t seen = 0;;) {
-            seen = next_generation(seen);
+            seen = next_call(self, seen);
             std::unique_lock<std::mutex> lock(mutex_);
             Job* job = job_;
-            if (!job || number >= job->threads()) continue;
+            if (!job || number + 1 >= job->threads()) continue;  // came too late
             ++inside_;
             lock.unlock();
-            job->work(number);
+            job->work(number + 1);
             lock.lock();
             if (--inside_ == 0) done_.notify_one();
         }
     }
 
-    /// Waits for a job after generation `seen`: awake for a moment, since steps often follow each other, then asleep.
-    std::uint64_t next_generation(std::uint64_t seen) {
+    /// Waits for a call after the one `seen`: awake for a moment, since steps often follow each other, then asleep.
+    std::uint64_t next_call(Worker& self, std::uint64_t seen) {
         const auto until = std::chrono::steady_clock::now() + awake;
         do {
             for (int i = 0; i < 32; ++i) {
-                if (const auto now = generation_.load(std::memory_order_acquire); now != seen) return now;
+                if (const auto now = self.calls.load(std::memory_order_acquire); now != seen) return now;
                 pause();
             }
         } while (std::chrono::steady_clock::now() < until);
         std::unique_lock<std::mutex> lock(mutex_);
-        sleeping_.fetch_add(1);
-        wake_.wait(lock, [&] { return generation_.load() != seen; });
-        sleeping_.fetch_sub(1);
-        return generation_.load();
+        self.asleep = true;
+        self.wake.wait(lock, [&] { return self.calls.load() != seen; });
+        self.asleep = false;
+        return self.calls.load();
     }
 
     static constexpr std::chrono::microseconds awake{50};
 
     std::mutex running_;  ///< held by the thread whose job runs
-    std::mutex mutex_;    ///< guards job_, inside_ and workers_
-    std::condition_variable wake_, done_;
+    std::mutex mutex_;    ///< guards what follows
     Job* job_ = nullptr;
     int inside_ = 0;
-    int workers_ = 0;
-    std::atomic<std::uint64_t> generation_{0};
-    std::atomic<int> sleeping_{0};
+    int started_ = 0;
+    std::condition_variable done_;
+    Worker workers_[max_threads];
 };
 
 /// Never destroyed: its threads sleep until the process ends.
@@ -171,10 +176,6 @@ ThreadPool& thread_pool() {
 }  // namespace
 
 bool is_forked_child() noexcept { return forked.load(std::memory_order_relaxed); }
-
-void expect_parts(int threads) noexcept {
-    if (threads > 1 && !is_forked_child()) thread_pool().expect(threads);
-}
 
 void run_on_threads(int parts, int threads, PartBody body, void* context) noexcept {
     if (parts > 1 && threads > 1 && !is_forked_child()) {

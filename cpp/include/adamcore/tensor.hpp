@@ -9,13 +9,14 @@
 namespace adamcore {
 
 /// The most state arrays that a rule may keep for one parameter.
-inline constexpr std::size_t max_slots = 4;
+inline constexpr std::size_t max_slots = 3;
 
 /// One parameter and all that an update of it reads and writes.
 ///
 /// The arrays hold `size` dense elements each, in one common order, and do not overlap. A null `grad` means
-/// that the tensor is left alone; so does a `size` of 0. `state` is in the order of the rule's `slots`.
-struct Tensor {
+/// that the tensor is left alone; so does a `size` of 0. `state` is in the order of the rule's `slots`. One cache line,
+/// since models have thousands.
+struct alignas(64) Tensor {
     void* param = nullptr;
     const void* grad = nullptr;
     void* state[max_slots] = {};
@@ -26,6 +27,8 @@ struct Tensor {
     std::int32_t group = 0;
     Dtype dtype = Dtype::float32;
 };
+
+static_assert(sizeof(Tensor) == 64);
 
 /// A tensor over typed arrays, `state` in the order of the rule's slots.
 template <class T, class... State>

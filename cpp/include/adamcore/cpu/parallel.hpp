@@ -30,10 +30,6 @@ using PartBody = void (*)(void* context, int part);
 /// Part of adamcore::kernels.
 void run_on_threads(int parts, int threads, PartBody body, void* context) noexcept;
 
-/// Says that run_on_threads() will be called in a few microseconds, so that threads that sleep can wake meanwhile.
-/// Part of adamcore::kernels.
-void expect_parts(int threads) noexcept;
-
 /// Whether this process was made by fork() after the library was loaded. Part of adamcore::kernels.
 bool is_forked_child() noexcept;
 
@@ -51,7 +47,6 @@ struct Threads {
             const_cast<void*>(static_cast<const void*>(&body)));
     }
 };
-using OpenMp = Threads;
 
 /// As many threads as this process may use: its affinity mask and its cgroup's quota, or what
 /// ADAMCORE_NUM_THREADS, else OMP_NUM_THREADS, says. Part of adamcore::kernels.
