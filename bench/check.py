@@ -1,0 +1,31 @@
+"""Whether a peer computes AdamW at all: three steps on a small set against float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from peers import Peer
+from problem import Problem, reference
+
+SHAPES = [(1,), (1000,), (37, 5), (3, 7, 7, 2), (100_003,)]
+STEPS = 3
+# Room for float32's rounding and for bias corrections in float32, as PyTorch has them; a wrong decay, beta or
+# correction is off by a hundred times as much.
+RELATIVE, ABSOLUTE = 5e-7, 1e-7
+
+
+def check(peer_class: type[Peer], threads: int) -> str | None:
+    """Return what is wrong with a peer's result, or None."""
+    problem = Problem(SHAPES, seed=42)
+    # Other values at each step: with constant gradients the betas cancel out.
+    grads_by_step = [[g * np.float32(scale) for g in problem.grads] for scale in (1.0, -0.5, 0.25)[:STEPS]]
+    peer = peer_class(problem.params(), threads)
+    for grads in grads_by_step:
+        peer.use(grads)
+        peer.step()
+    expected = reference(list(problem.params()), grads_by_step)
+    excess = [
+        float(np.max(np.abs(got - want) / (RELATIVE * np.abs(want) + ABSOLUTE)))
+        for got, want in zip(peer.result(), expected, strict=True)
+    ]
+    worst = max(excess)
+    return None if worst <= 1 else f"off by {worst:.3g} times what float32 allows after {STEPS} steps"

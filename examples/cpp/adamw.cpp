@@ -1,0 +1,110 @@
+// One AdamW step over all the parameters of a model, on a thread pool of your own.
+//
+//     cmake -S examples/cpp -B build/example -Dadamcore_DIR=$(python -c "import adamcore;
+//     print(adamcore.get_cmake_dir())") cmake --build build/example && build/example/adamw
+
+#include <adamcore/adamcore.hpp>
+#include <cmath>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+/// Threads that sleep between calls of run(). What adamcore asks of a pool is size() and run().
+class ThreadPool {
+public:
+    /// The calling thread works too, so one thread fewer is started.
+    explicit ThreadPool(int threads) {
+        for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    }
+
+    ~ThreadPool() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            stopping_ = true;
+        }
+        wake_.notify_all();
+        for (std::thread& worker : workers_) worker.join();
+    }
+
+    int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+    /// Calls body(0) ... body(parts - 1) and returns when all have. One caller at a time.
+    template <class Body>
+    void run(int parts, Body&& body) const {
+        std::unique_lock<std::mutex> lock(mutex_);
+        body_ = std::ref(body);
+        next_ = 0;
+        parts_ = unfinished_ = parts;
+        wake_.notify_all();
+        take_parts(lock);
+        done_.wait(lock, [this] { return unfinished_ == 0; });
+    }
+
+private:
+    void take_parts(std::unique_lock<std::mutex>& lock) const {
+        while (next_ < parts_) {
+            const int part = next_++;
+            lock.unlock();
+            body_(part);
+            lock.lock();
+            if (--unfinished_ == 0) done_.notify_one();
+        }
+    }
+
+    void work() const {
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (!stopping_) {
+            take_parts(lock);
+            wake_.wait(lock, [this] { return stopping_ || next_ < parts_; });
+        }
+    }
+
+    mutable std::mutex mutex_;
+    mutable std::condition_variable wake_, done_;
+    mutable std::function<void(int)> body_;
+    mutable int next_ = 0, parts_ = 0, unfinished_ = 0;
+    bool stopping_ = false;
+    std::vector<std::thread> workers_;
+};
+
+/// A parameter of your model, with its gradient and AdamW's two moments, which start from zero.
+struct Parameter {
+    explicit Parameter(std::size_t size) : value(size, 1.0f), grad(size, 0.5f), exp_avg(size), exp_avg_sq(size) {}
+
+    adamcore::Tensor view(std::int64_t step) {
+        return adamcore::tensor(value.data(), grad.data(), static_cast<std::int64_t>(value.size()), step,
+                                exp_avg.data(), exp_avg_sq.data());
+    }
+
+    std::vector<float> value, grad, exp_avg, exp_avg_sq;
+};
+
+int main() {
+    std::vector<Parameter> model;
+    for (const std::size_t size : {784u * 256u, 256u, 256u * 10u, 10u}) model.emplace_back(size);
+
+    const ThreadPool pool(2);
+    adamcore::AdamW::Hyper hyper;
+    hyper.lr = 1e-3;
+    hyper.weight_decay = 1e-2;
+
+    std::vector<adamcore::Tensor> tensors;
+    for (Parameter& parameter : model) tensors.push_back(parameter.view(/*step=*/1));
+    adamcore::cpu::step<adamcore::AdamW>(tensors.data(), static_cast<std::int64_t>(tensors.size()), hyper, pool);
+
+    // At the first step the ratio of the moments is the gradient's sign: 1 - lr * (1 + weight_decay * 1).
+    const float expected = 0.99899f;
+    for (const Parameter& parameter : model) {
+        for (const float value : parameter.value) {
+            if (std::fabs(value - expected) > 1e-6f) {
+                std::printf("wrong: %.7f instead of %.7f\n", static_cast<double>(value), static_cast<double>(expected));
+                return 1;
+            }
+        }
+    }
+    std::printf("each of %zu tensors went from 1 to %.5f\n", model.size(), static_cast<double>(expected));
+}

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "adamcore/adamcore.hpp"
+
+/// The list of rules as the tests walk it: no test names a rule unless it is about that rule.
+namespace adamcore::test {
+
+/// One rule with one compute type.
+template <class R, class Type>
+struct Case {
+    using Rule = R;
+    using T = Type;
+};
+
+namespace detail {
+
+template <class List>
+struct CasesOf;
+template <class... Rules>
+struct CasesOf<rule::List<Rules...>> {
+    using Types = testing::Types<Case<Rules, float>..., Case<Rules, double>...>;
+};
+
+}  // namespace detail
+
+/// Every rule with every compute type, for TYPED_TEST_SUITE.
+using EveryCase = detail::CasesOf<rules::All>::Types;
+
+/// Names types by number, in whose place CTest shows the type. (It is the default, but Clang is pedantic about a macro
+/// whose last argument is left out.)
+struct TypeNumber {
+    template <class>
+    static std::string GetName(int number) {
+        return std::to_string(number);
+    }
+};
+
+template <class Rule>
+std::size_t index_of() {
+    const auto& infos = cpu::all_rules();
+    for (std::size_t i = 0; i < infos.size(); ++i) {
+        if (infos[i].name == Rule::name) return i;
+    }
+    ADD_FAILURE() << Rule::name << " is not in all_rules()";
+    return 0;
+}
+
+/// Each hyper-parameter at a value of its own, inside every range: a mix-up of two shows.
+template <class Rule>
+typename Rule::Hyper distinct_hyper() {
+    typename Rule::Hyper hyper;
+    double value = 0.05;
+    for (const auto& field : Rule::fields) {
+        hyper.*field.member = value;
+        value += 0.055;
+    }
+    return hyper;
+}
+
+/// Hyper-parameters to test a rule with: all distinct, and the same without weight decay, where engines take
+/// another path.
+template <class Rule>
+std::vector<typename Rule::Hyper> hypers() {
+    auto without_decay = distinct_hyper<Rule>();
+    for (const auto& field : Rule::fields) {
+        if (field.name == std::string_view("weight_decay")) without_decay.*field.member = 0;
+    }
+    return {distinct_hyper<Rule>(), without_decay};
+}
+
+/// The group of Rule that the run-time engine takes, with the same hyper-parameters.
+template <class Rule>
+cpu::Group group_of(const typename Rule::Hyper& hyper, double grad_scale) {
+    cpu::Group group{index_of<Rule>(), {}, grad_scale};
+    for (std::size_t i = 0; i < Rule::fields.size(); ++i) group.hyper[i] = hyper.*Rule::fields[i].member;
+    return group;
+}
+
+/// The kernels that this build holds and this processor runs.
+inline std::vector<const cpu::Kernels*> every_kernels() {
+    std::vector<const cpu::Kernels*> found;
+    for (const cpu::Isa isa : cpu::all_isas) {
+        if (const cpu::Kernels* kernels = cpu::kernels_for(isa)) found.push_back(kernels);
+    }
+    return found;
+}
+
+/// One update by the run-time engine.
+template <class Pool>
+void dispatch(const cpu::Kernels& kernels, const std::vector<cpu::Group>& groups, const std::vector<Tensor>& tensors,
+              const Pool& pool) {
+    plan::Cut cuts[cpu::max_parts + 1];
+    const int parts = cpu::plan_step(tensors.data(), static_cast<std::int64_t>(tensors.size()), pool.size(), cuts);
+    cpu::step(kernels, groups.data(), tensors.data(), cuts, parts, pool);
+}
+
+/// How many arrays an update touches: the parameter, the gradient, and the slots, in this order.
+template <class Rule>
+inline constexpr std::size_t array_count = 2 + Rule::slots.size();
+
+template <class Rule, class T>
+using Pointers = std::array<T*, array_count<Rule>>;
+
+namespace detail {
+
+template <class Rule, class T, std::size_t... I>
+Tensor tensor_at(const Pointers<Rule, T>& at, std::int64_t size, std::int64_t step, std::index_sequence<I...>) {
+    return tensor<T>(at[0], at[1], size, step, at[2 + I]...);
+}
+
+/// Calls `update(g)` with the gradient as rule.hpp says that a rule sees it: in double with an L2 term, else in T.
+template <class Step, class T, class Update>
+void with_seen_gradient(const Step& step, T scaled, T param, Update&& update) {
+    if constexpr (rule::has_l2<Step>::value) {
+        if (step.l2 != 0) return update(static_cast<double>(scaled) + step.l2 * static_cast<double>(param));
+    }
+    update(scaled);
+}
+
+template <class Rule, class T, std::size_t... I>
+void update_plainly(const Pointers<Rule, T>& at, std::int64_t size, std::int64_t t, const typename Rule::Hyper& hyper,
+                    double grad_scale, std::index_sequence<I...>) {
+    const auto step = Rule::template prepare<T>(hyper, t);
+    const T scale = static_cast<T>(grad_scale);
+    for (std::int64_t i = 0; i < size; ++i) {
+        asm volatile("" ::: "memory");  // keeps this loop scalar, so that it shares nothing with the sweeps
+        with_seen_gradient(step, at[1][i] * scale, at[0][i],
+                           [&](auto g) { Rule::template update<T>(step, g, at[0][i], at[2 + I][i]...); });
+    }
+}
+
+}  // namespace detail
+
+template <class Rule, class T>
+Tensor tensor_at(const Pointers<Rule, T>& at, std::int64_t size, std::int64_t step) {
+    return detail::tensor_at<Rule, T>(at, size, step, std::make_index_sequence<Rule::slots.size()>());
+}
+
+/// The rule called element after element: what every engine equals, bit for bit.
+template <class Rule, class T>
+void update_plainly(const Pointers<Rule, T>& at, std::int64_t size, std::int64_t t, const typename Rule::Hyper& hyper,
+                    double grad_scale) {
+    detail::update_plainly<Rule, T>(at, size, t, hyper, grad_scale, std::make_index_sequence<Rule::slots.size()>());
+}
+
+}  // namespace adamcore::test
