@@ -39,73 +39,91 @@ private:
 
 Optimizer::Optimizer(std::string owner) : owner_(std::move(owner)), cuts_(cpu::max_parts + 1) {}
 
+/// The parameters of a group that is being added: nothing of the optimizer has changed yet.
+struct Optimizer::Addition {
+    std::vector<Tensor> tensors;
+    std::vector<Bound> bound;
+    std::vector<Identity> identities;
+    py::dict index_of_name;
+    Regions regions;  ///< the optimizer's, and these parameters'
+};
+
 void Optimizer::add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
                           const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                           const py::tuple& variant_keys, const py::function& variant) {
     const Exclusive exclusive(*this);
-    const auto index = static_cast<int>(groups_.size());
-    const std::size_t first = tensors_.size(), count = params.size();
-
     cpu::Group group;
     group.rule = rule_index(variant(hyper).cast<std::string>());
-    BoundGroup bound_group{HyperReader(group.rule, owner_), variant, {}, {}, {}, {}};
-    bound_group.reader.read(hyper, completed_, index, group.hyper);
+    BoundGroup bound_group{HyperReader(group.rule, owner_), variant, {}, {}, {}};
+    bound_group.reader.read(hyper, completed_, static_cast<int>(groups_.size()), group.hyper);
     for (const py::handle key : variant_keys)
         bound_group.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
 
-    std::vector<ArrayView> views;
-    std::size_t axes = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        views.push_back(view_of(params[i], Access::write, labels[i]));
-        axes += 2 * static_cast<std::size_t>(views.back().ndim);
+    Addition added;
+    for (std::size_t i = 0; i < names.size(); ++i) added.identities.push_back({labels[i], keys[i], py::str(names[i])});
+    require_new_names(added);
+    bind_params(params, added, bound_group);
+    require_apart(added);
+    bind_state(group.rule, group.hyper, added.tensors, bound_group);
+    if (const Slab* state = bound_group.state.get()) {
+        added.regions.add(state->data(), static_cast<std::int64_t>(state->size()), state, -1);
+        added.regions.sort();
     }
 
-    std::vector<Tensor> tensors;
-    std::vector<Bound> bound;
-    std::vector<Identity> identities;
-    Regions regions = regions_;
-    py::dict index_of_name = index_of_name_.attr("copy")();
-    bound_group.axes = std::make_unique<Py_ssize_t[]>(axes);
-    Py_ssize_t* next_axes = bound_group.axes.get();
-    for (std::size_t i = 0; i < count; ++i) {
-        const ArrayView& view = views[i];
-        const py::str name(names[i]);
-        if (index_of_name.contains(name))
-            throw py::value_error(labels[i] + ": another parameter is named '" + names[i] + "' already");
-        index_of_name[name] = first + i;
-        const Layout layout{view.ndim, next_axes};
-        next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
-        next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
-        tensors.push_back({view.data, nullptr, {}, view.size, 0, index, view.dtype});
-        bound.push_back({params[i], layout});
-        identities.push_back({labels[i], keys[i], name});
-        regions.add(view.data, view.bytes(), owner_of(bound.back().param.ptr()), static_cast<std::int64_t>(first + i));
-    }
-    regions.sort();
-    if (const auto overlap = regions.find_overlap()) {
-        const auto label = [&](std::int64_t i) {
-            const auto at = static_cast<std::size_t>(i);
-            return i < 0 ? "the optimizer's state" : at < first ? identities_[at].label : identities[at - first].label;
-        };
-        throw py::value_error(label(std::max(overlap->first.tensor, overlap->second.tensor)) + ": shares memory with " +
-                              label(std::min(overlap->first.tensor, overlap->second.tensor)) +
-                              "; every parameter must have memory of its own");
-    }
-    bind_state(group.rule, group.hyper, tensors, bound_group);
-    if (bound_group.state)
-        regions.add(bound_group.state->data(), static_cast<std::int64_t>(bound_group.state->size()),
-                    bound_group.state.get(), -1);
-    regions.sort();
-
-    tensors_.insert(tensors_.end(), tensors.begin(), tensors.end());
-    bound_.insert(bound_.end(), bound.begin(), bound.end());
-    identities_.insert(identities_.end(), identities.begin(), identities.end());
+    tensors_.insert(tensors_.end(), added.tensors.begin(), added.tensors.end());
+    bound_.insert(bound_.end(), added.bound.begin(), added.bound.end());
+    identities_.insert(identities_.end(), added.identities.begin(), added.identities.end());
     groups_.push_back(group);
     bound_groups_.push_back(std::move(bound_group));
-    index_of_name_ = std::move(index_of_name);
-    regions_ = std::move(regions);
+    index_of_name_.attr("update")(added.index_of_name);
+    regions_ = std::move(added.regions);
     for (Bound& each : bound_) each.checked_grad = nullptr;  // not against the new parameters
     planned_threads_ = 0;
+}
+
+void Optimizer::require_new_names(Addition& added) const {
+    for (const Identity& identity : added.identities) {
+        if (index_of_name_.contains(identity.name) || added.index_of_name.contains(identity.name))
+            throw py::value_error(identity.label + ": another parameter is named " + repr_of(identity.name) +
+                                  " already");
+        added.index_of_name[identity.name] = size() + added.index_of_name.size();
+    }
+}
+
+void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup& group) const {
+    std::vector<ArrayView> views;
+    std::size_t axes = 0;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        views.push_back(view_of(params[i], Access::write, added.identities[i].label));
+        axes += 2 * static_cast<std::size_t>(views.back().ndim);
+    }
+    group.axes = std::make_unique<Py_ssize_t[]>(axes);
+    Py_ssize_t* next_axes = group.axes.get();
+    added.regions = regions_;
+    for (std::size_t i = 0; i < views.size(); ++i) {
+        const ArrayView& view = views[i];
+        const auto place = static_cast<std::int64_t>(size() + i);
+        added.tensors.push_back(
+            {view.data, nullptr, {}, view.size, 0, static_cast<std::int32_t>(groups_.size()), view.dtype});
+        added.bound.push_back({params[i], {view.ndim, next_axes}});
+        added.regions.add(view.data, view.bytes(), owner_of(added.bound.back().param.ptr()), place);
+        next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
+        next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
+    }
+    added.regions.sort();
+}
+
+void Optimizer::require_apart(const Addition& added) const {
+    const auto overlap = added.regions.find_overlap();
+    if (!overlap) return;
+    const auto label = [&](std::int64_t tensor) -> std::string {
+        if (tensor < 0) return "the optimizer's state";
+        const auto i = static_cast<std::size_t>(tensor);
+        return i < size() ? identities_[i].label : added.identities[i - size()].label;
+    };
+    const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
+    throw py::value_error(label(second) + ": shares memory with " + label(first) +
+                          "; every parameter must have memory of its own");
 }
 
 void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors,
@@ -134,7 +152,7 @@ void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vect
 double Optimizer::checked_loss_scale(py::handle value) const {
     const double scale = PyFloat_AsDouble(value.ptr());
     const bool no_number = scale == -1.0 && PyErr_Occurred();
-    if (!no_number && scale > 0 && std::isfinite(scale)) return scale;
+    if (!no_number && scale > 0 && std::isfinite(scale) && std::isfinite(1 / scale)) return scale;
     PyErr_Clear();
     const std::string message = owner_ + ": loss_scale must be a finite number > 0, got " + repr_of(value);
     if (no_number) throw py::type_error(message);

@@ -67,13 +67,16 @@ private:
         HyperReader reader;
         py::function variant;
         std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
-        py::object maximize;
         std::shared_ptr<Slab> state;
         std::unique_ptr<Py_ssize_t[]> axes;
     };
 
     class Exclusive;
+    struct Addition;
 
+    void require_new_names(Addition& added) const;
+    void bind_params(const py::list& params, Addition& added, BoundGroup& group) const;
+    void require_apart(const Addition& added) const;
     void bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors, BoundGroup& group) const;
     double checked_loss_scale(py::handle value) const;
     void read_groups(const py::list& param_groups, double loss_scale);

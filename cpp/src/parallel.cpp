@@ -6,8 +6,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
+
+#include "placement.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -77,40 +80,54 @@ private:
 
 /// Threads that sleep between jobs. The caller of run() works too, and waits only for those that have begun: a thread
 /// that gets no processor, because another library's threads spin there, delays nobody.
+///
+/// Nobody takes a lock on the way in or out: a lock that is held for a moment puts the other side to sleep, and waking
+/// takes as long as many a step.
 class ThreadPool {
 public:
     /// False, without having done anything, while another thread's job is running.
     bool run(Job& job) {
         const std::unique_lock<std::mutex> alone(running_, std::try_to_lock);
         if (!alone.owns_lock()) return false;
-        begin(job);
+        while (started_ < job.threads() - 1 && start_worker()) {
+        }
+        job_.store(&job);
+        for (int i = 0; i < std::min(started_, job.threads() - 1); ++i) call(workers_[i]);
         job.work(0);
-        end();
+        job_.store(nullptr);
+        wait_for_those_inside();
         return true;
     }
 
 private:
     struct Worker {
         std::atomic<std::uint64_t> calls{0};
-        bool asleep = false;
+        std::atomic<bool> asleep{false};
+        std::mutex mutex;
         std::condition_variable wake;
+        std::optional<Placement> placement;  ///< set before the worker first sleeps
     };
 
-    void begin(Job& job) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        while (started_ < job.threads() - 1 && start_worker()) {
+    static void call(Worker& worker) {
+        worker.calls.fetch_add(1);
+        if (!worker.asleep.load()) return;
+        {
+            const std::lock_guard<std::mutex> lock(worker.mutex);  // it is waiting now, or has seen the call
+            worker.placement->keep_off_this_processor();
         }
-        job_ = &job;
-        for (int i = 0; i < std::min(started_, job.threads() - 1); ++i) {
-            workers_[i].calls.fetch_add(1, std::memory_order_release);
-            if (workers_[i].asleep) workers_[i].wake.notify_one();
-        }
+        worker.wake.notify_one();
     }
 
-    void end() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        job_ = nullptr;
-        done_.wait(lock, [&] { return inside_ == 0; });
+    /// A worker says that it is inside before it looks for the job, and the job is gone before this looks for workers:
+    /// in the one order that all threads see, whoever has found the job is found here.
+    void wait_for_those_inside() {
+        for (int i = 0; inside_.load() != 0; ++i) {
+            if (i < 4096) {
+                pause();
+            } else {
+                std::this_thread::yield();  // it has been held up, perhaps for want of this processor
+            }
+        }
     }
 
     /// False where the system gives no more threads; those there are, the caller at least, do the work.
@@ -127,43 +144,38 @@ private:
 
     void live(int number) {
         Worker& self = workers_[number];
+        self.placement.emplace();
         for (std::uint64_t seen = 0;;) {
             seen = next_call(self, seen);
-            std::unique_lock<std::mutex> lock(mutex_);
-            Job* job = job_;
-            if (!job || number + 1 >= job->threads()) continue;  // came too late
-            ++inside_;
-            lock.unlock();
-            job->work(number + 1);
-            lock.lock();
-            if (--inside_ == 0) done_.notify_one();
+            inside_.fetch_add(1);
+            Job* job = job_.load();
+            if (job && number + 1 < job->threads()) job->work(number + 1);  // else it came too late
+            inside_.fetch_sub(1);
         }
     }
 
     /// Waits for a call after the one `seen`: awake for a moment, since steps often follow each other, then asleep.
-    std::uint64_t next_call(Worker& self, std::uint64_t seen) {
+    static std::uint64_t next_call(Worker& self, std::uint64_t seen) {
         const auto until = std::chrono::steady_clock::now() + awake;
         do {
             for (int i = 0; i < 32; ++i) {
-                if (const auto now = self.calls.load(std::memory_order_acquire); now != seen) return now;
+                if (const auto now = self.calls.load(); now != seen) return now;
                 pause();
             }
         } while (std::chrono::steady_clock::now() < until);
-        std::unique_lock<std::mutex> lock(mutex_);
-        self.asleep = true;
+        std::unique_lock<std::mutex> lock(self.mutex);
+        self.asleep.store(true);
         self.wake.wait(lock, [&] { return self.calls.load() != seen; });
-        self.asleep = false;
+        self.asleep.store(false);
         return self.calls.load();
     }
 
     static constexpr std::chrono::microseconds awake{50};
 
     std::mutex running_;  ///< held by the thread whose job runs
-    std::mutex mutex_;    ///< guards what follows
-    Job* job_ = nullptr;
-    int inside_ = 0;
-    int started_ = 0;
-    std::condition_variable done_;
+    int started_ = 0;     ///< guarded by running_
+    std::atomic<Job*> job_{nullptr};
+    std::atomic<int> inside_{0};
     Worker workers_[max_threads];
 };
 
