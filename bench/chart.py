@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+
 from record import ADAMCORE, STREAM, CaseResult, Record
 
 mpl.use("Agg")

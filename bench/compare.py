@@ -38,11 +38,12 @@ def main() -> None:
     load_openmp()
 
     # Only now, since these import libraries that read their number of threads when they are loaded.
+    from rich.console import Console
+
     from measure import measure
     from peers import ANCHOR
     from record import Record
     from report import print_acceptance, print_case, print_checks, print_facts
-    from rich.console import Console
     from roster import choose_peers, muster
 
     console = Console()

@@ -12,6 +12,7 @@ from itertools import repeat
 from statistics import median, quantiles
 
 import numpy as np
+
 from peers import ANCHOR, Peer, explain
 from problem import Problem
 from record import CaseResult, Timing

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from acceptance import verdicts
-from record import ADAMCORE, BYTES_PER_ELEMENT, RIGHT, STREAM, YARDSTICK, CaseResult, Record, Timing
 from rich.console import Console
 from rich.table import Table
+
+from acceptance import verdicts
+from record import ADAMCORE, BYTES_PER_ELEMENT, RIGHT, STREAM, YARDSTICK, CaseResult, Record, Timing
 
 
 def print_facts(console: Console, record: Record) -> None:

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from problem import HYPER, Array, Arrays
-
 from peers.base import Peer
+from problem import HYPER, Array, Arrays
 
 
 class AdamCore(Peer):

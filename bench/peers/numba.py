@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import numpy as np
-from problem import HYPER, Array, Arrays
 
 from peers.base import Peer
+from problem import HYPER, Array, Arrays
 
 # Below this the start of a parallel region costs more than it saves, so whoever cares writes two kernels.
 PARALLEL_FROM = 32768

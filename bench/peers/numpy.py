@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 
 import numpy as np
-from problem import HYPER, Array, Arrays
 
 from peers.base import Peer
+from problem import HYPER, Array, Arrays
 
 
 class _NumPy(Peer):

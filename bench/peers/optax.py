@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
-from problem import HYPER, Array, Arrays
 
 from peers.base import Peer
+from problem import HYPER, Array, Arrays
 
 
 class Optax(Peer):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from problem import Array, Arrays
 
 from peers.base import Peer, UnavailableError
+from problem import Array, Arrays
 
 SOURCE = Path(__file__).resolve().parents[1] / "stream.cpp"
 LINE = 16  # floats in a cache line

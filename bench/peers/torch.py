@@ -3,9 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from problem import HYPER, Array, Arrays
-
 from peers.base import Peer
+from problem import HYPER, Array, Arrays
 
 
 class _Torch(Peer):

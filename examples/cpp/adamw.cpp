@@ -1,7 +1,8 @@
 // One AdamW step over all the parameters of a model, on a thread pool of your own.
 //
-//     cmake -S examples/cpp -B build/example -Dadamcore_DIR=$(python -c "import adamcore;
-//     print(adamcore.get_cmake_dir())") cmake --build build/example && build/example/adamw
+//     dir=$(python -c "import adamcore; print(adamcore.get_cmake_dir())")
+//     cmake -S examples/cpp -B build/example -Dadamcore_DIR="$dir"
+//     cmake --build build/example && build/example/adamw
 
 #include <adamcore/adamcore.hpp>
 #include <cmath>

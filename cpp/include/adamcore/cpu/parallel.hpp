@@ -10,7 +10,7 @@
 ///     void run(int parts, Body body) const;    // calls body(0) ... body(parts - 1), in any order, on any threads,
 ///                                              // and returns when all have; parts may exceed size()
 ///
-/// where Body is a callable that does not throw. Results do not depend on the pool.
+/// where Body is a callable that neither throws nor calls run() again. Results do not depend on the pool.
 namespace adamcore::cpu {
 
 /// The calling thread alone.

@@ -26,7 +26,8 @@ struct Sgd {
         double l2;
     };
 
-    /// The first gradient becomes the buffer, whatever was there; damping begins with the second: as PyTorch has it.
+    /// The first gradient becomes the buffer, whatever finite numbers were there; damping begins with the second: as
+    /// PyTorch has it.
     template <class T>
     static Step<T> prepare(const Hyper& h, std::int64_t t) {
         const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
