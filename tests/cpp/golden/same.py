@@ -14,9 +14,8 @@ def main(paths: list[str]) -> int:
             blocks[f"{Path(path).name}: {isa}"] = lines
     first, *_ = blocks.values()
     different = [name for name, lines in blocks.items() if lines != first]
-    print(
-        f"{len(first)} results on {', '.join(blocks)}: {'different: ' + str(different) if different else 'the same bits'}"
-    )
+    found = f"different: {different}" if different else "the same bits"
+    print(f"{len(first)} results on {', '.join(blocks)}: {found}")
     return 1 if different or len(blocks) < 2 or not first else 0
 
 
