@@ -15,6 +15,13 @@ struct Hyper {
     double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
 };
 
+template <class Hyper>
+constexpr auto fields() {
+    return rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
+                               rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
+                               rule::nonnegative("weight_decay", &Hyper::weight_decay));
+}
+
 /// lr / (1 - beta1^t) is `rate`, 1 / sqrt(1 - beta2^t) is `root`.
 template <class T>
 struct Step {
@@ -48,10 +55,7 @@ struct Adam {
     static constexpr auto name = "adam";
     static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq");
     using Hyper = adam::Hyper;
-    static constexpr auto fields =
-        rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
-                            rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
-                            rule::nonnegative("weight_decay", &Hyper::weight_decay));
+    static constexpr auto fields = adam::fields<Hyper>();
 
     template <class T>
     using Step = adam::Step<T>;

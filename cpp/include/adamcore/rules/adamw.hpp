@@ -17,10 +17,7 @@ struct AdamW {
     struct Hyper {
         double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2;
     };
-    static constexpr auto fields =
-        rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
-                            rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
-                            rule::nonnegative("weight_decay", &Hyper::weight_decay));
+    static constexpr auto fields = adam::fields<Hyper>();
 
     template <class T>
     using Step = adam::Step<T>;
