@@ -169,3 +169,13 @@ def test_bad_loss_scale(loss_scale: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="loss_scale must be a finite number > 0"):
         ac.SGD(p).step(np.ones(3), loss_scale=loss_scale)
     assert np.all(p == 1)
+
+
+def test_maximize_without_a_truth_value_changes_nothing() -> None:
+    p = np.ones(3)
+    optimizer = ac.SGD(p)
+    optimizer.param_groups[0]["maximize"] = np.ones(2)
+    with pytest.raises(ValueError, match="truth value"):
+        optimizer.step(np.ones(3))
+    assert np.all(p == 1)
+    assert optimizer.steps["0"] == 0

@@ -77,7 +77,7 @@ py::object Optimizer::take_grads(const py::object& grads) {
 }
 
 void Optimizer::take_sequence(PyObject* const* grads) {
-    for (const Dtype dtype : {Dtype::float32, Dtype::float64}) usual_descr(dtype);  // found with the GIL held
+    usual_descr(Dtype::float32);  // the first call finds all of them, with the GIL held
     // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
     // ones, whose headers lie scattered, other threads look too.
     std::atomic<bool> all_plain{true};

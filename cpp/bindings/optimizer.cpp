@@ -182,7 +182,8 @@ void Optimizer::read_groups(const py::list& param_groups, double loss_scale) {
         read_variant(i, hyper);
         bound_groups_[i].reader.read(hyper, completed_, static_cast<int>(i), groups_[i].hyper);
         PyObject* maximize = PyDict_GetItemWithError(item, maximize_key);
-        const bool ascend = maximize && PyObject_IsTrue(maximize) == 1;
+        const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
+        if (PyErr_Occurred()) throw py::error_already_set();
         groups_[i].grad_scale = (ascend ? -1.0 : 1.0) / loss_scale;
     }
 }
