@@ -4,6 +4,7 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "adamcore/cpu/kernels.hpp"
+#include "adamcore/cpu/norm.hpp"
 #include "adamcore/cpu/parallel.hpp"
 #include "adamcore/plan.hpp"
 #include "adamcore/rule.hpp"

@@ -49,4 +49,10 @@ ADAMCORE_FN T max(T a, T b) {
     return select(a > b, a, b);
 }
 
+/// The smaller of the two; `b` where they do not compare.
+template <class T>
+ADAMCORE_FN T min(T a, T b) {
+    return select(a < b, a, b);
+}
+
 }  // namespace adamcore::math

@@ -13,7 +13,7 @@ struct Cut {
     friend bool operator==(Cut a, Cut b) { return a.tensor == b.tensor && a.offset == b.offset; }
 };
 
-/// Cuts inside a tensor fall on multiples of this many elements from its start: whole cache lines.
+/// Cuts inside a tensor fall on multiples of at least this many elements from its start: whole cache lines.
 inline constexpr std::int64_t grain = 64;
 
 /// What a tensor costs beyond its elements (pointers, loop set-up, tail), counted in elements.
@@ -22,9 +22,10 @@ inline constexpr std::int64_t tensor_cost = 64;
 /// Cuts `count` tensors into `parts` contiguous ranges of nearly equal cost; part k is [cuts[k], cuts[k + 1]).
 ///
 /// `size(i)` is the number of elements to update in tensor i; a tensor of 0 costs nothing. `cuts` has room
-/// for `parts + 1`. A pure function of the sizes, one pass over them, without allocation.
+/// for `parts + 1`. Cuts inside a tensor fall on multiples of `unit` elements. A pure function of the sizes, one pass
+/// over them, without allocation.
 template <class Size>
-void split(Size&& size, std::int64_t count, int parts, Cut* cuts) {
+void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t unit = grain) {
     const auto cost = [&](std::int64_t i) {
         const std::int64_t n = size(i);
         return n == 0 ? std::int64_t{0} : n + tensor_cost;
@@ -42,8 +43,8 @@ void split(Size&& size, std::int64_t count, int parts, Cut* cuts) {
             cuts[part] = {count, 0};
             continue;
         }
-        const std::int64_t whole = (target - before) / grain * grain;
-        const std::int64_t last = size(tensor) / grain * grain;
+        const std::int64_t whole = (target - before) / unit * unit;
+        const std::int64_t last = size(tensor) / unit * unit;
         cuts[part] = {tensor, std::min(whole, last)};
     }
     cuts[parts] = {count, 0};

@@ -54,7 +54,7 @@ typename Rule::Hyper hyper_of(const HyperValues& values) {
 
 template <class Rule>
 void prepare_into(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) noexcept {
-    visit(dtype, [&](auto x) {
+    visit_compute(dtype, [&](auto x) {
         using Step = typename Rule::template Step<decltype(x)>;
         static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
         new (out.bytes) Step(Rule::template prepare<decltype(x)>(hyper_of<Rule>(values), t));

@@ -9,6 +9,7 @@
 #include "adamcore/cpu/kernels.hpp"
 #include "adamcore/cpu/parallel.hpp"
 #include "adamcore/cpu/sweep.hpp"
+#include "adamcore/cpu/tiles.hpp"
 #include "adamcore/plan.hpp"
 #include "adamcore/tensor.hpp"
 
@@ -46,11 +47,12 @@ public:
     const StepStorage& get(const Tensor& tensor, Prepare&& prepare) {
         const auto key = static_cast<std::uint64_t>(tensor.step) + 3 * static_cast<std::uint64_t>(tensor.group);
         Entry& entry = entries_[key % size];
-        if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != tensor.dtype) {
+        const Dtype dtype = compute_dtype(tensor.dtype);
+        if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != dtype) {
             prepare(tensor, entry.constants);
             entry.step = tensor.step;
             entry.group = tensor.group;
-            entry.dtype = tensor.dtype;
+            entry.dtype = dtype;
         }
         return entry.constants;
     }
@@ -66,16 +68,37 @@ private:
     Entry entries_[size];
 };
 
-/// Runs each part's pieces through a worker of its own, made by `make_worker()`.
-template <class Pool, class MakeWorker>
-void run(const Tensor* tensors, const plan::Cut* cuts, int parts, const Pool& pool, MakeWorker make_worker) noexcept {
-    pool.run(parts, [&](int part) noexcept {
+/// Runs each part's pieces through a worker of its own, made by `make_worker()`. In reverse, since what was read last
+/// is in cache, if `reversed`.
+template <class Size, class Pool, class MakeWorker>
+void run(Size size, const plan::Cut* cuts, int parts, const Pool& pool, bool reversed,
+         MakeWorker make_worker) noexcept {
+    pool.run(parts, [&](int i) noexcept {
+        const int part = reversed ? parts - 1 - i : i;
         const FloatEnvironment environment;
         auto worker = make_worker();
-        plan::for_each_piece(
-            [&](std::int64_t i) { return active_size(tensors[i]); }, cuts[part], cuts[part + 1],
-            [&](std::int64_t i, std::int64_t begin, std::int64_t end) { worker(tensors[i], begin, end); });
+        plan::for_each_piece(size, cuts[part], cuts[part + 1],
+                             [&](std::int64_t at, std::int64_t begin, std::int64_t end) { worker(at, begin, end); });
     });
+}
+
+/// Whether a rule can work on the tensor's arrays where they are.
+inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
+    const Dtype dtype = compute_dtype(tensor.dtype);
+    return tensor.dtype == dtype && tensor.grad_dtype == dtype && tensor.state_dtype == dtype && !tensor.layout &&
+           !treatment.prepares();
+}
+
+/// Updates elements [begin, end) of one tensor by a rule's sweep, where they are or tile by tile.
+template <class T>
+void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+            std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept {
+    if (!is_direct(tensor, treatment)) return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
+    void* state[max_slots];
+    for (std::size_t slot = 0; slot < max_slots; ++slot)
+        state[slot] = tensor.state[slot] ? static_cast<T*>(tensor.state[slot]) + begin : nullptr;
+    rule(constants, group_scale * scale, end - begin, static_cast<T*>(tensor.param) + begin,
+         static_cast<const T*>(tensor.grad) + begin, state);
 }
 
 }  // namespace detail
@@ -93,22 +116,25 @@ inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, pla
 
 /// One update by one rule, known at compile time, with the instruction set that the caller compiles for.
 ///
-/// Every tensor's gradient is multiplied by `grad_scale` as it is read (-1 ascends). The bits of the result do not
-/// depend on the pool, nor on how tensors are grouped into calls.
+/// Gradients are read as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the pool,
+/// nor on how tensors are grouped into calls.
 template <class Rule, class Pool = Serial>
 void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper, const Pool& pool = {},
-          double grad_scale = 1.0) noexcept {
+          const Treatment& treatment = {}) noexcept {
     static_assert(rule::is_rule<Rule>());
     plan::Cut cuts[max_parts + 1];
     const int parts = plan_step(tensors, count, pool.size(), cuts);
-    detail::run(tensors, cuts, parts, pool, [&] {
-        return [&, cache = detail::StepCache()](const Tensor& tensor, std::int64_t begin, std::int64_t end) mutable {
-            visit(tensor.dtype, [&](auto x) {
+    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+    detail::run(size, cuts, parts, pool, false, [&] {
+        return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+            const Tensor& tensor = tensors[i];
+            visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 const auto& constants = cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
                     new (out.bytes) typename Rule::template Step<T>(Rule::template prepare<T>(hyper, t.step));
                 });
-                sweep<isa::Static, Rule, T>(constants, tensor, begin, end, grad_scale);
+                detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
+                                  begin, end, 1.0, treatment.scale_of(i), treatment);
             });
         };
     });
@@ -121,18 +147,25 @@ struct Group {
     double grad_scale = 1.0;
 };
 
-/// One update of many groups by rules chosen at run time, cut by plan_step. Part of adamcore::kernels.
+/// One update of many groups by rules chosen at run time, cut by plan_step; from the last part to the first if
+/// `reversed`. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
-          const Pool& pool) noexcept {
-    detail::run(tensors, cuts, parts, pool, [&] {
-        return [&, cache = detail::StepCache()](const Tensor& tensor, std::int64_t begin, std::int64_t end) mutable {
+          const Pool& pool, const Treatment& treatment = {}, bool reversed = false) noexcept {
+    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+    detail::run(size, cuts, parts, pool, reversed, [&] {
+        return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+            const Tensor& tensor = tensors[i];
             const Group& group = groups[tensor.group];
             const auto& constants = cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
                 all_rules()[group.rule].prepare(group.hyper, t.step, t.dtype, out);
             });
-            kernels.sweep[group.rule][static_cast<std::size_t>(tensor.dtype)](constants, tensor, begin, end,
-                                                                              group.grad_scale);
+            visit_compute(tensor.dtype, [&](auto x) {
+                using T = decltype(x);
+                constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
+                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], constants, tensor, begin, end,
+                                  group.grad_scale, treatment.scale_of(i), treatment);
+            });
         };
     });
 }

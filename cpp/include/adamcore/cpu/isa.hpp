@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #define ADAMCORE_X86_DISPATCH 1
 #else
 #define ADAMCORE_X86_DISPATCH 0
@@ -31,14 +32,26 @@ constexpr const char* name_of(Isa isa) {
     return names[static_cast<std::size_t>(isa)];
 }
 
+#if ADAMCORE_X86_DISPATCH
+namespace detail {
+
+/// Asked for by number: not every compiler knows the name.
+inline bool has_f16c() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+}  // namespace detail
+#endif
+
 /// Whether this processor, under this operating system, runs code compiled for `isa`.
 inline bool supports(Isa isa) {
 #if ADAMCORE_X86_DISPATCH
     switch (isa) {
         case Isa::baseline: return true;
-        case Isa::avx2: return __builtin_cpu_supports("avx2") != 0;
+        case Isa::avx2: return __builtin_cpu_supports("avx2") && detail::has_f16c();
         case Isa::avx512:
-            return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+            return supports(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
         case Isa::neon: return false;
     }

@@ -3,7 +3,9 @@
 #include <cstddef>
 
 #include "adamcore/cpu/isa.hpp"
+#include "adamcore/cpu/reduce.hpp"
 #include "adamcore/cpu/sweep.hpp"
+#include "adamcore/cpu/tiles.hpp"
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rules/all.hpp"
@@ -11,17 +13,25 @@
 /// What `adamcore::kernels` compiles: every rule for every ISA, picked at run time.
 namespace adamcore::cpu {
 
-/// The sweeps of one ISA, by a rule's place in rules::All and by dtype.
+/// The kernels of one ISA: sweeps by a rule's place in rules::All and by compute type, the rest by compute type or for
+/// all.
 struct Kernels {
     Isa isa;
-    Sweep sweep[rules::All::size][dtype_count];
+    DenseSweep sweep[rules::All::size][compute_type_count];
+    TileSweep tiles[compute_type_count];
+    MeasureLeaves measure;
+    Rescale rescale;
 };
 
 namespace detail {
 
 template <class Tag, class... Rules>
 constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>) {
-    return {isa, {{sweep<Tag, Rules, float>, sweep<Tag, Rules, double>}...}};
+    return {isa,
+            {{dense_sweep<Tag, Rules, float>, dense_sweep<Tag, Rules, double>}...},
+            {tile_sweep<Tag, float>, tile_sweep<Tag, double>},
+            Reduction<Tag>::measure,
+            Reduction<Tag>::rescale};
 }
 
 }  // namespace detail

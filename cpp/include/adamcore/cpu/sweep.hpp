@@ -7,7 +7,6 @@
 
 #include "adamcore/rule.hpp"
 #include "adamcore/rule_info.hpp"
-#include "adamcore/tensor.hpp"
 
 /// The loop over elements, instantiated for each ISA, rule and compute type.
 ///
@@ -15,10 +14,10 @@
 /// that they call is forced inline, so no function compiled for one ISA can stand in for another's.
 namespace adamcore::cpu {
 
-/// Updates elements [begin, end) of one tensor with a Step<T> that is `constants`; the gradient is multiplied by
-/// `grad_scale` first.
-using Sweep = void (*)(const StepStorage& constants, const Tensor& tensor, std::int64_t begin, std::int64_t end,
-                       double grad_scale) noexcept;
+/// Updates `count` elements of dense arrays of the compute type T with a Step<T> that is `constants`; the gradient is
+/// multiplied by `grad_scale` first.
+using DenseSweep = void (*)(const StepStorage& constants, double grad_scale, std::int64_t count, void* param,
+                            const void* grad, void* const* state) noexcept;
 
 namespace detail {
 
@@ -68,18 +67,17 @@ void sweep_elements(const typename Rule::template Step<T>& constants, T grad_sca
 }
 
 template <class Isa, class Rule, class T, class Slots>
-struct TensorSweep;
+struct RuleSweep;
 
 template <class Isa, class Rule, class T, std::size_t... I>
-struct TensorSweep<Isa, Rule, T, std::index_sequence<I...>> {
-    static void run(const StepStorage& constants, const Tensor& tensor, std::int64_t begin, std::int64_t end,
-                    double grad_scale) noexcept {
+struct RuleSweep<Isa, Rule, T, std::index_sequence<I...>> {
+    static void run(const StepStorage& constants, double grad_scale, std::int64_t count, void* param, const void* grad,
+                    [[maybe_unused]] void* const* state) noexcept {
         using Step = typename Rule::template Step<T>;
         const auto& step = *reinterpret_cast<const Step*>(constants.bytes);
         const auto with = [&](auto has_l2) {
-            sweep_elements<Isa, Rule, has_l2.value, T>(
-                step, static_cast<T>(grad_scale), end - begin, static_cast<T*>(tensor.param) + begin,
-                static_cast<const T*>(tensor.grad) + begin, static_cast<T*>(tensor.state[I]) + begin...);
+            sweep_elements<Isa, Rule, has_l2.value, T>(step, static_cast<T>(grad_scale), count, static_cast<T*>(param),
+                                                       static_cast<const T*>(grad), static_cast<T*>(state[I])...);
         };
         if constexpr (rule::has_l2<Step>::value) {
             if (step.l2 != 0) return with(std::true_type{});
@@ -90,8 +88,9 @@ struct TensorSweep<Isa, Rule, T, std::index_sequence<I...>> {
 
 }  // namespace detail
 
-/// The sweep of one rule over arrays whose compute type is T.
+/// The sweep of one rule over arrays of its compute type T.
 template <class Isa, class Rule, class T>
-inline constexpr Sweep sweep = detail::TensorSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run;
+inline constexpr DenseSweep dense_sweep =
+    detail::RuleSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run;
 
 }  // namespace adamcore::cpu

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/cpu/convert.hpp"
+#include "adamcore/layout.hpp"
+#include "adamcore/tensor.hpp"
+
+namespace adamcore::cpu {
+
+/// Elements that are brought into buffers at a time: few enough that memory is kept busy with the next tile while this one
+/// is worked on, enough to be worth the calls. Measured; a multiple of what a block of random numbers and a norm's lanes
+/// are.
+inline constexpr std::int64_t tile = 256;
+
+namespace detail {
+
+/// Asks for memory that will be read and perhaps written. Processors foresee what is read steadily; tiles are read in
+/// bursts, array after array, and without this they wait for memory at the beginning of each. (Forced inline for one more
+/// reason: GCC drops calls of functions that do nothing else.)
+ADAMCORE_FN void prefetch([[maybe_unused]] const void* memory, [[maybe_unused]] std::int64_t bytes) {
+#if defined(__GNUC__)
+    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(memory) + at, 1, 3);
+#endif
+}
+
+/// Whole tiles of dense arrays in and out of buffers, for one ISA.
+template <class Isa, class T>
+struct WholeTiles {
+    using Decode = void (*)(const void* in, T* out);
+    using Encode = void (*)(const T* in, void* out);
+
+    static Decode decoder(Dtype dtype) {
+        return visit(dtype, [](auto x) -> Decode { return decode<decltype(x)>; });
+    }
+    /// Of double only to double.
+    static Encode encoder(Dtype dtype) {
+        return visit(dtype, [](auto x) -> Encode {
+            if constexpr ((sizeof(T) == 8) == (sizeof x == 8)) return encode<decltype(x)>;
+            return nullptr;
+        });
+    }
+
+private:
+    template <class Stored>
+    static void decode(const void* in, T* out) {
+        convert::decode(static_cast<const Stored*>(in), tile, out);
+    }
+    template <class Stored>
+    static void encode(const T* in, void* out) {
+        convert::encode(in, tile, static_cast<Stored*>(out));
+    }
+};
+
+/// Any elements of any arrays in and out of buffers, for one ISA.
+template <class Isa>
+struct Arrays {
+    /// Decodes `count` elements from element `begin` of an array.
+    template <class T>
+    static void load(const void* data, Dtype dtype, const Axes& axes, std::int64_t begin, std::int64_t count, T* out) {
+        visit(dtype, [&](auto x) {
+            using Stored = decltype(x);
+            constexpr std::int64_t item = sizeof(Stored);
+            std::int64_t at = 0;
+            for_each_run(
+                axes, item, begin, begin + count, [&](std::int64_t offset, std::int64_t stride, std::int64_t run) {
+                    const char* in = static_cast<const char*>(data) + offset;
+                    if (stride == item) {
+                        convert::decode(reinterpret_cast<const Stored*>(in), run, out + at);
+                    } else {
+                        for (std::int64_t i = 0; i < run; ++i)
+                            out[at + i] =
+                                static_cast<T>(storage::decode(*reinterpret_cast<const Stored*>(in + i * stride)));
+                    }
+                    at += run;
+                });
+        });
+    }
+
+    /// Encodes what load() decodes. Of double only to double.
+    template <class T>
+    static void store(const T* in, void* data, Dtype dtype, const Axes& axes, std::int64_t begin, std::int64_t count) {
+        visit(dtype, [&](auto x) {
+            using Stored = decltype(x);
+            if constexpr ((sizeof(T) == 8) == (sizeof(Stored) == 8)) {
+                constexpr std::int64_t item = sizeof(Stored);
+                std::int64_t at = 0;
+                for_each_run(
+                    axes, item, begin, begin + count, [&](std::int64_t offset, std::int64_t stride, std::int64_t run) {
+                        char* out = static_cast<char*>(data) + offset;
+                        if (stride == item) {
+                            convert::encode(in + at, run, reinterpret_cast<Stored*>(out));
+                        } else {
+                            for (std::int64_t i = 0; i < run; ++i)
+                                *reinterpret_cast<Stored*>(out + i * stride) = storage::encode<Stored>(in[at + i]);
+                        }
+                        at += run;
+                    });
+            }
+        });
+    }
+
+    /// Multiplies by `factor` and holds to [-limit, limit]; NaN stays.
+    template <class T>
+    static void scale_and_clip(T* values, std::int64_t count, double factor, double limit) {
+        constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : Treatment::no_limit;
+        const T by = static_cast<T>(factor);
+        const T most = limit < largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) {
+            const T scaled = values[i] * by;
+            values[i] = math::select(scaled > most, most, math::select(scaled < -most, -most, scaled));
+        }
+    }
+};
+
+}  // namespace detail
+
+}  // namespace adamcore::cpu

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "adamcore/cpu/engine.hpp"
+#include "adamcore/cpu/kernels.hpp"
+#include "adamcore/norm.hpp"
+#include "adamcore/plan.hpp"
+
+/// Norms of many arrays in one pass, on the pool. Part of adamcore::kernels. Nothing here allocates.
+namespace adamcore::cpu {
+
+/// Cuts arrays for measuring, on leaves. Returns the number of parts, for which `cuts` has max_parts + 1 places; writes
+/// the place of each array's first leaf to `first_leaf`, which has a place more for the end.
+inline int plan_norm(const norm::Reading* arrays, std::int64_t count, int threads, plan::Cut* cuts,
+                     std::int64_t* first_leaf) noexcept {
+    const auto size = [&](std::int64_t i) { return arrays[i].size; };
+    std::int64_t elements = 0, leaves = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        first_leaf[i] = leaves;
+        leaves += norm::leaves_of(arrays[i].size);
+        elements += arrays[i].size;
+    }
+    first_leaf[count] = leaves;
+    const int parts = parts_for(elements, threads);
+    plan::split(size, count, parts, cuts, norm::leaf);
+    return parts;
+}
+
+/// Fills `leaves`, which has first_leaf[count] places, with the squares of arrays cut by plan_norm.
+template <class Pool>
+void measure(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
+             const std::int64_t* first_leaf, norm::Squares* leaves) noexcept {
+    const auto size = [&](std::int64_t i) { return arrays[i].size; };
+    detail::run(size, cuts, parts, pool, false, [&] {
+        return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
+            kernels.measure(arrays[i], begin, end, leaves + first_leaf[i] + begin / norm::leaf);
+        };
+    });
+}
+
+/// Adds each array's leaves up. `totals` may be `leaves`.
+inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm::Squares* leaves,
+                       norm::Squares* totals) noexcept {
+    for (std::int64_t i = 0; i < count; ++i)
+        totals[i] = norm::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
+}
+
+/// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
+template <class Pool>
+void rescale(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
+             double factor, double limit) noexcept {
+    const auto size = [&](std::int64_t i) { return arrays[i].size; };
+    detail::run(size, cuts, parts, pool, false, [&] {
+        return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
+            kernels.rescale(arrays[i], begin, end, factor, limit);
+        };
+    });
+}
+
+}  // namespace adamcore::cpu

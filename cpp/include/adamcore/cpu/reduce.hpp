@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/cpu/arrays.hpp"
+#include "adamcore/norm.hpp"
+
+/// What reads arrays, or rescales them, by themselves.
+namespace adamcore::cpu {
+
+/// Writes the squares of the leaves of elements [begin, end), `begin` a multiple of norm::leaf.
+using MeasureLeaves = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end,
+                               norm::Squares* leaves) noexcept;
+
+/// Multiplies elements [begin, end) of an array in place by `factor`, and holds them to [-limit, limit].
+using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, double factor,
+                         double limit) noexcept;
+
+namespace detail {
+
+/// What reads or rescales arrays by themselves, for one ISA.
+template <class Isa>
+struct Reduction {
+    static void measure(const norm::Reading& array, std::int64_t begin, std::int64_t end,
+                        norm::Squares* leaves) noexcept {
+        visit(array.dtype, [&](auto x) {
+            using Stored = decltype(x);
+            const auto leaf = [&](std::int64_t at, std::int64_t count) {
+                const auto sum = [&](double scale) { return sum_of_squares<Stored>(array, at, count, scale); };
+                return norm::leaf_squares<Stored>(sum);
+            };
+            for (std::int64_t at = begin; at < end; at += norm::leaf)
+                *leaves++ = leaf(at, math::min(norm::leaf, end - at));
+        });
+    }
+
+    static void rescale(const norm::Reading& array, std::int64_t begin, std::int64_t end, double factor,
+                        double limit) noexcept {
+        visit(array.dtype, [&](auto x) {
+            using T = decltype(storage::decode(x));
+            alignas(64) T buffer[tile];
+            void* data = const_cast<void*>(array.data);
+            for (std::int64_t at = begin; at < end; at += tile) {
+                const std::int64_t count = math::min(tile, end - at);
+                Arrays<Isa>::load(data, array.dtype, array.axes, at, count, buffer);
+                Arrays<Isa>::scale_and_clip(buffer, count, factor, limit);
+                Arrays<Isa>::store(buffer, data, array.dtype, array.axes, at, count);
+            }
+        });
+    }
+
+private:
+    /// Decoding float16 takes a pass of its own; that of other dense arrays is free beside the sum's widening.
+    template <class Stored>
+    static double sum_of_squares(const norm::Reading& array, std::int64_t begin, std::int64_t count, double scale) {
+        norm::LaneSums sums;
+        if (array.axes.count == 0 && dtype_of<Stored> != Dtype::float16) {
+            norm::accumulate(sums, static_cast<const Stored*>(array.data) + begin, count, scale);
+            return norm::total(sums);
+        }
+        using T = decltype(storage::decode(Stored{}));
+        alignas(64) T buffer[tile];
+        for (std::int64_t at = 0; at < count; at += tile) {
+            const std::int64_t some = math::min(tile, count - at);
+            Arrays<Isa>::load(array.data, array.dtype, array.axes, begin + at, some, buffer);
+            norm::accumulate(sums, buffer, some, scale);
+        }
+        return norm::total(sums);
+    }
+};
+
+}  // namespace detail
+
+}  // namespace adamcore::cpu

@@ -1,0 +1,165 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "adamcore/cpu/arrays.hpp"
+#include "adamcore/cpu/sweep.hpp"
+#include "adamcore/cpu/weights.hpp"
+#include "adamcore/tensor.hpp"
+
+/// Updates of arrays that a rule cannot work on where they are: tile by tile they are brought into buffers of the
+/// compute type, which stay in the first-level cache, and what has changed is brought back. Precision, layouts and
+/// clipping of values live here alone; rules come in as function pointers.
+namespace adamcore::cpu {
+
+/// Updates elements [begin, end) of `tensor`, `begin` a multiple of 64, by a rule's sweep with its constants. The
+/// gradient is multiplied by `group_scale` after what `treatment` asks for, `scale` being its scale for this tensor.
+using TileSweep = void (*)(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+                           std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept;
+
+namespace detail {
+
+/// An array as tiles of T see it: where it is, or through a buffer.
+template <class Isa, class T>
+struct Operand {
+    using Whole = WholeTiles<Isa, T>;
+
+    char* data;
+    Dtype dtype;
+    std::int64_t item;
+    Axes axes;
+    T* buffer;  ///< null where the array itself serves
+    typename Whole::Decode decode;
+    typename Whole::Encode encode;
+
+    Operand() = default;
+    Operand(const void* array, Dtype type, const Axes& walked, T* own_buffer, bool must_copy)
+        : data(static_cast<char*>(const_cast<void*>(array))),
+          dtype(type),
+          item(type == Dtype::float64   ? 8
+               : type == Dtype::float32 ? 4
+                                        : 2),
+          axes(walked),
+          buffer(must_copy || type != dtype_of<T> || axes.count != 0 ? own_buffer : nullptr),
+          decode(Whole::decoder(type)),
+          encode(Whole::encoder(type)) {}
+
+    T* load(std::int64_t begin, std::int64_t count) const {
+        char* at = data + begin * item;
+        if (!buffer) return reinterpret_cast<T*>(at);
+        if (count == tile && axes.count == 0) {
+            decode(at, buffer);
+        } else {
+            Arrays<Isa>::load(data, dtype, axes, begin, count, buffer);
+        }
+        return buffer;
+    }
+
+    /// Asks for the tile after this one.
+    ADAMCORE_FN void ask(std::int64_t begin) const {
+        if (buffer && axes.count == 0) prefetch(data + (begin + tile) * item, tile * item);
+    }
+
+    void store(std::int64_t begin, std::int64_t count) const {
+        if (!buffer) return;
+        if (count == tile && axes.count == 0) {
+            encode(buffer, data + begin * item);
+        } else {
+            Arrays<Isa>::store(buffer, data, dtype, axes, begin, count);
+        }
+    }
+};
+
+/// One tensor's tiles, for one ISA and compute type.
+template <class Isa, class T>
+struct Tiles {
+    static void sweep(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+                      std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept {
+        Tiles tiles(tensor, treatment, scale);
+        const double rule_scale = treatment.prepares() ? group_scale : group_scale * scale;
+        for (std::int64_t at = begin, next; at < end; at = next) {
+            next = math::min(end, (at / tile + 1) * tile);
+            tiles.update(rule, constants, rule_scale, at, next - at);
+        }
+    }
+
+private:
+    Tiles(const Tensor& tensor, const Treatment& treatment, double scale)
+        : tensor_(tensor), treatment_(treatment), scale_(scale) {
+        const Layout layout = tensor.layout ? *tensor.layout : Layout{};
+        param_ = {tensor.param, tensor.dtype, layout.param, param_buffer_, false};
+        grad_ = {tensor.grad, tensor.grad_dtype, layout.grad, grad_buffer_, treatment.prepares()};
+        while (slots_ < max_slots && tensor.state[slots_]) {
+            state_[slots_] = {tensor.state[slots_], tensor.state_dtype, {}, state_buffers_[slots_], false};
+            ++slots_;
+        }
+    }
+
+    void update(DenseSweep rule, const StepStorage& constants, double rule_scale, std::int64_t begin,
+                std::int64_t count) {
+        T* param = param_.load(begin, count);
+        T* grad = grad_.load(begin, count);
+        void* state[max_slots];
+        for (std::size_t slot = 0; slot < slots_; ++slot) state[slot] = state_[slot].load(begin, count);
+        if (treatment_.prepares()) prepare(begin, count);
+        if (tensor_.weights != Weights::plain)
+            with_extras([&](auto extras) { extras.recover(tensor_, begin, count, param); });
+
+        ask_for_next(begin);
+        rule(constants, rule_scale, count, param, grad, state);
+
+        if (tensor_.weights != Weights::plain)
+            with_extras([&](auto extras) { extras.retain(tensor_, begin, count, treatment_.seed, param); });
+        param_.store(begin, count);
+        for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].store(begin, count);
+    }
+
+    ADAMCORE_FN void ask_for_next(std::int64_t begin) const {
+        param_.ask(begin);
+        grad_.ask(begin);
+        for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].ask(begin);
+        if (!tensor_.extra[0]) return;
+        const std::int64_t item = tensor_.weights == Weights::master ? 4 : 2;
+        prefetch(static_cast<const char*>(tensor_.extra[0]) + (begin + tile) * item, tile * item);
+    }
+
+    /// Calls `f` with the Extras of a half-precision parameter.
+    template <class F>
+    void with_extras([[maybe_unused]] F&& f) const {
+        if constexpr (sizeof(T) == 4) {
+            if (tensor_.dtype == Dtype::bfloat16) f(Extras<Isa, bfloat16>{});
+            if (tensor_.dtype == Dtype::float16) f(Extras<Isa, float16>{});
+        }
+    }
+
+    /// Scales the gradient, by units if they have factors, and holds it to its limit.
+    void prepare(std::int64_t begin, std::int64_t count) {
+        for (std::int64_t at = 0, next; at < count; at = next) {
+            double factor = scale_;
+            next = count;
+            if (treatment_.by_units) {
+                const std::int64_t unit = (begin + at) / tensor_.unit_size;
+                factor *= tensor_.unit_factors[unit];
+                next = math::min(count, (unit + 1) * tensor_.unit_size - begin);
+            }
+            Arrays<Isa>::scale_and_clip(grad_buffer_ + at, next - at, factor, treatment_.limit);
+        }
+    }
+
+    const Tensor& tensor_;
+    const Treatment& treatment_;
+    double scale_;
+    Operand<Isa, T> param_, grad_, state_[max_slots];
+    std::size_t slots_ = 0;
+    alignas(64) T param_buffer_[tile];
+    alignas(64) T grad_buffer_[tile];
+    alignas(64) T state_buffers_[max_slots][tile];
+};
+
+}  // namespace detail
+
+template <class Isa, class T>
+inline constexpr TileSweep tile_sweep = detail::Tiles<Isa, T>::sweep;
+
+}  // namespace adamcore::cpu

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "adamcore/cpu/arrays.hpp"
+
+namespace adamcore::cpu::detail {
+
+/// What is kept of half-precision weights beside the parameter (Weights), for one ISA and type of parameter.
+template <class Isa, class Stored>
+struct Extras {
+    /// Rounded to Stored and back.
+    static void round(const float* in, std::int64_t count, float* out) {
+        alignas(64) Stored buffer[tile];
+        convert::encode(in, count, buffer);
+        convert::decode(buffer, count, out);
+    }
+
+    /// Turns the parameter's values into the weights that they stand for.
+    static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
+        switch (tensor.weights) {
+            case Weights::master: return recover_master(master(tensor) + begin, count, weights);
+            case Weights::remainder: return recover_remainder(tensor, begin, count, weights);
+            case Weights::compensated: return recover_compensation(lost(tensor) + begin, count, weights);
+            case Weights::plain:
+            case Weights::stochastic: return;
+        }
+    }
+
+    /// Keeps what rounding the weights to the parameter's type will lose, or rounds them at random.
+    static void retain(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
+                       float* weights) {
+        switch (tensor.weights) {
+            case Weights::master: return convert::decode(weights, count, master(tensor) + begin);
+            case Weights::remainder: return retain_remainder(tensor, begin, count, weights);
+            case Weights::compensated: return retain_compensation(lost(tensor) + begin, count, weights);
+            case Weights::stochastic: return round_at_random(tensor, begin, count, seed, weights);
+            case Weights::plain: return;
+        }
+    }
+
+private:
+    static float* master(const Tensor& tensor) { return static_cast<float*>(tensor.extra[0]); }
+    static Stored* lost(const Tensor& tensor) { return static_cast<Stored*>(tensor.extra[0]); }
+    static std::uint16_t* remainders(const Tensor& tensor) { return static_cast<std::uint16_t*>(tensor.extra[0]); }
+    static std::uint8_t* ties(const Tensor& tensor) { return static_cast<std::uint8_t*>(tensor.extra[1]); }
+
+    static void recover_master(const float* ADAMCORE_RESTRICT kept, std::int64_t count,
+                               float* ADAMCORE_RESTRICT weights) {
+        alignas(64) float expected[tile];
+        round(kept, count, expected);
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) weights[i] = storage::current_master(weights[i], expected[i], kept[i]);
+    }
+
+    static void recover_remainder(const Tensor& tensor, std::int64_t begin, std::int64_t count,
+                                  float* ADAMCORE_RESTRICT weights) {
+        const std::uint16_t* ADAMCORE_RESTRICT kept = remainders(tensor) + begin;
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) weights[i] = storage::with_remainder(weights[i], kept[i]);
+        const std::uint8_t* marks = ties(tensor) + begin / 8;
+        std::uint32_t any = 0;
+        for (std::int64_t i = 0; i < (count + 7) / 8; ++i) any |= marks[i];
+        if (any == 0) return;
+        for (std::int64_t i = 0; i < count; ++i) {
+            if (marks[i / 8] >> (i % 8) & 1) weights[i] = storage::as_tie(weights[i]);
+        }
+    }
+
+    static void retain_remainder(const Tensor& tensor, std::int64_t begin, std::int64_t count,
+                                 const float* ADAMCORE_RESTRICT weights) {
+        std::uint16_t* ADAMCORE_RESTRICT kept = remainders(tensor) + begin;
+        std::uint32_t any = 0;
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) {
+            kept[i] = storage::remainder_of(weights[i]);
+            any |= math::select(storage::is_tie_rounded_down(weights[i]), 1u, 0u);
+        }
+        std::uint8_t* marks = ties(tensor) + begin / 8;
+        for (std::int64_t i = 0; i < (count + 7) / 8; ++i) marks[i] = 0;
+        if (any == 0) return;
+        for (std::int64_t i = 0; i < count; ++i) {
+            const unsigned bit = storage::is_tie_rounded_down(weights[i]) ? 1u : 0u;
+            marks[i / 8] = static_cast<std::uint8_t>(marks[i / 8] | bit << (i % 8));
+        }
+    }
+
+    static void recover_compensation(const Stored* kept, std::int64_t count, float* ADAMCORE_RESTRICT weights) {
+        alignas(64) float more[tile];
+        convert::decode(kept, count, more);
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) weights[i] += more[i];
+    }
+
+    static void retain_compensation(Stored* kept, std::int64_t count, const float* ADAMCORE_RESTRICT weights) {
+        alignas(64) float less[tile];
+        round(weights, count, less);
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i) less[i] = storage::finite_or_zero(weights[i] - less[i]);
+        convert::encode(less, count, kept);
+    }
+
+    static void round_at_random(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
+                                float* ADAMCORE_RESTRICT weights) {
+        static_assert(tile % rounding::block == 0);
+        const rounding::Stream stream{seed, static_cast<std::uint64_t>(tensor.step), tensor.number};
+        const std::int64_t first = begin % rounding::block;
+        alignas(64) std::uint16_t halves[tile];
+        for (std::int64_t at = 0; at < first + count; at += rounding::block) {
+            alignas(64) std::uint32_t words[4][rounding::row];
+            convert::random_block(stream, (begin + at) / rounding::block, words);
+            std::memcpy(halves + at, words, sizeof words);  // the lower half of a word first: little-endian
+        }
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i)
+            weights[i] = rounding::stochastic<Stored>(weights[i], halves[first + i]);
+    }
+};
+
+}  // namespace adamcore::cpu::detail

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/math.hpp"
+
+namespace adamcore {
+
+/// The most axes that an array may have.
+inline constexpr int max_axes = 64;
+
+/// How a strided array is walked, the last axis fastest; strides are in bytes and may be negative. No axes: the
+/// elements are dense, one after the other. (Without initialisers: they would make a constructor that ISAs share.)
+struct Axes {
+    std::int32_t count;
+    const std::int64_t* shape;
+    const std::int64_t* strides;
+};
+
+/// How a parameter and its gradient are walked, element i of the one with element i of the other.
+struct Layout {
+    Axes param, grad;
+};
+
+/// Calls `f(offset, stride, count)`, in bytes, for each run of elements [begin, end) that lie at one stride.
+template <class F>
+ADAMCORE_FN void for_each_run(const Axes& axes, std::int64_t item_size, std::int64_t begin, std::int64_t end, F&& f) {
+    if (axes.count == 0) {
+        f(begin * item_size, item_size, end - begin);
+        return;
+    }
+    const std::int32_t inner = axes.count - 1;
+    std::int64_t index[max_axes];
+    std::int64_t offset = 0, rest = begin;
+    for (std::int32_t axis = inner; axis >= 0; --axis) {
+        index[axis] = rest % axes.shape[axis];
+        rest /= axes.shape[axis];
+        offset += index[axis] * axes.strides[axis];
+    }
+    for (std::int64_t at = begin; at < end;) {
+        const std::int64_t run = math::min(axes.shape[inner] - index[inner], end - at);
+        f(offset, axes.strides[inner], run);
+        at += run;
+        index[inner] += run;
+        offset += run * axes.strides[inner];
+        for (std::int32_t axis = inner; axis > 0 && index[axis] == axes.shape[axis]; --axis) {
+            offset += axes.strides[axis - 1] - index[axis] * axes.strides[axis];
+            index[axis] = 0;
+            ++index[axis - 1];
+        }
+    }
+}
+
+}  // namespace adamcore

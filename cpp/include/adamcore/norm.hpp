@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "adamcore/layout.hpp"
+#include "adamcore/math.hpp"
+#include "adamcore/storage.hpp"
+
+/// Sums of squares of one fixed shape, so that a norm's bits depend on the numbers alone.
+///
+/// Elements are counted in C order from the tensor's start. A leaf of 4096 of them is summed in double by 32 lanes,
+/// element i by lane i mod 32; the lanes, the tensor's leaves and then the tensors are added up by pairs.
+namespace adamcore::norm {
+
+inline constexpr std::int64_t leaf = 4096;
+inline constexpr int lanes = 32;
+
+constexpr std::int64_t leaves_of(std::int64_t size) { return (size + leaf - 1) / leaf; }
+
+/// An array whose norm is asked for.
+struct Reading {
+    const void* data = nullptr;
+    std::int64_t size = 0;
+    Dtype dtype = Dtype::float32;
+    Axes axes{};
+};
+
+/// The sum of squares `sum * 2^(2 * shift * power)`: squares of doubles may be beyond the range of double.
+struct Squares {
+    double sum = 0;
+    std::int32_t power = 0;
+
+    static constexpr int shift = 540;
+};
+
+/// (x * scale)^2, without scale and exact for all but doubles.
+template <class Stored>
+ADAMCORE_FN double wide_square(Stored x, double scale) {
+    double wide = static_cast<double>(storage::decode(x));
+    if constexpr (sizeof(Stored) == 8) wide *= scale;
+    return wide * wide;
+}
+
+/// What a leaf's lanes have summed so far.
+struct LaneSums {
+    double of[lanes] = {};
+};
+
+/// Adds (x * scale)^2 of `count` elements, a multiple of `lanes` unless they are the leaf's last.
+template <class Stored>
+ADAMCORE_FN void accumulate(LaneSums& sums, const Stored* x, std::int64_t count, double scale) {
+    std::int64_t at = 0;
+    for (; at + lanes <= count; at += lanes) {
+        for (int lane = 0; lane < lanes; ++lane) sums.of[lane] += wide_square(x[at + lane], scale);
+    }
+    for (int lane = 0; lane < count - at; ++lane) sums.of[lane] += wide_square(x[at + lane], scale);
+}
+
+ADAMCORE_FN double total(LaneSums& sums) {
+    for (int width = lanes / 2; width > 0; width /= 2) {
+        for (int lane = 0; lane < width; ++lane) sums.of[lane] += sums.of[lane + width];
+    }
+    return sums.of[0];
+}
+
+/// The squares of a leaf, of which `sum(scale)` is the total of (x * scale)^2. Not finite if and only if an element is
+/// not.
+template <class Stored, class Sum>
+ADAMCORE_FN Squares leaf_squares(Sum&& sum) {
+    const double plain = sum(1.0);
+    if constexpr (sizeof(Stored) < 8) return {plain, 0};
+    if ((plain > 0x1p-900 && plain < 0x1p900) || plain != plain) return {plain, 0};
+    if (plain >= 0x1p900) {
+        const double shrunk = sum(0x1p-540);
+        return {shrunk, shrunk < 0x1p1023 ? 1 : 0};
+    }
+    const double grown = sum(0x1p540);
+    return {grown, grown > 0 ? -1 : 0};
+}
+
+inline Squares operator+(Squares a, Squares b) {
+    if (a.power == b.power || b.sum == 0) return {b.power == a.power ? a.sum + b.sum : a.sum, a.power};
+    if (a.sum == 0) return b;
+    if (a.power < b.power) return b + a;
+    for (std::int32_t power = b.power; power < a.power; ++power) b.sum = b.sum * 0x1p-540 * 0x1p-540;
+    return {a.sum + b.sum, a.power};
+}
+
+/// The sum of `count` squares by pairs of neighbours; `terms` is overwritten.
+inline Squares sum_pairs(Squares* terms, std::int64_t count) {
+    if (count == 0) return {};
+    for (; count > 1; count = (count + 1) / 2) {
+        for (std::int64_t i = 0; i < count / 2; ++i) terms[i] = terms[2 * i] + terms[2 * i + 1];
+        if (count % 2 != 0) terms[count / 2] = terms[count - 1];
+    }
+    return terms[0];
+}
+
+inline bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
+
+/// The L2 norm of numbers with these squares, each multiplied by `scale`. Infinite where it is beyond double's range.
+inline double root(Squares squares, double scale = 1) {
+    return std::ldexp(std::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+}
+
+/// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
+inline double clip_factor(Squares squares, double scale, double limit) {
+    if (!is_finite(squares)) return 1;
+    const double norm = root(squares, scale);
+    if (norm - norm != 0) return std::ldexp(limit / (std::sqrt(squares.sum) * scale), -Squares::shift * squares.power);
+    return std::fmin(1.0, limit / (norm + 1e-6));
+}
+
+/// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
+/// image recognition without normalization", equation 3): the gradient's norm is held to `limit` times the weights',
+/// which count for at least 1e-3.
+inline double adaptive_factor(Squares weights, Squares grads, double scale, double limit) {
+    if (!is_finite(weights) || !is_finite(grads)) return 1;
+    const double most = limit * std::fmax(root(weights), 1e-3);
+    const double norm = root(grads, scale);
+    return norm > most ? most / std::fmax(norm, 1e-6) : 1;
+}
+
+}  // namespace adamcore::norm

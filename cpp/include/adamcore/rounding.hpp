@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/math.hpp"
+#include "adamcore/storage.hpp"
+
+/// Stochastic rounding: to either neighbour, with the probability that makes the mean exact.
+///
+/// The random numbers are a function of seed, step, tensor and element, so they do not depend on threads, instruction
+/// sets or grouping, and a run that is resumed meets the same ones.
+namespace adamcore::rounding {
+
+/// Rounds of Philox4x32: as many as its authors found to pass every test of BigCrush.
+inline constexpr int rounds = 7;
+
+/// Four random words for a counter of four (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, std::uint32_t (&words)[4]) {
+    std::uint32_t a = words[0], b = words[1], c = words[2], d = words[3];
+    for (int round = 0; round < rounds; ++round) {
+        const std::uint64_t first = std::uint64_t{0xD2511F53u} * a, second = std::uint64_t{0xCD9E8D57u} * c;
+        const auto first_high = static_cast<std::uint32_t>(first >> 32);
+        const auto second_high = static_cast<std::uint32_t>(second >> 32);
+        a = second_high ^ b ^ key0;
+        b = static_cast<std::uint32_t>(second);
+        c = first_high ^ d ^ key1;
+        d = static_cast<std::uint32_t>(first);
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    words[0] = a, words[1] = b, words[2] = c, words[3] = d;
+}
+
+/// What random numbers depend on besides the element.
+struct Stream {
+    std::uint64_t seed = 0;
+    std::uint64_t step = 0;  ///< the lower 48 bits count
+    std::uint32_t tensor = 0;
+};
+
+/// A counter gives 16 bits to each of 8 elements; a block of this many counters serves neighbouring elements.
+inline constexpr std::int64_t row = 16;
+inline constexpr std::int64_t block = 8 * row;
+
+/// The words for counter `lane` of block `index`: element `index * block + 2 * row * w + 2 * lane + h` has half h (0 the
+/// lower) of word w.
+ADAMCORE_FN void random_words(const Stream& stream, std::int64_t index, std::uint32_t lane, std::uint32_t (&words)[4]) {
+    const std::uint64_t counter = static_cast<std::uint64_t>(index) * static_cast<std::uint64_t>(row) + lane;
+    words[0] = static_cast<std::uint32_t>(counter);
+    words[1] = stream.tensor;
+    words[2] = static_cast<std::uint32_t>(stream.step);
+    words[3] =
+        static_cast<std::uint32_t>(counter >> 32 & 0xffffu) | static_cast<std::uint32_t>(stream.step >> 32 << 16);
+    philox(static_cast<std::uint32_t>(stream.seed), static_cast<std::uint32_t>(stream.seed >> 32), words);
+}
+
+template <class Stored>
+struct Stochastic;
+
+/// A finite weight rounded to a neighbour in Stored, up in magnitude if `random`, uniform in [0, 2^16), is large enough.
+/// Beyond the largest finite number it stays there until nearest would round to infinity.
+template <class Stored>
+ADAMCORE_FN float stochastic(float weight, std::uint32_t random) {
+    return Stochastic<Stored>::of(weight, random);
+}
+
+template <>
+struct Stochastic<bfloat16> {
+    ADAMCORE_FN static float of(float weight, std::uint32_t random) {
+        const std::uint32_t bits = storage::bits_of(weight);
+        const std::uint32_t magnitude = bits & 0x7fffffffu;
+        const std::uint32_t up = (magnitude + random) & 0xffff0000u;
+        constexpr std::uint32_t largest = 0x7f7f0000u;
+        const std::uint32_t finite = math::select(up > largest, largest, up);
+        const float kept = storage::float_of(finite | (bits & 0x80000000u));
+        return math::select(magnitude >= largest + 0x8000u, weight, kept);
+    }
+};
+
+template <>
+struct Stochastic<float16> {
+    ADAMCORE_FN static float of(float weight, std::uint32_t random) {
+        const std::uint32_t bits = storage::bits_of(weight);
+        const std::uint32_t magnitude = bits & 0x7fffffffu;
+        // Normal numbers lose 13 bits.
+        const std::uint32_t normal = (magnitude + (random >> 3)) & 0xffffe000u;
+        constexpr std::uint32_t largest = 0x477fe000u;
+        const std::uint32_t finite = math::select(normal > largest, largest, normal);
+        // Subnormal ones are multiples of 2^-24; their fraction is compared in steps of 2^-16.
+        const float scaled = storage::float_of(math::select(magnitude < smallest_normal, magnitude, 0u)) * 0x1p40f;
+        const auto fixed = static_cast<std::uint32_t>(static_cast<std::int32_t>(scaled));
+        const float subnormal = static_cast<float>(static_cast<std::int32_t>((fixed + random) >> 16)) * 0x1p-24f;
+        const std::uint32_t result =
+            math::select(magnitude < smallest_normal, storage::bits_of(subnormal), finite) | (bits & 0x80000000u);
+        return math::select(magnitude >= largest + 0x1000u, weight, storage::float_of(result));
+    }
+
+private:
+    static constexpr std::uint32_t smallest_normal = (127u - 14u) << 23;
+};
+
+}  // namespace adamcore::rounding
