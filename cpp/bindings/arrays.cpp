@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <vector>
 
@@ -13,13 +14,29 @@ namespace {
 using py::detail::array_proxy;
 using py::detail::npy_api;
 
-std::optional<Dtype> supported_dtype(const py::dtype& dtype) {
-    if (dtype.kind() != 'f' || (dtype.byteorder() != '=' && dtype.byteorder() != '|')) return std::nullopt;
-    for (std::size_t i = 0; i < dtype_count; ++i) {
-        const auto candidate = static_cast<Dtype>(i);
-        if (static_cast<std::size_t>(dtype.itemsize()) == size_of(candidate)) return candidate;
+/// ml_dtypes.bfloat16, or null while no one has imported it: then no array has it.
+PyObject* bfloat16_type() {
+    static PyObject* found = nullptr;
+    if (!found) {
+        const py::object modules = py::module_::import("sys").attr("modules");
+        if (modules.contains("ml_dtypes"))
+            found = py::getattr(modules["ml_dtypes"], "bfloat16", py::none()).release().ptr();
     }
-    return std::nullopt;
+    return found == Py_None ? nullptr : found;
+}
+
+std::optional<Dtype> supported_dtype(const py::dtype& dtype) {
+    if (dtype.kind() != 'f') {
+        const bool is_bfloat16 = dtype.itemsize() == 2 && dtype.attr("type").ptr() == bfloat16_type();
+        return is_bfloat16 ? std::optional(Dtype::bfloat16) : std::nullopt;
+    }
+    if (dtype.byteorder() != '=' && dtype.byteorder() != '|') return std::nullopt;
+    switch (dtype.itemsize()) {
+        case 2: return Dtype::float16;
+        case 4: return Dtype::float32;
+        case 8: return Dtype::float64;
+        default: return std::nullopt;
+    }
 }
 
 Dtype dtype_of_array(const py::array& array, const std::string& label) {
@@ -29,21 +46,30 @@ Dtype dtype_of_array(const py::array& array, const std::string& label) {
         throw py::type_error(label + ": dtype " + repr_of(dtype) +
                              " is not in this machine's byte order; convert it with "
                              "a.astype(a.dtype.newbyteorder('='))");
-    throw py::type_error(label + ": dtype " + dtype_name(array) + " is not supported; use float32 or float64");
+    throw py::type_error(label + ": dtype " + dtype_name(array) +
+                         " is not supported; use float32, float64, float16 or ml_dtypes.bfloat16");
 }
 
-/// Dense: the axes, sorted by stride, tile memory without gaps. C and Fortran order are the usual cases.
-bool is_dense(const ArrayView& view) {
-    if (view.size == 0) return true;
+/// The axes that have more than one element, by the distance between neighbours.
+std::vector<int> axes_by_stride(const ArrayView& view) {
     std::vector<int> axes;
     for (int i = 0; i < view.ndim; ++i) {
         if (view.shape[i] != 1) axes.push_back(i);
     }
-    std::sort(axes.begin(), axes.end(), [&](int a, int b) { return view.strides[a] < view.strides[b]; });
-    auto expected = static_cast<Py_ssize_t>(size_of(view.dtype));
-    for (const int axis : axes) {
-        if (view.strides[axis] != expected) return false;
-        expected *= view.shape[axis];
+    std::sort(axes.begin(), axes.end(),
+              [&](int a, int b) { return std::abs(view.strides[a]) < std::abs(view.strides[b]); });
+    return axes;
+}
+
+/// Whether each axis steps over all that the shorter ones span, so that no two elements share memory. (Views that do
+/// not nest so, which as_strided can make, are not looked into further.)
+bool is_plainly_disjoint(const ArrayView& view) {
+    if (view.size == 0) return true;
+    Py_ssize_t span = view.item_size();
+    for (const int axis : axes_by_stride(view)) {
+        const Py_ssize_t stride = std::abs(view.strides[axis]);
+        if (stride < span) return false;
+        span += (view.shape[axis] - 1) * stride;
     }
     return true;
 }
@@ -56,10 +82,37 @@ std::string tuple_text(const Py_ssize_t* values, int ndim) {
 
 }  // namespace
 
-PyObject* usual_descr(Dtype dtype) noexcept {
-    static const std::array<PyObject*, dtype_count> descrs{py::dtype::of<float>().release().ptr(),
-                                                           py::dtype::of<double>().release().ptr()};
-    return descrs[static_cast<std::size_t>(dtype)];
+bool is_dense(const ArrayView& view) {
+    if (view.size == 0) return true;
+    Py_ssize_t expected = view.item_size();
+    for (const int axis : axes_by_stride(view)) {
+        if (view.strides[axis] != expected) return false;
+        expected *= view.shape[axis];
+    }
+    return true;
+}
+
+PyObject* usual_descr(Dtype dtype) {
+    static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
+                                                 py::dtype::of<double>().release().ptr(),
+                                                 py::dtype("float16").release().ptr()};
+    static PyObject* bfloat16 = nullptr;
+    if (dtype != Dtype::bfloat16) return descrs[static_cast<std::size_t>(dtype)];
+    if (!bfloat16 && bfloat16_type())
+        bfloat16 = py::dtype::from_args(py::reinterpret_borrow<py::object>(bfloat16_type())).release().ptr();
+    return bfloat16;
+}
+
+py::dtype numpy_dtype(Dtype dtype) {
+    if (dtype == Dtype::bfloat16 && !bfloat16_type()) {
+        try {
+            py::module_::import("ml_dtypes");
+        } catch (py::error_already_set& error) {
+            if (!error.matches(PyExc_ImportError)) throw;
+            throw py::import_error("bfloat16 arrays need ml_dtypes: pip install ml_dtypes");
+        }
+    }
+    return py::reinterpret_borrow<py::dtype>(usual_descr(dtype));
 }
 
 std::string dtype_name(py::handle array) {
@@ -88,28 +141,18 @@ ArrayView view_of(py::handle object, Access access, const std::string& label) {
                               "such as a.copy()");
     if (!(proxy->flags & npy_api::NPY_ARRAY_ALIGNED_))
         throw py::value_error(label + ": the array is not aligned to its dtype; pass a.copy()");
-    if (!is_dense(view))
-        throw py::value_error(label + ": the array is strided (shape " + tuple_text(view.shape, view.ndim) +
+    if (access == Access::write && !is_plainly_disjoint(view))
+        throw py::value_error(label + ": elements share memory (shape " + tuple_text(view.shape, view.ndim) +
                               ", strides " + tuple_text(view.strides, view.ndim) +
-                              "); pass a dense one, such as np.ascontiguousarray(a)");
+                              "), as in a broadcast array; pass a.copy()");
     return view;
 }
 
-void require_like(const ArrayView& view, const Layout& like, Dtype dtype, const std::string& label,
-                  const std::string& like_label) {
-    if (view.dtype != dtype)
-        throw py::type_error(label + ": dtype " + name_of(view.dtype) + " does not match " + like_label +
-                             ", which is " + name_of(dtype) + "; convert it with a.astype(np." + name_of(dtype) + ")");
-    if (view.ndim != like.ndim || !std::equal(view.shape, view.shape + view.ndim, like.shape()))
+void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
+                   const std::string& like_label) {
+    if (view.ndim != ndim || !std::equal(shape, shape + ndim, view.shape))
         throw py::value_error(label + ": shape " + tuple_text(view.shape, view.ndim) + " does not match " + like_label +
-                              ", which has shape " + tuple_text(like.shape(), like.ndim));
-    if (view.size <= 1) return;
-    for (int i = 0; i < view.ndim; ++i) {
-        if (view.shape[i] != 1 && view.strides[i] != like.strides()[i])
-            throw py::value_error(label + ": the axes are in another order in memory than those of " + like_label +
-                                  " (one is in C order, the other in Fortran order, say); make the orders equal with "
-                                  "np.ascontiguousarray or np.asfortranarray");
-    }
+                              ", which has shape " + tuple_text(shape, ndim));
 }
 
 const void* owner_of(PyObject* array) {

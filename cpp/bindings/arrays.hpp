@@ -26,11 +26,11 @@ struct ArrayView {
     const Py_ssize_t* shape = nullptr;
     const Py_ssize_t* strides = nullptr;
 
-    std::int64_t bytes() const { return size * static_cast<std::int64_t>(size_of(dtype)); }
+    std::int64_t item_size() const { return static_cast<std::int64_t>(size_of(dtype)); }
 };
 
 /// A shape and strides that outlive changes to the array object; `axes` holds the shape, then the strides.
-struct Layout {
+struct ShapeAndStrides {
     int ndim = 0;
     const Py_ssize_t* axes = nullptr;
 
@@ -38,21 +38,26 @@ struct Layout {
     const Py_ssize_t* strides() const { return axes + ndim; }
 };
 
-/// The memory of a NumPy array that is aligned, native-endian, dense (in any order of its axes) and, for
-/// Access::write, writable. Raises TypeError or ValueError that begins with `label` otherwise.
+/// The memory of a NumPy array of a supported dtype that is aligned, native-endian and, for Access::write, writable and
+/// without two elements in one place. Raises TypeError or ValueError that begins with `label` otherwise.
 ArrayView view_of(py::handle array, Access access, const std::string& label);
 
-/// Raises unless `view` has the dtype, shape and order of the parameter that `like` and `dtype` describe; axes of
-/// length 1 may have any stride.
-void require_like(const ArrayView& view, const Layout& like, Dtype dtype, const std::string& label,
-                  const std::string& like_label);
+/// Whether the axes, sorted by stride, tile memory without gaps. C and Fortran order are the usual cases.
+bool is_dense(const ArrayView& view);
 
-/// The descriptor object that nearly all arrays of a dtype share.
-PyObject* usual_descr(Dtype dtype) noexcept;
+/// Raises unless `view` has this shape.
+void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
+                   const std::string& like_label);
+
+/// The descriptor object that nearly all arrays of a dtype share; null for bfloat16 while ml_dtypes is not imported.
+PyObject* usual_descr(Dtype dtype);
+
+/// NumPy's dtype. For bfloat16 it imports ml_dtypes, and raises ImportError that says so if there is none.
+py::dtype numpy_dtype(Dtype dtype);
 
 /// Whether an exact ndarray has just this descriptor, shape and strides, and is aligned. No false positives; what
 /// it rejects may still pass view_of and require_like. Costs a few loads.
-inline bool is_exactly_like(PyObject* array, PyObject* descr, const Layout& like) {
+inline bool is_exactly_like(PyObject* array, PyObject* descr, const ShapeAndStrides& like) {
     using py::detail::npy_api;
     if (Py_TYPE(array) != npy_api::get().PyArray_Type_) return false;
     const auto* proxy = py::detail::array_proxy(array);

@@ -77,7 +77,6 @@ py::object Optimizer::take_grads(const py::object& grads) {
 }
 
 void Optimizer::take_sequence(PyObject* const* grads) {
-    usual_descr(Dtype::float32);  // the first call finds all of them, with the GIL held
     // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
     // ones, whose headers lie scattered, other threads look too.
     std::atomic<bool> all_plain{true};
@@ -136,7 +135,7 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
         return true;
     }
     Bound& bound = bound_[i];
-    if (!is_exactly_like(grad, usual_descr(tensors_[i].dtype), bound.layout) || !is_same_param(i)) return false;
+    if (!is_exactly_like(grad, bound.descr, bound.expected) || !is_same_param(i)) return false;
     const auto* proxy = array_proxy(grad);
     if (proxy->data != bound.checked_grad) {
         if (!(proxy->flags & npy_api::NPY_ARRAY_OWNDATA_) || !regions_.is_plainly_apart(grad)) return false;
@@ -149,21 +148,25 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
 void Optimizer::take_grad(std::size_t i, PyObject* grad, bool by_name) {
     if (take_plainly(i, grad)) return;
     require_same_param(i);
-    check_grad(i, grad, by_name);
-    const void* data = array_proxy(grad)->data;
-    const auto bytes = tensors_[i].size * static_cast<std::int64_t>(size_of(tensors_[i].dtype));
-    if (const auto region = regions_.find_overlap(data, bytes, owner_of(grad)))
-        throw py::value_error(grad_label(i, by_name) + ": shares memory with " +
+    const std::string label = grad_label(i, by_name);
+    const Identity& identity = identities_[i];
+    const ArrayView view = view_of(grad, Access::read, label);
+    require_shape(view, identity.shape.ndim, identity.shape.shape(), label, identity.label);
+    if (const auto region = regions_.find_overlap(Regions::region_of(view, grad, -1), owner_of(grad)))
+        throw py::value_error(label + ": shares memory with " +
                               (region->tensor < 0 ? "the optimizer's state"
                                                   : identities_[static_cast<std::size_t>(region->tensor)].label) +
                               ", which the step writes; pass a copy");
-    bound_[i].checked_grad = data;
-    set_grad(i, data);
+    expect(tensors_[i], bound_[i], identity, param_view(i), view);
+    bound_[i].checked_grad = view.data;
+    set_grad(i, view.data);
 }
 
-void Optimizer::check_grad(std::size_t i, PyObject* grad, bool by_name) const {
-    const std::string label = grad_label(i, by_name);
-    require_like(view_of(grad, Access::read, label), bound_[i].layout, tensors_[i].dtype, label, identities_[i].label);
+/// The parameter as it was bound.
+ArrayView Optimizer::param_view(std::size_t i) const {
+    const Tensor& tensor = tensors_[i];
+    const ShapeAndStrides& shape = identities_[i].shape;
+    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, shape.ndim, shape.shape(), shape.strides()};
 }
 
 bool Optimizer::is_same_param(std::size_t i) const noexcept {

@@ -3,6 +3,7 @@
 
 #include "adamcore/version.hpp"
 #include "functional.hpp"
+#include "norms.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"
 
@@ -64,11 +65,18 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
         "Raise unless a rule's hyper-parameters are all there and in range.");
 
+    m.def("global_norm", &global_norm, py::arg("arrays"), py::arg("labels"), "The L2 norm of all arrays together.");
+    m.def("clip_norm", &clip_norm, py::arg("arrays"), py::arg("labels"), py::arg("max_norm"),
+          "Scale arrays in place so that their norm is at most max_norm; return what it was.");
+    m.def("clip_value", &clip_value, py::arg("arrays"), py::arg("labels"), py::arg("value"),
+          "Hold the elements of arrays to [-value, value], in place.");
+
     py::class_<Optimizer>(m, "Optimizer", "What an optimizer keeps natively.")
-        .def(py::init<std::string>(), py::arg("owner"))
+        .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
         .def("add_group", &Optimizer::add_group, py::arg("hyper"), py::arg("params"), py::arg("names"),
              py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"))
-        .def("step", &Optimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"))
+        .def("step", &Optimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
+             py::arg("check"))
         .def("state", &Optimizer::state, py::arg("tensor"), py::arg("slot"))
         .def("slots", &Optimizer::slots, py::arg("tensor"))
         .def("steps", &Optimizer::steps, py::arg("tensor"))

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,8 +14,11 @@
 #include "adamcore/cpu/engine.hpp"
 #include "arrays.hpp"
 #include "hyper.hpp"
+#include "norms.hpp"
+#include "options.hpp"
 #include "regions.hpp"
 #include "slab.hpp"
+#include "walk.hpp"
 
 namespace adamcore::python {
 
@@ -25,8 +29,8 @@ namespace py = pybind11;
 /// All that cannot change between steps is checked once, when a group is added; a step compares pointers and layouts.
 class Optimizer {
 public:
-    /// `owner` begins error messages about hyper-parameters ("AdamW").
-    explicit Optimizer(std::string owner);
+    /// `owner` begins error messages about hyper-parameters ("AdamW"); `options` is what read_options() takes.
+    Optimizer(std::string owner, const py::dict& options);
 
     /// Binds parameters, all or none, and allocates their state.
     ///
@@ -37,12 +41,17 @@ public:
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                    const py::tuple& variant_keys, const py::function& variant);
 
-    /// One update of all that has a gradient. Raises before anything has changed, or does all of it.
-    void step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale);
+    /// One update of all that has a gradient. Raises before anything has changed, or does all of it, or skips all of
+    /// it because `check`, a loss_scale other than 1 or the options ask for finite gradients and one is not.
+    ///
+    /// None, or where gradients were measured: whether the step was skipped, their norm, and the label of the first
+    /// that is not finite, or None.
+    py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check);
 
-    /// State `slot` of a tensor, as an array over the memory itself.
-    py::array state(std::size_t tensor, std::size_t slot) const;
+    /// The names of what is kept for a tensor: the rule's slots, then what is kept of its weights.
     std::vector<std::string> slots(std::size_t tensor) const;
+    /// That number of these, as an array over the memory itself.
+    py::array state(std::size_t tensor, std::size_t slot) const;
 
     std::int64_t steps(std::size_t tensor) const { return tensors_.at(tensor).step; }
     void set_steps(std::size_t tensor, std::int64_t steps);
@@ -51,16 +60,28 @@ public:
     std::size_t size() const { return tensors_.size(); }
 
 private:
+    /// A gradient that was accepted though it differs from its parameter in layout, or is walked in another order
+    /// when it is measured.
+    struct Unusual {
+        std::vector<Py_ssize_t> axes;         ///< its shape and strides
+        std::unique_ptr<OwnedLayout> layout;  ///< null where dense
+        Walk in_c_order;
+    };
+
     /// What a step compares for each tensor.
     struct Bound {
         py::object param;
-        Layout layout;
+        PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
+        ShapeAndStrides expected;
         const void* checked_grad = nullptr;  ///< known to be apart from all that the optimizer writes
+        std::unique_ptr<Unusual> unusual;
     };
 
     struct Identity {
         std::string label, key;
         py::str name;
+        ShapeAndStrides shape;
+        Order order;  ///< in which elements are counted
     };
 
     struct BoundGroup {
@@ -78,8 +99,9 @@ private:
     void bind_params(const py::list& params, Addition& added, BoundGroup& group) const;
     void require_apart(const Addition& added) const;
     void bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors, BoundGroup& group) const;
+    void start_weights(const Addition& added) const;
     double checked_loss_scale(py::handle value) const;
-    void read_groups(const py::list& param_groups, double loss_scale);
+    void read_groups(const py::list& param_groups);
     void read_variant(std::size_t group, const py::dict& hyper);
     /// Returns what holds the arrays while they are in use.
     py::object take_grads(const py::object& grads);
@@ -89,14 +111,26 @@ private:
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     void take_grad(std::size_t tensor, PyObject* grad, bool by_name);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
-    void check_grad(std::size_t tensor, PyObject* grad, bool by_name) const;
+    /// Expects gradients of this layout and dtype from now on.
+    static void expect(Tensor& tensor, Bound& bound, const Identity& identity, const ArrayView& param,
+                       const ArrayView& grad);
+    ArrayView param_view(std::size_t tensor) const;
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     std::string grad_label(std::size_t tensor, bool by_name) const;
     void plan();
-    void run(const py::object& grads);
+    /// Measures gradients as the options ask and completes `treatment`; returns the sum of their squares and, if
+    /// there is one, the first tensor whose gradient is not finite.
+    struct Measured {
+        norm::Squares squares;
+        std::optional<std::size_t> culprit;
+    };
+    Measured measure(Treatment& treatment);
+    Measured measure_units(Treatment& treatment);
+    void update(const Treatment& treatment, bool measured);
 
     std::string owner_;
+    Options options_;
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
     std::vector<Identity> identities_;
@@ -110,6 +144,9 @@ private:
     int parts_ = 1;
     std::atomic<int> planned_threads_{0};  ///< 0: tensors or gradients have come or gone since
     std::int64_t active_elements_ = 0;
+    Norms norms_;
+    std::vector<double> factors_;      ///< of tensors, or of all units
+    std::vector<std::size_t> active_;  ///< the tensors that are measured
     std::atomic<bool> busy_{false};
 };
 

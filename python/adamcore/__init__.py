@@ -13,19 +13,28 @@ except ImportError as error:  # pragma: no cover
 from adamcore import functional, optimizers
 from adamcore._build import build_info, get_cmake_dir, get_include, get_num_threads, set_num_threads
 from adamcore.functional import adam_update
+from adamcore.loss_scaler import LossScaler, NonFiniteError
+from adamcore.norms import clip_grad_norm_, clip_grad_value_, global_norm
 from adamcore.optimizer import Optimizer, StepInfo
 from adamcore.optimizers import *  # noqa: F403  (its __all__ is the one list of optimizers)
+from adamcore.precision import Precision
 
 __all__ = [
+    "LossScaler",
+    "NonFiniteError",
     "Optimizer",
+    "Precision",
     "StepInfo",
     "__version__",
     "adam_update",
     "build_info",
+    "clip_grad_norm_",
+    "clip_grad_value_",
     "functional",
     "get_cmake_dir",
     "get_include",
     "get_num_threads",
+    "global_norm",
     "set_num_threads",
 ]
 __all__ += optimizers.__all__

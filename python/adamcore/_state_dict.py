@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
         "format": FORMAT,
         "optimizer": type(optimizer).__name__,
         "completed": optimizer._core.completed,
+        "precision": asdict(optimizer.options["precision"]),
         "param_groups": [_saved_group(group) for group in optimizer.param_groups],
         "state": {
             name: {"step": steps[name], **{slot: array.copy(order="K") for slot, array in slots.items()}}
@@ -36,13 +38,14 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
     """Check all of `state_dict` against the optimizer, then copy it in."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"state_dict: expected a dict, got {type(state_dict).__name__}")
-    required = ("format", "optimizer", "completed", "param_groups", "state")
+    required = ("format", "optimizer", "completed", "precision", "param_groups", "state")
     _require_names(state_dict, required, "state_dict")
     if state_dict["format"] != FORMAT:
         raise ValueError(f"state_dict['format']: this version reads format {FORMAT}, got {state_dict['format']!r}")
     name = type(optimizer).__name__
     if state_dict["optimizer"] != name:
         raise ValueError(f"state_dict: it is of {state_dict['optimizer']!r}, not of {name}")
+    _require_precision(state_dict["precision"], asdict(optimizer.options["precision"]))
     completed = _count(state_dict["completed"], "state_dict['completed']")
     groups = _checked_groups(optimizer, state_dict["param_groups"], completed)
     steps = _checked_state(optimizer, state_dict["state"])
@@ -97,6 +100,13 @@ def _checked_state(optimizer: Optimizer, state: Any) -> dict[str, int]:
         for slot, array in slots.items():
             _require_like(saved[slot], array, f"{label}[{slot!r}]")
     return steps
+
+
+def _require_precision(saved: Any, own: dict[str, Any]) -> None:
+    _require_names(saved, own, "state_dict['precision']")
+    for key, value in own.items():
+        if saved[key] != value:
+            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, the optimizer's is {value!r}")
 
 
 def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:

@@ -4,8 +4,9 @@ There is one function for each optimizer, its name in lower case and its hyper-p
 
 ``adamw(p, g, exp_avg, exp_avg_sq, *, t, lr=1e-3, betas=(0.9, 0.999), ...)``
 
-`p`, `g` and each state array are arrays of one shape and dtype, or equal-length lists of them. State stands in the
-order of the optimizer's ``state``, or is passed by its name there; which arrays there are depends on the
+`p`, `g` and each state array are arrays of one shape, or equal-length lists of them. Parameters and gradients may have
+any supported dtype and strides; state is dense, float64 where the parameter is, else float32, bfloat16 or float16. A
+half-precision parameter is rounded to nearest, and nothing is kept of what that loses. State stands in the order of the optimizer's ``state``, or is passed by its name there; which arrays there are depends on the
 hyper-parameters (``max_exp_avg_sq`` with ``amsgrad=True``). `t` is the number of this update, from 1, or a list
 with one number for each array.
 
@@ -61,7 +62,8 @@ def _update(
 def _make(optimizer: type[Optimizer]) -> Callable[..., None]:
     owner = optimizer.__name__.lower()
     given = inspect.signature(optimizer.__init__).parameters
-    presets = {name: p.default for name, p in given.items() if name not in ("self", "params")}
+    skipped = ("self", "params", "options")
+    presets = {name: p.default for name, p in given.items() if name not in skipped}
 
     def function(p: Any, g: Any, *state: Any, t: Any, **options: Any) -> None:
         hyper = {**presets, **{key: options.pop(key) for key in tuple(options) if key in presets}}
@@ -126,9 +128,9 @@ def adam_update(
     Parameters
     ----------
     theta, m, v : array
-        The parameter and its two moments, float32 or float64, of one shape, dtype and order. They are updated.
+        The parameter and its two moments, of one shape. They are updated.
     grad : array
-        The gradient, like `theta`. It is only read.
+        The gradient, in the shape of `theta`. It is only read.
     t : int
         Number of this update, from 1.
     alpha : float

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adamcore import _core
+from adamcore._options import Options, check_options, native_options, show_in_signature
 from adamcore._params import FlatParams, Group, flatten, split_groups
 from adamcore._state_dict import load_state_dict, make_state_dict
+from adamcore.loss_scaler import LossScaler, NonFiniteError
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
@@ -23,9 +26,10 @@ class StepInfo(NamedTuple):
     Attributes
     ----------
     skipped : bool
-        Whether nothing was updated.
+        Whether nothing was updated, because a gradient was not finite.
     grad_norm : float or None
-        The global L2 norm of the gradients, where it was computed.
+        The global L2 norm of the gradients, unscaled and before clipping, where it was computed: with a loss scale,
+        with ``nonfinite`` other than "propagate", and where norms are clipped. inf or NaN if a gradient is not finite.
     """
 
     skipped: bool
@@ -46,8 +50,24 @@ class Optimizer(ABC):
     - a mapping from name to array,
     - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with hyper-parameters of its own.
 
-    Arrays are NumPy's, float32 or float64, of any shape, in C or Fortran order, writable, aligned and dense. They are
-    kept and updated in place, never copied.
+    Arrays are NumPy's: float16, bfloat16 (of ``ml_dtypes``), float32 or float64, of any shape and any strides, writable
+    and aligned. They are kept and updated in place, never copied.
+
+    And all of them take, keyword-only:
+
+    - ``clip_norm``: the gradients' global L2 norm, over all groups, is held to it, as `clip_grad_norm_` does;
+    - ``clip_norm_per_tensor``: each gradient's own norm is;
+    - ``clip_adaptive``: the norm of each unit of a gradient (what an index of the first axis selects; arrays with fewer
+      than two axes whole) is held to this multiple of its weights' norm, which counts for at least 1e-3 (Brock et al.
+      2021, "High-Performance Large-Scale Image Recognition Without Normalization");
+    - ``clip_value``: each element is held to ``[-clip_value, clip_value]``;
+    - ``nonfinite``: what a gradient with inf or NaN does: "propagate" (the default) looks at none, "skip" leaves
+      everything as it was, "raise" raises `NonFiniteError`, also with everything as it was. With a loss scale steps
+      are skipped;
+    - ``precision``: a `Precision`, which says how half-precision weights and state are kept.
+
+    At most one way of clipping. It happens as gradients are read: they are never written to. Gradients whose norm is
+    not finite are not clipped.
 
     Attributes
     ----------
@@ -55,8 +75,12 @@ class Optimizer(ABC):
         One dict for each group: ``params``, ``param_names`` and the hyper-parameters, which may be written to.
     defaults : dict
         The hyper-parameters of groups that name none.
+    options : mapping
+        ``clip_norm`` and the others above, as they were given; read-only.
     state : mapping
-        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter.
+        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter. Besides the
+        rule's slots it holds what `Precision` keeps of weights: "master", "remainder" (with "remainder_ties", a bit for
+        each weight) or "compensation".
     steps : mapping
         ``steps[name]`` is the number of updates of that parameter.
     """
@@ -64,16 +88,20 @@ class Optimizer(ABC):
     _variant_keys: ClassVar[tuple[str, ...]] = ()
     """The hyper-parameters that the rule depends on."""
 
+    def __init_subclass__(cls) -> None:
+        show_in_signature(cls)
+
     @staticmethod
     @abstractmethod
     def _rule(group: Group) -> str:
         """Return the name of the rule in C++ for a group's hyper-parameters."""
 
-    def __init__(self, params: Any, defaults: Group) -> None:
+    def __init__(self, params: Any, defaults: Group, options: Options) -> None:
         self.defaults: Group = defaults
+        self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options)))
         self.param_groups: list[Group] = []
         self._index: dict[str, int] = {}
-        self._core = _core.Optimizer(type(self).__name__)
+        self._core = _core.Optimizer(type(self).__name__, native_options(dict(self.options)))
         groups = split_groups(params)
         if groups is None:
             self._add_group({}, flatten(params, 0, "params", in_group=False))
@@ -82,18 +110,20 @@ class Optimizer(ABC):
                 self._add_flattened(group, f"params[{i}]")
         if not self._index:
             raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
+        self._require_use_of_precision()
 
-    def step(self, grads: Any, *, loss_scale: float = 1.0) -> StepInfo:
+    def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
         """Update every parameter that has a gradient, in place.
 
         Parameters
         ----------
         grads : array, sequence or mapping
             In the structure of the optimizer's `params`; for groups, one flat sequence in order, or a mapping by
-            name. Each has its parameter's shape, dtype and order of axes. None leaves a parameter, its state and its
-            count of steps alone. Gradients are only read.
-        loss_scale : float
-            Gradients are divided by it as they are read.
+            name. Each has its parameter's shape, and any supported dtype and strides. None leaves a parameter, its
+            state and its count of steps alone. Gradients are only read.
+        loss_scale : float or LossScaler
+            Gradients are divided by it as they are read. With a scaler, or a number other than 1, the step is skipped
+            if one of them is not finite: no parameter, state or count of steps changes.
 
         Returns
         -------
@@ -103,6 +133,9 @@ class Optimizer(ABC):
         ------
         TypeError, ValueError
             If a gradient, a hyper-parameter or a parameter does not fit. Nothing has changed then.
+        NonFiniteError
+            If a gradient is not finite, with ``nonfinite="raise"`` or a `LossScaler` at its floor. Nothing has changed
+            then.
 
         Examples
         --------
@@ -114,8 +147,32 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        self._core.step(grads, self.param_groups, loss_scale)
-        return _STEPPED
+        if isinstance(loss_scale, LossScaler):
+            info = self._report(self._core.step(grads, self.param_groups, loss_scale.scale, check=True), scaled=True)
+            loss_scale.update(overflow=info.skipped)
+            return info
+        measured = self._core.step(grads, self.param_groups, loss_scale, check=False)
+        return _STEPPED if measured is None else self._report(measured, scaled=loss_scale != 1)
+
+    def _require_use_of_precision(self) -> None:
+        precision = self.options["precision"]
+        special = (
+            "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
+        )
+        arrays = (array for group in self.param_groups for array in group["params"])
+        if special and not any(array.dtype.itemsize == 2 for array in arrays):
+            raise ValueError(
+                f"{type(self).__name__}: precision: {special}={getattr(precision, special)!r} is for half-precision "
+                "parameters, and there are none"
+            )
+
+    def _report(self, measured: tuple[bool, float, str | None] | None, *, scaled: bool) -> StepInfo:
+        if measured is None:
+            return _STEPPED
+        skipped, norm, culprit = measured
+        if skipped and not scaled and self.options["nonfinite"] == "raise":
+            raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
+        return StepInfo(skipped, norm)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters, with state of its own.

@@ -1,16 +1,20 @@
 """The optimizers: for each a signature, what it does, and the name of its rule in C++.
 
-Names, defaults and conventions are PyTorch's. Every optimizer takes, besides its own hyper-parameters, ``params`` as
-`Optimizer` describes and ``maximize``, which ascends instead of descending. ``lr`` may be a schedule: a callable from
-the number of completed steps to a float, so that the first step uses ``lr(0)``.
+Names, defaults and conventions are PyTorch's. Every optimizer takes, besides its own hyper-parameters, ``params`` and
+the options that `Optimizer` describes, and ``maximize``, which ascends instead of descending. ``lr`` may be a schedule:
+a callable from the number of completed steps to a float, so that the first step uses ``lr(0)``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from adamcore._options import Options
 from adamcore._params import Group
 from adamcore.optimizer import Optimizer, Schedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop"]
 
@@ -39,6 +43,8 @@ class Adam(Optimizer):
         Divide by the root of the largest second moment so far (Reddi et al. 2018).
     maximize : bool
         Ascend.
+    **options
+        Precision, clipping and checks, as `Optimizer` describes.
 
     Raises
     ------
@@ -73,9 +79,12 @@ class Adam(Optimizer):
         amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
+            params,
+            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize),
+            options,
         )
 
     @staticmethod
@@ -108,6 +117,8 @@ class AdamW(Optimizer):
         Divide by the root of the largest second moment so far (Reddi et al. 2018).
     maximize : bool
         Ascend. Weights still decay.
+    **options
+        Precision, clipping and checks, as `Optimizer` describes.
 
     Raises
     ------
@@ -140,9 +151,12 @@ class AdamW(Optimizer):
         amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
+            params,
+            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize),
+            options,
         )
 
     @staticmethod
@@ -175,6 +189,8 @@ class SGD(Optimizer):
         Needs momentum > 0 and no dampening.
     maximize : bool
         Ascend.
+    **options
+        Precision, clipping and checks, as `Optimizer` describes.
 
     Raises
     ------
@@ -208,6 +224,7 @@ class SGD(Optimizer):
         nesterov: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
@@ -219,6 +236,7 @@ class SGD(Optimizer):
                 nesterov=nesterov,
                 maximize=maximize,
             ),
+            options,
         )
 
     @staticmethod
@@ -258,6 +276,8 @@ class RMSprop(Optimizer):
         Divide by the gradient's deviation instead of its magnitude (Graves 2013).
     maximize : bool
         Ascend.
+    **options
+        Precision, clipping and checks, as `Optimizer` describes.
 
     Raises
     ------
@@ -293,6 +313,7 @@ class RMSprop(Optimizer):
         centered: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
@@ -305,6 +326,7 @@ class RMSprop(Optimizer):
                 centered=centered,
                 maximize=maximize,
             ),
+            options,
         )
 
     @staticmethod
@@ -335,6 +357,8 @@ class Adagrad(Optimizer):
         Added to the denominator, >= 0.
     maximize : bool
         Ascend.
+    **options
+        Precision, clipping and checks, as `Optimizer` describes.
 
     Raises
     ------
@@ -366,6 +390,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
@@ -377,6 +402,7 @@ class Adagrad(Optimizer):
                 eps=eps,
                 maximize=maximize,
             ),
+            options,
         )
 
     @staticmethod

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <pybind11/pybind11.h>
+
+#include "adamcore/tensor.hpp"
+
+/// What a whole optimizer is told once: precision, clipping, and what becomes of gradients that are not finite.
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+enum class Clip : std::uint8_t { none, norm, norm_per_tensor, units, value };
+
+struct Options {
+    Weights half_weights = Weights::master;  ///< of half-precision parameters
+    Dtype state = Dtype::float32;            ///< of parameters that are updated in float32
+    std::uint64_t seed = 0;
+    Clip clip = Clip::none;
+    double limit = 0;
+    bool checks = false;  ///< whether gradients that are not finite stop a step
+
+    Weights weights_of(Dtype param) const { return is_half(param) ? half_weights : Weights::plain; }
+    Dtype state_of(Dtype param) const { return param == Dtype::float64 ? param : state; }
+
+    /// Whether elements are counted in C order, since their numbers matter, and not as they lie in memory.
+    bool counts_in_c_order() const { return half_weights == Weights::stochastic || clip == Clip::units; }
+};
+
+/// Reads the dict that Python's Optimizer makes of its arguments, checked there: "weights", "state", "seed", "clip",
+/// "limit" and "checks".
+Options read_options(const py::dict& options);
+
+/// Raises ValueError, which begins with `label`, unless a parameter of this dtype can be kept so.
+void require_fit(const Options& options, Dtype param, const std::string& label);
+
+}  // namespace adamcore::python

@@ -1,0 +1,147 @@
+// One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
+
+#include "adamcore/cpu/engine.hpp"
+#include "exclusive.hpp"
+#include "optimizer.hpp"
+#include "settings.hpp"
+
+namespace adamcore::python {
+namespace {
+
+/// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
+std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
+
+/// What keeps the arrays of a list or dict alive, whatever becomes of that.
+py::object keep(const py::object& grads) {
+    if (PyDict_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyDict_Values(grads.ptr()));
+    if (PyList_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyList_AsTuple(grads.ptr()));
+    return grads;
+}
+
+}  // namespace
+
+py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
+                           bool check) {
+    const Exclusive exclusive(*this);
+    const double scale = checked_loss_scale(loss_scale);
+    check = check || scale != 1 || options_.checks;
+    read_groups(param_groups);
+    const py::object arrays = take_grads(grads);
+    plan();
+    Treatment treatment;
+    treatment.scale = 1 / scale;
+    treatment.seed = options_.seed;
+    if (options_.clip == Clip::value) treatment.limit = options_.limit;
+    const bool measures = check || (options_.clip != Clip::none && options_.clip != Clip::value);
+
+    Measured measured;
+    const auto work = [&] {
+        if (measures) measured = measure(treatment);
+        if (!check || !measured.culprit) update(treatment, measures);
+    };
+    if (active_elements_ < worth_releasing(size())) {
+        work();
+    } else {
+        const py::object kept = keep(arrays);
+        const py::gil_scoped_release release;
+        work();
+    }
+    if (!measures) return py::none();
+    const auto& culprit = measured.culprit;
+    return py::make_tuple(check && culprit, norm::root(measured.squares, 1 / scale),
+                          culprit ? py::object(py::str(grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
+}
+
+void Optimizer::plan() {
+    const int threads = pool().threads;
+    if (planned_threads_ == threads) return;
+    parts_ = cpu::plan_step(tensors_.data(), static_cast<std::int64_t>(tensors_.size()), threads, cuts_.data());
+    active_elements_ = 0;
+    active_.clear();
+    for (std::size_t i = 0; i < size(); ++i) {
+        const std::int64_t elements = cpu::active_size(tensors_[i]);
+        active_elements_ += elements;
+        if (elements > 0) active_.push_back(i);
+    }
+    planned_threads_ = threads;
+}
+
+Optimizer::Measured Optimizer::measure(Treatment& treatment) {
+    if (options_.clip == Clip::units) return measure_units(treatment);
+    norms_.clear();
+    for (const std::size_t i : active_) {
+        const Unusual* unusual = bound_[i].unusual.get();
+        const Tensor& tensor = tensors_[i];
+        norms_.add({tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}});
+    }
+    norms_.measure();
+    Measured measured{norms_.sum(), {}};
+    if (!norm::is_finite(measured.squares)) {
+        std::size_t at = 0;
+        while (norm::is_finite(norms_.of(at))) ++at;
+        measured.culprit = active_[at];
+    }
+    const double scale = treatment.scale;
+    if (options_.clip == Clip::norm) treatment.scale *= norm::clip_factor(measured.squares, scale, options_.limit);
+    if (options_.clip == Clip::norm_per_tensor) {
+        factors_.assign(size(), 1.0);
+        for (std::size_t at = 0; at < active_.size(); ++at)
+            factors_[active_[at]] = norm::clip_factor(norms_.of(at), scale, options_.limit);
+        treatment.tensor_factors = factors_.data();
+    }
+    return measured;
+}
+
+/// A unit is what one index of the first axis selects, or the whole of an array with fewer than two axes.
+Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
+    norms_.clear();
+    std::vector<Walk> walks;
+    walks.reserve(2 * active_.size());
+    std::size_t units = 0;
+    for (const std::size_t i : active_) {
+        Tensor& tensor = tensors_[i];
+        const ArrayView param = param_view(i);
+        ArrayView grad = param;
+        grad.data = static_cast<char*>(const_cast<void*>(tensor.grad));
+        grad.dtype = tensor.grad_dtype;
+        grad.strides = bound_[i].expected.strides();
+        const std::int64_t count = param.ndim < 2 ? 1 : param.shape[0];
+        tensor.unit_size = tensor.size / count;
+        units += static_cast<std::size_t>(count);
+        for (const ArrayView& view : {param, grad}) {
+            walks.emplace_back(view, c_order(view.ndim), param.ndim < 2 ? 0 : 1);
+            const std::int64_t stride = param.ndim < 2 ? 0 : view.strides[0];
+            for (std::int64_t unit = 0; unit < count; ++unit)
+                norms_.add({view.data + unit * stride, tensor.unit_size, view.dtype, walks.back().axes()});
+        }
+    }
+    norms_.measure();
+
+    factors_.resize(units);
+    treatment.by_units = true;
+    Measured measured;
+    std::vector<norm::Squares> totals;
+    std::size_t at = 0, unit = 0;
+    for (const std::size_t i : active_) {
+        Tensor& tensor = tensors_[i];
+        const auto count = static_cast<std::size_t>(tensor.size / tensor.unit_size);
+        tensor.unit_factors = factors_.data() + unit;
+        for (std::size_t k = 0; k < count; ++k)
+            factors_[unit++] =
+                norm::adaptive_factor(norms_.of(at + k), norms_.of(at + count + k), treatment.scale, options_.limit);
+        totals.push_back(norms_.sum(at + count, count));
+        if (!measured.culprit && !norm::is_finite(totals.back())) measured.culprit = i;
+        at += 2 * count;
+    }
+    measured.squares = norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    return measured;
+}
+
+/// What was measured last is in cache: the update begins there.
+void Optimizer::update(const Treatment& treatment, bool measured) {
+    for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
+    ++completed_;
+    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured);
+}
+
+}  // namespace adamcore::python

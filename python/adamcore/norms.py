@@ -1,0 +1,125 @@
+"""Norms and clipping of gradients by themselves; optimizers clip as they go, and do not write to gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from adamcore import _core
+from adamcore._params import flatten
+from adamcore.loss_scaler import NonFiniteError
+
+
+def global_norm(grads: Any) -> float:
+    """Return the L2 norm of all gradients together.
+
+    Parameters
+    ----------
+    grads : array, sequence or mapping
+        float16, bfloat16, float32 or float64 arrays of any layout; None stands for no gradient.
+
+    Returns
+    -------
+    float
+        Summed in float64 in a fixed order, so that its bits depend on the numbers alone. It does not overflow before
+        float64 does. inf or NaN if an element is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is not such an array.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> ac.global_norm({"w": np.full((2, 2), 1.5, np.float16), "b": np.array([4.0])})
+    5.0
+    """
+    return _core.global_norm(*_arrays(grads))
+
+
+def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = False) -> float:
+    """Scale gradients in place so that their global norm is at most `max_norm`.
+
+    They are multiplied by ``min(1, max_norm / (norm + 1e-6))``, as PyTorch does, where that is less than 1. Gradients
+    whose norm is not finite are left as they are.
+
+    Parameters
+    ----------
+    grads : array, sequence or mapping
+        As in `global_norm`, and writable.
+    max_norm : float
+        >= 0.
+    error_if_nonfinite : bool
+        Raise if the norm is not finite.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array or `max_norm` does not fit. Nothing has changed then.
+    NonFiniteError
+        If `error_if_nonfinite` and the norm is not finite.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> grads = [np.array([3.0, 0.0]), np.array([4.0])]
+    >>> ac.clip_grad_norm_(grads, 1.0)
+    5.0
+    >>> grads[1].round(4)
+    array([0.8])
+    """
+    limit = _limit(max_norm, "clip_grad_norm_: max_norm")
+    arrays, labels = _arrays(grads)
+    norm = _core.clip_norm(arrays, labels, limit)
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}")
+    return norm
+
+
+def clip_grad_value_(grads: Any, value: float) -> None:
+    """Hold the elements of gradients to ``[-value, value]``, in place. NaN stays.
+
+    Parameters
+    ----------
+    grads : array, sequence or mapping
+        As in `global_norm`, and writable.
+    value : float
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array or `value` does not fit. Nothing has changed then.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> grad = np.array([-3.0, 0.5])
+    >>> ac.clip_grad_value_(grad, 1.0)
+    >>> grad
+    array([-1. ,  0.5])
+    """
+    limit = _limit(value, "clip_grad_value_: value")
+    _core.clip_value(*_arrays(grads), limit)
+
+
+def _arrays(grads: Any) -> tuple[list[Any], list[str]]:
+    flat = flatten(grads, 0, "grads", in_group=False)
+    given = [(array, label) for array, label in zip(flat.arrays, flat.labels, strict=True) if array is not None]
+    return [array for array, _ in given], [label for _, label in given]
+
+
+def _limit(value: Any, label: str) -> float:
+    try:
+        limit = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{label} must be a number, got {value!r}") from None
+    if not limit >= 0:
+        raise ValueError(f"{label} must be a number >= 0, got {value!r}")
+    return limit
