@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 import adamcore as ac
 from reference import magnitudes
@@ -30,17 +31,19 @@ BAD_PARAMS = {
     "scalar": (F4(1), TypeError, "expected a NumPy array, got numpy.float32"),
     "int": (np.ones(3, np.int32), TypeError, "dtype int32 is not supported"),
     "complex": (np.ones(3, np.complex64), TypeError, "dtype complex64 is not supported"),
-    "float16": (np.ones(3, np.float16), TypeError, "dtype float16 is not supported"),
+    "void": (np.ones(3, "V2"), TypeError, r"dtype \|V2 is not supported"),
     "longdouble": (np.ones(3, np.longdouble), TypeError, "is not supported"),
     "object": (np.ones(3, object), TypeError, "dtype object is not supported"),
     "big-endian": (np.ones(3, ">f4"), TypeError, "byte order"),
     "masked": (np.ma.ones(3, F4), TypeError, "masked arrays"),
     "read-only": (read_only(np.ones(3, F4)), ValueError, "read-only"),
-    "broadcast": (np.broadcast_to(F4(1), (3,)), ValueError, "read-only|strided"),
-    "step": (np.ones(6, F4)[::2], ValueError, r"strided \(shape \(3,\), strides \(8,\)\)"),
-    "reversed": (np.ones(6, F4)[::-1], ValueError, "strided"),
-    "column": (np.ones((4, 4), F4)[:, 1], ValueError, "strided"),
-    "block": (np.ones((4, 4), F4)[:, :2], ValueError, "strided"),
+    "broadcast": (np.broadcast_to(F4(1), (3,)), ValueError, "read-only"),
+    "zero stride": (
+        as_strided(np.ones(3, F4), (3,), (0,)),
+        ValueError,
+        r"share memory \(shape \(3,\), strides \(0,\)\)",
+    ),
+    "windows": (as_strided(np.ones(5, F4), (3, 3), (4, 4)), ValueError, "elements share memory"),
     "misaligned": (misaligned(3), ValueError, "not aligned"),
 }
 
@@ -59,13 +62,10 @@ def test_bad_params_are_refused_by_name(kind: str) -> None:
 
 BAD_GRADS: dict[str, tuple[Any, type[Exception], str]] = {
     "list": ([1.0] * 6, TypeError, "expected a NumPy array, got list"),
-    "float64": (np.ones((2, 3)), TypeError, r"dtype float64 does not match params\['last'\], which is float32"),
     "int": (np.ones((2, 3), np.int32), TypeError, "dtype int32 is not supported"),
     "big-endian": (np.ones((2, 3), ">f4"), TypeError, "byte order"),
     "flat": (np.ones(6, F4), ValueError, r"shape \(6,\) does not match params\['last'\], which has shape \(2, 3\)"),
     "transposed": (np.ones((3, 2), F4), ValueError, r"shape \(3, 2\)"),
-    "fortran": (np.ones((2, 3), F4, order="F"), ValueError, "axes are in another order"),
-    "strided": (np.ones((2, 6), F4)[:, ::2], ValueError, "strided"),
     "misaligned": (misaligned(6).reshape(2, 3), ValueError, "not aligned"),
 }
 

@@ -109,7 +109,7 @@ void expect_static_step_is_untouched() {
     std::uint64_t after = 0;
     {
         const HostileEnvironment hostile;
-        cpu::step<AdamW>(&view, 1, hyper, cpu::Serial{}, 1.0 / 3);
+        cpu::step<AdamW>(&view, 1, hyper, cpu::Serial{}, Treatment{1.0 / 3});
         after = control_word();
     }
     EXPECT_EQ(after, hostile_control);

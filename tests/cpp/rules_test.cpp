@@ -49,7 +49,7 @@ TYPED_TEST(Rules, StaticDispatchEqualsThePlainLoop) {
         [](const auto& hyper, double grad_scale, const auto& before, const auto& expected) {
             for (const int threads : thread_counts) {
                 auto model = before;
-                step_statically<Rule>(model, hyper, cpu::Threads{threads}, grad_scale);
+                step_statically<Rule>(model, hyper, cpu::Threads{threads}, Treatment{grad_scale});
                 ASSERT_TRUE(model.same_bits(expected)) << threads << " threads";
             }
         });
