@@ -33,6 +33,9 @@ public:
 #endif
     }
 
+    /// The memory from its `byte` on.
+    void* at(std::size_t byte) const { return memory_.get() + byte; }
+
     /// Array `k` of those that take `bytes` each.
     void* array(std::size_t k, std::size_t bytes) const { return memory_.get() + k * pitch(bytes); }
 

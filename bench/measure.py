@@ -87,9 +87,9 @@ def _sit(
     sitting: list[type[Peer]], problem: Problem, threads: int, rounds: int, absent: dict[str, str]
 ) -> dict[str, Timing]:
     runners = _start(sitting, problem, threads, absent)
-    _take_turns(list(runners.values()), rounds)
+    take_turns(list(runners.values()), rounds)
     anchor = median(runners[ANCHOR.key].seconds)
-    return {key: _timing(runner, anchor) for key, runner in runners.items()}
+    return {key: timing_of(runner, anchor) for key, runner in runners.items()}
 
 
 def _sittings(case: Case, peers: list[type[Peer]], memory: int, absent: dict[str, str]) -> list[list[type[Peer]]]:
@@ -131,7 +131,7 @@ def _start(sitting: list[type[Peer]], problem: Problem, threads: int, absent: di
     return runners
 
 
-def _take_turns(runners: list[Runner], rounds: int) -> None:
+def take_turns(runners: list[Runner], rounds: int) -> None:
     order = np.random.default_rng(SEED)
     gc.collect()
     gc.disable()
@@ -144,7 +144,7 @@ def _take_turns(runners: list[Runner], rounds: int) -> None:
         gc.enable()
 
 
-def _timing(runner: Runner, anchor: float) -> Timing:
+def timing_of(runner: Runner, anchor: float) -> Timing:
     q1, middle, q3 = quantiles(runner.seconds, n=4, method="inclusive")
     label = type(runner.peer).label
     return Timing(label, middle, q1, q3, len(runner.seconds), runner.repetitions, middle / anchor)

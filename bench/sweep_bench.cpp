@@ -9,7 +9,6 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,6 +18,7 @@
 #include "adamcore/adamcore.hpp"
 #include "arena.hpp"
 #include "stream.hpp"
+#include "timing.hpp"
 
 namespace adamcore::bench {
 namespace {
@@ -39,17 +39,6 @@ struct Problem {
     }
 };
 
-/// Random values of one sign or both, of magnitudes that an update meets.
-template <class T>
-void fill(T* values, std::int64_t count, double scale, bool is_signed) {
-    std::uint64_t state = 1;
-    for (std::int64_t i = 0; i < count; ++i) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        const double unit = static_cast<double>(state >> 11) * 0x1p-53;
-        values[i] = static_cast<T>(scale * (is_signed ? 2 * unit - 1 : unit + 0.01));
-    }
-}
-
 /// One parameter of the problem's size, its plan, and the two things that are timed.
 class Update {
 public:
@@ -64,7 +53,7 @@ public:
         tensor_.grad = grad_;
         tensor_.size = problem.size;
         tensor_.step = 100;
-        tensor_.dtype = problem.dtype;
+        tensor_.dtype = tensor_.grad_dtype = tensor_.state_dtype = problem.dtype;
         group_.rule = problem.rule;
         for (std::size_t i = 0; i < problem.info().field_count; ++i) group_.hyper[i] = problem.info().fields[i].preset;
         parts_ = cpu::plan_step(&tensor_, 1, problem.threads, cuts_);
@@ -107,19 +96,6 @@ private:
     plan::Cut cuts_[cpu::max_parts + 1];
     int parts_ = 1;
 };
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-}
-
-/// Seconds that one of `repeats` calls of `f(i)` takes.
-template <class F>
-double time_of(int repeats, F&& f) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) f(i);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / repeats;
-}
 
 /// An even number of calls that a clock can time.
 int repeats_for(const Problem& problem) {

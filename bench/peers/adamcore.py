@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from peers.base import Peer
 from problem import HYPER, Array, Arrays
@@ -10,6 +11,8 @@ class AdamCore(Peer):
     key = "adamcore"
     label = "adamcore"
     packages = ("adamcore", "numpy")
+    options: ClassVar[dict[str, Any]] = {}
+    """Keyword arguments of the optimizer, besides the problem's."""
 
     @classmethod
     def prepare(cls, threads: int) -> None:
@@ -23,7 +26,7 @@ class AdamCore(Peer):
         self.params = list(params)
         h = HYPER
         self.optimizer = adamcore.AdamW(
-            self.params, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay
+            self.params, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay, **self.options
         )
 
     def use(self, grads: Arrays) -> None:
