@@ -62,7 +62,7 @@ def test_clipping_is_torchs(case: Case, dtype: type, max_norm: float, rng: np.ra
         norm = torch.nn.utils.clip_grad_norm_(theirs, max_norm)
         other.step()
         assert info.grad_norm == pytest.approx(float(norm), rel=1e-5 if dtype == np.float32 else 1e-13)
-    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    tolerance = 2e-3 if dtype == np.float32 else 1e-11
     for p, q in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(p, q.detach().numpy(), rtol=tolerance, atol=tolerance * 0.1)
 

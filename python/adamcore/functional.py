@@ -6,9 +6,10 @@ There is one function for each optimizer, its name in lower case and its hyper-p
 
 `p`, `g` and each state array are arrays of one shape, or equal-length lists of them. Parameters and gradients may have
 any supported dtype and strides; state is dense, float64 where the parameter is, else float32, bfloat16 or float16. A
-half-precision parameter is rounded to nearest, and nothing is kept of what that loses. State stands in the order of the optimizer's ``state``, or is passed by its name there; which arrays there are depends on the
-hyper-parameters (``max_exp_avg_sq`` with ``amsgrad=True``). `t` is the number of this update, from 1, or a list
-with one number for each array.
+half-precision parameter is rounded to nearest, and nothing is kept of what that loses. State stands in the order of the
+optimizer's ``state``, or is passed by its name there; which arrays there are depends on the hyper-parameters
+(``max_exp_avg_sq`` with ``amsgrad=True``). `t` is the number of this update, from 1, or a list with one number for each
+array.
 
 Examples
 --------

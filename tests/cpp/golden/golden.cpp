@@ -44,7 +44,7 @@ std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, doubl
     }
     Numbers numbers;
     std::vector<std::vector<T>> arrays(2 + info.slot_count, std::vector<T>(size));
-    Tensor tensor{arrays[0].data(), arrays[1].data(), {}, size, 1, 0, dtype_of<T>};
+    Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
     for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
     for (T& x : arrays[0]) x = numbers.next<T>();
 

@@ -104,6 +104,17 @@ void dispatch(const cpu::Kernels& kernels, const std::vector<cpu::Group>& groups
     cpu::step(kernels, groups.data(), tensors.data(), cuts, parts, pool);
 }
 
+/// One update cut into `parts`, however small it is.
+template <class Pool>
+void dispatch_in_parts(const cpu::Kernels& kernels, const std::vector<cpu::Group>& groups,
+                       const std::vector<Tensor>& tensors, int parts, const Pool& pool,
+                       const Treatment& treatment = {}) {
+    const auto size = [&](std::int64_t i) { return cpu::active_size(tensors[static_cast<std::size_t>(i)]); };
+    std::vector<plan::Cut> cuts(static_cast<std::size_t>(parts) + 1);
+    plan::split(size, static_cast<std::int64_t>(tensors.size()), parts, cuts.data());
+    cpu::step(kernels, groups.data(), tensors.data(), cuts.data(), parts, pool, treatment);
+}
+
 /// How many arrays an update touches: the parameter, the gradient, and the slots, in this order.
 template <class Rule>
 inline constexpr std::size_t array_count = 2 + Rule::slots.size();
