@@ -151,7 +151,7 @@ class Optimizer(ABC):
             info = self._report(self._core.step(grads, self.param_groups, loss_scale.scale, check=True), scaled=True)
             loss_scale.update(overflow=info.skipped)
             return info
-        measured = self._core.step(grads, self.param_groups, loss_scale, check=False)
+        measured = self._core.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
         return _STEPPED if measured is None else self._report(measured, scaled=loss_scale != 1)
 
     def _require_use_of_precision(self) -> None:

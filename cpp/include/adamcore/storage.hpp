@@ -88,6 +88,16 @@ ADAMCORE_FN Stored encode(T x) {
     return Encode<Stored>::of(x);
 }
 
+/// The same of a number that Stored holds exactly, or of NaN.
+template <class Stored>
+ADAMCORE_FN Stored encode_exact(float x) {
+    if constexpr (dtype_of<Stored> == Dtype::bfloat16) {
+        return {static_cast<std::uint16_t>(math::select(x != x, bits_of(x) | 0x00400000u, bits_of(x)) >> 16)};
+    } else {
+        return encode<Stored>(x);
+    }
+}
+
 /// `x` rounded to Stored, as a float.
 template <class Stored>
 ADAMCORE_FN float rounded(float x) {

@@ -109,10 +109,26 @@ private:
         ask_for_next(begin);
         rule(constants, rule_scale, count, param, grad, state);
 
-        if (tensor_.weights != Weights::plain)
-            with_extras([&](auto extras) { extras.retain(tensor_, begin, count, treatment_.seed, param); });
-        param_.store(begin, count);
+        // State first: it is there while the divisions, which the weights wait for, are under way.
         for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].store(begin, count);
+        if (tensor_.weights == Weights::plain) {
+            param_.store(begin, count);
+        } else {
+            with_extras([&](auto extras) { store_weights(extras, begin, count); });
+        }
+    }
+
+    template <class Stored>
+    void store_weights(Extras<Isa, Stored> extras, std::int64_t begin, std::int64_t count) {
+        if (param_.axes.count == 0) {
+            extras.store(tensor_, begin, count, treatment_.seed, param_buffer_,
+                         static_cast<Stored*>(tensor_.param) + begin);
+            return;
+        }
+        alignas(64) Stored stored[tile];
+        extras.store(tensor_, begin, count, treatment_.seed, param_buffer_, stored);
+        convert::decode(stored, count, param_buffer_);
+        param_.store(begin, count);
     }
 
     ADAMCORE_FN void ask_for_next(std::int64_t begin) const {

@@ -10,13 +10,6 @@ namespace adamcore::cpu::detail {
 /// What is kept of half-precision weights beside the parameter (Weights), for one ISA and type of parameter.
 template <class Isa, class Stored>
 struct Extras {
-    /// Rounded to Stored and back.
-    static void round(const float* in, std::int64_t count, float* out) {
-        alignas(64) Stored buffer[tile];
-        convert::encode(in, count, buffer);
-        convert::decode(buffer, count, out);
-    }
-
     /// Turns the parameter's values into the weights that they stand for.
     static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
         switch (tensor.weights) {
@@ -28,16 +21,17 @@ struct Extras {
         }
     }
 
-    /// Keeps what rounding the weights to the parameter's type will lose, or rounds them at random.
-    static void retain(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
-                       float* weights) {
+    /// Rounds the weights to the parameter's type, and keeps what that loses.
+    static void store(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
+                      const float* weights, Stored* out) {
         switch (tensor.weights) {
-            case Weights::master: return convert::decode(weights, count, master(tensor) + begin);
-            case Weights::remainder: return retain_remainder(tensor, begin, count, weights);
-            case Weights::compensated: return retain_compensation(lost(tensor) + begin, count, weights);
-            case Weights::stochastic: return round_at_random(tensor, begin, count, seed, weights);
-            case Weights::plain: return;
+            case Weights::stochastic: return round_at_random(tensor, begin, count, seed, weights, out);
+            case Weights::compensated: return store_compensated(lost(tensor) + begin, count, weights, out);
+            case Weights::master: convert::decode(weights, count, master(tensor) + begin); break;
+            case Weights::remainder: retain_remainder(tensor, begin, count, weights); break;
+            case Weights::plain: break;
         }
+        convert::encode(weights, count, out);
     }
 
 private:
@@ -48,8 +42,10 @@ private:
 
     static void recover_master(const float* ADAMCORE_RESTRICT kept, std::int64_t count,
                                float* ADAMCORE_RESTRICT weights) {
+        alignas(64) Stored stored[tile];
         alignas(64) float expected[tile];
-        round(kept, count, expected);
+        convert::encode(kept, count, stored);
+        convert::decode(stored, count, expected);
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i) weights[i] = storage::current_master(weights[i], expected[i], kept[i]);
     }
@@ -93,16 +89,18 @@ private:
         for (std::int64_t i = 0; i < count; ++i) weights[i] += more[i];
     }
 
-    static void retain_compensation(Stored* kept, std::int64_t count, const float* ADAMCORE_RESTRICT weights) {
+    static void store_compensated(Stored* kept, std::int64_t count, const float* ADAMCORE_RESTRICT weights,
+                                  Stored* out) {
         alignas(64) float less[tile];
-        round(weights, count, less);
+        convert::encode(weights, count, out);
+        convert::decode(out, count, less);
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i) less[i] = storage::finite_or_zero(weights[i] - less[i]);
         convert::encode(less, count, kept);
     }
 
     static void round_at_random(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
-                                float* ADAMCORE_RESTRICT weights) {
+                                const float* ADAMCORE_RESTRICT weights, Stored* ADAMCORE_RESTRICT out) {
         static_assert(tile % rounding::block == 0);
         const rounding::Stream stream{seed, static_cast<std::uint64_t>(tensor.step), tensor.number};
         const std::int64_t first = begin % rounding::block;
@@ -114,7 +112,7 @@ private:
         }
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i)
-            weights[i] = rounding::stochastic<Stored>(weights[i], halves[first + i]);
+            out[i] = storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[i], halves[first + i]));
     }
 };
 
