@@ -15,9 +15,11 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <cmath>
+#define ADAMCORE_OUTLINE __declspec(noinline)
 #define ADAMCORE_RESTRICT __restrict
 #define ADAMCORE_IVDEP __pragma(loop(ivdep))
 #else
+#define ADAMCORE_OUTLINE __attribute__((noinline))
 #define ADAMCORE_RESTRICT __restrict__
 #if defined(__clang__)
 #define ADAMCORE_IVDEP _Pragma("clang loop vectorize(assume_safety)")

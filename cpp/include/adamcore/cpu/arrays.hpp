@@ -52,12 +52,13 @@ private:
     }
 };
 
-/// Any elements of any arrays in and out of buffers, for one ISA.
+/// Any elements of any arrays in and out of buffers, for one ISA. Not inlined: large, and called for whole tiles.
 template <class Isa>
 struct Arrays {
     /// Decodes `count` elements from element `begin` of an array.
     template <class T>
-    static void load(const void* data, Dtype dtype, const Axes& axes, std::int64_t begin, std::int64_t count, T* out) {
+    ADAMCORE_OUTLINE static void load(const void* data, Dtype dtype, const Axes& axes, std::int64_t begin,
+                                      std::int64_t count, T* out) {
         visit(dtype, [&](auto x) {
             using Stored = decltype(x);
             constexpr std::int64_t item = sizeof(Stored);
@@ -79,7 +80,8 @@ struct Arrays {
 
     /// Encodes what load() decodes. Of double only to double.
     template <class T>
-    static void store(const T* in, void* data, Dtype dtype, const Axes& axes, std::int64_t begin, std::int64_t count) {
+    ADAMCORE_OUTLINE static void store(const T* in, void* data, Dtype dtype, const Axes& axes, std::int64_t begin,
+                                       std::int64_t count) {
         visit(dtype, [&](auto x) {
             using Stored = decltype(x);
             if constexpr ((sizeof(T) == 8) == (sizeof(Stored) == 8)) {

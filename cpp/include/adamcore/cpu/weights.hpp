@@ -11,7 +11,7 @@ namespace adamcore::cpu::detail {
 template <class Isa, class Stored>
 struct Extras {
     /// Turns the parameter's values into the weights that they stand for.
-    static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
+    ADAMCORE_OUTLINE static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
         switch (tensor.weights) {
             case Weights::master: return recover_master(master(tensor) + begin, count, weights);
             case Weights::remainder: return recover_remainder(tensor, begin, count, weights);
@@ -22,8 +22,8 @@ struct Extras {
     }
 
     /// Rounds the weights to the parameter's type, and keeps what that loses.
-    static void store(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
-                      const float* weights, Stored* out) {
+    ADAMCORE_OUTLINE static void store(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
+                                       const float* weights, Stored* out) {
         switch (tensor.weights) {
             case Weights::stochastic: return round_at_random(tensor, begin, count, seed, weights, out);
             case Weights::compensated: return store_compensated(lost(tensor) + begin, count, weights, out);
