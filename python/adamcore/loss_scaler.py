@@ -28,8 +28,8 @@ class LossScaler:
     ``step``, which divides gradients by it. If one is not finite the whole step is skipped and the scale shrinks; after
     `growth_interval` steps without that it grows. It behaves as PyTorch's ``GradScaler`` does, but for its floor.
 
-    One scaler goes with one optimizer: each step may change the scale. Gradients are unscaled, in float32, before the rule
-    sees them, so eps and the learning rate mean what they mean without a scaler.
+    One scaler goes with one optimizer: each step may change the scale. Gradients are unscaled, in float32, before the
+    rule sees them, so eps and the learning rate mean what they mean without a scaler.
 
     Parameters
     ----------

@@ -101,6 +101,17 @@ TEST(Groups, MayBeSteppedApart) {
     EXPECT_TRUE(mixture.is_updated());
 }
 
+TEST(Groups, MayBeSteppedFromTheLastPartToTheFirst) {
+    const Mixture mixture = every_rule(rules::All{});
+    const auto count = static_cast<std::int64_t>(mixture.tensors().size());
+    plan::Cut cuts[cpu::max_parts + 1];
+    const int parts = cpu::plan_step(mixture.tensors().data(), count, 5, cuts);
+    ASSERT_GT(parts, 1);
+    cpu::step(cpu::best_kernels(), mixture.groups().data(), mixture.tensors().data(), cuts, parts, cpu::Threads{2}, {},
+              true);
+    EXPECT_TRUE(mixture.is_updated());
+}
+
 TEST(Groups, OfNoTensorsAreNoWork) {
     dispatch(cpu::best_kernels(), {}, {}, cpu::Threads{2});
     dispatch(cpu::best_kernels(), {cpu::Group{}}, {Tensor{}, Tensor{}}, cpu::Threads{2});

@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "support/guarded.hpp"
+#include "support/norms.hpp"
 #include "support/parameters.hpp"
+#include "support/stored.hpp"
 
 /// No update reads or writes a byte outside its arrays, and none writes to a gradient: what it may not touch is not
-/// mapped, and a gradient is mapped for reading only.
+/// mapped, and a gradient is mapped for reading only. So are arrays that are measured.
 namespace adamcore::test {
 namespace {
 
@@ -48,10 +50,10 @@ private:
 };
 
 template <class Case>
-class Guard : public testing::Test {};
-TYPED_TEST_SUITE(Guard, EveryCase, TypeNumber);
+class GuardedRules : public testing::Test {};
+TYPED_TEST_SUITE(GuardedRules, EveryCase, TypeNumber);
 
-TYPED_TEST(Guard, UpdatesStayInsideTheirArrays) {
+TYPED_TEST(GuardedRules, UpdatesStayInsideTheirArrays) {
     using Rule = typename TypeParam::Rule;
     using T = typename TypeParam::T;
     std::mt19937_64 random(13);
@@ -65,6 +67,75 @@ TYPED_TEST(Guard, UpdatesStayInsideTheirArrays) {
                 const GuardedParameter<Rule, T> parameter(before, against);
                 dispatch(*kernels, {group_of<Rule>(hyper, 1.0)}, {parameter.view(2)}, cpu::Serial{});
                 ASSERT_TRUE(parameter.same_bits(expected)) << name_of(kernels->isa) << ", size " << size;
+            }
+        }
+    }
+}
+
+/// A tensor of any types whose arrays lie between pages of their own, updated there.
+class GuardedTensor {
+public:
+    GuardedTensor(StoredTensor& values, Against against) : values_(values), view_(values.view(1)) {
+        view_.param = guard(values.param(), against);
+        view_.grad = guard(values.grad(1), against);
+        arrays_.back()->forbid_writes();
+        for (std::size_t slot = 0; slot < values.state().size(); ++slot)
+            view_.state[slot] = guard(values.state()[slot], against);
+        for (std::size_t i = 0; i < values.extras().size(); ++i) view_.extra[i] = guard(values.extras()[i], against);
+    }
+
+    const Tensor& view() const { return view_; }
+
+    /// Copies the arrays to where they came from.
+    StoredTensor& values() {
+        for (std::size_t k = 0; k < arrays_.size(); ++k)
+            std::memcpy(sources_[k]->data(), arrays_[k]->data(), sources_[k]->byte_count());
+        return values_;
+    }
+
+private:
+    void* guard(Stored& array, Against against) {
+        sources_.push_back(&array);
+        arrays_.push_back(std::make_unique<Guarded<std::byte>>(array.byte_count(), against));
+        return std::memcpy(arrays_.back()->data(), array.data(), array.byte_count());
+    }
+
+    StoredTensor& values_;
+    Tensor view_;
+    std::vector<Stored*> sources_;
+    std::vector<std::unique_ptr<Guarded<std::byte>>> arrays_;
+};
+
+TEST(Guard, UpdatesOfEveryStorageStayInsideTheirArrays) {
+    const auto group = group_of<AdamW>({}, 1.0);
+    for (const Storage& storage : every_storage()) {
+        for (const std::int64_t size : {1, 7, 63, 65, 127, 128, 129, 256, 300}) {
+            const StoredTensor before(storage, AdamW::slots.size(), size, 23);
+            auto expected = before;
+            update_plainly({group}, {expected.view(1)});
+            for (const Against against : {Against::start, Against::end}) {
+                for (const cpu::Kernels* kernels : every_kernels()) {
+                    auto actual = before;
+                    GuardedTensor guarded(actual, against);
+                    dispatch(*kernels, {group}, {guarded.view()}, cpu::Serial{});
+                    ASSERT_TRUE(guarded.values() == expected) << text_of(storage) << ", size " << size;
+                }
+            }
+        }
+    }
+}
+
+TEST(Guard, NormsReadNothingElseAndWriteNothing) {
+    for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16}) {
+        for (const std::int64_t size : {1, 15, 31, 33, 255, 257, 4095, 4097, 4200}) {
+            Stored array(dtype, size);
+            for (std::int64_t i = 0; i < size; ++i) array.set(i, static_cast<double>(i % 13));
+            for (const Against against : {Against::start, Against::end}) {
+                const Guarded<std::byte> guarded(array.byte_count(), against);
+                std::memcpy(guarded.data(), array.data(), array.byte_count());
+                guarded.forbid_writes();
+                for (const cpu::Kernels* kernels : every_kernels())
+                    ASSERT_EQ(norm_of({guarded.data(), size, dtype, {}}, *kernels), norm_of(array, *kernels));
             }
         }
     }

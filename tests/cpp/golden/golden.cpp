@@ -33,30 +33,119 @@ std::uint64_t hash_of(const void* data, std::size_t bytes, std::uint64_t hash) {
     return hash;
 }
 
-template <class T>
-std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, double weight_decay) {
-    constexpr std::int64_t size = 1003;
+/// A rule with its presets but for the weight decay.
+cpu::Group group_of(std::size_t rule, double weight_decay) {
     const RuleInfo& info = cpu::all_rules()[rule];
     cpu::Group group{rule, {}, 1.0};
     for (std::size_t i = 0; i < info.field_count; ++i) {
         const bool decays = std::strcmp(info.fields[i].name, "weight_decay") == 0;
         group.hyper[i] = decays ? weight_decay : info.fields[i].preset;
     }
+    return group;
+}
+
+void step(const cpu::Kernels& kernels, const cpu::Group& group, const Tensor& tensor, const Treatment& treatment = {}) {
+    plan::Cut cuts[cpu::max_parts + 1];
+    const int parts = cpu::plan_step(&tensor, 1, 1, cuts);
+    cpu::step(kernels, &group, &tensor, cuts, parts, cpu::Serial{}, treatment);
+}
+
+constexpr std::uint64_t hash_start = 14695981039346656037u;
+constexpr std::int64_t size = 1003;
+
+template <class T>
+std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, double weight_decay) {
+    const RuleInfo& info = cpu::all_rules()[rule];
+    const cpu::Group group = group_of(rule, weight_decay);
     Numbers numbers;
     std::vector<std::vector<T>> arrays(2 + info.slot_count, std::vector<T>(size));
     Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
     for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
     for (T& x : arrays[0]) x = numbers.next<T>();
 
-    plan::Cut cuts[cpu::max_parts + 1];
     for (tensor.step = 1; tensor.step <= 20; ++tensor.step) {
         for (T& x : arrays[1]) x = numbers.next<T>();
-        const int parts = cpu::plan_step(&tensor, 1, 1, cuts);
-        cpu::step(kernels, &group, &tensor, cuts, parts, cpu::Serial{});
+        step(kernels, group, tensor);
     }
-    std::uint64_t hash = 14695981039346656037u;
+    std::uint64_t hash = hash_start;
     for (const auto& array : arrays) hash = hash_of(array.data(), array.size() * sizeof(T), hash);
     return hash;
+}
+
+/// Half-precision parameters, gradients and state, with what `weights` says beside them. Numbers are small enough that
+/// none becomes NaN, whose sign is the processor's own.
+template <class Half>
+std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, Weights weights) {
+    const RuleInfo& info = cpu::all_rules()[rule];
+    const cpu::Group group = group_of(rule, 0.01);
+    Numbers numbers;
+    const auto fill = [&](std::vector<Half>& array) {
+        for (Half& x : array) x = storage::encode<Half>(numbers.next<float>() * 0x1p-22f);
+    };
+    std::vector<std::vector<Half>> arrays(2 + info.slot_count, std::vector<Half>(size));
+    // Room for any type's: masters, remainders, what rounding lost, or ties.
+    std::vector<std::uint8_t> extras[2] = {std::vector<std::uint8_t>(4 * size), std::vector<std::uint8_t>(4 * size)};
+    Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
+    tensor.state_dtype = dtype_of<Half>;
+    tensor.weights = weights;
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
+    for (std::size_t i = 0; i < 2; ++i) tensor.extra[i] = extras[i].data();
+    fill(arrays[0]);
+
+    Treatment treatment;
+    treatment.scale = 0.7;
+    treatment.limit = 0.9;
+    treatment.seed = 20150507;
+    for (tensor.step = 1; tensor.step <= 20; ++tensor.step) {
+        fill(arrays[1]);
+        step(kernels, group, tensor, treatment);
+    }
+    std::uint64_t hash = hash_start;
+    for (const auto& array : arrays) hash = hash_of(array.data(), array.size() * sizeof(Half), hash);
+    for (const auto& extra : extras) hash = hash_of(extra.data(), extra.size(), hash);
+    return hash;
+}
+
+/// The norm of two arrays, several leaves long, `spread` by which their halves differ.
+template <class Stored>
+double norm_of(const cpu::Kernels& kernels, double spread) {
+    using T = decltype(storage::decode(Stored{}));
+    Numbers numbers;
+    std::vector<Stored> values(20011);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const double x = static_cast<double>(numbers.next<float>()) * 0x1p-20;
+        values[i] = storage::encode<Stored>(static_cast<T>(i < values.size() / 2 ? x : x * spread));
+    }
+    const norm::Reading arrays[] = {{values.data(), 12345, dtype_of<Stored>, {}},
+                                    {values.data() + 12345, 20011 - 12345, dtype_of<Stored>, {}}};
+    plan::Cut cuts[cpu::max_parts + 1];
+    std::int64_t first_leaf[3];
+    const int parts = cpu::plan_norm(arrays, 2, 1, cuts, first_leaf);
+    std::vector<norm::Squares> leaves(static_cast<std::size_t>(first_leaf[2]));
+    cpu::measure(kernels, arrays, cuts, parts, cpu::Serial{}, first_leaf, leaves.data());
+    cpu::add_leaves(2, first_leaf, leaves.data(), leaves.data());
+    return norm::root(norm::sum_pairs(leaves.data(), 2));
+}
+
+void print_steps(const cpu::Kernels& kernels, std::size_t rule) {
+    const char* name = cpu::all_rules()[rule].name.data();
+    for (const double decay : {0.0, 0.01}) {
+        std::printf("%s %016" PRIx64 " %016" PRIx64 "\n", name, hash_of_steps<float>(kernels, rule, decay),
+                    hash_of_steps<double>(kernels, rule, decay));
+    }
+    for (const Weights weights : {Weights::master, Weights::compensated, Weights::stochastic}) {
+        std::printf("%s half %d %016" PRIx64 " %016" PRIx64 "\n", name, static_cast<int>(weights),
+                    hash_of_half_steps<bfloat16>(kernels, rule, weights),
+                    hash_of_half_steps<float16>(kernels, rule, weights));
+    }
+    std::printf("%s remainder %016" PRIx64 "\n", name, hash_of_half_steps<bfloat16>(kernels, rule, Weights::remainder));
+}
+
+void print_norms(const cpu::Kernels& kernels) {
+    std::printf("norms %a %a %a %a\n", norm_of<float>(kernels, 8), norm_of<double>(kernels, 8),
+                norm_of<float16>(kernels, 8), norm_of<bfloat16>(kernels, 8));
+    for (const double spread : {0x1p-1000, 0x1p1000})
+        std::printf("norm of float64 %a\n", norm_of<double>(kernels, spread));
 }
 
 }  // namespace
@@ -66,11 +155,7 @@ int main() {
         const cpu::Kernels* kernels = cpu::kernels_for(isa);
         if (!kernels) continue;
         std::printf("isa %s\n", cpu::name_of(isa));
-        for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
-            for (const double decay : {0.0, 0.01}) {
-                std::printf("%s %016" PRIx64 " %016" PRIx64 "\n", cpu::all_rules()[rule].name.data(),
-                            hash_of_steps<float>(*kernels, rule, decay), hash_of_steps<double>(*kernels, rule, decay));
-            }
-        }
+        for (std::size_t rule = 0; rule < rules::All::size; ++rule) print_steps(*kernels, rule);
+        print_norms(*kernels);
     }
 }
