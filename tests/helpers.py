@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,16 @@ def everything(optimizer: ac.Optimizer) -> dict[str, bytes]:
 def ulp(x: np.ndarray, dtype: type) -> np.ndarray:
     """The distance from |x|, rounded to `dtype`, to the next larger number."""
     return np.spacing(np.abs(x).astype(dtype)).astype(np.float64)
+
+
+def numeric_gradient(loss: Callable[[dict[str, np.ndarray]], float], params: dict, name: str) -> np.ndarray:
+    """The derivatives of a loss by one of its parameters, by central differences."""
+    numeric = np.empty_like(params[name])
+    for place in np.ndindex(numeric.shape):
+        losses = []
+        for shift in (1e-5, -1e-5):
+            moved = {key: p.copy() for key, p in params.items()}
+            moved[name][place] += shift
+            losses.append(loss(moved))
+        numeric[place] = (losses[0] - losses[1]) / 2e-5
+    return numeric

@@ -13,6 +13,7 @@ import pytest
 from adamcore import __main__ as cli
 from adamcore import get_num_threads
 from adamcore._cli import network, training
+from helpers import numeric_gradient
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RULES = pytest.mark.parametrize("rule", training.RULES, ids=lambda rule: rule.name)
@@ -52,14 +53,7 @@ def test_gradients_are_the_finite_differences_of_the_loss(name):
     x, labels = rng.standard_normal((6, 5)), rng.integers(0, 4, 6)
     _, grads = network.loss_and_grads(params, x, labels)
 
-    numeric = np.empty_like(params[name])
-    for place in np.ndindex(numeric.shape):
-        losses = []
-        for shift in (1e-5, -1e-5):
-            moved = {key: p.copy() for key, p in params.items()}
-            moved[name][place] += shift
-            losses.append(network.loss_and_grads(moved, x, labels)[0])
-        numeric[place] = (losses[0] - losses[1]) / 2e-5
+    numeric = numeric_gradient(lambda moved: network.loss_and_grads(moved, x, labels)[0], params, name)
     np.testing.assert_allclose(grads[name], numeric, rtol=1e-6, atol=1e-9)
 
 

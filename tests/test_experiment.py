@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import numeric_gradient
+
 DOCS = Path(__file__).parent.parent / "docs"
 PNG = b"\x89PNG\r\n\x1a\n"
 CURED = (
@@ -81,14 +83,7 @@ def test_gradients_are_the_finite_differences_of_the_loss(half_network, name):
     x, labels = rng.standard_normal((8, 5)), rng.integers(0, 4, 8)
     _, grads = half_network.loss_and_grads(params, x, labels, 1 / 8)
 
-    numeric = np.empty_like(params[name])
-    for place in np.ndindex(numeric.shape):
-        losses = []
-        for shift in (1e-5, -1e-5):
-            moved = {key: p.copy() for key, p in params.items()}
-            moved[name][place] += shift
-            losses.append(half_network.evaluate(moved, x, labels)[0])
-        numeric[place] = (losses[0] - losses[1]) / 2e-5
+    numeric = numeric_gradient(lambda moved: half_network.evaluate(moved, x, labels)[0], params, name)
     np.testing.assert_allclose(grads[name], numeric, rtol=1e-6, atol=1e-9)
 
 

@@ -1,9 +1,7 @@
 #include "optimizer.hpp"
 
-#include <algorithm>
 #include <cmath>
 
-#include "settings.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
