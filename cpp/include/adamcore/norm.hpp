@@ -10,7 +10,8 @@
 /// Sums of squares of one fixed shape, so that a norm's bits depend on the numbers alone.
 ///
 /// Elements are counted in C order from the tensor's start. A leaf of 4096 of them is summed in double by 32 lanes,
-/// element i by lane i mod 32; the lanes, the tensor's leaves and then the tensors are added up by pairs.
+/// element i by lane i mod 32. Lanes are added up by halves (i and i + 16 first), the tensor's leaves and then the tensors
+/// by pairs of neighbours.
 namespace adamcore::norm {
 
 inline constexpr std::int64_t leaf = 4096;
@@ -99,17 +100,22 @@ inline Squares sum_pairs(Squares* terms, std::int64_t count) {
 
 inline bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
 
-/// The L2 norm of numbers with these squares, each multiplied by `scale`. Infinite where it is beyond double's range.
+/// The L2 norm of numbers with these squares, each multiplied by `scale` > 0. Infinite where it is beyond double's range.
 inline double root(Squares squares, double scale = 1) {
     return std::ldexp(std::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+}
+
+/// root() / 2^shift, which is finite for all finite squares and scales up to 1.
+inline double small_root(Squares squares, double scale = 1) {
+    return std::ldexp(std::sqrt(squares.sum) * scale, Squares::shift * (squares.power - 1));
 }
 
 /// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
 inline double clip_factor(Squares squares, double scale, double limit) {
     if (!is_finite(squares)) return 1;
     const double norm = root(squares, scale);
-    if (norm - norm != 0) return std::ldexp(limit / (std::sqrt(squares.sum) * scale), -Squares::shift * squares.power);
-    return std::fmin(1.0, limit / (norm + 1e-6));
+    if (norm - norm == 0) return std::fmin(1.0, limit / (norm + 1e-6));
+    return std::fmin(1.0, std::ldexp(limit, -Squares::shift) / small_root(squares, scale));
 }
 
 /// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
@@ -117,8 +123,13 @@ inline double clip_factor(Squares squares, double scale, double limit) {
 /// which count for at least 1e-3.
 inline double adaptive_factor(Squares weights, Squares grads, double scale, double limit) {
     if (!is_finite(weights) || !is_finite(grads)) return 1;
-    const double most = limit * std::fmax(root(weights), 1e-3);
-    const double norm = root(grads, scale);
+    double most = limit * std::fmax(root(weights), 1e-3);
+    double norm = root(grads, scale);
+    if (most - most != 0 || norm - norm != 0) {
+        most = limit * std::fmax(small_root(weights), std::ldexp(1e-3, -Squares::shift));
+        norm = small_root(grads, scale);
+        return norm > most ? most / norm : 1;
+    }
     return norm > most ? most / std::fmax(norm, 1e-6) : 1;
 }
 

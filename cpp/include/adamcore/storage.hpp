@@ -92,7 +92,8 @@ ADAMCORE_FN Stored encode(T x) {
 template <class Stored>
 ADAMCORE_FN Stored encode_exact(float x) {
     if constexpr (dtype_of<Stored> == Dtype::bfloat16) {
-        return {static_cast<std::uint16_t>(math::select(x != x, bits_of(x) | 0x00400000u, bits_of(x)) >> 16)};
+        const std::uint32_t nan = (bits_of(x) & 0x80000000u) | 0x7fc00000u;
+        return {static_cast<std::uint16_t>(math::select(x != x, nan, bits_of(x)) >> 16)};
     } else {
         return encode<Stored>(x);
     }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "adamcore/dtype.hpp"
@@ -13,11 +14,12 @@ namespace adamcore {
 /// The most state arrays that a rule may keep for one parameter.
 inline constexpr std::size_t max_slots = 4;
 
-/// What is kept of a weight beside the parameter's own array, or how it is rounded into that.
+/// What is kept of a half-precision weight beside the parameter's own array, or how it is rounded into that. Other
+/// parameters are plain whatever it says.
 enum class Weights : std::uint8_t {
     plain,        ///< the parameter alone, rounded to nearest
     master,       ///< `extra[0]`: the weight in float32
-    remainder,    ///< of bfloat16; `extra[0]`: 16 more bits, uint16; `extra[1]`: ties, a bit for each, in bytes
+    remainder,    ///< of bfloat16; `extra[0]`: 16 more bits, uint16; `extra[1]`: ties, a bit for each, in whole bytes
     compensated,  ///< `extra[0]`: what rounding lost, in the parameter's type
     stochastic,   ///< the parameter alone, rounded up or down at random
 };
@@ -88,7 +90,7 @@ struct Treatment {
     /// For stochastic rounding.
     std::uint64_t seed = 0;
 
-    static constexpr double no_limit = 1.7976931348623157e308;
+    static constexpr double no_limit = std::numeric_limits<double>::infinity();
 
     ADAMCORE_FN bool prepares() const { return by_units || limit < no_limit; }
     double scale_of(std::int64_t tensor) const { return tensor_factors ? scale * tensor_factors[tensor] : scale; }

@@ -105,9 +105,9 @@ struct Arrays {
     /// Multiplies by `factor` and holds to [-limit, limit]; NaN stays.
     template <class T>
     static void scale_and_clip(T* values, std::int64_t count, double factor, double limit) {
-        constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : Treatment::no_limit;
+        constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023;
         const T by = static_cast<T>(factor);
-        const T most = limit < largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
+        const T most = limit <= largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i) {
             const T scaled = values[i] * by;

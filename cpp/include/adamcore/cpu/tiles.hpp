@@ -86,7 +86,11 @@ struct Tiles {
 
 private:
     Tiles(const Tensor& tensor, const Treatment& treatment, double scale)
-        : tensor_(tensor), treatment_(treatment), scale_(scale) {
+        : tensor_(tensor),
+          treatment_(treatment),
+          scale_(scale),
+          keeps_weights_(tensor.weights != Weights::plain && tensor.dtype != Dtype::float32 &&
+                         tensor.dtype != Dtype::float64) {
         const Layout layout = tensor.layout ? *tensor.layout : Layout{};
         param_ = {tensor.param, tensor.dtype, layout.param, param_buffer_, false};
         grad_ = {tensor.grad, tensor.grad_dtype, layout.grad, grad_buffer_, treatment.prepares()};
@@ -103,18 +107,17 @@ private:
         void* state[max_slots];
         for (std::size_t slot = 0; slot < slots_; ++slot) state[slot] = state_[slot].load(begin, count);
         if (treatment_.prepares()) prepare(begin, count);
-        if (tensor_.weights != Weights::plain)
-            with_extras([&](auto extras) { extras.recover(tensor_, begin, count, param); });
+        if (keeps_weights_) with_extras([&](auto extras) { extras.recover(tensor_, begin, count, param); });
 
         ask_for_next(begin);
         rule(constants, rule_scale, count, param, grad, state);
 
         // State first: it is there while the divisions, which the weights wait for, are under way.
         for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].store(begin, count);
-        if (tensor_.weights == Weights::plain) {
-            param_.store(begin, count);
-        } else {
+        if (keeps_weights_) {
             with_extras([&](auto extras) { store_weights(extras, begin, count); });
+        } else {
+            param_.store(begin, count);
         }
     }
 
@@ -135,7 +138,7 @@ private:
         param_.ask(begin);
         grad_.ask(begin);
         for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].ask(begin);
-        if (!tensor_.extra[0]) return;
+        if (!keeps_weights_ || !tensor_.extra[0]) return;
         const std::int64_t item = tensor_.weights == Weights::master ? 4 : 2;
         prefetch(static_cast<const char*>(tensor_.extra[0]) + (begin + tile) * item, tile * item);
     }
@@ -166,6 +169,7 @@ private:
     const Tensor& tensor_;
     const Treatment& treatment_;
     double scale_;
+    bool keeps_weights_;
     Operand<Isa, T> param_, grad_, state_[max_slots];
     std::size_t slots_ = 0;
     alignas(64) T param_buffer_[tile];
