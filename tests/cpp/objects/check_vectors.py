@@ -17,7 +17,9 @@ from typing import NamedTuple
 WIDEST = {"baseline": "%xmm", "avx2": "%ymm", "avx512": "%zmm"}
 MEMBER = re.compile(r"isa_(?P<isa>\w+)\.cpp\.o(bj)?\)?:\s+file format")
 FUNCTION = re.compile(r"[0-9a-f]+ <(?P<name>.+)>:")
-SWEEP = re.compile(r"\b(?:sweep_elements|RuleSweep)<adamcore::cpu::isa::\w+, adamcore::(?P<rule>\w+), .*?\b(?P<dtype>float|double)\b")
+SWEEP = re.compile(
+    r"\b(?:sweep_elements|RuleSweep)<adamcore::cpu::isa::\w+, adamcore::(?P<rule>\w+), .*?\b(?P<dtype>float|double)\b"
+)
 
 
 class Function(NamedTuple):
