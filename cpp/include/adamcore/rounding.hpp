@@ -64,18 +64,25 @@ ADAMCORE_FN float stochastic(float weight, std::uint32_t random) {
     return Stochastic<Stored>::of(weight, random);
 }
 
+/// The bits of the largest finite bfloat16, as a float.
+inline constexpr std::uint32_t largest_bfloat16 = 0x7f7f0000u;
+
 template <>
 struct Stochastic<bfloat16> {
     ADAMCORE_FN static float of(float weight, std::uint32_t random) {
         const std::uint32_t bits = storage::bits_of(weight);
         const std::uint32_t magnitude = bits & 0x7fffffffu;
         const std::uint32_t up = (magnitude + random) & 0xffff0000u;
-        constexpr std::uint32_t largest = 0x7f7f0000u;
-        const std::uint32_t finite = math::select(up > largest, largest, up);
+        const std::uint32_t finite = math::select(up > largest_bfloat16, largest_bfloat16, up);
         const float kept = storage::float_of(finite | (bits & 0x80000000u));
-        return math::select(magnitude >= largest + 0x8000u, weight, kept);
+        return math::select(magnitude >= largest_bfloat16 + 0x8000u, weight, kept);
     }
 };
+
+/// The same for weights whose magnitude is less than that, where nothing saturates, in a third of the operations.
+ADAMCORE_FN bfloat16 stochastic_in_range(float weight, std::uint32_t random) {
+    return {static_cast<std::uint16_t>((storage::bits_of(weight) + random) >> 16)};
+}
 
 template <>
 struct Stochastic<float16> {

@@ -99,6 +99,15 @@ private:
         convert::encode(less, count, kept);
     }
 
+    /// The bits of the largest magnitude; NaN is larger than all numbers.
+    static std::uint32_t largest_magnitude(const float* weights, std::int64_t count) {
+        std::uint32_t largest = 0;
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i)
+            largest = math::max(largest, storage::bits_of(weights[i]) & 0x7fffffffu);
+        return largest;
+    }
+
     static void round_at_random(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
                                 const float* ADAMCORE_RESTRICT weights, Stored* ADAMCORE_RESTRICT out) {
         static_assert(tile % rounding::block == 0);
@@ -109,6 +118,14 @@ private:
             alignas(64) std::uint32_t words[4][rounding::row];
             convert::random_block(stream, (begin + at) / rounding::block, words);
             std::memcpy(halves + at, words, sizeof words);  // the lower half of a word first: little-endian
+        }
+        if constexpr (dtype_of<Stored> == Dtype::bfloat16) {
+            if (largest_magnitude(weights, count) < rounding::largest_bfloat16) {
+                ADAMCORE_IVDEP
+                for (std::int64_t i = 0; i < count; ++i)
+                    out[i] = rounding::stochastic_in_range(weights[i], halves[first + i]);
+                return;
+            }
         }
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i)
