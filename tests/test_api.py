@@ -304,3 +304,31 @@ def test_names_are_exported() -> None:
     assert set(ac.__all__) <= set(dir(ac))
     for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "adam_update", "functional", "build_info"):
         assert name in ac.__all__
+
+
+def test_code_that_runs_during_a_step_may_change_lists() -> None:
+    """A schedule that empties param_groups, and an array whose attribute empties the gradients, end in errors."""
+    params = [np.ones(300), np.ones(300), np.ones(300)]
+    armed: list[int] = []
+
+    def schedule(_: int) -> float:
+        if armed:
+            optimizer.param_groups.clear()
+        return 0.1
+
+    optimizer = ac.SGD([{"params": p} for p in params], lr=schedule)
+    armed.append(1)
+    with pytest.raises(IndexError):
+        optimizer.step([np.ones(300)] * 3)
+    assert all(np.all(p == 1) for p in params)
+
+    class Emptying(np.ndarray):
+        @property
+        def _mask(self) -> None:
+            grads.clear()
+            raise AttributeError
+
+    grads = [np.ones(300).view(Emptying), np.ones(300)]
+    ac.SGD(params[:2], lr=1.0).step(grads)
+    assert np.all(params[0] == 0)
+    assert np.all(params[1] == 0)

@@ -208,9 +208,10 @@ def test_parameters_that_become_unfit_are_refused(unchanged: Callable[..., None]
     unchanged(ValueError, "^params: .*read-only", [p], lambda: optimizer.step(g))
     p.flags.writeable = True
     optimizer.step(g)
-    p.resize(100_000, refcheck=False)
-    with pytest.raises(ValueError, match=r"^params: .*moved|^grads"):
-        optimizer.step(g)
+    for size in (100_000, 3):  # NumPy refuses, whatever it is told, while an optimizer is bound to the array
+        with pytest.raises(ValueError, match="cannot resize an array"):
+            p.resize(size, refcheck=False)
+    optimizer.step(g)
 
 
 def test_an_array_is_never_copied() -> None:

@@ -163,7 +163,7 @@ def test_nesterov_can_be_turned_on_and_off() -> None:
     assert np.array_equal(p, expected)
 
 
-@pytest.mark.parametrize("loss_scale", [0.0, -1.0, NAN, INF, "big", None])
+@pytest.mark.parametrize("loss_scale", [0.0, -1.0, NAN, INF, 1e-39, 1e39, "big", None])
 def test_bad_loss_scale(loss_scale: Any) -> None:
     p = np.ones(3)
     with pytest.raises((TypeError, ValueError), match="loss_scale must be a finite number > 0"):

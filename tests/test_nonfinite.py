@@ -140,9 +140,10 @@ def test_a_schedule_does_not_advance_when_a_step_is_skipped() -> None:
 
 
 def test_the_scale_does_not_grow_to_infinity() -> None:
-    scaler = ac.LossScaler(1e308, growth_interval=1)
-    scaler.update(overflow=False)
-    assert scaler.scale == 1e308
+    scaler = ac.LossScaler(2.0**125, growth_interval=1)
+    for _ in range(5):
+        scaler.update(overflow=False)
+    assert scaler.scale == 2.0**126
 
 
 def test_scaler_state() -> None:
@@ -170,7 +171,8 @@ def test_scaler_state() -> None:
         ({"init_scale": 0.0}, "init_scale must be a finite number > 0"),
         ({"init_scale": NAN}, "init_scale must be a finite number > 0"),
         ({"init_scale": 0.5}, "init_scale must be at least min_scale=1.0"),
-        ({"init_scale": 1e-310, "min_scale": 1e-320}, "too small to divide by"),
+        ({"min_scale": 1e-39}, "min_scale must be at least"),
+        ({"init_scale": 1e39}, "init_scale must be at most"),
         ({"growth_factor": 1.0}, "growth_factor must be > 1"),
         ({"backoff_factor": 1.0}, "backoff_factor must be < 1"),
         ({"backoff_factor": 0.0}, "backoff_factor must be a finite number > 0"),
@@ -195,6 +197,19 @@ def test_bad_gradients_do_not_touch_the_scaler() -> None:
     with pytest.raises(ValueError, match="shape"):
         optimizer.step(np.zeros(4), loss_scale=scaler)
     assert scaler.scale == 65536.0
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}, {"clip_adaptive": 0.1}], ids=str)
+def test_float64_gradients_that_float32_does_not_hold(options: dict) -> None:
+    """The update is computed in float32: there they are infinite."""
+    p = [np.ones(3, np.float32), np.ones((2, 2), np.float32)]
+    optimizer = ac.AdamW(p, nonfinite="skip", **options)
+    before = snapshot(optimizer)
+    info = optimizer.step([np.ones(3), np.array([[1.0, 1e39], [0, 0]])])
+    assert info.skipped
+    assert info.grad_norm == pytest.approx(1e39)
+    assert snapshot(optimizer) == before
+    assert not optimizer.step([np.ones(3), np.full((2, 2), 1e38)]).skipped
 
 
 def test_no_gradient_is_finite() -> None:

@@ -221,6 +221,37 @@ def test_a_parameter_that_is_overwritten_is_the_weight(dtype: np.dtype) -> None:
     assert np.all(master[50:] == 1 - 2.0**-13)
 
 
+def test_a_remainder_does_not_outlive_its_parameter(rng: np.random.Generator) -> None:
+    """Overwritten weights, zeros and infinities among them, stay within half a unit of what was written."""
+    p = magnitudes(rng, (65536,)).astype(BF16)
+    optimizer = ac.SGD(p, lr=1.0, precision=ac.Precision(master="remainder"))
+    optimizer.step(magnitudes(rng, p.shape))
+    optimizer.step(np.where(np.arange(65536) % 3 == 0, 2.0**-9, 0))
+    written = np.arange(65536, dtype=np.uint16).view(BF16)
+    p[:] = written
+    optimizer.step(np.zeros(65536, np.float32))
+    is_nan = np.isnan(written.astype(np.float32))
+    assert np.array_equal(bits_of(p)[~is_nan], bits_of(written)[~is_nan])
+    assert np.all(np.isnan(p[is_nan].astype(np.float32)))
+
+
+def test_ties_are_resumed_in_another_order_of_memory() -> None:
+    start = (1 + np.arange(96) / 128).astype(BF16).reshape(8, 12)
+    c, f = np.array(start, order="C"), np.array(start, order="F")
+    precision = ac.Precision(master="remainder")
+    first, straight = ac.SGD(f, lr=1.0, precision=precision), ac.SGD(c, lr=1.0, precision=precision)
+    g = np.where(np.arange(96) % 5 == 0, 2.0**-8, 0).reshape(8, 12)
+    first.step(g)
+    straight.step(g)
+    resumed_in = np.array(f, order="C")
+    resumed = ac.SGD(resumed_in, lr=1.0, precision=precision)
+    resumed.load_state_dict(first.state_dict())
+    for optimizer in (resumed, straight):
+        optimizer.step(g)
+    assert resumed_in.tobytes() == c.tobytes()
+    assert everything(resumed) == everything(straight)
+
+
 def test_state_takes_the_memory_that_it_says() -> None:
     p = np.zeros(4096, BF16)
     sizes = {

@@ -55,7 +55,7 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
     const Exclusive exclusive(*this);
     cpu::Group group;
     group.rule = rule_index(variant(hyper).cast<std::string>());
-    BoundGroup bound_group{HyperReader(group.rule, owner_), variant, {}, {}, {}};
+    BoundGroup bound_group{HyperReader(group.rule, owner_), variant, {}, {}, {}, {}};
     bound_group.reader.read(hyper, completed_, static_cast<int>(groups_.size()), group.hyper);
     for (const py::handle key : variant_keys)
         bound_group.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
@@ -124,6 +124,8 @@ void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup&
         tensor.number = number_of(identity.name.cast<std::string>());
         Bound bound;
         bound.param = params[i];
+        group.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
+        if (!group.pins.back()) throw py::error_already_set();
         expect(tensor, bound, identity, view, view);
         added.regions.add(Regions::region_of(view, bound.param, place), owner_of(bound.param.ptr()));
         added.tensors.push_back(tensor);

@@ -72,11 +72,16 @@ py::object Optimizer::take_grads(const py::object& grads) {
     if (count != size())
         throw py::value_error("grads: expected " + count_text(size()) +
                               ", one for each parameter (None leaves one alone), got " + std::to_string(count));
-    take_sequence(PySequence_Fast_ITEMS(sequence.ptr()));
-    return sequence;
+    if (take_plain_sequence(PySequence_Fast_ITEMS(sequence.ptr()))) return sequence;
+    // Looking closer may run anyone's code, which may change a list.
+    auto fixed = py::reinterpret_steal<py::object>(PySequence_Tuple(sequence.ptr()));
+    if (!fixed) throw py::error_already_set();
+    for (std::size_t i = 0; i < count; ++i)
+        take_grad(i, PyTuple_GET_ITEM(fixed.ptr(), static_cast<Py_ssize_t>(i)), false);
+    return fixed;
 }
 
-void Optimizer::take_sequence(PyObject* const* grads) {
+bool Optimizer::take_plain_sequence(PyObject* const* grads) {
     // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
     // ones, whose headers lie scattered, other threads look too.
     std::atomic<bool> all_plain{true};
@@ -102,8 +107,7 @@ void Optimizer::take_sequence(PyObject* const* grads) {
             look(at * count / parts, (at + 1) * count / parts);
         });
     }
-    if (all_plain) return;
-    for (std::size_t i = 0; i < count; ++i) take_grad(i, grads[i], false);
+    return all_plain;
 }
 
 void Optimizer::take_grads_by_name(const py::dict& grads) {
@@ -114,6 +118,7 @@ void Optimizer::take_grads_by_name(const py::dict& grads) {
             throw py::value_error("grads: no gradient for " + identities_[i].label +
                                   " (pass None to leave a parameter alone)");
         }
+        const auto kept = py::reinterpret_borrow<py::object>(grad);
         take_grad(i, grad, true);
     }
     if (grads.size() == size()) return;

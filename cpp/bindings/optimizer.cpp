@@ -35,9 +35,11 @@ Optimizer::Optimizer(std::string owner, const py::dict& options)
 double Optimizer::checked_loss_scale(py::handle value) const {
     const double scale = PyFloat_AsDouble(value.ptr());
     const bool no_number = scale == -1.0 && PyErr_Occurred();
-    if (!no_number && scale > 0 && std::isfinite(scale) && std::isfinite(1 / scale)) return scale;
+    // So that float32 holds the scale's inverse.
+    if (!no_number && scale >= 0x1p-126 && scale <= 0x1p126) return scale;
     PyErr_Clear();
-    const std::string message = owner_ + ": loss_scale must be a finite number > 0, got " + repr_of(value);
+    const std::string message =
+        owner_ + ": loss_scale must be a finite number > 0, from 2**-126 to 2**126, got " + repr_of(value);
     if (no_number) throw py::type_error(message);
     throw py::value_error(message);
 }
@@ -48,7 +50,9 @@ void Optimizer::read_groups(const py::list& param_groups) {
                               std::to_string(groups_.size()) + " were added; use add_param_group");
     static PyObject* const maximize_key = PyUnicode_InternFromString("maximize");
     for (std::size_t i = 0; i < groups_.size(); ++i) {
-        PyObject* item = PyList_GET_ITEM(param_groups.ptr(), static_cast<Py_ssize_t>(i));
+        // A schedule, which is anyone's code, may change the list.
+        PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
+        if (!item) throw py::error_already_set();
         if (!PyDict_Check(item))
             throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
         const auto hyper = py::reinterpret_borrow<py::dict>(item);

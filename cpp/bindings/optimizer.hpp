@@ -90,6 +90,7 @@ private:
         std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
         std::shared_ptr<Slab> state;
         std::unique_ptr<Py_ssize_t[]> axes;
+        std::vector<py::object> pins;  ///< weak references to parameters: NumPy resizes no array that has one
     };
 
     class Exclusive;
@@ -106,7 +107,8 @@ private:
     /// Returns what holds the arrays while they are in use.
     py::object take_grads(const py::object& grads);
     void take_grads_by_name(const py::dict& grads);
-    void take_sequence(PyObject* const* grads);
+    /// False if one of them is unusual, and then nothing is said of the others.
+    bool take_plain_sequence(PyObject* const* grads);
     /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     void take_grad(std::size_t tensor, PyObject* grad, bool by_name);

@@ -25,8 +25,11 @@ struct Options {
     Weights weights_of(Dtype param) const { return is_half(param) ? half_weights : Weights::plain; }
     Dtype state_of(Dtype param) const { return param == Dtype::float64 ? param : state; }
 
-    /// Whether elements are counted in C order, since their numbers matter, and not as they lie in memory.
-    bool counts_in_c_order() const { return half_weights == Weights::stochastic || clip == Clip::units; }
+    /// Whether elements are counted in C order, since their numbers matter (a remainder's ties are a list of bits), and
+    /// not as they lie in memory.
+    bool counts_in_c_order() const {
+        return half_weights == Weights::stochastic || half_weights == Weights::remainder || clip == Clip::units;
+    }
 };
 
 /// Reads the dict that Python's Optimizer makes of its arguments, checked there: "weights", "state", "seed", "clip",

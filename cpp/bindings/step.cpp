@@ -1,5 +1,7 @@
 // One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
 
+#include <limits>
+
 #include "adamcore/cpu/engine.hpp"
 #include "exclusive.hpp"
 #include "optimizer.hpp"
@@ -10,6 +12,13 @@ namespace {
 
 /// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
 std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
+
+/// Whether a gradient with these squares is finite, also in the type that the update is computed in.
+bool fits(norm::Squares squares, const Tensor& tensor) {
+    if (!norm::is_finite(squares)) return false;
+    const bool narrows = tensor.grad_dtype == Dtype::float64 && tensor.dtype != Dtype::float64;
+    return !narrows || norm::root(squares) <= std::numeric_limits<float>::max();
+}
 
 /// What keeps the arrays of a list or dict alive, whatever becomes of that.
 py::object keep(const py::object& grads) {
@@ -76,10 +85,8 @@ Optimizer::Measured Optimizer::measure(Treatment& treatment) {
     }
     norms_.measure();
     Measured measured{norms_.sum(), {}};
-    if (!norm::is_finite(measured.squares)) {
-        std::size_t at = 0;
-        while (norm::is_finite(norms_.of(at))) ++at;
-        measured.culprit = active_[at];
+    for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
+        if (!fits(norms_.of(at), tensors_[active_[at]])) measured.culprit = active_[at];
     }
     const double scale = treatment.scale;
     if (options_.clip == Clip::norm) treatment.scale *= norm::clip_factor(measured.squares, scale, options_.limit);
@@ -130,7 +137,7 @@ Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
             factors_[unit++] =
                 norm::adaptive_factor(norms_.of(at + k), norms_.of(at + count + k), treatment.scale, options_.limit);
         totals.push_back(norms_.sum(at + count, count));
-        if (!measured.culprit && !norm::is_finite(totals.back())) measured.culprit = i;
+        if (!measured.culprit && !fits(totals.back(), tensor)) measured.culprit = i;
         at += 2 * count;
     }
     measured.squares = norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));

@@ -7,6 +7,9 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+_LARGEST = 2.0**126
+"""Its inverse is a normal float32 number, and so is the inverse of that."""
+
 
 class NonFiniteError(FloatingPointError, RuntimeError):
     """A gradient is infinite or NaN. Nothing has changed.
@@ -84,6 +87,8 @@ class LossScaler:
         self.backoff_factor = _number(backoff_factor, "backoff_factor")
         self.growth_interval = operator.index(growth_interval)
         self.min_scale = _number(min_scale, "min_scale")
+        if self.min_scale < 1 / _LARGEST:
+            raise ValueError(f"LossScaler: min_scale must be at least 2**-126, got {min_scale!r}")
         if not self.growth_factor > 1:
             raise ValueError(f"LossScaler: growth_factor must be > 1, got {growth_factor!r}")
         if not self.backoff_factor < 1:
@@ -131,9 +136,7 @@ class LossScaler:
             self._clean_steps += 1
             if self._clean_steps == self.growth_interval:
                 self._clean_steps = 0
-                grown = self._scale * self.growth_factor
-                if math.isfinite(grown):
-                    self._scale = grown
+                self._scale = min(self._scale * self.growth_factor, _LARGEST)
             return
         self._clean_steps = 0
         if self._scale <= self.min_scale:
@@ -193,8 +196,8 @@ class LossScaler:
 
     def _checked_scale(self, scale: float, name: str) -> float:
         checked = _number(scale, name)
-        if not math.isfinite(1 / checked):
-            raise ValueError(f"LossScaler: {name} is too small to divide by: {scale!r}")
+        if checked > _LARGEST:
+            raise ValueError(f"LossScaler: {name} must be at most 2**126, got {scale!r}")
         if checked < self.min_scale:
             raise ValueError(f"LossScaler: {name} must be at least min_scale={self.min_scale!r}, got {scale!r}")
         return checked

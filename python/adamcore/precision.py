@@ -20,7 +20,8 @@ class Precision:
     - ``master="float32"``: the whole weight, in 4 more bytes; the parameter is its rounded form at every step. If a
       parameter is given another value between steps, that becomes the weight.
     - ``master="remainder"``: the same weights bit for bit, in 2 more bytes and a bit for each: the bits that a bfloat16
-      parameter does not hold. For bfloat16 alone.
+      parameter does not hold. For bfloat16 alone. A parameter that is given another value is the weight to within half
+      a unit in the last place.
     - ``master=None``: the parameter alone. Rounded to nearest, updates of less than half a unit in the last place are
       lost. ``rounding="stochastic"`` rounds up or down at random, right on average, and needs no memory.
       ``rounding="compensated"`` carries what rounding lost to the next step (Kahan's sum), in 2 more bytes.

@@ -53,15 +53,19 @@ private:
     static void recover_remainder(const Tensor& tensor, std::int64_t begin, std::int64_t count,
                                   float* ADAMCORE_RESTRICT weights) {
         const std::uint16_t* ADAMCORE_RESTRICT kept = remainders(tensor) + begin;
+        alignas(64) float whole[tile];
         ADAMCORE_IVDEP
-        for (std::int64_t i = 0; i < count; ++i) weights[i] = storage::with_remainder(weights[i], kept[i]);
+        for (std::int64_t i = 0; i < count; ++i) whole[i] = storage::with_remainder(weights[i], kept[i]);
         const std::uint8_t* marks = ties(tensor) + begin / 8;
         std::uint32_t any = 0;
         for (std::int64_t i = 0; i < (count + 7) / 8; ++i) any |= marks[i];
-        if (any == 0) return;
-        for (std::int64_t i = 0; i < count; ++i) {
-            if (marks[i / 8] >> (i % 8) & 1) weights[i] = storage::as_tie(weights[i]);
+        for (std::int64_t i = 0; any != 0 && i < count; ++i) {
+            if (marks[i / 8] >> (i % 8) & 1) whole[i] = storage::as_tie(whole[i]);
         }
+        // A remainder that does not go with a parameter is from before that was overwritten.
+        ADAMCORE_IVDEP
+        for (std::int64_t i = 0; i < count; ++i)
+            weights[i] = storage::current_master(weights[i], storage::rounded<bfloat16>(whole[i]), whole[i]);
     }
 
     static void retain_remainder(const Tensor& tensor, std::int64_t begin, std::int64_t count,
