@@ -32,14 +32,6 @@ struct Storage {
         return std::string(name_of(param)) + "/" + name_of(grad) + "/" + name_of(state) + "/" +
                names[static_cast<std::size_t>(weights)];
     }
-    std::vector<std::size_t> extra_bits() const {
-        switch (weights) {
-            case Weights::master: return {32};
-            case Weights::remainder: return {16, 1};
-            case Weights::compensated: return {16};
-            default: return {};
-        }
-    }
 };
 
 /// A measurement's arrays, the one that is only read first.
@@ -123,10 +115,11 @@ public:
             tensor_.state[slot] = add_written(size_of(problem.storage.state) * 8);
             fill_with(problem.storage.state, tensor_.state[slot], 1e-2, slot == 0);
         }
-        std::size_t extra = 0;
-        for (const std::size_t bits : problem.storage.extra_bits()) {
-            tensor_.extra[extra] = add_written(bits);
-            std::memset(tensor_.extra[extra++], 0, static_cast<std::size_t>(problem.size) * bits / 8);
+        for (std::size_t i = 0; i < 2; ++i) {
+            const std::size_t bits = extra_bits(problem.storage.weights)[i];
+            if (bits == 0) continue;
+            tensor_.extra[i] = add_written(bits);
+            std::memset(tensor_.extra[i], 0, static_cast<std::size_t>(problem.size) * bits / 8);
         }
         if (problem.storage.weights == Weights::master) {
             visit(problem.storage.param, [&](auto x) {

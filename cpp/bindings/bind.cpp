@@ -26,18 +26,6 @@ std::uint32_t number_of(const std::string& name) {
     return hash;
 }
 
-/// What Weights keeps beside a parameter of `size` elements: the bytes of each extra array.
-std::vector<std::size_t> extra_bytes(Weights weights, std::size_t size) {
-    switch (weights) {
-        case Weights::master: return {size * sizeof(float)};
-        case Weights::remainder: return {size * sizeof(std::uint16_t), (size + 7) / 8};
-        case Weights::compensated: return {size * sizeof(std::uint16_t)};
-        case Weights::plain:
-        case Weights::stochastic: break;
-    }
-    return {};
-}
-
 }  // namespace
 
 /// The parameters of a group that is being added: nothing of the optimizer has changed yet.
@@ -156,7 +144,9 @@ void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vect
         const auto count = static_cast<std::size_t>(tensor.size);
         for (std::size_t slot = 0; slot < info.slot_count; ++slot)
             places.push_back(measure.add(count * size_of(tensor.state_dtype)));
-        for (const std::size_t bytes : extra_bytes(tensor.weights, count)) places.push_back(measure.add(bytes));
+        for (const std::size_t bits : extra_bits(tensor.weights)) {
+            if (bits != 0) places.push_back(measure.add((count * bits + 7) / 8));
+        }
     }
     if (places.empty()) return;
     group.state = std::make_shared<Slab>(measure.total());
@@ -169,8 +159,9 @@ void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vect
             visit(tensor.state_dtype,
                   [&](auto x) { fill(static_cast<decltype(x)*>(tensor.state[slot]), tensor.size, value); });
         }
-        const std::size_t extras = extra_bytes(tensor.weights, 0).size();
-        for (std::size_t i = 0; i < extras; ++i) tensor.extra[i] = group.state->data() + *place++;
+        for (std::size_t i = 0; i < extra_bits(tensor.weights).size(); ++i) {
+            if (extra_bits(tensor.weights)[i] != 0) tensor.extra[i] = group.state->data() + *place++;
+        }
     }
 }
 

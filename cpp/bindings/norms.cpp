@@ -1,7 +1,7 @@
 #include "norms.hpp"
 
+#include <algorithm>
 #include <limits>
-#include <memory>
 
 #include "arrays.hpp"
 #include "regions.hpp"
@@ -11,57 +11,67 @@
 namespace adamcore::python {
 namespace {
 
-/// Arrays that were passed by themselves.
-class Given {
-public:
-    Given(const py::list& arrays, const std::vector<std::string>& labels, Access access) {
-        walks_.reserve(arrays.size());
-        for (std::size_t i = 0; i < arrays.size(); ++i) {
-            const py::object array = arrays[i];
-            const ArrayView view = view_of(array, access, labels[i]);
-            const bool in_any_order = access == Access::write && is_dense(view);
-            walks_.emplace_back(view, in_any_order ? memory_order(view) : c_order(view.ndim));
-            readings_.push_back({view.data, view.size, view.dtype, walks_.back().axes()});
-            if (access == Access::write) {
-                const auto region = Regions::region_of(view, array, static_cast<std::int64_t>(i));
-                regions_.add(region, owner_of(array.ptr()));
-            }
-        }
-        regions_.sort();
-        if (const auto overlap = regions_.find_overlap()) {
-            const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
-            throw py::value_error(labels[static_cast<std::size_t>(second)] + ": shares memory with " +
-                                  labels[static_cast<std::size_t>(first)] + ", so it would be changed twice");
+/// Arrays as they are walked in the order that `order_of(view)` gives.
+struct Readings {
+    template <class OrderOf>
+    Readings(const std::vector<ArrayView>& views, OrderOf order_of) {
+        walks.reserve(views.size());
+        for (const ArrayView& view : views) {
+            walks.emplace_back(view, order_of(view));
+            all.push_back({view.data, view.size, view.dtype, walks.back().axes()});
         }
     }
+    Readings(const Readings&) = delete;
+    Readings& operator=(const Readings&) = delete;
 
-    const std::vector<norm::Reading>& readings() const { return readings_; }
-
-    void rescale(double factor, double limit) const {
-        const cpu::Threads threads = pool();
-        std::vector<plan::Cut> cuts(cpu::max_parts + 1);
-        std::vector<std::int64_t> first_leaf(readings_.size() + 1);
-        const auto count = static_cast<std::int64_t>(readings_.size());
-        const int parts = cpu::plan_norm(readings_.data(), count, threads.size(), cuts.data(), first_leaf.data());
-        cpu::rescale(kernels(), readings_.data(), cuts.data(), parts, threads, factor, limit);
-    }
-
-private:
-    std::vector<Walk> walks_;
-    std::vector<norm::Reading> readings_;
-    Regions regions_;
+    std::vector<Walk> walks;
+    std::vector<norm::Reading> all;
 };
 
-/// Readings in C order, so that the norm does not depend on how arrays lie in memory.
-norm::Squares squares_of(const py::list& arrays, const std::vector<std::string>& labels) {
-    const Given given(arrays, labels, Access::read);
+/// For norms, which do not depend on how arrays lie in memory.
+Order order_of_numbers(const ArrayView& view) { return c_order(view.ndim); }
+
+std::vector<ArrayView> views_of(const py::list& arrays, const std::vector<std::string>& labels, Access access) {
+    std::vector<ArrayView> views;
+    for (std::size_t i = 0; i < arrays.size(); ++i) views.push_back(view_of(arrays[i], access, labels[i]));
+    return views;
+}
+
+/// Views of arrays that are written, each apart from the others.
+std::vector<ArrayView> written_views_of(const py::list& arrays, const std::vector<std::string>& labels) {
+    std::vector<ArrayView> views = views_of(arrays, labels, Access::write);
+    Regions regions;
+    for (std::size_t i = 0; i < views.size(); ++i) {
+        const py::object array = arrays[i];
+        regions.add(Regions::region_of(views[i], array, static_cast<std::int64_t>(i)), owner_of(array.ptr()));
+    }
+    regions.sort();
+    if (const auto overlap = regions.find_overlap()) {
+        const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
+        throw py::value_error(labels[static_cast<std::size_t>(second)] + ": shares memory with " +
+                              labels[static_cast<std::size_t>(first)] + ", so it would be changed twice");
+    }
+    return views;
+}
+
+norm::Squares squares_of(const Readings& readings) {
     Norms norms;
-    for (const norm::Reading& reading : given.readings()) {
+    for (const norm::Reading& reading : readings.all) {
         if (reading.size > 0) norms.add(reading);
     }
     const py::gil_scoped_release release;
     norms.measure();
     return norms.sum();
+}
+
+void rescale(const Readings& readings, double factor, double limit) {
+    const cpu::Threads threads = pool();
+    plan::Cut cuts[cpu::max_parts + 1];
+    std::vector<std::int64_t> first_leaf(readings.all.size() + 1);
+    const auto count = static_cast<std::int64_t>(readings.all.size());
+    const py::gil_scoped_release release;
+    const int parts = cpu::plan_norm(readings.all.data(), count, threads.size(), cuts, first_leaf.data());
+    cpu::rescale(kernels(), readings.all.data(), cuts, parts, threads, factor, limit);
 }
 
 }  // namespace
@@ -85,22 +95,21 @@ norm::Squares Norms::sum(std::size_t begin, std::size_t count) const {
 }
 
 double global_norm(const py::list& arrays, const std::vector<std::string>& labels) {
-    return norm::root(squares_of(arrays, labels));
+    return norm::root(squares_of(Readings(views_of(arrays, labels, Access::read), order_of_numbers)));
 }
 
 double clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
-    const Given given(arrays, labels, Access::write);
-    const norm::Squares squares = squares_of(arrays, labels);
+    const std::vector<ArrayView> views = written_views_of(arrays, labels);
+    // Both before the GIL is let go, since a view borrows its shape from the array.
+    const Readings to_measure(views, order_of_numbers), to_rescale(views, memory_order);
+    const norm::Squares squares = squares_of(to_measure);
     const double factor = norm::clip_factor(squares, 1, max_norm);
-    const py::gil_scoped_release release;
-    if (factor < 1) given.rescale(factor, std::numeric_limits<double>::infinity());
+    if (factor < 1) rescale(to_rescale, factor, std::numeric_limits<double>::infinity());
     return norm::root(squares);
 }
 
 void clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
-    const Given given(arrays, labels, Access::write);
-    const py::gil_scoped_release release;
-    given.rescale(1, value);
+    rescale(Readings(written_views_of(arrays, labels), memory_order), 1, value);
 }
 
 }  // namespace adamcore::python

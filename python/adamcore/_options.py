@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from adamcore._numbers import as_float
 from adamcore.precision import Precision
 
 if TYPE_CHECKING:
@@ -82,10 +83,7 @@ def show_in_signature(optimizer: type[Optimizer]) -> None:
 
 
 def _limit(owner: str, name: str, value: Any) -> float:
-    try:
-        limit = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be a number > 0, got {value!r}") from None
+    limit = as_float(value, f"{owner}: {name}", "a number > 0")
     if not limit > 0:
         raise ValueError(f"{owner}: {name} must be a number > 0, got {value!r}")
     return limit

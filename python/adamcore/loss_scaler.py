@@ -7,6 +7,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+from adamcore._numbers import as_float
+
 _LARGEST = 2.0**126
 """Its inverse is a normal float32 number, and so is the inverse of that."""
 
@@ -204,10 +206,7 @@ class LossScaler:
 
 
 def _number(value: Any, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"LossScaler: {name} must be a number, got {value!r}") from None
+    number = as_float(value, f"LossScaler: {name}", "a number")
     if not (number > 0 and math.isfinite(number)):
         raise ValueError(f"LossScaler: {name} must be a finite number > 0, got {value!r}")
     return number

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from adamcore import _core
+from adamcore._numbers import as_float
 from adamcore._params import flatten
 from adamcore.loss_scaler import NonFiniteError
 
@@ -116,10 +117,7 @@ def _arrays(grads: Any) -> tuple[list[Any], list[str]]:
 
 
 def _limit(value: Any, label: str) -> float:
-    try:
-        limit = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{label} must be a number, got {value!r}") from None
+    limit = as_float(value, label, "a number")
     if not limit >= 0:
         raise ValueError(f"{label} must be a number >= 0, got {value!r}")
     return limit

@@ -14,21 +14,36 @@ namespace adamcore::rounding {
 /// Rounds of Philox4x32: as many as its authors found to pass every test of BigCrush.
 inline constexpr int rounds = 7;
 
-/// Four random words for a counter of four (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, std::uint32_t (&words)[4]) {
-    std::uint32_t a = words[0], b = words[1], c = words[2], d = words[3];
+/// Four random words for a counter of four (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), for one
+/// counter or several side by side: each word is the lower half of a 64-bit number or lane, whose upper half is left
+/// undefined. `multiply` gives the products of lower halves.
+template <class Words, class Multiply>
+ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, Words (&words)[4], Multiply multiply) {
+    const Words zero{};
+    Words a = words[0], b = words[1], c = words[2], d = words[3];
     for (int round = 0; round < rounds; ++round) {
-        const std::uint64_t first = std::uint64_t{0xD2511F53u} * a, second = std::uint64_t{0xCD9E8D57u} * c;
-        const auto first_high = static_cast<std::uint32_t>(first >> 32);
-        const auto second_high = static_cast<std::uint32_t>(second >> 32);
-        a = second_high ^ b ^ key0;
-        b = static_cast<std::uint32_t>(second);
-        c = first_high ^ d ^ key1;
-        d = static_cast<std::uint32_t>(first);
+        const Words first = multiply(a, zero + 0xD2511F53u), second = multiply(c, zero + 0xCD9E8D57u);
+        a = (second >> 32) ^ b ^ (zero + key0);
+        b = second;
+        c = (first >> 32) ^ d ^ (zero + key1);
+        d = first;
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
+}
+
+/// The product of lower halves of one number each.
+struct MultiplyOne {
+    ADAMCORE_FN std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const {
+        return (a & 0xffffffffu) * (b & 0xffffffffu);
+    }
+};
+
+ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, std::uint32_t (&words)[4]) {
+    std::uint64_t wide[4] = {words[0], words[1], words[2], words[3]};
+    philox(key0, key1, wide, MultiplyOne{});
+    for (int i = 0; i < 4; ++i) words[i] = static_cast<std::uint32_t>(wide[i]);
 }
 
 /// What random numbers depend on besides the element.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -23,6 +24,18 @@ enum class Weights : std::uint8_t {
     compensated,  ///< `extra[0]`: what rounding lost, in the parameter's type
     stochastic,   ///< the parameter alone, rounded up or down at random
 };
+
+/// How many bits of each extra array belong to a weight; 0: there is no such array.
+constexpr std::array<std::size_t, 2> extra_bits(Weights weights) {
+    switch (weights) {
+        case Weights::master: return {32, 0};
+        case Weights::remainder: return {16, 1};
+        case Weights::compensated: return {16, 0};
+        case Weights::plain:
+        case Weights::stochastic: break;
+    }
+    return {0, 0};
+}
 
 /// One parameter and all that an update of it reads and writes.
 ///

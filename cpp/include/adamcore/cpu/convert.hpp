@@ -52,19 +52,27 @@ ADAMCORE_FN void encode(const T* ADAMCORE_RESTRICT in, std::int64_t count, Store
     for (std::int64_t k = 0; k < rest; ++k) out[i + k] = storage::encode<Stored>(in[i + k]);
 }
 
-/// The product of the lower halves of 64-bit lanes. Compilers multiply whole lanes, at several times the cost.
+/// The products of the lower halves of 64-bit lanes. Compilers multiply whole lanes, at several times the cost.
 #if defined(__AVX512F__)
 using Words = std::uint64_t __attribute__((vector_size(64)));
-ADAMCORE_FN Words multiply(Words a, Words b) { return (Words)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b); }
+struct Multiply {
+    ADAMCORE_FN Words operator()(Words a, Words b) const {
+        return (Words)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
+    }
+};
 #elif defined(__AVX2__)
 using Words = std::uint64_t __attribute__((vector_size(32)));
-ADAMCORE_FN Words multiply(Words a, Words b) { return (Words)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+struct Multiply {
+    ADAMCORE_FN Words operator()(Words a, Words b) const { return (Words)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+};
 #elif defined(__SSE2__) && defined(__GNUC__)
 using Words = std::uint64_t __attribute__((vector_size(16)));
-ADAMCORE_FN Words multiply(Words a, Words b) { return (Words)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+struct Multiply {
+    ADAMCORE_FN Words operator()(Words a, Words b) const { return (Words)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+};
 #else
 using Words = std::uint64_t;
-ADAMCORE_FN Words multiply(Words a, Words b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+using Multiply = rounding::MultiplyOne;
 #endif
 
 /// rounding::random_words of a whole block, word by word: several counters side by side, each in a 64-bit lane of
@@ -84,20 +92,12 @@ ADAMCORE_FN void random_block(const rounding::Stream& stream, std::int64_t index
         Words result[2][4];
         for (int odd = 0; odd < 2; ++odd) {
             // Rows do not cross a multiple of 2^32.
-            Words a = even + ((counter & 0xffffffffu) + static_cast<std::uint64_t>(begin + odd));
-            Words b = zero + stream.tensor, c = zero + (stream.step & 0xffffffffu), d = zero + high;
-            std::uint32_t key0 = static_cast<std::uint32_t>(stream.seed);
-            std::uint32_t key1 = static_cast<std::uint32_t>(stream.seed >> 32);
-            for (int round = 0; round < rounding::rounds; ++round) {
-                const Words first = multiply(a, zero + 0xD2511F53u), second = multiply(c, zero + 0xCD9E8D57u);
-                a = (second >> 32) ^ b ^ (zero + key0);
-                b = second;
-                c = (first >> 32) ^ d ^ (zero + key1);
-                d = first;
-                key0 += 0x9E3779B9u;
-                key1 += 0xBB67AE85u;
-            }
-            result[odd][0] = a, result[odd][1] = b, result[odd][2] = c, result[odd][3] = d;
+            result[odd][0] = even + ((counter & 0xffffffffu) + static_cast<std::uint64_t>(begin + odd));
+            result[odd][1] = zero + stream.tensor;
+            result[odd][2] = zero + (stream.step & 0xffffffffu);
+            result[odd][3] = zero + high;
+            rounding::philox(static_cast<std::uint32_t>(stream.seed), static_cast<std::uint32_t>(stream.seed >> 32),
+                             result[odd], Multiply{});
         }
         for (int word = 0; word < 4; ++word) {
             const Words pairs = (result[0][word] & (zero + 0xffffffffu)) | (result[1][word] << 32);

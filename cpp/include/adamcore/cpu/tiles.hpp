@@ -37,9 +37,7 @@ struct Operand {
     Operand(const void* array, Dtype type, const Axes& walked, T* own_buffer, bool must_copy)
         : data(static_cast<char*>(const_cast<void*>(array))),
           dtype(type),
-          item(type == Dtype::float64   ? 8
-               : type == Dtype::float32 ? 4
-                                        : 2),
+          item(visit(type, [](auto x) -> std::int64_t { return sizeof x; })),
           axes(walked),
           buffer(must_copy || type != dtype_of<T> || axes.count != 0 ? own_buffer : nullptr),
           decode(Whole::decoder(type)),
