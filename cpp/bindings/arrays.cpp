@@ -1,10 +1,7 @@
 #include "arrays.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <optional>
-#include <vector>
 
 #include "text.hpp"
 
@@ -46,51 +43,10 @@ Dtype dtype_of_array(const py::array& array, const std::string& label) {
         throw py::type_error(label + ": dtype " + repr_of(dtype) +
                              " is not in this machine's byte order; convert it with "
                              "a.astype(a.dtype.newbyteorder('='))");
-    throw py::type_error(label + ": dtype " + dtype_name(array) +
-                         " is not supported; use float32, float64, float16 or ml_dtypes.bfloat16");
-}
-
-/// The axes that have more than one element, by the distance between neighbours.
-std::vector<int> axes_by_stride(const ArrayView& view) {
-    std::vector<int> axes;
-    for (int i = 0; i < view.ndim; ++i) {
-        if (view.shape[i] != 1) axes.push_back(i);
-    }
-    std::sort(axes.begin(), axes.end(),
-              [&](int a, int b) { return std::abs(view.strides[a]) < std::abs(view.strides[b]); });
-    return axes;
-}
-
-/// Whether each axis steps over all that the shorter ones span, so that no two elements share memory. (Views that do
-/// not nest so, which as_strided can make, are not looked into further.)
-bool is_plainly_disjoint(const ArrayView& view) {
-    if (view.size == 0) return true;
-    Py_ssize_t span = view.item_size();
-    for (const int axis : axes_by_stride(view)) {
-        const Py_ssize_t stride = std::abs(view.strides[axis]);
-        if (stride < span) return false;
-        span += (view.shape[axis] - 1) * stride;
-    }
-    return true;
-}
-
-std::string tuple_text(const Py_ssize_t* values, int ndim) {
-    std::string text = "(";
-    for (int i = 0; i < ndim; ++i) text += (i ? ", " : "") + std::to_string(values[i]);
-    return text + (ndim == 1 ? ",)" : ")");
+    refuse_dtype(dtype_name(array), label);
 }
 
 }  // namespace
-
-bool is_dense(const ArrayView& view) {
-    if (view.size == 0) return true;
-    Py_ssize_t expected = view.item_size();
-    for (const int axis : axes_by_stride(view)) {
-        if (view.strides[axis] != expected) return false;
-        expected *= view.shape[axis];
-    }
-    return true;
-}
 
 PyObject* usual_descr(Dtype dtype) {
     static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
@@ -135,24 +91,10 @@ ArrayView view_of(py::handle object, Access access, const std::string& label) {
     view.strides = proxy->strides;
     view.size = array.size();
 
-    if (access == Access::write && !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
-        throw py::value_error(label +
-                              ": the array is read-only and cannot be updated in place; pass a writable one, "
-                              "such as a.copy()");
-    if (!(proxy->flags & npy_api::NPY_ARRAY_ALIGNED_))
-        throw py::value_error(label + ": the array is not aligned to its dtype; pass a.copy()");
-    if (access == Access::write && !is_plainly_disjoint(view))
-        throw py::value_error(label + ": elements share memory (shape " + tuple_text(view.shape, view.ndim) +
-                              ", strides " + tuple_text(view.strides, view.ndim) +
-                              "), as in a broadcast array; pass a.copy()");
+    const bool read_only = !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
+    const bool aligned = proxy->flags & npy_api::NPY_ARRAY_ALIGNED_;
+    require_usable(view, access, {read_only, aligned}, label);
     return view;
-}
-
-void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
-                   const std::string& like_label) {
-    if (view.ndim != ndim || !std::equal(shape, shape + ndim, view.shape))
-        throw py::value_error(label + ": shape " + tuple_text(view.shape, view.ndim) + " does not match " + like_label +
-                              ", which has shape " + tuple_text(shape, ndim));
 }
 
 const void* owner_of(PyObject* array) {
