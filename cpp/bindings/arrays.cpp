@@ -1,8 +1,11 @@
 #include "arrays.hpp"
 
 #include <array>
+#include <cstddef>
 #include <optional>
 
+#include "dlpack.hpp"
+#include "foreign.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
@@ -46,7 +49,66 @@ Dtype dtype_of_array(const py::array& array, const std::string& label) {
     refuse_dtype(dtype_name(array), label);
 }
 
+bool is_numpy(py::handle object) { return npy_api::get().PyArray_Check_(object.ptr()); }
+
+bool has_cuda_interface(py::handle object) {
+    static const py::handle name = interned("__cuda_array_interface__");
+    return static_cast<bool>(find_attr(object, name));
+}
+
+[[noreturn]] void refuse_kind(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": expected a NumPy array, got " + type_name(object));
+}
+
+[[noreturn]] void refuse_cuda(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": a CUDA array (" + type_name(object) +
+                         ") cannot be mixed with CPU arrays in one optimizer or call");
+}
+
+void require_host(dlpack::Device device, py::handle object, const std::string& label) {
+    if (device.is_host()) return;
+    if (device.is_cuda()) refuse_cuda(object, label);
+    throw py::type_error(label + ": the array (" + type_name(object) +
+                         ") is on a device that is neither the CPU nor CUDA's");
+}
+
+/// A NumPy array over memory that was lent.
+py::array over(dlpack::Loan loan, const std::string& label) {
+    const ArrayView& view = loan.view;
+    try {
+        py::array array(numpy_dtype(view.dtype), py::array::ShapeContainer(view.shape, view.shape + view.ndim),
+                        py::array::StridesContainer(view.strides, view.strides + view.ndim), view.data, loan.owner);
+        if (loan.read_only) array_proxy(array.ptr())->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
+        return array;
+    } catch (const py::import_error& error) {
+        throw py::import_error(label + ": " + error.what());
+    }
+}
+
 }  // namespace
+
+bool is_one_array(py::handle object) {
+    if (is_numpy(object)) return true;
+    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr())) return false;
+    return dlpack::is_producer(object) || has_cuda_interface(object);
+}
+
+py::object as_numpy(py::handle object, Access access, const std::string& label) {
+    if (is_numpy(object)) return py::reinterpret_borrow<py::object>(object);
+    if (!is_one_array(object)) refuse_kind(object, label);
+    if (!dlpack::is_producer(object)) refuse_cuda(object, label);
+    require_host(dlpack::device_of(object, label), object, label);
+    dlpack::Stream no_stream;
+    dlpack::Loan loan = dlpack::borrow(object, access, no_stream, label);
+    require_host(loan.device, object, label);
+    return over(std::move(loan), label);
+}
+
+py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels) {
+    py::list found;
+    for (std::size_t i = 0; i < labels.size(); ++i) found.append(as_numpy(py::object(arrays[i]), access, labels[i]));
+    return found;
+}
 
 PyObject* usual_descr(Dtype dtype) {
     static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
@@ -76,8 +138,7 @@ std::string dtype_name(py::handle array) {
 }
 
 ArrayView view_of(py::handle object, Access access, const std::string& label) {
-    if (!npy_api::get().PyArray_Check_(object.ptr()))
-        throw py::type_error(label + ": expected a NumPy array, got " + type_name(object));
+    if (!is_numpy(object)) refuse_kind(object, label);
     if (py::hasattr(object, "_mask"))
         throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
 

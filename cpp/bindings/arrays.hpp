@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -14,6 +15,17 @@
 namespace adamcore::python {
 
 namespace py = pybind11;
+
+/// Whether the object is one array, NumPy's or another library's, and no structure of arrays.
+bool is_one_array(py::handle object);
+
+/// The object itself if it is a NumPy array. Other libraries' arrays in CPU memory, which come by DLPack, become NumPy
+/// arrays over the same memory, which keep it; one is read-only where its library says so, and for Access::write that
+/// raises. Raises TypeError or ValueError that begins with `label` for anything else.
+py::object as_numpy(py::handle array, Access access, const std::string& label);
+
+/// as_numpy of each.
+py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels);
 
 /// The memory of a NumPy array of a supported dtype that is aligned, native-endian and, for Access::write, writable and
 /// without two elements in one place. Raises TypeError or ValueError that begins with `label` otherwise.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 namespace adamcore::python {
@@ -18,7 +19,50 @@ std::vector<int> axes_by_stride(const ArrayView& view) {
     return axes;
 }
 
+/// Strides of a dense array in C order.
+void append_c_strides(std::vector<Py_ssize_t>& axes, std::size_t ndim, Py_ssize_t item_size) {
+    axes.resize(2 * ndim);
+    Py_ssize_t next = item_size;
+    for (std::size_t i = ndim; i-- > 0;) {
+        axes[ndim + i] = next;
+        next *= axes[i];
+    }
+}
+
+/// a * b for a >= 0, b > 0, or the largest number.
+Py_ssize_t product(Py_ssize_t a, Py_ssize_t b) {
+    constexpr Py_ssize_t most = std::numeric_limits<Py_ssize_t>::max();
+    return a > most / b ? most : a * b;
+}
+
 }  // namespace
+
+void lay_out(ArrayView& view, std::vector<Py_ssize_t>& axes, int ndim, const std::string& label) {
+    const auto count = static_cast<std::size_t>(ndim);
+    const auto shape_end = axes.begin() + ndim;
+    const bool negative = std::any_of(axes.begin(), shape_end, [](Py_ssize_t length) { return length < 0; });
+    const bool empty = std::any_of(axes.begin(), shape_end, [](Py_ssize_t length) { return length == 0; });
+    // The bytes between the first and the last element, each way along each axis, must be countable.
+    constexpr Py_ssize_t most = std::numeric_limits<Py_ssize_t>::max() / 4;
+    Py_ssize_t bytes = view.item_size();
+    for (std::size_t i = 0; i < count && !negative; ++i) bytes = product(bytes, std::max<Py_ssize_t>(axes[i], 1));
+    if (negative || bytes > most)
+        throw py::value_error(label + ": there is no array of shape " + tuple_text(axes.data(), ndim));
+    if (axes.size() == count) append_c_strides(axes, count, view.item_size());
+    Py_ssize_t reach = 0;
+    for (std::size_t i = 0; i < count && !empty; ++i) {
+        const Py_ssize_t stride = std::max(axes[count + i], -std::numeric_limits<Py_ssize_t>::max());
+        const Py_ssize_t along = axes[i] == 1 ? 0 : product(std::abs(stride), axes[i] - 1);
+        if (along > most - reach)
+            throw py::value_error(label + ": the strides " + tuple_text(axes.data() + ndim, ndim) +
+                                  " reach beyond memory");
+        reach += along;
+    }
+    view.ndim = ndim;
+    view.size = empty ? 0 : bytes / view.item_size();
+    view.shape = axes.data();
+    view.strides = axes.data() + ndim;
+}
 
 bool is_dense(const ArrayView& view) {
     if (view.size == 0) return true;

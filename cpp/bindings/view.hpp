@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <pybind11/pybind11.h>
 
@@ -44,6 +45,10 @@ bool is_plainly_disjoint(const ArrayView& view);
 
 /// Whether every element lies at a multiple of its size.
 bool is_aligned(const ArrayView& view);
+
+/// Gives a view whose dtype is set the axes of an array that comes from elsewhere: `axes` holds the shape, then the
+/// strides in bytes, or no strides for C order, which are added then. Raises ValueError for what no memory can hold.
+void lay_out(ArrayView& view, std::vector<Py_ssize_t>& axes, int ndim, const std::string& label);
 
 /// What a lender says of its memory, besides where it is.
 struct Lending {
