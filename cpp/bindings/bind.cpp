@@ -5,6 +5,7 @@
 #include "adamcore/storage.hpp"
 #include "exclusive.hpp"
 #include "foreign.hpp"
+#include "kept.hpp"
 #include "optimizer.hpp"
 #include "text.hpp"
 
@@ -20,44 +21,31 @@ void fill(T* data, std::int64_t count, double value) {
     }
 }
 
-/// FNV-1a of a name: what tells parameters apart does not depend on how they are grouped, nor on their order.
-std::uint32_t number_of(const std::string& name) {
-    std::uint32_t hash = 2166136261u;
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-    return hash;
-}
-
 }  // namespace
 
 /// The parameters of a group that is being added: nothing of the optimizer has changed yet.
 struct Optimizer::Addition {
     std::vector<Tensor> tensors;
     std::vector<Bound> bound;
-    std::vector<Identity> identities;
+    Names names;  ///< all, these parameters' last
+    std::vector<Form> forms;
     std::vector<Lender> lenders;
-    py::dict index_of_name;
     Regions regions;  ///< the optimizer's, and these parameters'
 };
 
 void Optimizer::add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
                           const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                           const py::tuple& variant_keys, const py::function& variant) {
-    const Exclusive exclusive(*this);
-    cpu::Group group;
-    group.rule = rule_index(variant(hyper).cast<std::string>());
-    BoundGroup bound_group{HyperReader(group.rule, owner_), variant, {}, {}, {}, {}};
-    bound_group.reader.read(hyper, completed_, static_cast<int>(groups_.size()), group.hyper);
-    for (const py::handle key : variant_keys)
-        bound_group.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
-
+    const Exclusive exclusive(busy_, groups_.owner());
+    Groups::Candidate group = groups_.look_at(hyper, variant_keys, variant, completed_);
+    GroupMemory memory;
     Addition added;
-    for (std::size_t i = 0; i < names.size(); ++i) added.identities.push_back({labels[i], keys[i], py::str(names[i])});
-    require_new_names(added);
-    bind_params(params, added, bound_group);
+    added.names = names_.with(names, labels, keys);
+    bind_params(params, added, memory);
     require_apart(added);
-    bind_state(group.rule, group.hyper, added.tensors, bound_group);
+    bind_state(group.group, added.tensors, memory);
     start_weights(added);
-    if (const Slab* state = bound_group.state.get()) {
+    if (const Slab* state = memory.state.get()) {
         const auto begin = reinterpret_cast<std::uintptr_t>(state->data());
         added.regions.add({begin, begin + state->size(), -1, nullptr}, state);
         added.regions.sort();
@@ -65,31 +53,22 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
 
     tensors_.insert(tensors_.end(), added.tensors.begin(), added.tensors.end());
     std::move(added.bound.begin(), added.bound.end(), std::back_inserter(bound_));
-    identities_.insert(identities_.end(), added.identities.begin(), added.identities.end());
+    forms_.insert(forms_.end(), added.forms.begin(), added.forms.end());
     std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
-    groups_.push_back(group);
-    bound_groups_.push_back(std::move(bound_group));
-    index_of_name_.attr("update")(added.index_of_name);
+    groups_.add(std::move(group));
+    memory_.push_back(std::move(memory));
+    names_ = std::move(added.names);
     regions_ = std::move(added.regions);
     for (Bound& each : bound_) each.checked_grad = nullptr;  // not against the new parameters
     planned_threads_ = 0;
 }
 
-void Optimizer::require_new_names(Addition& added) const {
-    for (const Identity& identity : added.identities) {
-        if (index_of_name_.contains(identity.name) || added.index_of_name.contains(identity.name))
-            throw py::value_error(identity.label + ": another parameter is named " + repr_of(identity.name) +
-                                  " already");
-        added.index_of_name[identity.name] = size() + added.index_of_name.size();
-    }
-}
-
-void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup& group) const {
+void Optimizer::bind_params(const py::list& params, Addition& added, GroupMemory& memory) const {
     std::vector<ArrayView> views;
     std::size_t axes = 0;
     std::vector<py::object> arrays;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        const std::string& label = added.identities[i].label;
+        const std::string& label = added.names.label(size() + i);
         const py::object given = params[i];
         arrays.push_back(as_numpy(given, Access::write, label));
         views.push_back(view_of(arrays.back(), Access::write, label));
@@ -97,15 +76,15 @@ void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup&
         require_fit(options_, views.back().dtype, label);
         axes += 2 * static_cast<std::size_t>(views.back().ndim);
     }
-    group.axes = std::make_unique<Py_ssize_t[]>(axes);
-    Py_ssize_t* next_axes = group.axes.get();
+    memory.axes = std::make_unique<Py_ssize_t[]>(axes);
+    Py_ssize_t* next_axes = memory.axes.get();
     added.regions = regions_;
     for (std::size_t i = 0; i < views.size(); ++i) {
         const ArrayView& view = views[i];
         const auto place = static_cast<std::int64_t>(size() + i);
-        Identity& identity = added.identities[i];
-        identity.shape = {view.ndim, next_axes};
-        identity.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
+        Form form;
+        form.shape = {view.ndim, next_axes};
+        form.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
         next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
         next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
 
@@ -117,14 +96,15 @@ void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup&
         tensor.dtype = view.dtype;
         tensor.state_dtype = options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
-        tensor.number = number_of(identity.name.cast<std::string>());
+        tensor.number = number_of(added.names.name(size() + i));
         Bound bound;
         bound.param = arrays[i];
-        group.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
-        if (!group.pins.back()) throw py::error_already_set();
-        expect(tensor, bound, identity, view, view);
+        memory.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
+        if (!memory.pins.back()) throw py::error_already_set();
+        expect(tensor, bound, form, view, view);
         added.regions.add(Regions::region_of(view, bound.param, place), owner_of(bound.param.ptr()));
         added.tensors.push_back(tensor);
+        added.forms.push_back(std::move(form));
         added.bound.push_back(std::move(bound));
     }
     added.regions.sort();
@@ -135,46 +115,40 @@ void Optimizer::require_apart(const Addition& added) const {
     if (!overlap) return;
     const auto label = [&](std::int64_t tensor) -> std::string {
         if (tensor < 0) return "the optimizer's state";
-        const auto i = static_cast<std::size_t>(tensor);
-        return i < size() ? identities_[i].label : added.identities[i - size()].label;
+        return added.names.label(static_cast<std::size_t>(tensor));
     };
     const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
     throw py::value_error(label(second) + ": shares memory with " + label(first) +
                           "; every parameter must have memory of its own");
 }
 
-void Optimizer::bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors,
-                           BoundGroup& group) const {
-    const RuleInfo& info = cpu::all_rules()[rule];
+void Optimizer::bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory) {
+    const RuleInfo& info = all_rules()[group.rule];
     Slab::Measure measure;
-    std::vector<std::size_t> places;
-    for (const Tensor& tensor : tensors) {
-        const auto count = static_cast<std::size_t>(tensor.size);
-        for (std::size_t slot = 0; slot < info.slot_count; ++slot)
-            places.push_back(measure.add(count * size_of(tensor.state_dtype)));
-        for (const std::size_t bits : extra_bits(tensor.weights)) {
-            if (bits != 0) places.push_back(measure.add((count * bits + 7) / 8));
-        }
-    }
-    if (places.empty()) return;
-    group.state = std::make_shared<Slab>(measure.total());
-    auto place = places.begin();
+    const auto nothing = [](std::size_t, std::size_t) {};
+    for (const Tensor& tensor : tensors)
+        lay_state_out(
+            tensor, info.slot_count, [&](std::size_t bytes) { return measure.add(bytes); }, nothing, nothing);
+    if (measure.total() == 0) return;
+    memory.state = std::make_shared<Slab>(measure.total());
+    std::byte* const data = memory.state->data();
+    Slab::Measure again;
     for (Tensor& tensor : tensors) {
-        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
-            tensor.state[slot] = group.state->data() + *place++;
-            const double value = info.initial(hyper, slot);
-            if (value == 0) continue;
+        const auto set = [&](std::size_t slot, std::size_t place) {
+            tensor.state[slot] = data + place;
+            const double value = info.initial(group.hyper, slot);
+            if (value == 0) return;
             visit(tensor.state_dtype,
                   [&](auto x) { fill(static_cast<decltype(x)*>(tensor.state[slot]), tensor.size, value); });
-        }
-        for (std::size_t i = 0; i < extra_bits(tensor.weights).size(); ++i) {
-            if (extra_bits(tensor.weights)[i] != 0) tensor.extra[i] = group.state->data() + *place++;
-        }
+        };
+        lay_state_out(
+            tensor, info.slot_count, [&](std::size_t bytes) { return again.add(bytes); }, set,
+            [&](std::size_t i, std::size_t place) { tensor.extra[i] = data + place; });
     }
 }
 
 /// Master weights begin as the parameters; remainders and compensations as zero.
-void Optimizer::start_weights(const Addition& added) const {
+void Optimizer::start_weights(const Addition& added) {
     for (std::size_t i = 0; i < added.tensors.size(); ++i) {
         const Tensor& tensor = added.tensors[i];
         if (tensor.weights != Weights::master) continue;
@@ -193,14 +167,13 @@ void Optimizer::start_weights(const Addition& added) const {
     }
 }
 
-void Optimizer::expect(Tensor& tensor, Bound& bound, const Identity& identity, const ArrayView& param,
-                       const ArrayView& grad) {
-    const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, identity.shape.strides());
-    auto layout = layout_of(param, grad, identity.order);
+void Optimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) {
+    const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
+    auto layout = layout_of(param, grad, form.order);
     Walk in_c_order(grad, c_order(grad.ndim));
     tensor.grad_dtype = grad.dtype;
     bound.descr = usual_descr(grad.dtype);
-    bound.expected = identity.shape;
+    bound.expected = form.shape;
     bound.unusual.reset();
     tensor.layout = nullptr;
     if (like_param && !layout && in_c_order.is_dense()) return;

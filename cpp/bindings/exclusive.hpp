@@ -1,23 +1,25 @@
 #pragma once
 
-#include "optimizer.hpp"
+#include <atomic>
+#include <stdexcept>
+#include <string>
 
 namespace adamcore::python {
 
-/// Turns away a second thread: the optimizer's lists are not to be changed under a running step.
-class Optimizer::Exclusive {
+/// Turns away a second thread: an optimizer's lists are not to be changed under a running step.
+class Exclusive {
 public:
-    explicit Exclusive(Optimizer& optimizer) : optimizer_(optimizer) {
-        if (optimizer_.busy_.exchange(true))
+    Exclusive(std::atomic<bool>& busy, const std::string& owner) : busy_(busy) {
+        if (busy_.exchange(true))
             throw std::runtime_error(
-                optimizer_.owner_ + ": the optimizer is in use by another thread, or by a schedule that it is calling");
+                owner + ": the optimizer is in use by another thread, or by a schedule that it is calling");
     }
-    ~Exclusive() { optimizer_.busy_.store(false); }
+    ~Exclusive() { busy_.store(false); }
     Exclusive(const Exclusive&) = delete;
     Exclusive& operator=(const Exclusive&) = delete;
 
 private:
-    Optimizer& optimizer_;
+    std::atomic<bool>& busy_;
 };
 
 }  // namespace adamcore::python

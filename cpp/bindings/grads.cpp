@@ -11,10 +11,6 @@ namespace {
 using py::detail::array_proxy;
 using py::detail::npy_api;
 
-bool is_unordered(py::handle object) {
-    return PyAnySet_Check(object.ptr()) || PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr());
-}
-
 /// With thousands of small arrays, a step's time would go to waiting for their headers, which lie scattered: they are
 /// asked for this many arrays before they are read, and the shape that a header points to half as many.
 constexpr std::size_t ahead = 16;
@@ -37,50 +33,26 @@ void prefetch_shape(PyObject* array) {
     if (Py_TYPE(array) == npy_api::get().PyArray_Type_) prefetch(array_proxy(array)->dimensions);
 }
 
-std::string count_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " array" : " arrays"); }
-
 }  // namespace
 
-std::string Optimizer::grad_label(std::size_t tensor, bool by_name) const {
-    if (by_name) return "grads['" + identities_[tensor].name.cast<std::string>() + "']";
-    return "grads" + identities_[tensor].key;
-}
+/// The optimizer as Names::take sees it.
+struct Optimizer::GradTaker : Names::Taker {
+    explicit GradTaker(Optimizer& taker) : optimizer(taker) {}
+
+    bool take_plainly(PyObject* const* grads) override { return optimizer.take_plain_sequence(grads); }
+    bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
+    py::object take(std::size_t tensor, const py::object& grad, bool by_name) override {
+        return optimizer.take_grad(tensor, grad, by_name);
+    }
+    bool is_wary() const override { return !optimizer.lenders_.empty(); }
+
+    Optimizer& optimizer;
+};
 
 py::object Optimizer::take_grads(const py::object& grads) {
-    py::object held = take_structure(grads);
+    GradTaker taker(*this);
+    py::object held = names_.take(grads, groups_.size() > 1, taker);
     require_lenders_in_place();
-    return held;
-}
-
-py::object Optimizer::take_structure(const py::object& grads) {
-    if (is_one_array(grads)) {
-        if (size() != 1)
-            throw py::type_error("grads: expected " + count_text(size()) +
-                                 ", one for each parameter, got a single one");
-        return take_grad(0, grads, false);
-    }
-    if (PyDict_Check(grads.ptr()) || py::hasattr(grads, "keys")) return take_dict(py::dict(grads));
-    if (is_unordered(grads) || !py::isinstance<py::iterable>(grads))
-        throw py::type_error("grads: expected arrays in the structure of params, got " + type_name(grads));
-    if (groups_.size() == 1 && identities_.front().key.rfind("['", 0) == 0)
-        throw py::type_error("grads: params is a mapping from name to array, so pass gradients by name; got " +
-                             type_name(grads));
-    return take_sequence(grads);
-}
-
-py::object Optimizer::take_sequence(const py::object& grads) {
-    const auto sequence = py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "grads: not a sequence"));
-    if (!sequence) throw py::error_already_set();
-    const auto count = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence.ptr()));
-    if (count != size())
-        throw py::value_error("grads: expected " + count_text(size()) +
-                              ", one for each parameter (None leaves one alone), got " + std::to_string(count));
-    if (lenders_.empty() && take_plain_sequence(PySequence_Fast_ITEMS(sequence.ptr()))) return sequence;
-    // Looking closer may run anyone's code, which may change a list.
-    const auto fixed = py::reinterpret_steal<py::tuple>(PySequence_Tuple(sequence.ptr()));
-    if (!fixed) throw py::error_already_set();
-    py::tuple held(count);
-    for (std::size_t i = 0; i < count; ++i) held[i] = take_grad(i, fixed[i], false);
     return held;
 }
 
@@ -113,37 +85,6 @@ bool Optimizer::take_plain_sequence(PyObject* const* grads) {
     return all_plain;
 }
 
-py::dict Optimizer::take_dict(const py::dict& grads) {
-    py::dict fixed = grads, held = grads;
-    if (!lenders_.empty() || !take_plain_dict(grads)) {
-        // Looking closer may run anyone's code, which may change the dict.
-        fixed = py::reinterpret_steal<py::dict>(PyDict_Copy(grads.ptr()));
-        held = py::dict();
-        for (std::size_t i = 0; i < size(); ++i)
-            held[identities_[i].name] = take_grad(i, py::reinterpret_borrow<py::object>(find_grad(fixed, i)), true);
-    }
-    if (fixed.size() == size()) return held;
-    for (const auto& [name, grad] : fixed) {
-        if (!index_of_name_.contains(name))
-            throw py::value_error("grads[" + repr_of(name) + "]: there is no such parameter");
-    }
-    return held;
-}
-
-bool Optimizer::take_plain_dict(const py::dict& grads) {
-    for (std::size_t i = 0; i < size(); ++i) {
-        if (!take_plainly(i, find_grad(grads, i).ptr())) return false;
-    }
-    return true;
-}
-
-py::handle Optimizer::find_grad(const py::dict& grads, std::size_t i) const {
-    PyObject* grad = PyDict_GetItemWithError(grads.ptr(), identities_[i].name.ptr());
-    if (grad) return grad;
-    if (PyErr_Occurred()) throw py::error_already_set();
-    throw py::value_error("grads: no gradient for " + identities_[i].label + " (pass None to leave a parameter alone)");
-}
-
 void Optimizer::set_grad(std::size_t i, const void* grad) noexcept {
     Tensor& tensor = tensors_[i];
     if ((tensor.grad == nullptr) != (grad == nullptr)) planned_threads_.store(0, std::memory_order_relaxed);
@@ -169,18 +110,18 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
 py::object Optimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
     if (take_plainly(i, grad.ptr())) return grad;
     require_same_param(i);
-    const std::string label = grad_label(i, by_name);
+    const std::string label = names_.grad_label(i, by_name);
     const py::object array = as_numpy(grad, Access::read, label);
     if (!array.is(grad) && take_plainly(i, array.ptr())) return array;
-    const Identity& identity = identities_[i];
+    const Form& form = forms_[i];
     const ArrayView view = view_of(array, Access::read, label);
-    require_shape(view, identity.shape.ndim, identity.shape.shape(), label, identity.label);
+    require_shape(view, form.shape.ndim, form.shape.shape(), label, names_.label(i));
     if (const auto region = regions_.find_overlap(Regions::region_of(view, array, -1), owner_of(array.ptr())))
-        throw py::value_error(label + ": shares memory with " +
-                              (region->tensor < 0 ? "the optimizer's state"
-                                                  : identities_[static_cast<std::size_t>(region->tensor)].label) +
-                              ", which the step writes; pass a copy");
-    expect(tensors_[i], bound_[i], identity, param_view(i), view);
+        throw py::value_error(
+            label + ": shares memory with " +
+            (region->tensor < 0 ? "the optimizer's state" : names_.label(static_cast<std::size_t>(region->tensor))) +
+            ", which the step writes; pass a copy");
+    expect(tensors_[i], bound_[i], form, param_view(i), view);
     bound_[i].checked_grad = view.data;
     set_grad(i, view.data);
     return array;
@@ -189,7 +130,7 @@ py::object Optimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
 /// The parameter as it was bound.
 ArrayView Optimizer::param_view(std::size_t i) const {
     const Tensor& tensor = tensors_[i];
-    const ShapeAndStrides& shape = identities_[i].shape;
+    const ShapeAndStrides& shape = forms_[i].shape;
     return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, shape.ndim, shape.shape(), shape.strides()};
 }
 
@@ -201,7 +142,7 @@ bool Optimizer::is_same_param(std::size_t i) const noexcept {
 void Optimizer::require_same_param(std::size_t i) const {
     if (is_same_param(i)) return;
     const bool moved = array_proxy(bound_[i].param.ptr())->data != tensors_[i].param;
-    throw py::value_error(identities_[i].label +
+    throw py::value_error(names_.label(i) +
                           (moved ? ": the array's memory has moved since the optimizer was made (by resize(), say)"
                                  : ": the array has been made read-only and cannot be updated in place"));
 }
@@ -209,7 +150,7 @@ void Optimizer::require_same_param(std::size_t i) const {
 void Optimizer::require_lenders_in_place() const {
     for (const Lender& lender : lenders_) {
         if (!tensors_[lender.tensor].grad || data_pointer(lender.array) == lender.pointer) continue;
-        throw py::value_error(identities_[lender.tensor].label +
+        throw py::value_error(names_.label(lender.tensor) +
                               ": the array's memory has moved since the optimizer was made (by set_() or p.data = ..., "
                               "say)");
     }

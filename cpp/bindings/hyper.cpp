@@ -1,6 +1,6 @@
 #include "hyper.hpp"
 
-#include "adamcore/cpu/kernels.hpp"
+#include "adamcore/rules_info.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
@@ -28,7 +28,7 @@ bool is_immutable(py::handle value) {
 }  // namespace
 
 std::size_t rule_index(const std::string& name) {
-    const auto& rules = cpu::all_rules();
+    const auto& rules = all_rules();
     for (std::size_t i = 0; i < rules.size(); ++i) {
         if (rules[i].name == name) return i;
     }
@@ -36,7 +36,7 @@ std::size_t rule_index(const std::string& name) {
 }
 
 HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed)
-    : rule_(&cpu::all_rules()[rule]), owner_(std::move(owner)) {
+    : rule_(&all_rules()[rule]), owner_(std::move(owner)) {
     for (std::size_t i = 0; i < rule_->field_count; ++i) {
         const std::string name = rule_->fields[i].name;
         if (const int n = beta_number(name)) {

@@ -13,7 +13,7 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// The rule of that name, by its place in cpu::all_rules().
+/// The rule of that name, by its place in all_rules().
 std::size_t rule_index(const std::string& name);
 
 /// Reads a rule's hyper-parameters from a dict that users may write to, and holds them to their ranges.

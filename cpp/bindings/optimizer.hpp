@@ -13,7 +13,8 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "arrays.hpp"
-#include "hyper.hpp"
+#include "groups.hpp"
+#include "names.hpp"
 #include "norms.hpp"
 #include "options.hpp"
 #include "regions.hpp"
@@ -84,57 +85,41 @@ private:
         std::optional<std::uintptr_t> pointer;  ///< where its memory was, if it says so
     };
 
-    struct Identity {
-        std::string label, key;
-        py::str name;
+    struct Form {
         ShapeAndStrides shape;
         Order order;  ///< in which elements are counted
     };
 
-    struct BoundGroup {
-        HyperReader reader;
-        py::function variant;
-        std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
+    /// The memory of a group.
+    struct GroupMemory {
         std::shared_ptr<Slab> state;
         std::unique_ptr<Py_ssize_t[]> axes;
         std::vector<py::object> pins;  ///< weak references to parameters: NumPy resizes no array that has one
     };
 
-    class Exclusive;
     struct Addition;
+    struct GradTaker;
 
-    void require_new_names(Addition& added) const;
-    void bind_params(const py::list& params, Addition& added, BoundGroup& group) const;
+    void bind_params(const py::list& params, Addition& added, GroupMemory& memory) const;
     void require_apart(const Addition& added) const;
-    void bind_state(std::size_t rule, const HyperValues& hyper, std::vector<Tensor>& tensors, BoundGroup& group) const;
-    void start_weights(const Addition& added) const;
-    double checked_loss_scale(py::handle value) const;
-    void read_groups(const py::list& param_groups);
-    void read_variant(std::size_t group, const py::dict& hyper);
+    static void bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory);
+    static void start_weights(const Addition& added);
     /// Returns what holds the arrays while they are in use; a dict if they are by name.
     py::object take_grads(const py::object& grads);
-    py::object take_structure(const py::object& grads);
-    py::object take_sequence(const py::object& grads);
-    py::dict take_dict(const py::dict& grads);
     /// False if one of them is unusual, and then nothing is said of the others.
     bool take_plain_sequence(PyObject* const* grads);
-    bool take_plain_dict(const py::dict& grads);
-    /// Borrowed from the dict.
-    py::handle find_grad(const py::dict& grads, std::size_t tensor) const;
     /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     /// Returns what holds the memory: the gradient, or a NumPy array over it.
     py::object take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Expects gradients of this layout and dtype from now on.
-    static void expect(Tensor& tensor, Bound& bound, const Identity& identity, const ArrayView& param,
-                       const ArrayView& grad);
+    static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
     ArrayView param_view(std::size_t tensor) const;
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     /// Raises if the memory of a parameter with a gradient is no longer its lender's. May run anyone's code.
     void require_lenders_in_place() const;
-    std::string grad_label(std::size_t tensor, bool by_name) const;
     void plan();
     /// Measures gradients as the options ask and completes `treatment`; returns the sum of their squares and, if
     /// there is one, the first tensor whose gradient is not finite.
@@ -146,15 +131,14 @@ private:
     Measured measure_units(Treatment& treatment);
     void update(const Treatment& treatment, bool measured);
 
-    std::string owner_;
+    Groups groups_;
     Options options_;
+    Names names_;
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
-    std::vector<Identity> identities_;
+    std::vector<Form> forms_;
     std::vector<Lender> lenders_;
-    py::dict index_of_name_;
-    std::vector<cpu::Group> groups_;
-    std::vector<BoundGroup> bound_groups_;
+    std::vector<GroupMemory> memory_;
     Regions regions_;
     std::int64_t completed_ = 0;
 

@@ -22,10 +22,10 @@ py::object keep(const py::object& grads) {
 
 py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                            bool check) {
-    const Exclusive exclusive(*this);
-    const double scale = checked_loss_scale(loss_scale);
+    const Exclusive exclusive(busy_, groups_.owner());
+    const double scale = groups_.checked_loss_scale(loss_scale);
     check = check || scale != 1 || options_.checks;
-    read_groups(param_groups);
+    groups_.read(param_groups, completed_);
     const py::object arrays = take_grads(grads);
     plan();
     Treatment treatment;
@@ -48,8 +48,9 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
     }
     if (!measures) return py::none();
     const auto& culprit = measured.culprit;
-    return py::make_tuple(check && culprit, norm::root(measured.squares, 1 / scale),
-                          culprit ? py::object(py::str(grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
+    return py::make_tuple(
+        check && culprit, norm::root(measured.squares, 1 / scale),
+        culprit ? py::object(py::str(names_.grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
 }
 
 void Optimizer::plan() {
