@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sysconfig
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import numpy as np
@@ -42,6 +47,28 @@ def _same_threads_after() -> Iterator[None]:
     before = ac.get_num_threads()
     yield
     ac.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def cuda_gate(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The gate for CUDA arrays, built as a module of its own; it needs no CUDA."""
+    root = Path(__file__).resolve().parent.parent
+    pybind11 = pytest.importorskip("pybind11", reason="pybind11 builds the gate")
+    built = tmp_path_factory.mktemp("gate") / f"cuda_gate{sysconfig.get_config_var('EXT_SUFFIX')}"
+    sources = [root / "tests/cpp/gate/module.cpp", *(root / "cuda/bindings" / f for f in ("gate.cpp", "interface.cpp"))]
+    sources += [root / "cpp/bindings" / f"{name}.cpp" for name in ("view", "dlpack", "foreign")]
+    includes = [root / "cpp/include", root / "cpp/bindings", root / "cuda/bindings"]
+    includes += [pybind11.get_include(), sysconfig.get_paths()["include"]]
+    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"]
+    command = [os.environ.get("CXX", "c++"), *flags, *(f"-I{path}" for path in includes), *sources, "-o", built]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    spec = importlib.util.spec_from_file_location("cuda_gate", built)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

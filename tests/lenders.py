@@ -1,14 +1,19 @@
-"""Producers of DLPack capsules over ctypes, which lend whatever a test likes and count what is given back."""
+"""Arrays that pretend: producers of DLPack capsules, which lend whatever a test likes and count what is given back, and
+such as CuPy's and PyTorch's, over NumPy's memory.
+"""
 
 from __future__ import annotations
 
 import ctypes as c
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 READ_ONLY, COPIED = 1, 2
 CPU, CUDA, CUDA_HOST, ROCM, CUDA_MANAGED = 1, 2, 3, 10, 13
+ONES = np.ones((4, 3), np.float32)
 CODES = {"float16": (2, 16), "float32": (2, 32), "float64": (2, 64), "bfloat16": (4, 16)}
 
 
@@ -131,3 +136,48 @@ class Lender:
                 self._kept.append(value)
                 value = c.cast(value, c.POINTER(c.c_int64))  # noqa: PLW2901
             setattr(tensor, name, value)
+
+
+def interface(array: np.ndarray = ONES, **changed: Any) -> Any:
+    fields = {
+        "shape": array.shape,
+        "typestr": array.dtype.str,
+        "data": (array.ctypes.data, False),
+        "strides": array.strides,
+        "version": 3,
+        **changed,
+    }
+    present = {name: value for name, value in fields.items() if value is not ...}
+    return SimpleNamespace(__cuda_array_interface__=present, kept=array, dtype=array.dtype)
+
+
+class CupyArray:
+    """CuPy's, as far as it is read: over NumPy's memory."""
+
+    def __init__(self, array: np.ndarray, device: int = 0) -> None:
+        self.shape, self.strides, self.dtype = array.shape, array.strides, array.dtype
+        self.data = SimpleNamespace(ptr=array.ctypes.data, device_id=device)
+
+
+CupyArray.__module__ = "cupy"
+
+
+class TorchTensor(Lender):
+    """PyTorch's, as far as it is asked."""
+
+    requires_grad = False
+    negative = False
+
+    def is_neg(self) -> bool:
+        return self.negative
+
+    def detach(self) -> Lender:
+        return self if not self.requires_grad else TorchTensor(self.array, device=self.device)
+
+    def __dlpack__(self, **arguments: Any) -> object:
+        assert not self.requires_grad
+        assert sys.modules["torch"].cuda.current_device() == self.device[1]
+        return super().__dlpack__(**arguments)
+
+
+TorchTensor.__module__ = "torch"

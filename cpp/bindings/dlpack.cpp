@@ -128,7 +128,7 @@ Loan open(py::handle capsule, Access access, const std::string& label) {
         throw py::value_error(label +
                               ": the array is read-only and cannot be updated in place: its __dlpack__() does not say "
                               "that it may be written to (that takes DLPack 1.0), as with JAX, whose arrays are "
-                              "immutable; pass a NumPy array");
+                              "immutable; pass an array of a library that says so");
     look_at(managed->tensor, loan, label);
     return loan;
 }

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+#include "view.hpp"
+
+/// Reading __cuda_array_interface__, versions 2 and 3 (numba.readthedocs.io, "CUDA Array Interface").
+namespace adamcore::python {
+
+/// What an array says of itself.
+struct Interface {
+    Dtype dtype = Dtype::float32;
+    std::uintptr_t data = 0;
+    bool read_only = false;
+    int ndim = 0;
+    std::vector<Py_ssize_t> axes;          ///< the shape, then the strides in bytes if it gives them
+    std::optional<std::uintptr_t> stream;  ///< to be waited for
+};
+
+/// Reads `fields` of `object`. Raises TypeError or ValueError that begins with `label` for what is no such interface, or
+/// one of masked arrays or dtypes that the kernels do not know.
+Interface read_interface(py::handle object, py::handle fields, const std::string& label);
+
+/// The dtype that an object of NumPy's kind describes.
+Dtype dtype_of_object(py::handle dtype, const std::string& label);
+
+/// Appends a sequence of integers.
+void append_integers(py::handle sequence, std::vector<Py_ssize_t>& values);
+
+}  // namespace adamcore::python
