@@ -42,6 +42,8 @@ class Peer(ABC):
     """Whether it moves AdamW's bytes without computing AdamW."""
     dtype: ClassVar[Any] = np.float32
     """Of its parameters and gradients."""
+    step_bytes: ClassVar[float] = 28
+    """What its step moves for each element: p, g, m and v read; p, m and v written."""
     max_norm: ClassVar[float | None] = None
     """What it clips gradients to."""
     slow_start_above: ClassVar[int | None] = None
