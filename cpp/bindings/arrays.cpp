@@ -1,11 +1,11 @@
 #include "arrays.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <cstddef>
 #include <optional>
-#include <vector>
 
+#include "dlpack.hpp"
+#include "foreign.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
@@ -46,50 +46,68 @@ Dtype dtype_of_array(const py::array& array, const std::string& label) {
         throw py::type_error(label + ": dtype " + repr_of(dtype) +
                              " is not in this machine's byte order; convert it with "
                              "a.astype(a.dtype.newbyteorder('='))");
-    throw py::type_error(label + ": dtype " + dtype_name(array) +
-                         " is not supported; use float32, float64, float16 or ml_dtypes.bfloat16");
+    refuse_dtype(dtype_name(array), label);
 }
 
-/// The axes that have more than one element, by the distance between neighbours.
-std::vector<int> axes_by_stride(const ArrayView& view) {
-    std::vector<int> axes;
-    for (int i = 0; i < view.ndim; ++i) {
-        if (view.shape[i] != 1) axes.push_back(i);
+bool is_numpy(py::handle object) { return npy_api::get().PyArray_Check_(object.ptr()); }
+
+bool has_cuda_interface(py::handle object) {
+    static const py::handle name = interned("__cuda_array_interface__");
+    return static_cast<bool>(find_attr(object, name));
+}
+
+[[noreturn]] void refuse_kind(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": expected a NumPy array, got " + type_name(object));
+}
+
+[[noreturn]] void refuse_cuda(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": a CUDA array (" + type_name(object) +
+                         ") cannot be mixed with CPU arrays in one optimizer or call");
+}
+
+void require_host(dlpack::Device device, py::handle object, const std::string& label) {
+    if (device.is_host()) return;
+    if (device.is_cuda()) refuse_cuda(object, label);
+    throw py::type_error(label + ": the array (" + type_name(object) +
+                         ") is on a device that is neither the CPU nor CUDA's");
+}
+
+/// A NumPy array over memory that was lent.
+py::array over(dlpack::Loan loan, const std::string& label) {
+    const ArrayView& view = loan.view;
+    try {
+        py::array array(numpy_dtype(view.dtype), py::array::ShapeContainer(view.shape, view.shape + view.ndim),
+                        py::array::StridesContainer(view.strides, view.strides + view.ndim), view.data, loan.owner);
+        if (loan.read_only) array_proxy(array.ptr())->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
+        return array;
+    } catch (const py::import_error& error) {
+        throw py::import_error(label + ": " + error.what());
     }
-    std::sort(axes.begin(), axes.end(),
-              [&](int a, int b) { return std::abs(view.strides[a]) < std::abs(view.strides[b]); });
-    return axes;
-}
-
-/// Whether each axis steps over all that the shorter ones span, so that no two elements share memory. (Views that do
-/// not nest so, which as_strided can make, are not looked into further.)
-bool is_plainly_disjoint(const ArrayView& view) {
-    if (view.size == 0) return true;
-    Py_ssize_t span = view.item_size();
-    for (const int axis : axes_by_stride(view)) {
-        const Py_ssize_t stride = std::abs(view.strides[axis]);
-        if (stride < span) return false;
-        span += (view.shape[axis] - 1) * stride;
-    }
-    return true;
-}
-
-std::string tuple_text(const Py_ssize_t* values, int ndim) {
-    std::string text = "(";
-    for (int i = 0; i < ndim; ++i) text += (i ? ", " : "") + std::to_string(values[i]);
-    return text + (ndim == 1 ? ",)" : ")");
 }
 
 }  // namespace
 
-bool is_dense(const ArrayView& view) {
-    if (view.size == 0) return true;
-    Py_ssize_t expected = view.item_size();
-    for (const int axis : axes_by_stride(view)) {
-        if (view.strides[axis] != expected) return false;
-        expected *= view.shape[axis];
-    }
-    return true;
+bool is_one_array(py::handle object) {
+    if (is_numpy(object)) return true;
+    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr())) return false;
+    return dlpack::is_producer(object) || has_cuda_interface(object);
+}
+
+py::object as_numpy(py::handle object, Access access, const std::string& label) {
+    if (is_numpy(object)) return py::reinterpret_borrow<py::object>(object);
+    if (!is_one_array(object)) refuse_kind(object, label);
+    if (!dlpack::is_producer(object)) refuse_cuda(object, label);
+    require_host(dlpack::device_of(object, label), object, label);
+    dlpack::Stream no_stream;
+    dlpack::Loan loan = dlpack::borrow(object, access, no_stream, label);
+    require_host(loan.device, object, label);
+    return over(std::move(loan), label);
+}
+
+py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels) {
+    py::list found;
+    for (std::size_t i = 0; i < labels.size(); ++i) found.append(as_numpy(py::object(arrays[i]), access, labels[i]));
+    return found;
 }
 
 PyObject* usual_descr(Dtype dtype) {
@@ -120,8 +138,7 @@ std::string dtype_name(py::handle array) {
 }
 
 ArrayView view_of(py::handle object, Access access, const std::string& label) {
-    if (!npy_api::get().PyArray_Check_(object.ptr()))
-        throw py::type_error(label + ": expected a NumPy array, got " + type_name(object));
+    if (!is_numpy(object)) refuse_kind(object, label);
     if (py::hasattr(object, "_mask"))
         throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
 
@@ -135,24 +152,10 @@ ArrayView view_of(py::handle object, Access access, const std::string& label) {
     view.strides = proxy->strides;
     view.size = array.size();
 
-    if (access == Access::write && !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
-        throw py::value_error(label +
-                              ": the array is read-only and cannot be updated in place; pass a writable one, "
-                              "such as a.copy()");
-    if (!(proxy->flags & npy_api::NPY_ARRAY_ALIGNED_))
-        throw py::value_error(label + ": the array is not aligned to its dtype; pass a.copy()");
-    if (access == Access::write && !is_plainly_disjoint(view))
-        throw py::value_error(label + ": elements share memory (shape " + tuple_text(view.shape, view.ndim) +
-                              ", strides " + tuple_text(view.strides, view.ndim) +
-                              "), as in a broadcast array; pass a.copy()");
+    const bool read_only = !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
+    const bool aligned = proxy->flags & npy_api::NPY_ARRAY_ALIGNED_;
+    require_usable(view, access, {read_only, aligned}, label);
     return view;
-}
-
-void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
-                   const std::string& like_label) {
-    if (view.ndim != ndim || !std::equal(shape, shape + ndim, view.shape))
-        throw py::value_error(label + ": shape " + tuple_text(view.shape, view.ndim) + " does not match " + like_label +
-                              ", which has shape " + tuple_text(shape, ndim));
 }
 
 const void* owner_of(PyObject* array) {

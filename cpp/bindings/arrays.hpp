@@ -1,12 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
+#include <vector>
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include "adamcore/dtype.hpp"
+#include "view.hpp"
 
 /// The one gate for arrays: what comes in is used in place, or refused with the reason and the remedy.
 ///
@@ -15,39 +16,20 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-enum class Access { read, write };
+/// Whether the object is one array, NumPy's or another library's, and no structure of arrays.
+bool is_one_array(py::handle object);
 
-/// An array's memory as the kernels use it. Shape and strides are borrowed from the array object.
-struct ArrayView {
-    char* data = nullptr;
-    std::int64_t size = 0;
-    Dtype dtype = Dtype::float32;
-    int ndim = 0;
-    const Py_ssize_t* shape = nullptr;
-    const Py_ssize_t* strides = nullptr;
+/// The object itself if it is a NumPy array. Other libraries' arrays in CPU memory, which come by DLPack, become NumPy
+/// arrays over the same memory, which keep it; one is read-only where its library says so, and for Access::write that
+/// raises. Raises TypeError or ValueError that begins with `label` for anything else.
+py::object as_numpy(py::handle array, Access access, const std::string& label);
 
-    std::int64_t item_size() const { return static_cast<std::int64_t>(size_of(dtype)); }
-};
-
-/// A shape and strides that outlive changes to the array object; `axes` holds the shape, then the strides.
-struct ShapeAndStrides {
-    int ndim = 0;
-    const Py_ssize_t* axes = nullptr;
-
-    const Py_ssize_t* shape() const { return axes; }
-    const Py_ssize_t* strides() const { return axes + ndim; }
-};
+/// as_numpy of each.
+py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels);
 
 /// The memory of a NumPy array of a supported dtype that is aligned, native-endian and, for Access::write, writable and
 /// without two elements in one place. Raises TypeError or ValueError that begins with `label` otherwise.
 ArrayView view_of(py::handle array, Access access, const std::string& label);
-
-/// Whether the axes, sorted by stride, tile memory without gaps. C and Fortran order are the usual cases.
-bool is_dense(const ArrayView& view);
-
-/// Raises unless `view` has this shape.
-void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
-                   const std::string& like_label);
 
 /// The descriptor object that nearly all arrays of a dtype share; null for bfloat16 while ml_dtypes is not imported.
 PyObject* usual_descr(Dtype dtype);

@@ -4,6 +4,7 @@
 
 #include "adamcore/storage.hpp"
 #include "exclusive.hpp"
+#include "foreign.hpp"
 #include "optimizer.hpp"
 #include "text.hpp"
 
@@ -33,6 +34,7 @@ struct Optimizer::Addition {
     std::vector<Tensor> tensors;
     std::vector<Bound> bound;
     std::vector<Identity> identities;
+    std::vector<Lender> lenders;
     py::dict index_of_name;
     Regions regions;  ///< the optimizer's, and these parameters'
 };
@@ -64,6 +66,7 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
     tensors_.insert(tensors_.end(), added.tensors.begin(), added.tensors.end());
     std::move(added.bound.begin(), added.bound.end(), std::back_inserter(bound_));
     identities_.insert(identities_.end(), added.identities.begin(), added.identities.end());
+    std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
     groups_.push_back(group);
     bound_groups_.push_back(std::move(bound_group));
     index_of_name_.attr("update")(added.index_of_name);
@@ -84,9 +87,14 @@ void Optimizer::require_new_names(Addition& added) const {
 void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup& group) const {
     std::vector<ArrayView> views;
     std::size_t axes = 0;
+    std::vector<py::object> arrays;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        views.push_back(view_of(params[i], Access::write, added.identities[i].label));
-        require_fit(options_, views.back().dtype, added.identities[i].label);
+        const std::string& label = added.identities[i].label;
+        const py::object given = params[i];
+        arrays.push_back(as_numpy(given, Access::write, label));
+        views.push_back(view_of(arrays.back(), Access::write, label));
+        if (!given.is(arrays.back())) added.lenders.push_back({size() + i, given, data_pointer(given)});
+        require_fit(options_, views.back().dtype, label);
         axes += 2 * static_cast<std::size_t>(views.back().ndim);
     }
     group.axes = std::make_unique<Py_ssize_t[]>(axes);
@@ -111,7 +119,7 @@ void Optimizer::bind_params(const py::list& params, Addition& added, BoundGroup&
         tensor.weights = options_.weights_of(view.dtype);
         tensor.number = number_of(identity.name.cast<std::string>());
         Bound bound;
-        bound.param = params[i];
+        bound.param = arrays[i];
         group.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
         if (!group.pins.back()) throw py::error_already_set();
         expect(tensor, bound, identity, view, view);

@@ -82,16 +82,22 @@ void update(const std::string& rule, const std::string& owner, const py::dict& h
     std::vector<Tensor> tensors;
     std::vector<std::unique_ptr<OwnedLayout>> layouts;
     std::vector<std::pair<ArrayView, py::object>> read;
+    std::vector<py::object> held;  // for as long as their memory is used
     for (std::size_t i = 0; i < params.size(); ++i) {
         if (t[i] < 1) throw py::value_error(owner + ": t counts updates from 1, got " + std::to_string(t[i]));
         const std::string param_label = arguments.label(0, i);
+        const auto take = [&](const py::object& array, Access access, std::size_t argument) {
+            held.push_back(as_numpy(array, access, arguments.label(argument, i)));
+            return held.back();
+        };
         const auto view = [&](py::handle array, Access access, std::size_t argument, const ArrayView* like) {
             const std::string label = arguments.label(argument, i);
             const ArrayView found = view_of(array, access, label);
             if (like) require_shape(found, like->ndim, like->shape, label, param_label);
             return found;
         };
-        const py::object param_array = params[i], grad_array = grads[i];
+        const py::object param_array = take(params[i], Access::write, 0);
+        const py::object grad_array = take(grads[i], Access::read, 1);
         const ArrayView param = view(param_array, Access::write, 0, nullptr);
         const ArrayView grad = view(grad_array, Access::read, 1, &param);
         arguments.add_written(param, param_array, 0, i);
@@ -107,7 +113,7 @@ void update(const std::string& rule, const std::string& owner, const py::dict& h
         tensor.state_dtype = compute_dtype(param.dtype);
         Order order = memory_order(param);
         for (std::size_t slot = 0; slot < state.size(); ++slot) {
-            const py::object array = state[slot][i];
+            const py::object array = take(state[slot][i], Access::write, 2 + slot);
             const ArrayView found = view(array, Access::write, 2 + slot, &param);
             require_state(found, slot == 0 ? nullptr : &tensor, param, slot == 0 ? nullptr : &order,
                           arguments.label(2 + slot, i), param_label);

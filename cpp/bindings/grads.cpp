@@ -1,5 +1,6 @@
 // How an optimizer takes its gradients: by order or by name, each held against its parameter.
 
+#include "foreign.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"
 #include "text.hpp"
@@ -9,8 +10,6 @@ namespace {
 
 using py::detail::array_proxy;
 using py::detail::npy_api;
-
-bool is_array(py::handle object) { return npy_api::get().PyArray_Check_(object.ptr()); }
 
 bool is_unordered(py::handle object) {
     return PyAnySet_Check(object.ptr()) || PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr());
@@ -48,37 +47,41 @@ std::string Optimizer::grad_label(std::size_t tensor, bool by_name) const {
 }
 
 py::object Optimizer::take_grads(const py::object& grads) {
-    if (is_array(grads)) {
+    py::object held = take_structure(grads);
+    require_lenders_in_place();
+    return held;
+}
+
+py::object Optimizer::take_structure(const py::object& grads) {
+    if (is_one_array(grads)) {
         if (size() != 1)
             throw py::type_error("grads: expected " + count_text(size()) +
                                  ", one for each parameter, got a single one");
-        take_grad(0, grads.ptr(), false);
-        return grads;
+        return take_grad(0, grads, false);
     }
-    if (PyDict_Check(grads.ptr()) || py::hasattr(grads, "keys")) {
-        const py::dict by_name(grads);  // itself if it is a dict
-        take_grads_by_name(by_name);
-        return by_name;
-    }
+    if (PyDict_Check(grads.ptr()) || py::hasattr(grads, "keys")) return take_dict(py::dict(grads));
     if (is_unordered(grads) || !py::isinstance<py::iterable>(grads))
         throw py::type_error("grads: expected arrays in the structure of params, got " + type_name(grads));
-
     if (groups_.size() == 1 && identities_.front().key.rfind("['", 0) == 0)
         throw py::type_error("grads: params is a mapping from name to array, so pass gradients by name; got " +
                              type_name(grads));
+    return take_sequence(grads);
+}
+
+py::object Optimizer::take_sequence(const py::object& grads) {
     const auto sequence = py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "grads: not a sequence"));
     if (!sequence) throw py::error_already_set();
     const auto count = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence.ptr()));
     if (count != size())
         throw py::value_error("grads: expected " + count_text(size()) +
                               ", one for each parameter (None leaves one alone), got " + std::to_string(count));
-    if (take_plain_sequence(PySequence_Fast_ITEMS(sequence.ptr()))) return sequence;
+    if (lenders_.empty() && take_plain_sequence(PySequence_Fast_ITEMS(sequence.ptr()))) return sequence;
     // Looking closer may run anyone's code, which may change a list.
-    auto fixed = py::reinterpret_steal<py::object>(PySequence_Tuple(sequence.ptr()));
+    const auto fixed = py::reinterpret_steal<py::tuple>(PySequence_Tuple(sequence.ptr()));
     if (!fixed) throw py::error_already_set();
-    for (std::size_t i = 0; i < count; ++i)
-        take_grad(i, PyTuple_GET_ITEM(fixed.ptr(), static_cast<Py_ssize_t>(i)), false);
-    return fixed;
+    py::tuple held(count);
+    for (std::size_t i = 0; i < count; ++i) held[i] = take_grad(i, fixed[i], false);
+    return held;
 }
 
 bool Optimizer::take_plain_sequence(PyObject* const* grads) {
@@ -110,22 +113,35 @@ bool Optimizer::take_plain_sequence(PyObject* const* grads) {
     return all_plain;
 }
 
-void Optimizer::take_grads_by_name(const py::dict& grads) {
-    for (std::size_t i = 0; i < size(); ++i) {
-        PyObject* grad = PyDict_GetItemWithError(grads.ptr(), identities_[i].name.ptr());
-        if (!grad) {
-            if (PyErr_Occurred()) throw py::error_already_set();
-            throw py::value_error("grads: no gradient for " + identities_[i].label +
-                                  " (pass None to leave a parameter alone)");
-        }
-        const auto kept = py::reinterpret_borrow<py::object>(grad);
-        take_grad(i, grad, true);
+py::dict Optimizer::take_dict(const py::dict& grads) {
+    py::dict fixed = grads, held = grads;
+    if (!lenders_.empty() || !take_plain_dict(grads)) {
+        // Looking closer may run anyone's code, which may change the dict.
+        fixed = py::reinterpret_steal<py::dict>(PyDict_Copy(grads.ptr()));
+        held = py::dict();
+        for (std::size_t i = 0; i < size(); ++i)
+            held[identities_[i].name] = take_grad(i, py::reinterpret_borrow<py::object>(find_grad(fixed, i)), true);
     }
-    if (grads.size() == size()) return;
-    for (const auto& [name, grad] : grads) {
+    if (fixed.size() == size()) return held;
+    for (const auto& [name, grad] : fixed) {
         if (!index_of_name_.contains(name))
             throw py::value_error("grads[" + repr_of(name) + "]: there is no such parameter");
     }
+    return held;
+}
+
+bool Optimizer::take_plain_dict(const py::dict& grads) {
+    for (std::size_t i = 0; i < size(); ++i) {
+        if (!take_plainly(i, find_grad(grads, i).ptr())) return false;
+    }
+    return true;
+}
+
+py::handle Optimizer::find_grad(const py::dict& grads, std::size_t i) const {
+    PyObject* grad = PyDict_GetItemWithError(grads.ptr(), identities_[i].name.ptr());
+    if (grad) return grad;
+    if (PyErr_Occurred()) throw py::error_already_set();
+    throw py::value_error("grads: no gradient for " + identities_[i].label + " (pass None to leave a parameter alone)");
 }
 
 void Optimizer::set_grad(std::size_t i, const void* grad) noexcept {
@@ -150,14 +166,16 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-void Optimizer::take_grad(std::size_t i, PyObject* grad, bool by_name) {
-    if (take_plainly(i, grad)) return;
+py::object Optimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
+    if (take_plainly(i, grad.ptr())) return grad;
     require_same_param(i);
     const std::string label = grad_label(i, by_name);
+    const py::object array = as_numpy(grad, Access::read, label);
+    if (!array.is(grad) && take_plainly(i, array.ptr())) return array;
     const Identity& identity = identities_[i];
-    const ArrayView view = view_of(grad, Access::read, label);
+    const ArrayView view = view_of(array, Access::read, label);
     require_shape(view, identity.shape.ndim, identity.shape.shape(), label, identity.label);
-    if (const auto region = regions_.find_overlap(Regions::region_of(view, grad, -1), owner_of(grad)))
+    if (const auto region = regions_.find_overlap(Regions::region_of(view, array, -1), owner_of(array.ptr())))
         throw py::value_error(label + ": shares memory with " +
                               (region->tensor < 0 ? "the optimizer's state"
                                                   : identities_[static_cast<std::size_t>(region->tensor)].label) +
@@ -165,6 +183,7 @@ void Optimizer::take_grad(std::size_t i, PyObject* grad, bool by_name) {
     expect(tensors_[i], bound_[i], identity, param_view(i), view);
     bound_[i].checked_grad = view.data;
     set_grad(i, view.data);
+    return array;
 }
 
 /// The parameter as it was bound.
@@ -185,6 +204,15 @@ void Optimizer::require_same_param(std::size_t i) const {
     throw py::value_error(identities_[i].label +
                           (moved ? ": the array's memory has moved since the optimizer was made (by resize(), say)"
                                  : ": the array has been made read-only and cannot be updated in place"));
+}
+
+void Optimizer::require_lenders_in_place() const {
+    for (const Lender& lender : lenders_) {
+        if (!tensors_[lender.tensor].grad || data_pointer(lender.array) == lender.pointer) continue;
+        throw py::value_error(identities_[lender.tensor].label +
+                              ": the array's memory has moved since the optimizer was made (by set_() or p.data = ..., "
+                              "say)");
+    }
 }
 
 }  // namespace adamcore::python

@@ -94,11 +94,13 @@ norm::Squares Norms::sum(std::size_t begin, std::size_t count) const {
     return norm::sum_pairs(pairs_.data(), static_cast<std::int64_t>(count));
 }
 
-double global_norm(const py::list& arrays, const std::vector<std::string>& labels) {
+double global_norm(const py::list& given, const std::vector<std::string>& labels) {
+    const py::list arrays = as_numpy(given, Access::read, labels);
     return norm::root(squares_of(Readings(views_of(arrays, labels, Access::read), order_of_numbers)));
 }
 
-double clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
+double clip_norm(const py::list& given, const std::vector<std::string>& labels, double max_norm) {
+    const py::list arrays = as_numpy(given, Access::write, labels);
     const std::vector<ArrayView> views = written_views_of(arrays, labels);
     // Both before the GIL is let go, since a view borrows its shape from the array.
     const Readings to_measure(views, order_of_numbers), to_rescale(views, memory_order);
@@ -108,7 +110,8 @@ double clip_norm(const py::list& arrays, const std::vector<std::string>& labels,
     return norm::root(squares);
 }
 
-void clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
+void clip_value(const py::list& given, const std::vector<std::string>& labels, double value) {
+    const py::list arrays = as_numpy(given, Access::write, labels);
     rescale(Readings(written_views_of(arrays, labels), memory_order), 1, value);
 }
 

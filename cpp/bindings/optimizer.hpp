@@ -77,6 +77,13 @@ private:
         std::unique_ptr<Unusual> unusual;
     };
 
+    /// Another library's array, over whose memory a parameter is.
+    struct Lender {
+        std::size_t tensor;
+        py::object array;
+        std::optional<std::uintptr_t> pointer;  ///< where its memory was, if it says so
+    };
+
     struct Identity {
         std::string label, key;
         py::str name;
@@ -104,14 +111,20 @@ private:
     double checked_loss_scale(py::handle value) const;
     void read_groups(const py::list& param_groups);
     void read_variant(std::size_t group, const py::dict& hyper);
-    /// Returns what holds the arrays while they are in use.
+    /// Returns what holds the arrays while they are in use; a dict if they are by name.
     py::object take_grads(const py::object& grads);
-    void take_grads_by_name(const py::dict& grads);
+    py::object take_structure(const py::object& grads);
+    py::object take_sequence(const py::object& grads);
+    py::dict take_dict(const py::dict& grads);
     /// False if one of them is unusual, and then nothing is said of the others.
     bool take_plain_sequence(PyObject* const* grads);
+    bool take_plain_dict(const py::dict& grads);
+    /// Borrowed from the dict.
+    py::handle find_grad(const py::dict& grads, std::size_t tensor) const;
     /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
-    void take_grad(std::size_t tensor, PyObject* grad, bool by_name);
+    /// Returns what holds the memory: the gradient, or a NumPy array over it.
+    py::object take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Expects gradients of this layout and dtype from now on.
     static void expect(Tensor& tensor, Bound& bound, const Identity& identity, const ArrayView& param,
@@ -119,6 +132,8 @@ private:
     ArrayView param_view(std::size_t tensor) const;
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
+    /// Raises if the memory of a parameter with a gradient is no longer its lender's. May run anyone's code.
+    void require_lenders_in_place() const;
     std::string grad_label(std::size_t tensor, bool by_name) const;
     void plan();
     /// Measures gradients as the options ask and completes `treatment`; returns the sum of their squares and, if
@@ -136,6 +151,7 @@ private:
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
     std::vector<Identity> identities_;
+    std::vector<Lender> lenders_;
     py::dict index_of_name_;
     std::vector<cpu::Group> groups_;
     std::vector<BoundGroup> bound_groups_;

@@ -5,14 +5,13 @@
 
 #include <pybind11/pybind11.h>
 
+#include "adamcore/clip.hpp"
 #include "adamcore/tensor.hpp"
 
 /// What a whole optimizer is told once: precision, clipping, and what becomes of gradients that are not finite.
 namespace adamcore::python {
 
 namespace py = pybind11;
-
-enum class Clip : std::uint8_t { none, norm, norm_per_tensor, units, value };
 
 struct Options {
     Weights half_weights = Weights::master;  ///< of half-precision parameters

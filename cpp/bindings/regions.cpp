@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <pybind11/numpy.h>
+
 namespace adamcore::python {
 namespace {
 

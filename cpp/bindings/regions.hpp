@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "arrays.hpp"
+#include "view.hpp"
 
 namespace adamcore::python {
 

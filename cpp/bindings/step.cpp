@@ -1,7 +1,5 @@
 // One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
 
-#include <limits>
-
 #include "adamcore/cpu/engine.hpp"
 #include "exclusive.hpp"
 #include "optimizer.hpp"
@@ -12,13 +10,6 @@ namespace {
 
 /// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
 std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
-
-/// Whether a gradient with these squares is finite, also in the type that the update is computed in.
-bool fits(norm::Squares squares, const Tensor& tensor) {
-    if (!norm::is_finite(squares)) return false;
-    const bool narrows = tensor.grad_dtype == Dtype::float64 && tensor.dtype != Dtype::float64;
-    return !narrows || norm::root(squares) <= std::numeric_limits<float>::max();
-}
 
 /// What keeps the arrays of a list or dict alive, whatever becomes of that.
 py::object keep(const py::object& grads) {
@@ -41,7 +32,7 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
     treatment.scale = 1 / scale;
     treatment.seed = options_.seed;
     if (options_.clip == Clip::value) treatment.limit = options_.limit;
-    const bool measures = check || (options_.clip != Clip::none && options_.clip != Clip::value);
+    const bool measures = check || adamcore::measures(options_.clip);
 
     Measured measured;
     const auto work = [&] {
@@ -86,7 +77,7 @@ Optimizer::Measured Optimizer::measure(Treatment& treatment) {
     norms_.measure();
     Measured measured{norms_.sum(), {}};
     for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
-        if (!fits(norms_.of(at), tensors_[active_[at]])) measured.culprit = active_[at];
+        if (!norm::fits(norms_.of(at), tensors_[active_[at]].narrows_grad())) measured.culprit = active_[at];
     }
     const double scale = treatment.scale;
     if (options_.clip == Clip::norm) treatment.scale *= norm::clip_factor(measured.squares, scale, options_.limit);
@@ -137,7 +128,7 @@ Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
             factors_[unit++] =
                 norm::adaptive_factor(norms_.of(at + k), norms_.of(at + count + k), treatment.scale, options_.limit);
         totals.push_back(norms_.sum(at + count, count));
-        if (!measured.culprit && !fits(totals.back(), tensor)) measured.culprit = i;
+        if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
         at += 2 * count;
     }
     measured.squares = norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));

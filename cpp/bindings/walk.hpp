@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "adamcore/layout.hpp"
-#include "arrays.hpp"
+#include "view.hpp"
 
 /// How strided arrays are walked: in which order elements are counted, and by which strides.
 namespace adamcore::python {

@@ -42,9 +42,4 @@ const Kernels& best_kernels() noexcept {
     return baseline_kernels;
 }
 
-const std::array<RuleInfo, rules::All::size>& all_rules() noexcept {
-    static const auto infos = adamcore::detail::make_rule_infos(rules::All{});
-    return infos;
-}
-
 }  // namespace adamcore::cpu

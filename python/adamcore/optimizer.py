@@ -51,7 +51,8 @@ class Optimizer(ABC):
     - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with hyper-parameters of its own.
 
     Arrays are NumPy's: float16, bfloat16 (of ``ml_dtypes``), float32 or float64, of any shape and any strides, writable
-    and aligned. They are kept and updated in place, never copied.
+    and aligned. They are kept and updated in place, never copied. Other libraries' arrays in CPU memory that speak
+    DLPack, such as PyTorch's tensors, are used in the same way. JAX's, which are immutable, can be gradients.
 
     And all of them take, keyword-only:
 
@@ -160,7 +161,7 @@ class Optimizer(ABC):
             "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
         )
         arrays = (array for group in self.param_groups for array in group["params"])
-        if special and not any(array.dtype.itemsize == 2 for array in arrays):
+        if special and not any(_may_be_half(array) for array in arrays):
             raise ValueError(
                 f"{type(self).__name__}: precision: {special}={getattr(precision, special)!r} is for half-precision "
                 "parameters, and there are none"
@@ -270,6 +271,11 @@ class Optimizer(ABC):
             f"{type(self).__name__} cannot be pickled or deep-copied: it is bound to its arrays. Use state_dict() and "
             "load_state_dict() of an optimizer made for the other arrays."
         )
+
+
+def _may_be_half(array: Any) -> bool:
+    """Look at the dtype, if the array, which may be any library's, has one of the usual kind."""
+    return getattr(getattr(array, "dtype", None), "itemsize", 2) == 2
 
 
 class _ByName(Mapping[str, Any]):

@@ -20,7 +20,7 @@ struct Average {
 };
 
 template <class T>
-Average<T> make_average(double keep, double fresh) noexcept {
+ADAMCORE_FN Average<T> make_average(double keep, double fresh) noexcept {
     T high = static_cast<T>(fresh);
     // One step down is enough, since conversion rounds to nearest.
     if (static_cast<double>(high) > fresh) high = high - high * (sizeof(T) == 4 ? T(0x1p-24) : T(0x1p-53));

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "adamcore/math.hpp"
+
 namespace adamcore::bias {
 
 /// An unevaluated sum of two doubles: about 106 bits of significand.
@@ -10,7 +12,7 @@ struct DoubleDouble {
 };
 
 /// The exact product of two doubles (Dekker 1971, with Veltkamp's splitting), for factors below 2^995.
-inline DoubleDouble exact_product(double a, double b) noexcept {
+ADAMCORE_FN DoubleDouble exact_product(double a, double b) noexcept {
     constexpr double splitter = 134217729.0;  // 2^27 + 1
     const double a_shifted = splitter * a, b_shifted = splitter * b;
     const double a_high = a_shifted - (a_shifted - a), a_low = a - a_high;
@@ -20,7 +22,7 @@ inline DoubleDouble exact_product(double a, double b) noexcept {
     return {product, error};
 }
 
-inline DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
+ADAMCORE_FN DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
     const DoubleDouble p = exact_product(a.high, b.high);
     const double low = p.low + (a.high * b.low + a.low * b.high);
     const double high = p.high + low;
@@ -32,7 +34,7 @@ inline DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
 /// Integer powers by squaring, in double-double: libm's pow, expm1 and log1p differ between
 /// libraries and processors in the last bit, a plain double loses 1 - beta^t to cancellation when
 /// beta is near 1, and a running product drifts.
-inline double correction(double beta, std::int64_t t) noexcept {
+ADAMCORE_FN double correction(double beta, std::int64_t t) noexcept {
     DoubleDouble power{1.0, 0.0};
     int bit = 62;
     while (bit >= 0 && ((t >> bit) & 1) == 0) --bit;

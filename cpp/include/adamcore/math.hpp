@@ -13,7 +13,11 @@
 #define ADAMCORE_FN inline __attribute__((always_inline))
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(__CUDACC__)
+#define ADAMCORE_OUTLINE
+#define ADAMCORE_RESTRICT __restrict__
+#define ADAMCORE_IVDEP
+#elif defined(_MSC_VER) && !defined(__clang__)
 #include <cmath>
 #define ADAMCORE_OUTLINE __declspec(noinline)
 #define ADAMCORE_RESTRICT __restrict
@@ -30,7 +34,11 @@
 
 namespace adamcore::math {
 
-#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(__CUDA_ARCH__)
+// Rounded to nearest whatever -prec-sqrt says.
+ADAMCORE_FN float sqrt(float x) { return __fsqrt_rn(x); }
+ADAMCORE_FN double sqrt(double x) { return __dsqrt_rn(x); }
+#elif defined(_MSC_VER) && !defined(__clang__)
 ADAMCORE_FN float sqrt(float x) { return std::sqrt(x); }
 ADAMCORE_FN double sqrt(double x) { return std::sqrt(x); }
 #else

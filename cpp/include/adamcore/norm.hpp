@@ -65,31 +65,43 @@ ADAMCORE_FN double total(LaneSums& sums) {
     return sums.of[0];
 }
 
+/// What a leaf's elements are to be multiplied by before their squares are summed again, `sum` having come of 1: still 1
+/// where that sum is good.
+template <class Stored>
+ADAMCORE_FN double second_scale(double sum) {
+    if (sizeof(Stored) < 8 || (sum > 0x1p-900 && sum < 0x1p900) || sum != sum) return 1;
+    return sum >= 0x1p900 ? 0x1p-540 : 0x1p540;
+}
+
+/// The squares of which `sum` is the total of (x * scale)^2.
+ADAMCORE_FN Squares scaled_squares(double sum, double scale) {
+    if (scale < 1) return {sum, sum < 0x1p1023 ? 1 : 0};
+    return {sum, scale > 1 && sum > 0 ? -1 : 0};
+}
+
 /// The squares of a leaf, of which `sum(scale)` is the total of (x * scale)^2. Not finite if and only if an element is
 /// not.
 template <class Stored, class Sum>
 ADAMCORE_FN Squares leaf_squares(Sum&& sum) {
     const double plain = sum(1.0);
-    if constexpr (sizeof(Stored) < 8) return {plain, 0};
-    if ((plain > 0x1p-900 && plain < 0x1p900) || plain != plain) return {plain, 0};
-    if (plain >= 0x1p900) {
-        const double shrunk = sum(0x1p-540);
-        return {shrunk, shrunk < 0x1p1023 ? 1 : 0};
-    }
-    const double grown = sum(0x1p540);
-    return {grown, grown > 0 ? -1 : 0};
+    const double scale = second_scale<Stored>(plain);
+    return scale == 1 ? Squares{plain, 0} : scaled_squares(sum(scale), scale);
 }
 
-inline Squares operator+(Squares a, Squares b) {
+ADAMCORE_FN Squares operator+(Squares a, Squares b) {
     if (a.power == b.power || b.sum == 0) return {b.power == a.power ? a.sum + b.sum : a.sum, a.power};
     if (a.sum == 0) return b;
-    if (a.power < b.power) return b + a;
+    if (a.power < b.power) {
+        const Squares larger = b;
+        b = a;
+        a = larger;
+    }
     for (std::int32_t power = b.power; power < a.power; ++power) b.sum = b.sum * 0x1p-540 * 0x1p-540;
     return {a.sum + b.sum, a.power};
 }
 
 /// The sum of `count` squares by pairs of neighbours; `terms` is overwritten.
-inline Squares sum_pairs(Squares* terms, std::int64_t count) {
+ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
     if (count == 0) return {};
     for (; count > 1; count = (count + 1) / 2) {
         for (std::int64_t i = 0; i < count / 2; ++i) terms[i] = terms[2 * i] + terms[2 * i + 1];
@@ -98,20 +110,25 @@ inline Squares sum_pairs(Squares* terms, std::int64_t count) {
     return terms[0];
 }
 
-inline bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
+ADAMCORE_FN bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
 
 /// The L2 norm of numbers with these squares, each multiplied by `scale` > 0. Infinite where it is beyond double's range.
-inline double root(Squares squares, double scale = 1) {
-    return std::ldexp(std::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+ADAMCORE_FN double root(Squares squares, double scale = 1) {
+    return std::ldexp(math::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+}
+
+/// Whether numbers with these squares are finite and, if they are to be `narrowed`, in float's range too.
+ADAMCORE_FN bool fits(Squares squares, bool narrowed) {
+    return is_finite(squares) && (!narrowed || root(squares) <= 0x1.fffffep127);
 }
 
 /// root() / 2^shift, which is finite for all finite squares and scales up to 1.
-inline double small_root(Squares squares, double scale = 1) {
-    return std::ldexp(std::sqrt(squares.sum) * scale, Squares::shift * (squares.power - 1));
+ADAMCORE_FN double small_root(Squares squares, double scale = 1) {
+    return std::ldexp(math::sqrt(squares.sum) * scale, Squares::shift * (squares.power - 1));
 }
 
 /// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
-inline double clip_factor(Squares squares, double scale, double limit) {
+ADAMCORE_FN double clip_factor(Squares squares, double scale, double limit) {
     if (!is_finite(squares)) return 1;
     const double norm = root(squares, scale);
     if (norm - norm == 0) return std::fmin(1.0, limit / (norm + 1e-6));
@@ -121,7 +138,7 @@ inline double clip_factor(Squares squares, double scale, double limit) {
 /// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
 /// image recognition without normalization", equation 3): the gradient's norm is held to `limit` times the weights',
 /// which count for at least 1e-3.
-inline double adaptive_factor(Squares weights, Squares grads, double scale, double limit) {
+ADAMCORE_FN double adaptive_factor(Squares weights, Squares grads, double scale, double limit) {
     if (!is_finite(weights) || !is_finite(grads)) return 1;
     double most = limit * std::fmax(root(weights), 1e-3);
     double norm = root(grads, scale);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule.hpp"
@@ -43,22 +44,56 @@ struct RuleInfo {
     double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
 };
 
+/// A rule chosen at run time, and what all tensors of a group share.
+struct Group {
+    std::size_t rule = 0;  ///< index into all_rules()
+    HyperValues hyper{};
+    double grad_scale = 1.0;
+};
+
 namespace detail {
 
-template <class Rule>
-typename Rule::Hyper hyper_of(const HyperValues& values) {
+template <auto Member, class Hyper>
+ADAMCORE_FN void set_member(Hyper& hyper, double value) {
+    hyper.*Member = value;
+}
+
+/// (Each member a constant of its own, since devices do not see constexpr arrays.)
+template <class Rule, std::size_t... I>
+ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values, std::index_sequence<I...>) {
     typename Rule::Hyper hyper;
-    for (std::size_t i = 0; i < Rule::fields.size(); ++i) hyper.*Rule::fields[i].member = values[i];
+    (set_member<Rule::fields[I].member>(hyper, values[I]), ...);
     return hyper;
 }
 
 template <class Rule>
+ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values) {
+    return hyper_of<Rule>(values, std::make_index_sequence<Rule::fields.size()>{});
+}
+
+template <class Rule, class T>
+ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, StepStorage& out) {
+    using Step = typename Rule::template Step<T>;
+    static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
+    new (out.bytes) Step(Rule::template prepare<T>(hyper_of<Rule>(values), t));
+}
+
+template <class Rule>
+ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) {
+    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, out) : prepare_in<Rule, float>(values, t, out);
+}
+
+/// The same of a rule by its place in a list.
+template <class... Rules>
+ADAMCORE_FN void prepare_by_place(rule::List<Rules...>, std::size_t place, const HyperValues& values, std::int64_t t,
+                                  Dtype dtype, StepStorage& out) {
+    std::size_t next = 0;
+    ((next++ == place ? prepare_as<Rules>(values, t, dtype, out) : void()), ...);
+}
+
+template <class Rule>
 void prepare_into(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) noexcept {
-    visit_compute(dtype, [&](auto x) {
-        using Step = typename Rule::template Step<decltype(x)>;
-        static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
-        new (out.bytes) Step(Rule::template prepare<decltype(x)>(hyper_of<Rule>(values), t));
-    });
+    prepare_as<Rule>(values, t, dtype, out);
 }
 
 template <class Rule>

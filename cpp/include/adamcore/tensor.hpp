@@ -64,6 +64,9 @@ struct alignas(64) Tensor {
     std::int64_t unit_size = 0;
     /// What stochastic rounding tells tensors apart by: Python makes it from the parameter's name.
     std::uint32_t number = 0;
+
+    /// Whether gradients are read into a smaller type.
+    bool narrows_grad() const { return grad_dtype == Dtype::float64 && dtype != Dtype::float64; }
 };
 
 static_assert(sizeof(Tensor) == 128 && offsetof(Tensor, state) == 48);

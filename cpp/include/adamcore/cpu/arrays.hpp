@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cpu/convert.hpp"
+#include "adamcore/gradient.hpp"
 #include "adamcore/layout.hpp"
 #include "adamcore/tensor.hpp"
 
@@ -105,14 +106,9 @@ struct Arrays {
     /// Multiplies by `factor` and holds to [-limit, limit]; NaN stays.
     template <class T>
     static void scale_and_clip(T* values, std::int64_t count, double factor, double limit) {
-        constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023;
-        const T by = static_cast<T>(factor);
-        const T most = limit <= largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
+        const T by = static_cast<T>(factor), most = gradient::limit_in<T>(limit);
         ADAMCORE_IVDEP
-        for (std::int64_t i = 0; i < count; ++i) {
-            const T scaled = values[i] * by;
-            values[i] = math::select(scaled > most, most, math::select(scaled < -most, -most, scaled));
-        }
+        for (std::int64_t i = 0; i < count; ++i) values[i] = gradient::held(values[i] * by, most);
     }
 };
 

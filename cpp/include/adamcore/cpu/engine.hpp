@@ -16,6 +16,8 @@
 /// plan -> pool -> sweep. Nothing here allocates, throws or keeps state.
 namespace adamcore::cpu {
 
+using adamcore::Group;
+
 /// The most parts that one step is cut into.
 inline constexpr int max_parts = 256;
 
@@ -139,13 +141,6 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
         };
     });
 }
-
-/// A rule chosen at run time, and what all tensors of a group share.
-struct Group {
-    std::size_t rule = 0;  ///< index into all_rules()
-    HyperValues hyper{};
-    double grad_scale = 1.0;
-};
 
 /// One update of many groups by rules chosen at run time, cut by plan_step; from the last part to the first if
 /// `reversed`. Part of adamcore::kernels.

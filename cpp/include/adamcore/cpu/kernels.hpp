@@ -9,9 +9,12 @@
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rules/all.hpp"
+#include "adamcore/rules_info.hpp"
 
 /// What `adamcore::kernels` compiles: every rule for every ISA, picked at run time.
 namespace adamcore::cpu {
+
+using adamcore::all_rules;
 
 /// The kernels of one ISA: sweeps by a rule's place in rules::All and by compute type, the rest by compute type or for
 /// all.
@@ -41,8 +44,5 @@ const Kernels* kernels_for(Isa isa) noexcept;
 
 /// The best kernels that this processor runs.
 const Kernels& best_kernels() noexcept;
-
-/// Every rule's description, in the order of rules::All.
-const std::array<RuleInfo, rules::All::size>& all_rules() noexcept;
 
 }  // namespace adamcore::cpu

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "adamcore/gradient.hpp"
 #include "adamcore/rule.hpp"
 #include "adamcore/rule_info.hpp"
 
@@ -21,16 +22,6 @@ using DenseSweep = void (*)(const StepStorage& constants, double grad_scale, std
 
 namespace detail {
 
-/// The gradient as a rule sees it: scaled, with the L2 term if there is one.
-template <bool HasL2, class Step, class T>
-ADAMCORE_FN auto seen_gradient([[maybe_unused]] const Step& step, T grad, T grad_scale, [[maybe_unused]] T param) {
-    if constexpr (HasL2) {
-        return static_cast<double>(grad * grad_scale) + step.l2 * static_cast<double>(param);
-    } else {
-        return grad * grad_scale;
-    }
-}
-
 /// Elements [begin, begin + count); a constant `count` makes a loop of whole vectors.
 template <class Rule, bool HasL2, class T, class... State>
 ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
@@ -38,7 +29,7 @@ ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T 
                                  State* ADAMCORE_RESTRICT... state) {
     ADAMCORE_IVDEP
     for (std::int64_t i = begin; i < begin + count; ++i) {
-        const auto seen = seen_gradient<HasL2>(step, grad[i], grad_scale, param[i]);
+        const auto seen = gradient::seen<HasL2>(step, grad[i], grad_scale, param[i]);
         Rule::template update<T>(step, seen, param[i], state[i]...);
     }
 }

@@ -30,7 +30,7 @@ struct Adagrad {
     };
 
     template <class T>
-    static Step<T> prepare(const Hyper& h, std::int64_t t) {
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         const double lr = h.lr / (1 + static_cast<double>(t - 1) * h.lr_decay);
         return {T(lr), T(h.eps), h.weight_decay};
     }

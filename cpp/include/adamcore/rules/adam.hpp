@@ -33,7 +33,7 @@ struct Step {
 
 // 1 - beta and 1 - beta^t come from the same double: rounding one of them alone would bias the first steps.
 template <class T>
-Step<T> prepare(const Hyper& h, double decay, double l2, std::int64_t t) {
+ADAMCORE_FN Step<T> prepare(const Hyper& h, double decay, double l2, std::int64_t t) {
     return {make_average<T>(h.beta1, 1 - h.beta1),
             make_average<T>(h.beta2, 1 - h.beta2),
             T(h.lr / bias::correction(h.beta1, t)),
@@ -61,7 +61,7 @@ struct Adam {
     using Step = adam::Step<T>;
 
     template <class T>
-    static Step<T> prepare(const Hyper& h, std::int64_t t) {
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         return adam::prepare<T>(h, 0, h.weight_decay, t);
     }
 

@@ -23,7 +23,7 @@ struct AdamW {
     using Step = adam::Step<T>;
 
     template <class T>
-    static Step<T> prepare(const Hyper& h, std::int64_t t) {
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         return adam::prepare<T>({h.lr, h.beta1, h.beta2, h.eps}, h.lr * h.weight_decay, 0, t);
     }
 

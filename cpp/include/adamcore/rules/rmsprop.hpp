@@ -29,7 +29,7 @@ struct RmsProp {
     };
 
     template <class T>
-    static Step<T> prepare(const Hyper& h, std::int64_t) {
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t) {
         return {T(h.lr), make_average<T>(h.alpha, 1 - h.alpha), T(h.eps), T(h.momentum), h.weight_decay};
     }
 

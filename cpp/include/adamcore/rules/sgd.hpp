@@ -29,7 +29,7 @@ struct Sgd {
     /// The first gradient becomes the buffer, whatever finite numbers were there; damping begins with the second: as
     /// PyTorch has it.
     template <class T>
-    static Step<T> prepare(const Hyper& h, std::int64_t t) {
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
         return {T(h.lr), T(h.momentum), buffer, h.weight_decay};
     }

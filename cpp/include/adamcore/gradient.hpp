@@ -1,0 +1,31 @@
+#pragma once
+
+#include "adamcore/math.hpp"
+
+/// What becomes of a gradient's element before a rule sees it.
+namespace adamcore::gradient {
+
+/// A limit in T: what T does not hold limits nothing.
+template <class T>
+ADAMCORE_FN T limit_in(double limit) {
+    constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023;
+    return limit <= largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
+}
+
+/// `x` held to [-limit, limit]; NaN stays.
+template <class T>
+ADAMCORE_FN T held(T x, T limit) {
+    return math::select(x > limit, limit, math::select(x < -limit, -limit, x));
+}
+
+/// The gradient as a rule sees it: scaled, with the L2 term if there is one.
+template <bool HasL2, class Step, class T>
+ADAMCORE_FN auto seen([[maybe_unused]] const Step& step, T grad, T grad_scale, [[maybe_unused]] T param) {
+    if constexpr (HasL2) {
+        return static_cast<double>(grad * grad_scale) + step.l2 * static_cast<double>(param);
+    } else {
+        return grad * grad_scale;
+    }
+}
+
+}  // namespace adamcore::gradient

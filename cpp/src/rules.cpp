@@ -1,0 +1,10 @@
+#include "adamcore/rules_info.hpp"
+
+namespace adamcore {
+
+const std::array<RuleInfo, rules::All::size>& all_rules() noexcept {
+    static const auto infos = detail::make_rule_infos(rules::All{});
+    return infos;
+}
+
+}  // namespace adamcore

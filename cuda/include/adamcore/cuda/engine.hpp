@@ -1,0 +1,149 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "adamcore/clip.hpp"
+#include "adamcore/cuda/memory.hpp"
+#include "adamcore/cuda/plan.hpp"
+#include "adamcore/cuda/runtime.hpp"
+#include "adamcore/rule_info.hpp"
+
+namespace adamcore::cuda {
+
+/// What a whole engine is told once.
+struct Settings {
+    Clip clip = Clip::none;
+    double limit = 0;
+    std::uint64_t seed = 0;
+    /// Where all of the engine's work goes, if it is made for that alone.
+    std::optional<Stream> stream{};
+};
+
+/// What one step is told.
+struct StepRequest {
+    Stream stream = 0;
+    /// Streams that have written gradients, or will write over them.
+    std::vector<Stream> others{};
+    double loss_scale = 1;
+    LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
+    bool check = false;              ///< whether a gradient that is not finite stops the step
+};
+
+/// What a step has to report, in device memory: there once the step is done, and after each replay of a captured one.
+class Report {
+public:
+    Report(std::shared_ptr<void> owner, int device, Outcome* outcome)
+        : owner_(std::move(owner)), device_(device), outcome_(outcome) {}
+
+    /// Waits for the device.
+    Outcome read() const;
+    Outcome* on_device() const { return outcome_; }
+
+private:
+    std::shared_ptr<void> owner_;
+    int device_;
+    Outcome* outcome_;
+};
+
+/// Updates of a model's tensors on one device, queued without waiting for it.
+///
+/// Not for two threads at a time. Arrays belong to the caller, and must stay until what is queued is done, as memory of
+/// CuPy's and PyTorch's pools does.
+class Engine {
+public:
+    Engine(int device, const Settings& settings);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    int device() const { return device_; }
+
+    std::size_t group_count() const { return groups_.size(); }
+    void add_group(const Group& group);
+    /// Takes effect with the next step. The rule may change to one with the same state.
+    void set_group(std::size_t index, const Group& group);
+
+    std::size_t size() const { return entries_.size(); }
+    /// `entry.tensor.step` is the number of updates done.
+    void add(const Entry& entry);
+    const Entry& entry(std::size_t i) const { return entries_[i]; }
+    /// Another array of the same kind, or null for none.
+    void set_grad(std::size_t i, const void* grad);
+    /// A gradient of another dtype or layout.
+    void set_kind(std::size_t i, Dtype grad_dtype, const Layout* layout, const Span& measured_param,
+                  const Span& measured_grad);
+
+    /// Queues one update of all tensors that have a gradient. Returns where its report will be, if gradients are
+    /// measured. Raises Error.
+    std::optional<Report> step(const StepRequest& request);
+    /// Queues what only measures gradients.
+    Report measure(const StepRequest& request);
+    /// By what gradients were to be multiplied in the latest step. Waits for the device.
+    Control control() const;
+    /// Brings hyper-parameters to the device, for steps that have been captured.
+    void upload(Stream stream);
+
+    /// The number of updates of a tensor. Waits for the device.
+    std::int64_t steps(std::size_t i) const;
+    void set_steps(std::size_t i, std::int64_t steps);
+    /// The number of steps that were not skipped. Waits for the device.
+    std::int64_t completed() const;
+    void set_completed(std::int64_t steps);
+
+private:
+    struct State;
+    class Reports;
+
+    bool is_captured() const { return !captured_.empty(); }
+    void require_settled() const;
+    void settle(Stream stream);
+    void make_clocks();
+    std::vector<std::int32_t> split_clocks();
+    void make_tables(Stream stream);
+    std::vector<std::byte> turn() const;
+    const std::byte* turn_for(Stream stream, bool capturing);
+    void order_after_last(Stream stream);
+    void measure_gradients(const StepRequest& request, const void* const* grads) const;
+    void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const;
+    void update(Stream stream, const void* const* grads) const;
+    std::optional<Report> run(const StepRequest& request, bool updates);
+    std::vector<std::int64_t> all_steps() const;
+
+    int device_;
+    Settings settings_;
+    std::vector<Group> groups_;
+    std::vector<Entry> entries_;
+
+    std::vector<Clock> clocks_;           ///< the device knows their counts
+    std::vector<std::int64_t> to_count_;  ///< counts by tensor, to be made clocks; empty unless they have been set
+    std::int64_t completed_ = 0;          ///< to be set
+    bool sets_completed_ = true;
+
+    std::shared_ptr<State> state_;
+    std::shared_ptr<Block> plan_block_;
+    Plan plan_;
+    bool planned_ = false, measures_ = false;
+    bool kinds_changed_ = false;  ///< which gradients there are
+    bool grads_changed_ = true;   ///< where they are
+    bool groups_changed_ = true;
+
+    std::shared_ptr<Reports> reports_;
+    std::vector<std::shared_ptr<void>> captured_;  ///< what captured steps refer to
+    std::optional<std::uint64_t> last_stream_;
+    std::optional<Event> last_step_;
+};
+
+/// Multiplies arrays in place by `factor` and holds them to [-limit, limit]. `axes[i]` is how arrays[i] is walked.
+struct Rescaled {
+    void* data;
+    Dtype dtype;
+    std::int64_t size;
+    Axes axes;
+};
+void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double factor, double limit, Stream stream);
+
+}  // namespace adamcore::cuda

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "adamcore/cuda/runtime.hpp"
+
+/// Memory that the engine owns, on the device and pinned.
+namespace adamcore::cuda {
+
+/// A block of device memory.
+class Block {
+public:
+    /// Of a `stream`, if it is for what that alone does.
+    Block(int device, std::size_t bytes, std::optional<Stream> stream = {});
+    ~Block();
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+
+    std::byte* data() const { return static_cast<std::byte*>(data_); }
+    std::size_t size() const { return size_; }
+
+private:
+    int device_;
+    std::optional<Stream> stream_;
+    std::size_t size_;
+    void* data_;
+};
+
+/// Lays arrays out in a block. To be walked through twice: first to learn the size, then, with the block's address and
+/// memory of the host to fill, in earnest.
+class Packer {
+public:
+    Packer() = default;
+    Packer(std::byte* host, std::byte* device) : host_(host), device_(device) {}
+
+    /// Where a copy of `values` will be on the device.
+    template <class T>
+    T* add(const std::vector<T>& values) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T* const place = reserve<T>(values.size());
+        if (host_ && !values.empty()) std::memcpy(host_ + (size_ - bytes_), values.data(), values.size() * sizeof(T));
+        return place;
+    }
+
+    /// Room for `count` values that kernels write.
+    template <class T>
+    T* reserve(std::size_t count) {
+        bytes_ = (count * sizeof(T) + alignment - 1) / alignment * alignment;
+        T* const place = reinterpret_cast<T*>(device_ + size_);
+        size_ += bytes_;
+        return place;
+    }
+
+    std::size_t size() const { return size_; }
+
+private:
+    static constexpr std::size_t alignment = 64;
+
+    std::byte* host_ = nullptr;
+    std::byte* device_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+/// Pinned memory for copies that are under way.
+class Staging {
+public:
+    /// Queues a copy of what is at `from` now.
+    void send(void* to, const void* from, std::size_t bytes, Stream stream);
+
+    /// A device's. It is never taken down: at the process's end the driver may be gone.
+    static Staging& of(int device);
+
+private:
+    struct Slot {
+        explicit Slot(std::size_t bytes);
+        ~Slot();
+        Slot(const Slot&) = delete;
+        Slot& operator=(const Slot&) = delete;
+
+        std::size_t size;
+        std::byte* memory;
+        Event sent;
+    };
+
+    Slot& free_slot(std::size_t bytes);
+
+    std::mutex lock_;
+    std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+}  // namespace adamcore::cuda

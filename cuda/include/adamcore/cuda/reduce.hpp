@@ -1,0 +1,227 @@
+#pragma once
+
+#include <cstdint>
+
+#include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/table.hpp"
+#include "adamcore/gradient.hpp"
+#include "adamcore/norm.hpp"
+
+/// Sums of squares in norm.hpp's fixed shape. What threads tell each other goes through shared memory between phases, at
+/// whose end all threads of a block have met: tests run a phase for thread after thread.
+namespace adamcore::cuda {
+
+struct MeasureArguments {
+    const LeafTile* tiles;
+    const Reading* readings;
+    const Tensor* tensors;
+    const void* const* grads;
+    norm::Squares* sums;  ///< one for each block
+};
+
+/// Measures up to eight neighbouring leaves, each by a warp: a lane of the leaf is a lane of the warp.
+struct Measure {
+    using Arguments = MeasureArguments;
+
+    static constexpr int leaves = threads / norm::lanes;
+
+    struct Shared {
+        double lane[leaves][norm::lanes];
+        double scale[leaves];
+        norm::Squares leaf[leaves];
+    };
+
+    /// Float64 may have to be summed a second time.
+    ADAMCORE_FN static int phases(const Arguments& a, Place at) {
+        return a.readings[a.tiles[at.block].reading].dtype == Dtype::float64 ? 2 * passes + 1 : passes + 1;
+    }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
+        const LeafTile here = a.tiles[at.block];
+        const Reading& reading = a.readings[here.reading];
+        const int warp = at.thread / norm::lanes, lane = at.thread % norm::lanes;
+        const std::int64_t begin = (here.index * leaves + warp) * norm::leaf;
+        const std::int64_t count = math::min(norm::leaf, reading.size - begin);
+        const bool again = phase >= passes;
+        if (phase == phases(a, at) - 1) {
+            if (at.thread == 0) a.sums[at.block] = sum_of_leaves(shared, reading.size - begin);
+        } else if (count > 0 && !(again && shared.scale[warp] == 1)) {
+            pass(a, here, begin, count, again ? phase - passes : phase, again, warp, lane, shared);
+        }
+    }
+
+private:
+    /// A lane each, five halvings, and the result.
+    static constexpr int passes = 7;
+
+    ADAMCORE_FN static void pass(const Arguments& a, const LeafTile& here, std::int64_t begin, std::int64_t count,
+                                 int phase, bool again, int warp, int lane, Shared& shared) {
+        const Reading& reading = a.readings[here.reading];
+        double(&sums)[norm::lanes] = shared.lane[warp];
+        if (phase == 0) {
+            const void* array = reading.of_param ? a.tensors[reading.tensor].param : a.grads[reading.tensor];
+            const void* unit = static_cast<const char*>(array) + here.unit * reading.stride;
+            const double scale = again ? shared.scale[warp] : 1.0;
+            visit(reading.dtype, [&](auto x) {
+                sums[lane] = sum_lane<decltype(x)>(unit, reading.axes, begin + lane, begin + count, scale);
+            });
+        } else if (phase < passes - 1) {
+            const int half = norm::lanes >> phase;
+            if (lane < half) sums[lane] += sums[lane + half];
+        } else if (lane == 0 && again) {
+            shared.leaf[warp] = norm::scaled_squares(sums[0], shared.scale[warp]);
+        } else if (lane == 0) {
+            shared.leaf[warp] = {sums[0], 0};
+            shared.scale[warp] = reading.dtype == Dtype::float64 ? norm::second_scale<double>(sums[0]) : 1;
+        }
+    }
+
+    /// Squares of every 32nd element of [begin, end), several asked for before the first is added.
+    template <class Stored>
+    ADAMCORE_FN static double sum_lane(const void* data, const Axes& axes, std::int64_t begin, std::int64_t end,
+                                       double scale) {
+        constexpr int batch = 16;
+        double sum = 0;
+        std::int64_t at = begin;
+        if (axes.count == 0) {
+            const Stored* from = static_cast<const Stored*>(data);
+            for (; at + (batch - 1) * norm::lanes < end; at += batch * norm::lanes) {
+                Stored some[batch];
+                ADAMCORE_UNROLL
+                for (int k = 0; k < batch; ++k) some[k] = from[at + k * norm::lanes];
+                ADAMCORE_UNROLL
+                for (int k = 0; k < batch; ++k) sum += norm::wide_square(some[k], scale);
+            }
+        }
+        for (; at < end; at += norm::lanes) {
+            const Stored one = *element_of<Stored>(data, axes, at);
+            sum += norm::wide_square(one, scale);
+        }
+        return sum;
+    }
+
+    /// `size` elements lie from the block's first leaf on.
+    ADAMCORE_FN static norm::Squares sum_of_leaves(Shared& shared, std::int64_t size) {
+        return norm::sum_pairs(shared.leaf, math::min<std::int64_t>(leaves, norm::leaves_of(size)));
+    }
+};
+
+/// Sums `count` <= capacity terms by pairs of neighbours, in place, level by level: a thread's pair at each.
+template <class Terms>
+ADAMCORE_FN void fold_level(Terms&& terms, std::int64_t count, int level, int thread, int thread_count) {
+    const std::int64_t reach = std::int64_t{1} << level;
+    for (std::int64_t at = 2 * reach * thread; at + reach < count; at += 2 * reach * thread_count)
+        terms[at] = terms[at] + terms[at + reach];
+}
+
+/// How many levels it takes.
+ADAMCORE_FN int fold_levels(std::int64_t count) {
+    int levels = 0;
+    while ((std::int64_t{1} << levels) < count) ++levels;
+    return levels;
+}
+
+struct FoldArguments {
+    const FoldTile* tiles;
+    const norm::Squares* terms;
+    norm::Squares* sums;  ///< one for each block
+};
+
+/// Sums up to 512 neighbouring terms, which begin at a multiple of 512 of an array's.
+struct Fold {
+    using Arguments = FoldArguments;
+
+    static constexpr std::int64_t capacity = 512;
+
+    struct Shared {
+        norm::Squares terms[capacity];
+    };
+
+    ADAMCORE_FN static int phases(const Arguments& a, Place at) { return fold_levels(a.tiles[at.block].count) + 2; }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
+        const FoldTile here = a.tiles[at.block];
+        if (phase == 0) {
+            for (std::int64_t i = at.thread; i < here.count; i += threads) shared.terms[i] = a.terms[here.begin + i];
+        } else if (phase < phases(a, at) - 1) {
+            fold_level(shared.terms, here.count, phase - 1, at.thread, threads);
+        } else if (at.thread == 0) {
+            a.sums[at.block] = shared.terms[0];
+        }
+    }
+};
+
+/// The sum of what an array's blocks of Fold have left.
+ADAMCORE_FN norm::Squares total_of(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
+    return norm::sum_pairs(terms + first[array], first[array + 1] - first[array]);
+}
+
+struct UnitArguments {
+    norm::Squares* terms;
+    const std::int64_t* first;  ///< of 2 * units arrays: units of parameters, then units of gradients
+    std::int64_t units;
+    norm::Squares* grad_squares;  ///< by unit
+    double* factors;              ///< by unit
+    double limit;
+    const LossScaling* scaling;  ///< or null, and then loss_scale
+    double loss_scale;
+};
+
+ADAMCORE_FN double unscaling(const LossScaling* scaling, double loss_scale) {
+    return 1 / (scaling ? scaling->scale : loss_scale);
+}
+
+/// The factors of adaptive clipping, a thread for each unit.
+struct Units {
+    using Arguments = UnitArguments;
+
+    struct Shared {};
+
+    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+        const std::int64_t unit = at.block * threads + at.thread;
+        if (unit >= a.units) return;
+        const norm::Squares weights = total_of(a.terms, a.first, unit);
+        const norm::Squares grads = total_of(a.terms, a.first, a.units + unit);
+        a.grad_squares[unit] = grads;
+        a.factors[unit] = norm::adaptive_factor(weights, grads, unscaling(a.scaling, a.loss_scale), a.limit);
+    }
+};
+
+struct RescaleArguments {
+    const Tile* tiles;
+    const Reading* readings;
+    void* const* arrays;
+    double factor, limit;
+};
+
+/// Multiplies arrays in place by a factor and holds them to [-limit, limit].
+struct Rescale {
+    using Arguments = RescaleArguments;
+
+    struct Shared {};
+
+    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+        const Tile here = a.tiles[at.block];
+        const Reading& reading = a.readings[here.tensor];
+        visit(reading.dtype, [&](auto x) {
+            using T = decltype(storage::decode(x));
+            constexpr int width = widest / sizeof(T);
+            const std::int64_t first = here.index * tile, last = math::min(first + tile, reading.size);
+            for (std::int64_t i = first + at.thread * width; i < last; i += threads * width) {
+                const int count = static_cast<int>(math::min<std::int64_t>(width, last - i));
+                T values[width];
+                read(a.arrays[here.tensor], reading.dtype, reading.axes, i, count, values);
+                ADAMCORE_UNROLL
+                for (int k = 0; k < width; ++k)
+                    values[k] = gradient::held(values[k] * static_cast<T>(a.factor), gradient::limit_in<T>(a.limit));
+                write(values, a.arrays[here.tensor], reading.dtype, reading.axes, i, count);
+            }
+        });
+    }
+};
+
+}  // namespace adamcore::cuda

@@ -1,0 +1,177 @@
+#include "adamcore/cuda/engine.hpp"
+
+#include "adamcore/cuda/kernels.hpp"
+#include "reports.hpp"
+#include "state.hpp"
+
+namespace adamcore::cuda {
+
+Engine::Engine(int device, const Settings& settings)
+    : device_(device), settings_(settings), reports_(std::make_shared<Reports>(device, settings.stream)) {
+    const DeviceScope scope(device);
+    last_step_.emplace();
+}
+
+Engine::~Engine() = default;
+
+void Engine::add_group(const Group& group) {
+    groups_.push_back(group);
+    groups_changed_ = true;
+    planned_ = false;
+}
+
+void Engine::set_group(std::size_t index, const Group& group) {
+    Group& known = groups_[index];
+    if (known.hyper == group.hyper && known.grad_scale == group.grad_scale && known.rule == group.rule) return;
+    if (known.rule != group.rule) planned_ = false;
+    known = group;
+    groups_changed_ = true;
+}
+
+void Engine::add(const Entry& entry) {
+    if (is_captured())
+        throw Error(
+            "parameters cannot be added after a step has been captured into a CUDA graph: make another optimizer");
+    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
+    set_completed(completed());
+    to_count_.push_back(entry.tensor.step);
+    entries_.push_back(entry);
+    planned_ = false;
+    kinds_changed_ = grads_changed_ = true;
+}
+
+void Engine::set_grad(std::size_t i, const void* grad) {
+    const void*& known = entries_[i].tensor.grad;
+    if (known == grad) return;
+    if ((known == nullptr) != (grad == nullptr)) kinds_changed_ = true;
+    known = grad;
+    grads_changed_ = true;
+}
+
+void Engine::set_kind(std::size_t i, Dtype grad_dtype, const Layout* layout, const Span& measured_param,
+                      const Span& measured_grad) {
+    Entry& entry = entries_[i];
+    entry.tensor.grad_dtype = grad_dtype;
+    entry.tensor.layout = layout;
+    entry.measured_param = measured_param;
+    entry.measured_grad = measured_grad;
+    planned_ = false;
+}
+
+std::optional<Report> Engine::step(const StepRequest& request) { return run(request, true); }
+
+Report Engine::measure(const StepRequest& request) {
+    StepRequest with_check = request;
+    with_check.check = true;
+    return *run(with_check, false);
+}
+
+std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
+    const DeviceScope scope(device_);
+    const Stream stream = request.stream;
+    const bool capturing = is_capturing(stream);
+    const bool measures = request.check || adamcore::measures(settings_.clip);
+    if (measures != measures_) {
+        measures_ = measures;
+        planned_ = false;
+    }
+    if (capturing) {
+        require_settled();
+    } else {
+        order_after_last(stream);
+        settle(stream);
+        for (const Stream other : request.others) {
+            last_step_->record(other);
+            last_step_->hold(stream);
+        }
+    }
+    const std::byte* const grads = turn_for(stream, capturing);
+    const auto* const arrays = reinterpret_cast<const void* const*>(grads);
+    const auto* const ticks = reinterpret_cast<const std::int32_t*>(grads + entries_.size() * sizeof(void*));
+
+    std::optional<Report> report;
+    if (measures) {
+        report = reports_->make(reports_, capturing);
+        measure_gradients(request, arrays);
+    }
+    decide_step(request, report ? report->on_device() : nullptr, updates ? ticks : nullptr);
+    if (updates) update(stream, arrays);
+    if (!capturing) {
+        last_step_->record(stream);
+        for (const Stream other : request.others) last_step_->hold(other);
+    }
+    return report;
+}
+
+void Engine::order_after_last(Stream stream) {
+    const std::uint64_t identity = identity_of(stream);
+    if (last_stream_ && *last_stream_ != identity) last_step_->hold(stream);
+    last_stream_ = identity;
+}
+
+void Engine::measure_gradients(const StepRequest& request, const void* const* grads) const {
+    const Stream stream = request.stream;
+    cuda::measure(plan_.leaf_blocks, {plan_.leaves, plan_.readings, plan_.tensors, grads, plan_.leaf_sums}, stream);
+    fold(plan_.fold.blocks, {plan_.fold.tiles, plan_.leaf_sums, plan_.fold.sums}, stream);
+    if (settings_.clip != Clip::units) return;
+    const std::int64_t blocks = (plan_.units + threads - 1) / threads;
+    units(blocks,
+          {plan_.fold.sums, plan_.fold.first, plan_.units, plan_.unit_squares, plan_.unit_factors, settings_.limit,
+           request.scaling, request.loss_scale},
+          stream);
+    fold(plan_.unit_fold.blocks, {plan_.unit_fold.tiles, plan_.unit_squares, plan_.unit_fold.sums}, stream);
+}
+
+void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const {
+    const FoldPlan& sums = settings_.clip == Clip::units ? plan_.unit_fold : plan_.fold;
+    DecideArguments a{};
+    a.measures = measures_;
+    a.count = measures_ ? plan_.measured_count : 0;
+    a.measured = plan_.measured;
+    a.terms = sums.sums;
+    a.first = sums.first;
+    a.totals = plan_.totals;
+    a.clip = settings_.clip;
+    a.limit = settings_.limit;
+    a.check = request.check;
+    a.loss_scale = request.loss_scale;
+    a.scaling = request.scaling;
+    a.tensor_factors = plan_.tensor_factors;
+    a.outcome = outcome;
+    a.control = state_->control;
+    a.clocks = state_->clocks;
+    a.ticks = ticks;
+    a.clock_count = ticks ? static_cast<std::int32_t>(clocks_.size()) : 0;
+    a.groups = state_->groups;
+    a.constants = state_->constants;
+    a.completed = state_->completed;
+    decide(1, a, request.stream);
+}
+
+void Engine::update(Stream stream, const void* const* grads) const {
+    const double limit = settings_.clip == Clip::value ? settings_.limit : Treatment::no_limit;
+    for (const UpdatePart& part : plan_.updates) {
+        const UpdateArguments arguments{part.tiles,      plan_.tensors,        grads, state_->constants,
+                                        state_->control, plan_.tensor_factors, limit, settings_.clip == Clip::units,
+                                        settings_.seed};
+        update_launches(part.type, part.dense)[part.rule](part.blocks, arguments, stream);
+    }
+}
+
+Control Engine::control() const {
+    Control control;
+    const DeviceScope scope(device_);
+    copy_to_host(&control, state_->control, sizeof control);
+    return control;
+}
+
+void Engine::upload(Stream stream) {
+    const DeviceScope scope(device_);
+    if (!groups_changed_ || !state_) return;
+    order_after_last(stream);
+    Staging::of(device_).send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
+    groups_changed_ = false;
+    last_step_->record(stream);
+}
+
+}  // namespace adamcore::cuda

@@ -1,0 +1,235 @@
+#include "adamcore/cuda/runtime.hpp"
+
+#include <cuda_runtime_api.h>
+
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
+#include <atomic>
+
+namespace adamcore::cuda {
+
+/// Whether the device finds code that it can run (probe.cu).
+bool has_kernels(int device);
+
+namespace {
+
+void check(cudaError_t status, const char* what) {
+    if (status == cudaSuccess) return;
+    cudaGetLastError();
+    throw Error(std::string("CUDA: ") + what + " failed: " + cudaGetErrorString(status) + " (" +
+                cudaGetErrorName(status) + ")");
+}
+
+cudaStream_t handle_of(Stream stream) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return reinterpret_cast<cudaStream_t>(stream);
+}
+
+cudaEvent_t handle_of(void* event) { return static_cast<cudaEvent_t>(event); }
+
+/// The process that has used CUDA, or 0.
+std::atomic<long>& user() {
+    static std::atomic<long> process{0};
+    return process;
+}
+
+long process_id() {
+#if defined(_WIN32)
+    return 1;
+#else
+    return static_cast<long>(getpid());
+#endif
+}
+
+/// CUDA's state does not survive fork(): calls in a child fail in ways that do not say so.
+void require_own_process() {
+    long expected = 0;
+    if (!user().compare_exchange_strong(expected, process_id()) && expected != process_id())
+        throw Error(
+            "CUDA cannot be used in a child made by fork() after its parent has used it: start processes with "
+            "multiprocessing's \"spawn\" method");
+}
+
+}  // namespace
+
+int device_count(std::string* reason) noexcept {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status == cudaSuccess) return count;
+    cudaGetLastError();
+    if (reason) *reason = cudaGetErrorString(status);
+    return 0;
+}
+
+std::string device_name(int device) {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, device), "asking for a device's name");
+    return properties.name;
+}
+
+int device_of(const void* memory) noexcept {
+    cudaPointerAttributes attributes;
+    if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
+        cudaGetLastError();
+        return -1;
+    }
+    const bool is_device = attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+    return is_device ? attributes.device : -1;
+}
+
+void require_kernels(int device) {
+    if (has_kernels(device)) return;
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, device), "asking for a device's architecture");
+    throw Error("CUDA: this build of adamcore has no kernels for " + std::string(properties.name) +
+                ", of compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+                " (adamcore.build_info()['cuda_architectures'] lists those that it " +
+                "has); build it with ADAMCORE_CUDA_ARCHITECTURES=" + std::to_string(properties.major) +
+                std::to_string(properties.minor));
+}
+
+DeviceScope::DeviceScope(int device) : previous_(-1) {
+    require_own_process();
+    int current = 0;
+    check(cudaGetDevice(&current), "asking for the current device");
+    if (current == device) return;
+    check(cudaSetDevice(device), "making a device current");
+    previous_ = current;
+}
+
+DeviceScope::~DeviceScope() {
+    if (previous_ >= 0) cudaSetDevice(previous_);
+}
+
+OutsideCapture::OutsideCapture() {
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    check(cudaThreadExchangeStreamCaptureMode(&mode), "leaving a capture");
+    previous_ = static_cast<int>(mode);
+}
+
+OutsideCapture::~OutsideCapture() {
+    auto mode = static_cast<cudaStreamCaptureMode>(previous_);
+    cudaThreadExchangeStreamCaptureMode(&mode);
+}
+
+void* allocate(std::size_t bytes) {
+    const OutsideCapture outside;
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, bytes), "allocating memory on the device");
+    return memory;
+}
+
+void release(void* memory) noexcept {
+    cudaFree(memory);
+    cudaGetLastError();  // at the process's end the driver may be gone before us
+}
+
+void* allocate(std::size_t bytes, Stream stream) {
+    void* memory = nullptr;
+    check(cudaMallocAsync(&memory, bytes, handle_of(stream)), "allocating memory on the device");
+    return memory;
+}
+
+void release(void* memory, Stream stream) noexcept {
+    cudaFreeAsync(memory, handle_of(stream));
+    cudaGetLastError();
+}
+
+void* allocate_pinned(std::size_t bytes) {
+    const OutsideCapture outside;
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, bytes), "allocating pinned memory");
+    return memory;
+}
+
+void release_pinned(void* memory) noexcept {
+    cudaFreeHost(memory);
+    cudaGetLastError();
+}
+
+void copy_to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, handle_of(stream)), "a copy to the device");
+}
+
+void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, handle_of(stream)), "a copy on the device");
+}
+
+namespace {
+
+/// A stream that waits for no other.
+struct OwnStream {
+    cudaStream_t stream = nullptr;
+
+    OwnStream() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream"); }
+    ~OwnStream() { cudaStreamDestroy(stream); }
+    OwnStream(const OwnStream&) = delete;
+    OwnStream& operator=(const OwnStream&) = delete;
+
+    void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
+        check(cudaMemcpyAsync(to, from, bytes, kind, stream), "a copy");
+        check(cudaStreamSynchronize(stream), "waiting for a copy");
+    }
+};
+
+}  // namespace
+
+void copy_to_device_now(void* to, const void* from, std::size_t bytes) {
+    const OutsideCapture outside;
+    OwnStream().copy(to, from, bytes, cudaMemcpyHostToDevice);
+}
+
+void copy_to_host(void* to, const void* from, std::size_t bytes) {
+    wait_for_device();
+    OwnStream().copy(to, from, bytes, cudaMemcpyDeviceToHost);
+}
+
+void wait_for_device() { check(cudaDeviceSynchronize(), "waiting for the device"); }
+
+bool is_capturing(Stream stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(handle_of(stream), &status), "asking whether a stream is captured");
+    return status != cudaStreamCaptureStatusNone;
+}
+
+std::uint64_t identity_of(Stream stream) {
+#if CUDART_VERSION >= 12000
+    unsigned long long identity = 0;
+    check(cudaStreamGetId(handle_of(stream), &identity), "asking for a stream's identity");
+    return identity;
+#else
+    return stream;
+#endif
+}
+
+Event::Event() {
+    const OutsideCapture outside;
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+    event_ = event;
+}
+
+Event::~Event() { cudaEventDestroy(handle_of(event_)); }
+
+void Event::record(Stream stream) {
+    check(cudaEventRecord(handle_of(event_), handle_of(stream)), "recording an event");
+}
+
+void Event::hold(Stream stream) const {
+    check(cudaStreamWaitEvent(handle_of(stream), handle_of(event_), 0), "waiting for an event");
+}
+
+bool Event::is_past() const {
+    const OutsideCapture outside;
+    const cudaError_t status = cudaEventQuery(handle_of(event_));
+    if (status == cudaErrorNotReady) {
+        cudaGetLastError();
+        return false;
+    }
+    check(status, "asking for an event");
+    return true;
+}
+
+}  // namespace adamcore::cuda

@@ -1,0 +1,154 @@
+#include "adamcore/cuda/plan.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "adamcore/cuda/reduce.hpp"
+
+namespace adamcore::cuda {
+namespace {
+
+std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
+
+bool is_active(const Entry& entry) { return entry.tensor.grad && entry.tensor.size > 0; }
+
+/// The tensors' table, and the launches that update them.
+void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
+    std::vector<Tensor> tensors;
+    std::map<std::tuple<std::size_t, Dtype, bool>, std::vector<Tile>> parts;
+    const double* factors = plan.unit_factors;
+    for (const Entry& entry : request.entries) {
+        Tensor tensor = entry.tensor;
+        const std::size_t rule = request.rules[static_cast<std::size_t>(tensor.group)];
+        const Dtype type = compute_dtype(tensor.dtype);
+        const bool dense = tensor.dtype == type && tensor.grad_dtype == type && tensor.state_dtype == type &&
+                           !tensor.layout && !request.limits && request.clip != Clip::units;
+        std::vector<Tile>& tiles = parts[{rule, type, dense}];
+        for (std::int64_t i = 0; i < blocks_for(tensor.size, tile); ++i)
+            tiles.push_back({static_cast<std::int32_t>(tensors.size()), static_cast<std::uint32_t>(i)});
+        tensor.group = entry.clock;
+        tensor.grad = nullptr;
+        if (tensor.layout) {
+            const Layout layout{packed(tensor.layout->param, packer), packed(tensor.layout->grad, packer)};
+            tensor.layout = packer.add(std::vector{layout});
+        }
+        if (request.clip == Clip::units && is_active(entry)) {
+            tensor.unit_factors = factors;
+            tensor.unit_size = tensor.size / entry.units;
+            factors += entry.units;
+        }
+        tensors.push_back(tensor);
+    }
+    plan.tensors = packer.add(tensors);
+    for (const auto& [key, tiles] : parts) {
+        const auto& [rule, type, dense] = key;
+        if (!tiles.empty())
+            plan.updates.push_back({rule, type, dense, packer.add(tiles), static_cast<std::int64_t>(tiles.size())});
+    }
+}
+
+/// What sums each array's terms; array k has terms [starts[k], starts[k + 1]).
+FoldPlan plan_fold(const std::vector<std::int64_t>& starts, Packer& packer) {
+    /// So many terms one thread may add up by itself.
+    constexpr std::int64_t few = 8;
+    std::vector<FoldTile> tiles;
+    std::vector<std::int64_t> first{0};
+    std::int64_t most = 0;
+    for (std::size_t k = 0; k + 1 < starts.size(); ++k) {
+        for (std::int64_t at = starts[k]; at < starts[k + 1]; at += Fold::capacity)
+            tiles.push_back({at, std::min(Fold::capacity, starts[k + 1] - at)});
+        first.push_back(static_cast<std::int64_t>(tiles.size()));
+        most = std::max(most, starts[k + 1] - starts[k]);
+    }
+    if (most <= few) return {nullptr, 0, nullptr, packer.add(starts)};
+    return {packer.add(tiles), static_cast<std::int64_t>(tiles.size()), packer.reserve<norm::Squares>(tiles.size()),
+            packer.add(first)};
+}
+
+/// Reads arrays, leaf by leaf, as they are added.
+class LeafPlan {
+public:
+    explicit LeafPlan(Packer& packer) : packer_(packer) {}
+
+    void add(const Tensor& tensor, std::int32_t place, bool of_param, const Span& span, std::int64_t units) {
+        const auto reading = static_cast<std::int32_t>(readings_.size());
+        const std::int64_t size = tensor.size / units;
+        readings_.push_back({place, of_param ? tensor.dtype : tensor.grad_dtype, of_param, size, span.stride,
+                             packed(span.axes, packer_)});
+        for (std::int64_t unit = 0; unit < units; ++unit) {
+            for (std::int64_t i = 0; i < blocks_for(norm::leaves_of(size), Measure::leaves); ++i)
+                leaves_.push_back({reading, static_cast<std::int32_t>(unit), i});
+            starts_.push_back(static_cast<std::int64_t>(leaves_.size()));
+        }
+    }
+
+    void finish(Plan& plan) {
+        plan.readings = packer_.add(readings_);
+        plan.leaves = packer_.add(leaves_);
+        plan.leaf_blocks = static_cast<std::int64_t>(leaves_.size());
+        plan.leaf_sums = packer_.reserve<norm::Squares>(leaves_.size());
+        plan.fold = plan_fold(starts_, packer_);
+        if (plan.fold.blocks == 0) plan.fold.sums = plan.leaf_sums;
+    }
+
+private:
+    Packer& packer_;
+    std::vector<Reading> readings_;
+    std::vector<LeafTile> leaves_;
+    std::vector<std::int64_t> starts_{0};
+};
+
+/// What measures tensors that have a gradient, unit by unit or whole.
+void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
+    const bool by_units = request.clip == Clip::units;
+    const auto& entries = request.entries;
+    LeafPlan leaves(packer);
+    for (const bool of_param : {true, false}) {
+        if (of_param && !by_units) continue;
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            if (is_active(entries[i]))
+                leaves.add(entries[i].tensor, static_cast<std::int32_t>(i), of_param,
+                           of_param ? entries[i].measured_param : entries[i].measured_grad,
+                           by_units ? entries[i].units : 1);
+        }
+    }
+    leaves.finish(plan);
+
+    std::vector<Measured> measured;
+    std::vector<std::int64_t> units{0};
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (!is_active(entries[i])) continue;
+        measured.push_back({static_cast<std::int32_t>(i), entries[i].tensor.narrows_grad() ? 1 : 0});
+        units.push_back(units.back() + entries[i].units);
+    }
+    plan.measured = packer.add(measured);
+    plan.measured_count = static_cast<std::int64_t>(measured.size());
+    plan.totals = packer.reserve<norm::Squares>(measured.size());
+    if (request.clip == Clip::norm_per_tensor) plan.tensor_factors = packer.reserve<double>(entries.size());
+    if (!by_units) return;
+    plan.units = units.back();
+    plan.unit_squares = packer.reserve<norm::Squares>(static_cast<std::size_t>(plan.units));
+    plan.unit_factors = packer.reserve<double>(static_cast<std::size_t>(plan.units));
+    plan.unit_fold = plan_fold(units, packer);
+    if (plan.unit_fold.blocks == 0) plan.unit_fold.sums = plan.unit_squares;
+}
+
+}  // namespace
+
+Axes packed(const Axes& axes, Packer& packer) {
+    if (axes.count == 0) return {};
+    const auto copy = [&](const std::int64_t* values) {
+        return packer.add(std::vector<std::int64_t>(values, values + axes.count));
+    };
+    return {axes.count, copy(axes.shape), copy(axes.strides)};
+}
+
+Plan make_plan(const PlanRequest& request, Packer& packer) {
+    Plan plan;
+    if (request.measures) plan_measuring(request, packer, plan);
+    plan_updates(request, packer, plan);
+    return plan;
+}
+
+}  // namespace adamcore::cuda

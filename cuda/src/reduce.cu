@@ -1,0 +1,13 @@
+#include <launch.hpp>
+
+#include "adamcore/cuda/kernels.hpp"
+
+namespace adamcore::cuda {
+
+const Launch<MeasureArguments> measure = launch_in_phases<Measure>;
+const Launch<FoldArguments> fold = launch_in_phases<Fold>;
+const Launch<UnitArguments> units = launch_in_phases<Units>;
+const Launch<DecideArguments> decide = launch_in_phases<Decide>;
+const Launch<RescaleArguments> rescale = launch_in_phases<Rescale>;
+
+}  // namespace adamcore::cuda

@@ -1,0 +1,207 @@
+// How an engine's tables come to the device, and when they must come again.
+
+#include "state.hpp"
+
+#include <map>
+#include <tuple>
+
+#include "reports.hpp"
+
+namespace adamcore::cuda {
+
+Engine::State::State(int device, std::size_t groups_known, std::size_t tensors_known, std::optional<Stream> stream)
+    : group_count(groups_known), tensor_count(tensors_known), block(device, lay_out({}), stream) {
+    lay_out({nullptr, block.data()});
+}
+
+std::size_t Engine::State::lay_out(Packer packer) {
+    groups = packer.reserve<Group>(group_count);
+    clocks = packer.reserve<Clock>(tensor_count);
+    constants = packer.reserve<Constants>(tensor_count);
+    control = packer.reserve<Control>(1);
+    completed = packer.reserve<std::int64_t>(1);
+    turn = packer.reserve<std::byte>(tensor_count * (sizeof(void*) + sizeof(std::int32_t)));
+    return packer.size();
+}
+
+std::vector<std::int64_t> Engine::all_steps() const {
+    if (to_count_.size() == entries_.size()) return to_count_;
+    std::vector<Clock> clocks(clocks_.size());
+    const DeviceScope scope(device_);
+    copy_to_host(clocks.data(), state_->clocks, clocks.size() * sizeof(Clock));
+    std::vector<std::int64_t> steps;
+    for (const Entry& entry : entries_) steps.push_back(clocks[static_cast<std::size_t>(entry.clock)].step);
+    return steps;
+}
+
+std::int64_t Engine::steps(std::size_t i) const {
+    if (to_count_.size() == entries_.size()) return to_count_[i];
+    Clock clock;
+    const DeviceScope scope(device_);
+    copy_to_host(&clock, state_->clocks + entries_[i].clock, sizeof clock);
+    return clock.step;
+}
+
+void Engine::set_steps(std::size_t i, std::int64_t steps) {
+    if (is_captured()) throw Error("counts of steps cannot be set after a step has been captured into a CUDA graph");
+    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
+    to_count_[i] = steps;
+}
+
+std::int64_t Engine::completed() const {
+    if (sets_completed_) return completed_;
+    std::int64_t completed = 0;
+    const DeviceScope scope(device_);
+    copy_to_host(&completed, state_->completed, sizeof completed);
+    return completed;
+}
+
+void Engine::set_completed(std::int64_t steps) {
+    completed_ = steps;
+    sets_completed_ = true;
+}
+
+void Engine::require_settled() const {
+    if (planned_ && !kinds_changed_ && to_count_.empty() && !sets_completed_) return;
+    throw Error(
+        "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
+        "kinds, and the same ones None, before capturing");
+}
+
+void Engine::settle(Stream stream) {
+    const bool sets_clocks = !to_count_.empty();
+    if (sets_clocks) make_clocks();
+    const std::size_t before = clocks_.size();
+    const std::vector<std::int32_t> parents = kinds_changed_ ? split_clocks() : std::vector<std::int32_t>{};
+    if (!state_ || state_->tensor_count != entries_.size() || state_->group_count != groups_.size()) {
+        state_ = std::make_shared<State>(device_, groups_.size(), entries_.size(), settings_.stream);
+        groups_changed_ = grads_changed_ = true;
+    }
+    Staging& staging = Staging::of(device_);
+    if (sets_clocks) {
+        staging.send(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock), stream);
+    } else {
+        for (std::size_t k = 0; k < parents.size(); ++k)
+            copy_on_device(state_->clocks + before + k, state_->clocks + parents[k], sizeof(Clock), stream);
+    }
+    if (groups_changed_) staging.send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
+    if (sets_completed_) staging.send(state_->completed, &completed_, sizeof completed_, stream);
+    if (!planned_ || (kinds_changed_ && measures_)) make_tables(stream);
+    kinds_changed_ = groups_changed_ = sets_completed_ = false;
+}
+
+/// Tensors of equal counts get one clock for each group and compute type.
+void Engine::make_clocks() {
+    std::map<std::tuple<std::int64_t, std::int32_t, Dtype>, std::int32_t> places;
+    clocks_.clear();
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const Tensor& tensor = entries_[i].tensor;
+        const Clock clock{to_count_[i], tensor.group, compute_dtype(tensor.dtype)};
+        const auto [found, is_new] =
+            places.try_emplace({clock.step, clock.group, clock.dtype}, static_cast<std::int32_t>(clocks_.size()));
+        if (is_new) clocks_.push_back(clock);
+        entries_[i].clock = found->second;
+    }
+    to_count_.clear();
+    planned_ = false;
+    kinds_changed_ = true;
+}
+
+/// Where only some of a clock's tensors have gradients, the others get a clock of their own. Returns, for each new clock,
+/// the one that it begins as a copy of.
+std::vector<std::int32_t> Engine::split_clocks() {
+    std::vector<unsigned> seen(clocks_.size());  // bit 0: a tensor with a gradient, bit 1: one without
+    for (const Entry& entry : entries_) seen[static_cast<std::size_t>(entry.clock)] |= entry.tensor.grad ? 1u : 2u;
+    std::vector<std::int32_t> parents, successors(clocks_.size(), -1);
+    for (std::size_t clock = 0; clock < seen.size(); ++clock) {
+        if (seen[clock] != 3) continue;
+        if (is_captured())
+            throw Error(
+                "only some of the tensors that a captured step counts together have gradients now; steps with other "
+                "gradients missing must come before the capture");
+        successors[clock] = static_cast<std::int32_t>(clocks_.size());
+        parents.push_back(static_cast<std::int32_t>(clock));
+        const Clock copy = clocks_[clock];
+        clocks_.push_back(copy);
+        planned_ = false;
+    }
+    for (Entry& entry : entries_) {
+        const std::int32_t successor = successors[static_cast<std::size_t>(entry.clock)];
+        if (successor >= 0 && !entry.tensor.grad) entry.clock = successor;
+    }
+    grads_changed_ = true;
+    return parents;
+}
+
+void Engine::make_tables(Stream stream) {
+    std::vector<std::size_t> rules;
+    for (const Group& group : groups_) rules.push_back(group.rule);
+    const PlanRequest request{entries_, rules, settings_.clip, settings_.clip == Clip::value, measures_};
+    Packer measure;
+    make_plan(request, measure);
+    const std::size_t size = measure.size();
+    const bool fits = plan_block_ && plan_block_.use_count() == 1 && plan_block_->size() >= size;
+    if (!fits) plan_block_ = std::make_shared<Block>(device_, size + size / 4, settings_.stream);
+    std::vector<std::byte> host(size);
+    Packer packer(host.data(), plan_block_->data());
+    plan_ = make_plan(request, packer);
+    Staging::of(device_).send(plan_block_->data(), host.data(), size, stream);
+    planned_ = true;
+}
+
+/// The gradients' addresses, then for each clock whether its tensors have any.
+std::vector<std::byte> Engine::turn() const {
+    std::vector<std::byte> bytes(entries_.size() * sizeof(void*) + clocks_.size() * sizeof(std::int32_t));
+    auto* const grads = reinterpret_cast<const void**>(bytes.data());
+    auto* const ticks = reinterpret_cast<std::int32_t*>(grads + entries_.size());
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        grads[i] = entries_[i].tensor.grad;
+        if (grads[i]) ticks[entries_[i].clock] = 1;
+    }
+    return bytes;
+}
+
+const std::byte* Engine::turn_for(Stream stream, bool capturing) {
+    if (!capturing) {
+        if (grads_changed_) {
+            const std::vector<std::byte> bytes = turn();
+            Staging::of(device_).send(state_->turn, bytes.data(), bytes.size(), stream);
+            grads_changed_ = false;
+        }
+        return state_->turn;
+    }
+    // Later steps will have other gradients; this one, when it is replayed, will not.
+    const std::vector<std::byte> bytes = turn();
+    const auto own = std::make_shared<Block>(device_, bytes.size());
+    copy_to_device_now(own->data(), bytes.data(), bytes.size());
+    if (groups_changed_) {
+        copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
+        groups_changed_ = false;
+    }
+    captured_.insert(captured_.end(), {own, plan_block_, state_});
+    return own->data();
+}
+
+Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever) {
+    if (free_.empty()) {
+        blocks_.push_back(std::make_unique<Block>(device_, places * sizeof(Outcome), stream_));
+        auto* const first = reinterpret_cast<Outcome*>(blocks_.back()->data());
+        for (std::size_t i = places; i > 0; --i) free_.push_back(first + i - 1);
+    }
+    Outcome* const place = free_.back();
+    free_.pop_back();
+    const auto give_back = [self, for_ever](Outcome* outcome) {
+        if (!for_ever) self->free_.push_back(outcome);
+    };
+    return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_,
+            place};
+}
+
+Outcome Report::read() const {
+    Outcome outcome;
+    const DeviceScope scope(device_);
+    copy_to_host(&outcome, outcome_, sizeof outcome);
+    return outcome;
+}
+
+}  // namespace adamcore::cuda

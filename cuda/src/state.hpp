@@ -1,0 +1,24 @@
+#pragma once
+
+#include "adamcore/cuda/engine.hpp"
+
+namespace adamcore::cuda {
+
+/// What of an engine lives on the device from step to step. Its addresses do not change: captured steps know them.
+struct Engine::State {
+    State(int device, std::size_t group_count, std::size_t tensor_count, std::optional<Stream> stream);
+
+    std::size_t group_count, tensor_count;
+    Block block;
+    Group* groups;
+    Clock* clocks;  ///< room for one for each tensor
+    Constants* constants;
+    Control* control;
+    std::int64_t* completed;
+    std::byte* turn;  ///< what Engine::turn() makes
+
+private:
+    std::size_t lay_out(Packer packer);
+};
+
+}  // namespace adamcore::cuda
