@@ -33,7 +33,7 @@ def verdicts(record: Record) -> list[Verdict]:
 def _share_of_stream(record: Record, case: str, least: float) -> Verdict:
     result = record.case(case)
     share = result.share_of_stream(ADAMCORE) if result else None
-    return _verdict(f"{case}: at least {least} of the stream", share, least, "{:.3f}")
+    return verdict(f"{case}: at least {least} of the stream", share, least, "{:.3f}")
 
 
 def _speedup(record: Record, case: str, peer: str, least: float, by: str = ADAMCORE) -> Verdict:
@@ -42,7 +42,7 @@ def _speedup(record: Record, case: str, peer: str, least: float, by: str = ADAMC
     pace = "no slower than" if least == 1 else f"at least {least} times as fast as"
     result = record.case(case)
     ours, theirs = (result.speedup(key) if result else None for key in (by, peer))
-    return _verdict(f"{case}: {pace} {name}{with_grads}", ours and theirs and theirs / ours, least, "{:.3g} times")
+    return verdict(f"{case}: {pace} {name}{with_grads}", ours and theirs and theirs / ours, least, "{:.3g} times")
 
 
 def _seconds(record: Record, case: str, most: float) -> Verdict:
@@ -54,7 +54,8 @@ def _seconds(record: Record, case: str, most: float) -> Verdict:
     return Verdict(target, f"{seconds * 1e6:.2f} us", seconds < most)
 
 
-def _verdict(target: str, value: float | None, least: float, form: str) -> Verdict:
+def verdict(target: str, value: float | None, least: float, form: str) -> Verdict:
+    """Hold a figure against the least that it is to be."""
     if value is None:
         return Verdict(target, "not measured", None)
     # To two decimals: medians of one run do not tell more.

@@ -6,7 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from environment import default_threads, describe, free_memory, limit_threads, load_openmp, openmp_runtimes, record_path
+from environment import (
+    default_threads,
+    describe,
+    free_memory,
+    limit_threads,
+    load_openmp,
+    machine_name,
+    openmp_runtimes,
+    record_path,
+)
 from shapes import CASES, Case
 
 # What is left of the free memory is for the temporaries of libraries and for the rest of the machine.
@@ -40,6 +49,7 @@ def main() -> None:
     # Only now, since these import libraries that read their number of threads when they are loaded.
     from rich.console import Console
 
+    from acceptance import verdicts
     from measure import measure
     from peers import ANCHOR
     from record import Record
@@ -57,7 +67,7 @@ def main() -> None:
     print_checks(console, record)
 
     is_full = not (options.quick or options.cases or options.peers)
-    path = options.json or (record_path(facts) if is_full else None)
+    path = options.json or (record_path(facts["date"], machine_name(facts)) if is_full else None)
     for case in choose_cases(options):
         skip = {peer for peer in peers if options.quick and case.tensors > (peer.slow_start_above or case.tensors)}
         result = measure(
@@ -68,7 +78,7 @@ def main() -> None:
         print_case(console, result, checks)
         if path:
             record.save(path)  # after each case, so that a run that is cut off leaves what it has
-    print_acceptance(console, record)
+    print_acceptance(console, verdicts(record))
     if path:
         console.print(f"The record is in {path}")
     if options.chart:

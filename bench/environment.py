@@ -85,6 +85,10 @@ def openmp_runtimes() -> list[str]:
 
 
 def commit() -> str:
+    """Ask git, or who copied the tree to a machine without its history and set ADAMCORE_COMMIT."""
+    if given := os.environ.get("ADAMCORE_COMMIT"):
+        return given
+
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(HERE), *arguments], check=False, capture_output=True, text=True)
         return done.stdout.strip()
@@ -107,7 +111,10 @@ def describe(threads: int, packages: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def record_path(facts: dict[str, Any]) -> Path:
-    machine = facts["machine"]
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{machine['processor']} {machine['cores']} cores".lower()).strip("-")
-    return HERE / "results" / f"{facts['date']}-{slug}.json"
+def machine_name(facts: dict[str, Any]) -> str:
+    return f"{facts['machine']['processor']} {facts['machine']['cores']} cores"
+
+
+def record_path(date: str, name: str) -> Path:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return HERE / "results" / f"{date}-{slug}.json"

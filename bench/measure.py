@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import repeat
 from statistics import median, quantiles
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def rounds_for(elements: int, *, quick: bool) -> int:
 def measure(case: Case, peers: list[type[Peer]], threads: int, memory: int, *, quick: bool) -> CaseResult:
     """Time all peers on a case, in as many sittings as the memory asks for; adamcore takes part in each."""
     result = CaseResult(case.name, case.tensors, case.elements)
-    sittings = _sittings(case, peers, memory, result.absent)
+    sittings = sittings_of(case, peers, ANCHOR, memory, result.absent)
     if not sittings:
         return result
     problem = Problem(case.shapes)
@@ -89,25 +90,30 @@ def _sit(
     runners = _start(sitting, problem, threads, absent)
     take_turns(list(runners.values()), rounds)
     anchor = median(runners[ANCHOR.key].seconds)
-    return {key: timing_of(runner, anchor) for key, runner in runners.items()}
+    return {
+        key: timing_of(runner.peer.label, runner.seconds, runner.repetitions, anchor) for key, runner in runners.items()
+    }
 
 
-def _sittings(case: Case, peers: list[type[Peer]], memory: int, absent: dict[str, str]) -> list[list[type[Peer]]]:
-    least = GRADIENT_BYTES * case.elements + ANCHOR.memory(case)
+def sittings_of(
+    case: Case, peers: list[type[Peer]], anchor: type[Peer], memory: int, absent: dict[str, str]
+) -> list[list[type[Peer]]]:
+    """Divide peers among sittings that memory holds, with the anchor in each; say who is absent and why."""
+    least = GRADIENT_BYTES * case.elements + anchor.memory(case)
     room = memory - least
     if room < 0:
-        absent[ANCHOR.key] = f"needs {least / 2**30:.0f} GiB, so that the case is skipped"
+        absent[anchor.key] = f"needs {least / 2**30:.0f} GiB, so that the case is skipped"
         return []
-    sittings, left = [[ANCHOR]], room
+    sittings, left = [[anchor]], room
     for peer in peers:
         needed = peer.memory(case)
-        if peer is ANCHOR:
+        if peer is anchor:
             continue
         if needed > room:
             absent[peer.key] = f"needs {needed / 2**30:.0f} GiB beside adamcore and the gradients"
             continue
         if needed > left:
-            sittings.append([ANCHOR])
+            sittings.append([anchor])
             left = room
         sittings[-1].append(peer)
         left -= needed
@@ -131,12 +137,15 @@ def _start(sitting: list[type[Peer]], problem: Problem, threads: int, absent: di
     return runners
 
 
-def take_turns(runners: list[Runner], rounds: int) -> None:
+def take_turns(runners: list[Any], rounds: int, until: float = math.inf) -> None:
+    """Let each runner take a sample in each round, or in those that begin before the clock shows `until`."""
     order = np.random.default_rng(SEED)
     gc.collect()
     gc.disable()
     try:
         for _ in range(rounds):
+            if time.perf_counter() > until:
+                break
             order.shuffle(runners)
             for runner in runners:
                 runner.sample()
@@ -144,10 +153,9 @@ def take_turns(runners: list[Runner], rounds: int) -> None:
         gc.enable()
 
 
-def timing_of(runner: Runner, anchor: float) -> Timing:
-    q1, middle, q3 = quantiles(runner.seconds, n=4, method="inclusive")
-    label = type(runner.peer).label
-    return Timing(label, middle, q1, q3, len(runner.seconds), runner.repetitions, middle / anchor)
+def timing_of(label: str, seconds: list[float], repetitions: int, anchor: float, moved: int = 0) -> Timing:
+    q1, middle, q3 = quantiles(seconds, n=4, method="inclusive")
+    return Timing(label, middle, q1, q3, len(seconds), repetitions, middle / anchor, moved)
 
 
 def _release_memory() -> None:

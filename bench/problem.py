@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ class Hyper:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 1e-2
+
+    def constants(self, t: int) -> tuple[float, ...]:
+        """Return what step `t` multiplies with: for m twice, for v twice, the weights kept, the rate, the root, eps."""
+        return (
+            *(self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2),
+            *(1 - self.lr * self.weight_decay, self.lr / (1 - self.beta1**t), (1 - self.beta2**t) ** -0.5, self.eps),
+        )
 
 
 HYPER = Hyper()
@@ -43,7 +51,16 @@ class Problem:
             yield rng.standard_normal(shape, dtype=np.float32)
 
 
-def reference(params: Arrays, grads_by_step: list[Arrays], h: Hyper = HYPER) -> list[NDArray[np.float64]]:
+def clipped(grads: Arrays, max_norm: float | None) -> list[NDArray[Any]]:
+    """Scale gradients, in float64, so that their global norm is at most `max_norm`."""
+    if max_norm is None:
+        return list(grads)
+    wide = [g.astype(np.float64) for g in grads]
+    norm = np.sqrt(sum(np.sum(g**2) for g in wide))
+    return [g * min(1.0, max_norm / (norm + 1e-6)) for g in wide]
+
+
+def reference(params: Arrays, grads_by_step: list[list[NDArray[Any]]], h: Hyper = HYPER) -> list[NDArray[np.float64]]:
     """AdamW in float64, from algorithm 2 of Loshchilov & Hutter (2019)."""
     results = []
     for i, start in enumerate(params):

@@ -24,6 +24,8 @@ class Timing:
     repetitions: int
     relative: float
     """Its median divided by that of adamcore, measured in turns with it."""
+    bytes: int = 0
+    """What one step has to move, where that is not the same for all."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class CaseResult:
     elements: int
     timings: dict[str, Timing] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    kind: str = "step"
+    """What was timed: on a GPU the "device", the "host" until a call returns, or "wall" time over many steps."""
 
     def speedup(self, peer: str) -> float | None:
         """Return how many times faster adamcore is than a peer."""
@@ -43,6 +47,13 @@ class CaseResult:
             return None
         return self.timings[STREAM].relative / self.timings[peer].relative
 
+    def share_of_bandwidth(self, limit: str, peer: str) -> float | None:
+        """Return the bytes that a peer moves in a second, divided by those of a limit."""
+        if limit not in self.timings or peer not in self.timings:
+            return None
+        paces = [self.timings[key].bytes / self.timings[key].relative for key in (peer, limit)]
+        return paces[0] / paces[1]
+
 
 @dataclass(frozen=True)
 class Record:
@@ -51,8 +62,8 @@ class Record:
     absent: dict[str, str]
     cases: list[CaseResult] = field(default_factory=list)
 
-    def case(self, name: str) -> CaseResult | None:
-        return next((case for case in self.cases if case.name == name), None)
+    def case(self, name: str, kind: str = "step") -> CaseResult | None:
+        return next((case for case in self.cases if (case.name, case.kind) == (name, kind)), None)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

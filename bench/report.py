@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from acceptance import verdicts
+from acceptance import Verdict
 from record import ADAMCORE, BYTES_PER_ELEMENT, RIGHT, STREAM, YARDSTICK, CaseResult, Record, Timing
 
 
@@ -63,12 +63,12 @@ def _row(case: CaseResult, key: str, timing: Timing, check: str) -> list[str]:
     ]
 
 
-def print_acceptance(console: Console, record: Record) -> None:
+def print_acceptance(console: Console, verdicts: list[Verdict]) -> None:
     table = Table(title="Acceptance", title_justify="left")
     for heading in ("target", "measured", "reached"):
         table.add_column(heading)
     words = {True: "[green]yes[/]", False: "[red]no[/]", None: "[dim]-[/]"}
-    for verdict in verdicts(record):
+    for verdict in verdicts:
         table.add_row(verdict.target, verdict.measured, words[verdict.reached])
     console.print(table)
 

@@ -27,6 +27,7 @@ class AdamCoreClip(AdamCore):
     key = "adamcore-clip"
     label = "adamcore, clip_norm"
     options: ClassVar = {"clip_norm": MAX_NORM}
+    max_norm = MAX_NORM
 
 
 class AdamCoreScaler(AdamCoreClip):
@@ -46,9 +47,12 @@ class AdamCoreScaler(AdamCoreClip):
 class TorchClip(TorchFused):
     key = "torch-clip"
     label = "torch, clip_grad_norm_ and fused step"
+    max_norm = MAX_NORM
 
     def use(self, grads: Arrays) -> None:
-        super().use([g.copy() for g in grads])
+        super().use(grads)
+        for p in self.params:
+            p.grad = p.grad.clone()  # it will be written to
 
     def step(self) -> None:
         import torch
@@ -60,13 +64,14 @@ class TorchClip(TorchFused):
 class TorchScaler(TorchClip):
     key = "torch-scaler"
     label = "torch, unscale_, clip_grad_norm_ and GradScaler's step"
+    device: ClassVar[str] = "cpu"
 
     def __init__(self, params: Iterable[Array], threads: int) -> None:
         import torch
 
         super().__init__(params, threads)
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=NEVER)
-        self.scaler.scale(torch.zeros(()))  # sets it up
+        self.scaler = torch.amp.GradScaler(self.device, init_scale=SCALE, growth_interval=NEVER)
+        self.scaler.scale(torch.zeros((), device=self.device))  # sets it up
 
     def step(self) -> None:
         import torch

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from problem import Array, Arrays
 from shapes import Case
@@ -38,6 +40,12 @@ class Peer(ABC):
     """What it allocates for each element of the largest tensor."""
     is_yardstick: ClassVar[bool] = False
     """Whether it moves AdamW's bytes without computing AdamW."""
+    dtype: ClassVar[Any] = np.float32
+    """Of its parameters and gradients."""
+    step_bytes: ClassVar[float] = 28
+    """What its step moves for each element: p, g, m and v read; p, m and v written."""
+    max_norm: ClassVar[float | None] = None
+    """What it clips gradients to."""
     slow_start_above: ClassVar[int | None] = None
     """The number of tensors above which a quick run leaves it out."""
 

@@ -55,13 +55,8 @@ class Numba(Peer):
         self.g = [g.reshape(-1) for g in grads]
 
     def step(self) -> None:
-        h = HYPER
         self.t += 1
-        in_float64 = (
-            *(h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2),
-            *(1 - h.lr * h.weight_decay, h.lr / (1 - h.beta1**self.t), (1 - h.beta2**self.t) ** -0.5, h.eps),
-        )
-        constants = tuple(map(np.float32, in_float64))  # one float64 would make all the arithmetic float64
+        constants = tuple(map(np.float32, HYPER.constants(self.t)))  # one float64 would make all the arithmetic float64
         for p, g, m, v in zip(self.p, self.g, self.m, self.v, strict=True):
             (self.parallel if p.size >= PARALLEL_FROM else self.serial)(p, g, m, v, *constants)
 

@@ -20,7 +20,7 @@ class _Torch(Peer):
     def __init__(self, params: Iterable[Array], threads: int) -> None:  # noqa: ARG002
         import torch
 
-        self.params = [torch.nn.Parameter(torch.tensor(p)) for p in params]
+        self.params = [torch.nn.Parameter(self.tensor(p).clone()) for p in params]
         self.optimizer = self.make()
 
     def make(self) -> Any:
@@ -31,17 +31,22 @@ class _Torch(Peer):
             self.params, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay, **self.options
         )
 
-    def use(self, grads: Arrays) -> None:
+    @staticmethod
+    def tensor(array: Array) -> Any:
+        """Return a tensor over an array's memory."""
         import torch
 
+        return torch.from_numpy(array)
+
+    def use(self, grads: Arrays) -> None:
         for p, g in zip(self.params, grads, strict=True):
-            p.grad = torch.from_numpy(g)
+            p.grad = self.tensor(g)
 
     def step(self) -> None:
         self.optimizer.step()
 
     def result(self) -> Arrays:
-        return [p.detach().numpy() for p in self.params]
+        return [p.detach().cpu().numpy() for p in self.params]
 
 
 class TorchFused(_Torch):
