@@ -104,12 +104,6 @@ py::object as_numpy(py::handle object, Access access, const std::string& label) 
     return over(std::move(loan), label);
 }
 
-py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels) {
-    py::list found;
-    for (std::size_t i = 0; i < labels.size(); ++i) found.append(as_numpy(py::object(arrays[i]), access, labels[i]));
-    return found;
-}
-
 PyObject* usual_descr(Dtype dtype) {
     static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
                                                  py::dtype::of<double>().release().ptr(),

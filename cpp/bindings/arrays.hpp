@@ -24,9 +24,6 @@ bool is_one_array(py::handle object);
 /// raises. Raises TypeError or ValueError that begins with `label` for anything else.
 py::object as_numpy(py::handle array, Access access, const std::string& label);
 
-/// as_numpy of each.
-py::list as_numpy(const py::list& arrays, Access access, const std::vector<std::string>& labels);
-
 /// The memory of a NumPy array of a supported dtype that is aligned, native-endian and, for Access::write, writable and
 /// without two elements in one place. Raises TypeError or ValueError that begins with `label` otherwise.
 ArrayView view_of(py::handle array, Access access, const std::string& label);

@@ -1,23 +1,13 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <string>
-#include <vector>
-
-#include <pybind11/pybind11.h>
+#include "bare.hpp"
 
 namespace adamcore::python {
 
-namespace py = pybind11;
+/// Lets NumPy arrays in, and other libraries' in the CPU's memory.
+Taken take_numpy(const py::object& array, Access access, const std::string& label);
 
-/// One update of bare arrays, in place: `state[slot][i]` belongs to `params[i]`, whose update has number `t[i]`.
-///
-/// `names` are the arguments' names for error messages, the parameters', gradients' and each slot's; `indexed` says
-/// whether the user passed lists, `renamed` what hyper-parameters are called. Raises before anything has changed.
-void update(const std::string& rule, const std::string& owner, const py::dict& hyper, bool maximize,
-            const py::list& params, const py::list& grads, const std::vector<py::list>& state,
-            const std::vector<std::int64_t>& t, const std::vector<std::string>& names, bool indexed,
-            const std::map<std::string, std::string>& renamed);
+/// One update of bare arrays, in place. Raises before anything has changed.
+void update(const BareUpdate& update);
 
 }  // namespace adamcore::python

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/version.hpp"
+#include "define.hpp"
 #include "functional.hpp"
 #include "norms.hpp"
 #include "optimizer.hpp"
@@ -51,9 +52,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("set_num_threads", &set_num_threads, py::arg("n"), "Set the number of threads that a step may use.");
     kernels();  // so that a bad ADAMCORE_ISA fails on import, not in the middle of training
 
-    m.def("update", &update, py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("maximize"),
-          py::arg("params"), py::arg("grads"), py::arg("state"), py::arg("t"), py::arg("names"), py::arg("indexed"),
-          py::arg("renamed"), "One update of bare arrays, in place.");
+    define_update(m, &update);
 
     m.def(
         "check_hyper",
@@ -65,11 +64,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
         "Raise unless a rule's hyper-parameters are all there and in range.");
 
-    m.def("global_norm", &global_norm, py::arg("arrays"), py::arg("labels"), "The L2 norm of all arrays together.");
-    m.def("clip_norm", &clip_norm, py::arg("arrays"), py::arg("labels"), py::arg("max_norm"),
-          "Scale arrays in place so that their norm is at most max_norm; return what it was.");
-    m.def("clip_value", &clip_value, py::arg("arrays"), py::arg("labels"), py::arg("value"),
-          "Hold the elements of arrays to [-value, value], in place.");
+    define_norms(m, &global_norm, &clip_norm, &clip_value);
 
     py::class_<Optimizer>(m, "Optimizer", "What an optimizer keeps natively.")
         .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))

@@ -1,10 +1,8 @@
 #include "norms.hpp"
 
-#include <algorithm>
 #include <limits>
 
-#include "arrays.hpp"
-#include "regions.hpp"
+#include "functional.hpp"
 #include "settings.hpp"
 #include "walk.hpp"
 
@@ -14,9 +12,10 @@ namespace {
 /// Arrays as they are walked in the order that `order_of(view)` gives.
 struct Readings {
     template <class OrderOf>
-    Readings(const std::vector<ArrayView>& views, OrderOf order_of) {
-        walks.reserve(views.size());
-        for (const ArrayView& view : views) {
+    Readings(const std::vector<Taken>& arrays, OrderOf order_of) {
+        walks.reserve(arrays.size());
+        for (const Taken& taken : arrays) {
+            const ArrayView& view = taken.view;
             walks.emplace_back(view, order_of(view));
             all.push_back({view.data, view.size, view.dtype, walks.back().axes()});
         }
@@ -30,29 +29,6 @@ struct Readings {
 
 /// For norms, which do not depend on how arrays lie in memory.
 Order order_of_numbers(const ArrayView& view) { return c_order(view.ndim); }
-
-std::vector<ArrayView> views_of(const py::list& arrays, const std::vector<std::string>& labels, Access access) {
-    std::vector<ArrayView> views;
-    for (std::size_t i = 0; i < arrays.size(); ++i) views.push_back(view_of(arrays[i], access, labels[i]));
-    return views;
-}
-
-/// Views of arrays that are written, each apart from the others.
-std::vector<ArrayView> written_views_of(const py::list& arrays, const std::vector<std::string>& labels) {
-    std::vector<ArrayView> views = views_of(arrays, labels, Access::write);
-    Regions regions;
-    for (std::size_t i = 0; i < views.size(); ++i) {
-        const py::object array = arrays[i];
-        regions.add(Regions::region_of(views[i], array, static_cast<std::int64_t>(i)), owner_of(array.ptr()));
-    }
-    regions.sort();
-    if (const auto overlap = regions.find_overlap()) {
-        const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
-        throw py::value_error(labels[static_cast<std::size_t>(second)] + ": shares memory with " +
-                              labels[static_cast<std::size_t>(first)] + ", so it would be changed twice");
-    }
-    return views;
-}
 
 norm::Squares squares_of(const Readings& readings) {
     Norms norms;
@@ -94,25 +70,24 @@ norm::Squares Norms::sum(std::size_t begin, std::size_t count) const {
     return norm::sum_pairs(pairs_.data(), static_cast<std::int64_t>(count));
 }
 
-double global_norm(const py::list& given, const std::vector<std::string>& labels) {
-    const py::list arrays = as_numpy(given, Access::read, labels);
-    return norm::root(squares_of(Readings(views_of(arrays, labels, Access::read), order_of_numbers)));
+double global_norm(const py::list& arrays, const std::vector<std::string>& labels) {
+    const std::vector<Taken> taken = take_all(arrays, labels, take_numpy);
+    return norm::root(squares_of(Readings(taken, order_of_numbers)));
 }
 
-double clip_norm(const py::list& given, const std::vector<std::string>& labels, double max_norm) {
-    const py::list arrays = as_numpy(given, Access::write, labels);
-    const std::vector<ArrayView> views = written_views_of(arrays, labels);
+double clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
+    const std::vector<Taken> taken = take_written(arrays, labels, take_numpy);
     // Both before the GIL is let go, since a view borrows its shape from the array.
-    const Readings to_measure(views, order_of_numbers), to_rescale(views, memory_order);
+    const Readings to_measure(taken, order_of_numbers), to_rescale(taken, memory_order);
     const norm::Squares squares = squares_of(to_measure);
     const double factor = norm::clip_factor(squares, 1, max_norm);
     if (factor < 1) rescale(to_rescale, factor, std::numeric_limits<double>::infinity());
     return norm::root(squares);
 }
 
-void clip_value(const py::list& given, const std::vector<std::string>& labels, double value) {
-    const py::list arrays = as_numpy(given, Access::write, labels);
-    rescale(Readings(written_views_of(arrays, labels), memory_order), 1, value);
+void clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
+    const std::vector<Taken> taken = take_written(arrays, labels, take_numpy);
+    rescale(Readings(taken, memory_order), 1, value);
 }
 
 }  // namespace adamcore::python

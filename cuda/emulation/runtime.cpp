@@ -95,7 +95,7 @@ std::string device_name(int device) { return "emulated device " + std::to_string
 
 void require_kernels(int) {}
 
-int device_of(const void* memory) noexcept {
+int device_of(const void* memory) {
     const auto address = reinterpret_cast<std::uintptr_t>(memory);
     const std::scoped_lock lock(world().lock);
     auto after = world().memory.upper_bound(address);

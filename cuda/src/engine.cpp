@@ -29,7 +29,7 @@ void Engine::set_group(std::size_t index, const Group& group) {
 }
 
 void Engine::add(const Entry& entry) {
-    if (is_captured())
+    if (has_captured())
         throw Error(
             "parameters cannot be added after a step has been captured into a CUDA graph: make another optimizer");
     if (to_count_.size() != entries_.size()) to_count_ = all_steps();
@@ -48,13 +48,12 @@ void Engine::set_grad(std::size_t i, const void* grad) {
     grads_changed_ = true;
 }
 
-void Engine::set_kind(std::size_t i, Dtype grad_dtype, const Layout* layout, const Span& measured_param,
-                      const Span& measured_grad) {
-    Entry& entry = entries_[i];
-    entry.tensor.grad_dtype = grad_dtype;
-    entry.tensor.layout = layout;
-    entry.measured_param = measured_param;
-    entry.measured_grad = measured_grad;
+void Engine::set_kind(std::size_t i, const Entry& entry) {
+    const void* const grad = entries_[i].tensor.grad;
+    const std::int32_t clock = entries_[i].clock;
+    entries_[i] = entry;
+    entries_[i].tensor.grad = grad;
+    entries_[i].clock = clock;
     planned_ = false;
 }
 
@@ -167,10 +166,9 @@ Control Engine::control() const {
 
 void Engine::upload(Stream stream) {
     const DeviceScope scope(device_);
-    if (!groups_changed_ || !state_) return;
+    if (!state_) return;  // the first step brings all
     order_after_last(stream);
-    Staging::of(device_).send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
-    groups_changed_ = false;
+    settle(stream);
     last_step_->record(stream);
 }
 

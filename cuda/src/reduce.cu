@@ -9,5 +9,6 @@ const Launch<FoldArguments> fold = launch_in_phases<Fold>;
 const Launch<UnitArguments> units = launch_in_phases<Units>;
 const Launch<DecideArguments> decide = launch_in_phases<Decide>;
 const Launch<RescaleArguments> rescale = launch_in_phases<Rescale>;
+const Launch<StartArguments> start = launch_in_phases<Start>;
 
 }  // namespace adamcore::cuda

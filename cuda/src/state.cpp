@@ -43,7 +43,6 @@ std::int64_t Engine::steps(std::size_t i) const {
 }
 
 void Engine::set_steps(std::size_t i, std::int64_t steps) {
-    if (is_captured()) throw Error("counts of steps cannot be set after a step has been captured into a CUDA graph");
     if (to_count_.size() != entries_.size()) to_count_ = all_steps();
     to_count_[i] = steps;
 }
@@ -92,6 +91,7 @@ void Engine::settle(Stream stream) {
 
 /// Tensors of equal counts get one clock for each group and compute type.
 void Engine::make_clocks() {
+    if (has_captured()) return keep_clocks();
     std::map<std::tuple<std::int64_t, std::int32_t, Dtype>, std::int32_t> places;
     clocks_.clear();
     for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -107,6 +107,19 @@ void Engine::make_clocks() {
     kinds_changed_ = true;
 }
 
+/// Captured steps know which clock is whose.
+void Engine::keep_clocks() {
+    std::vector<bool> seen(clocks_.size());
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const auto place = static_cast<std::size_t>(entries_[i].clock);
+        if (seen[place] && clocks_[place].step != to_count_[i])
+            throw Error("tensors that a captured step counts together cannot be given different counts of steps");
+        clocks_[place].step = to_count_[i];
+        seen[place] = true;
+    }
+    to_count_.clear();
+}
+
 /// Where only some of a clock's tensors have gradients, the others get a clock of their own. Returns, for each new clock,
 /// the one that it begins as a copy of.
 std::vector<std::int32_t> Engine::split_clocks() {
@@ -115,7 +128,7 @@ std::vector<std::int32_t> Engine::split_clocks() {
     std::vector<std::int32_t> parents, successors(clocks_.size(), -1);
     for (std::size_t clock = 0; clock < seen.size(); ++clock) {
         if (seen[clock] != 3) continue;
-        if (is_captured())
+        if (has_captured())
             throw Error(
                 "only some of the tensors that a captured step counts together have gradients now; steps with other "
                 "gradients missing must come before the capture");

@@ -69,7 +69,7 @@ std::string device_name(int device) {
     return properties.name;
 }
 
-int device_of(const void* memory) noexcept {
+int device_of(const void* memory) {
     cudaPointerAttributes attributes;
     if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
         cudaGetLastError();

@@ -74,8 +74,10 @@ public:
     /// Another array of the same kind, or null for none.
     void set_grad(std::size_t i, const void* grad);
     /// A gradient of another dtype or layout.
-    void set_kind(std::size_t i, Dtype grad_dtype, const Layout* layout, const Span& measured_param,
-                  const Span& measured_grad);
+    void set_kind(std::size_t i, const Entry& entry);
+
+    /// Whether a step has been captured into a CUDA graph.
+    bool has_captured() const { return !captured_.empty(); }
 
     /// Queues one update of all tensors that have a gradient. Returns where its report will be, if gradients are
     /// measured. Raises Error.
@@ -84,7 +86,7 @@ public:
     Report measure(const StepRequest& request);
     /// By what gradients were to be multiplied in the latest step. Waits for the device.
     Control control() const;
-    /// Brings hyper-parameters to the device, for steps that have been captured.
+    /// Brings hyper-parameters and counts of steps to the device, for steps that have been captured.
     void upload(Stream stream);
 
     /// The number of updates of a tensor. Waits for the device.
@@ -98,10 +100,10 @@ private:
     struct State;
     class Reports;
 
-    bool is_captured() const { return !captured_.empty(); }
     void require_settled() const;
     void settle(Stream stream);
     void make_clocks();
+    void keep_clocks();
     std::vector<std::int32_t> split_clocks();
     void make_tables(Stream stream);
     std::vector<std::byte> turn() const;
@@ -137,13 +139,17 @@ private:
     std::optional<Event> last_step_;
 };
 
-/// Multiplies arrays in place by `factor` and holds them to [-limit, limit]. `axes[i]` is how arrays[i] is walked.
+/// An array by itself, and how it is walked.
 struct Rescaled {
     void* data;
     Dtype dtype;
     std::int64_t size;
     Axes axes;
 };
+/// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double factor, double limit, Stream stream);
+
+/// Writes what the state of new tensors begins as, and what is kept of their weights.
+void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream);
 
 }  // namespace adamcore::cuda

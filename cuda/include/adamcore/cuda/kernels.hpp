@@ -6,6 +6,7 @@
 #include "adamcore/cuda/decide.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/runtime.hpp"
+#include "adamcore/cuda/start.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/rules/all.hpp"
 
@@ -25,6 +26,7 @@ extern const Launch<FoldArguments> fold;
 extern const Launch<UnitArguments> units;
 extern const Launch<DecideArguments> decide;
 extern const Launch<RescaleArguments> rescale;
+extern const Launch<StartArguments> start;
 
 /// For `update`: which of them updates arrays of a compute type.
 inline const UpdateLaunches& update_launches(Dtype compute_type, bool dense) {

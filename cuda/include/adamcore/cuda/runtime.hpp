@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 /// What the engine asks of CUDA, and no more: the tests put host memory in its place (cuda/emulation).
 namespace adamcore::cuda {
@@ -23,7 +25,7 @@ std::string device_name(int device);
 void require_kernels(int device);
 
 /// Whose memory this is, or -1 if it is no device's.
-int device_of(const void* memory) noexcept;
+int device_of(const void* memory);
 
 /// Makes a device the current one, as long as it lives. Raises Error in a child made by fork() after CUDA was used.
 class DeviceScope {
@@ -85,6 +87,31 @@ public:
 
 private:
     void* event_;
+};
+
+/// As long as it lives, work queued on `stream` comes after what `others` have, and what they get later comes after it.
+class Ordered {
+public:
+    Ordered(int device, Stream stream, std::vector<Stream> others)
+        : scope_(device), stream_(stream), others_(std::move(others)) {
+        for (const Stream other : others_) {
+            event_.record(other);
+            event_.hold(stream_);
+        }
+    }
+    ~Ordered() noexcept(false) {
+        if (others_.empty()) return;
+        event_.record(stream_);
+        for (const Stream other : others_) event_.hold(other);
+    }
+    Ordered(const Ordered&) = delete;
+    Ordered& operator=(const Ordered&) = delete;
+
+private:
+    DeviceScope scope_;
+    Event event_;
+    Stream stream_;
+    std::vector<Stream> others_;
 };
 
 }  // namespace adamcore::cuda

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <pybind11/pybind11.h>
+
+#include "adamcore/cuda/runtime.hpp"
+#include "adamcore/cuda/table.hpp"
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// A LossScaler's numbers in device memory, where steps change them.
+class Scaler {
+public:
+    /// `memory` keeps what lies at `address`, with room for LossScaling.
+    Scaler(int device, py::object memory, std::uintptr_t address)
+        : device_(device), memory_(std::move(memory)), place_(reinterpret_cast<cuda::LossScaling*>(address)) {}
+
+    static std::size_t size() { return sizeof(cuda::LossScaling); }
+    /// Where in it the scale is, as a float32.
+    static std::size_t multiplier_offset() { return offsetof(cuda::LossScaling, multiplier); }
+
+    /// Takes over LossScaler's numbers, after all that has been queued.
+    void write(const py::dict& numbers) {
+        const auto number = [&](const char* name) { return numbers[name].cast<double>(); };
+        cuda::LossScaling s{};
+        s.scale = number("scale");
+        s.growth_factor = number("growth_factor");
+        s.backoff_factor = number("backoff_factor");
+        s.min_scale = number("min_scale");
+        s.largest = number("largest");
+        s.growth_interval = numbers["growth_interval"].cast<std::int64_t>();
+        s.clean_steps = numbers["clean_steps"].cast<std::int64_t>();
+        s.multiplier = static_cast<float>(s.scale);
+        const cuda::DeviceScope scope(device_);
+        cuda::wait_for_device();
+        cuda::copy_to_device_now(place_, &s, sizeof s);
+    }
+
+    /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last reading. Waits for the
+    /// device.
+    py::tuple read() {
+        cuda::LossScaling s;
+        const cuda::DeviceScope scope(device_);
+        cuda::copy_to_host(&s, place_, sizeof s);
+        const bool failed = s.failed != 0;
+        if (failed) {
+            s.failed = 0;
+            cuda::copy_to_device_now(&place_->failed, &s.failed, sizeof s.failed);
+        }
+        return py::make_tuple(s.scale, s.clean_steps, failed);
+    }
+
+    cuda::LossScaling* on_device() const { return place_; }
+    int device() const { return device_; }
+    py::object memory() const { return memory_; }
+
+private:
+    int device_;
+    py::object memory_;
+    cuda::LossScaling* place_;
+};
+
+}  // namespace adamcore::python

@@ -1,0 +1,147 @@
+#include "single.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "adamcore/cuda/engine.hpp"
+#include "bare.hpp"
+#include "gate.hpp"
+#include "shadow.hpp"
+
+namespace adamcore::python {
+namespace {
+
+/// Lets arrays of one device in, and learns which device and which streams.
+class DeviceTaker {
+public:
+    Take taker() {
+        return [this](const py::object& array, Access access, const std::string& label) {
+            return take(array, access, label);
+        };
+    }
+
+    int device() const { return std::max(device_, 0); }
+    /// The first array's, where all work goes; the others wait for it, and it for them.
+    cuda::StepRequest request() const {
+        cuda::StepRequest request;
+        request.stream = streams_.empty() ? 1 : streams_.front();
+        if (!streams_.empty()) request.others.assign(streams_.begin() + 1, streams_.end());
+        return request;
+    }
+
+private:
+    Taken take(const py::object& array, Access access, const std::string& label) {
+        DeviceArray found = device_array(array, access, label, streams_.empty() ? 1 : streams_.front());
+        if (found.view.size > 0) {
+            if (device_ < 0) device_ = found.device;
+            if (found.device != device_)
+                throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
+                                      ", but others are on device " + std::to_string(device_) + "; all must be on one");
+        }
+        const cuda::Stream stream = found.stream.value_or(1);
+        if (std::find(streams_.begin(), streams_.end(), stream) == streams_.end()) streams_.push_back(stream);
+        const py::array shadow = shadow_of(found.view);
+        found.view.shape = shadow.shape();
+        found.view.strides = shadow.strides();
+        return {found.view, shadow, nullptr, py::make_tuple(array, found.owner)};
+    }
+
+    int device_ = -1;
+    std::vector<cuda::Stream> streams_;
+};
+
+/// An engine for one use, with arrays to measure as gradients.
+class Measuring {
+public:
+    Measuring(const std::vector<Taken>& arrays, const DeviceTaker& taker, Clip clip, double limit)
+        : request_(taker.request()), engine_(taker.device(), settings(clip, limit, request_.stream)) {
+        engine_.add_group({});
+        walks_.reserve(arrays.size());
+        for (const Taken& taken : arrays) {
+            const ArrayView& view = taken.view;
+            if (view.size == 0) continue;
+            walks_.emplace_back(view, c_order(view.ndim));
+            cuda::Entry entry;
+            entry.tensor.grad = view.data;
+            entry.tensor.size = view.size;
+            entry.tensor.dtype = entry.tensor.grad_dtype = view.dtype;
+            entry.tensor.state_dtype = compute_dtype(view.dtype);
+            entry.measured_grad = {walks_.back().axes(), 0};
+            engine_.add(entry);
+        }
+    }
+
+    double norm() { return engine_.measure(request_).read().norm; }
+    double factor() const { return engine_.control().scale; }
+
+private:
+    static cuda::Settings settings(Clip clip, double limit, cuda::Stream stream) {
+        cuda::Settings settings;
+        settings.clip = clip;
+        settings.limit = limit;
+        settings.stream = stream;
+        return settings;
+    }
+
+    cuda::StepRequest request_;
+    std::vector<Walk> walks_;
+    cuda::Engine engine_;
+};
+
+void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double factor, double limit) {
+    std::vector<Walk> walks;
+    std::vector<cuda::Rescaled> rescaled;
+    walks.reserve(arrays.size());
+    for (const Taken& taken : arrays) {
+        const ArrayView& view = taken.view;
+        if (view.size == 0) continue;
+        walks.emplace_back(view, memory_order(view));
+        rescaled.push_back({view.data, view.dtype, view.size, walks.back().axes()});
+    }
+    const cuda::StepRequest request = taker.request();
+    const cuda::Ordered ordered(taker.device(), request.stream, request.others);
+    cuda::rescale_arrays(taker.device(), rescaled, factor, limit, request.stream);
+}
+
+}  // namespace
+
+void device_update(const BareUpdate& bare) {
+    DeviceTaker taker;
+    const CheckedUpdate checked = check(bare, taker.taker());
+    cuda::require_kernels(taker.device());
+    const cuda::StepRequest request = taker.request();
+    cuda::Settings settings;
+    settings.stream = request.stream;
+    cuda::Engine engine(taker.device(), settings);
+    engine.add_group(checked.group);
+    for (const Tensor& tensor : checked.tensors) {
+        cuda::Entry entry;
+        entry.tensor = tensor;
+        entry.tensor.step = tensor.step - 1;
+        engine.add(entry);
+    }
+    engine.step(request);
+}
+
+double device_norm(const py::list& arrays, const std::vector<std::string>& labels) {
+    DeviceTaker taker;
+    const std::vector<Taken> taken = take_all(arrays, labels, taker.taker());
+    return Measuring(taken, taker, Clip::none, 0).norm();
+}
+
+double device_clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
+    DeviceTaker taker;
+    const std::vector<Taken> taken = take_written(arrays, labels, taker.taker());
+    Measuring measuring(taken, taker, Clip::norm, max_norm);
+    const double norm = measuring.norm(), factor = measuring.factor();
+    if (factor < 1) rescale(taken, taker, factor, std::numeric_limits<double>::infinity());
+    return norm;
+}
+
+void device_clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
+    DeviceTaker taker;
+    const std::vector<Taken> taken = take_written(arrays, labels, taker.taker());
+    rescale(taken, taker, 1, value);
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,211 @@
+// How a device's optimizer takes gradients and steps.
+
+#include <algorithm>
+
+#include "exclusive.hpp"
+#include "foreign.hpp"
+#include "optimizer.hpp"
+#include "shadow.hpp"
+
+namespace adamcore::python {
+namespace {
+
+unsigned bit_of(Library library) { return 1u << static_cast<unsigned>(library); }
+
+/// What a weak reference refers to, borrowed, or null if that is gone. The GIL keeps it for as long as it is compared.
+PyObject* referent(const py::object& reference) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject* found = nullptr;
+    if (PyWeakref_GetRef(reference.ptr(), &found) < 0) throw py::error_already_set();
+    Py_XDECREF(found);
+    return found;
+#else
+    PyObject* const found = PyWeakref_GET_OBJECT(reference.ptr());
+    return found == Py_None ? nullptr : found;
+#endif
+}
+
+/// An address for arrays without elements, which may be nowhere.
+const void* address_of(const ArrayView& view) {
+    static const char nothing = 0;
+    return view.data || view.size > 0 ? view.data : &nothing;
+}
+
+}  // namespace
+
+struct DeviceOptimizer::GradTaker : Names::Taker {
+    explicit GradTaker(DeviceOptimizer& taker) : optimizer(taker) {}
+
+    bool take_plainly(PyObject* const* grads) override {
+        for (std::size_t i = 0; i < optimizer.size(); ++i) {
+            if (!optimizer.take_plainly(i, grads[i])) return false;
+        }
+        return true;
+    }
+    bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
+    py::object take(std::size_t tensor, const py::object& grad, bool by_name) override {
+        return optimizer.take_grad(tensor, grad, by_name);
+    }
+
+    DeviceOptimizer& optimizer;
+};
+
+/// Where the work goes: to the current stream of the parameters' library, or to the stream that the first of them names.
+cuda::Stream DeviceOptimizer::stream() const {
+    if (bound_.empty()) return 1;
+    const Bound& first = bound_.front();
+    if (const auto current = current_stream(first.library, device_)) return *current;
+    return device_array(first.param, Access::write, names_->label(0), 1).stream.value_or(1);
+}
+
+/// The streams that gradients come from, and will be written over from.
+std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const {
+    std::vector<cuda::Stream> others;
+    const auto add = [&](std::optional<cuda::Stream> stream) {
+        if (stream && *stream != own && std::find(others.begin(), others.end(), *stream) == others.end())
+            others.push_back(*stream);
+    };
+    for (const Library library : {Library::cupy, Library::torch}) {
+        if (grad_libraries_ & bit_of(library)) add(current_stream(library, device_));
+    }
+    if (grad_libraries_ & bit_of(Library::other)) {
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (engine_->entry(i).tensor.grad && bound_[i].grad_library == Library::other) add(bound_[i].grad_stream);
+        }
+    }
+    return others;
+}
+
+bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
+    if (grad == Py_None) {
+        engine_->set_grad(i, nullptr);
+        return true;
+    }
+    const Bound& bound = bound_[i];
+    if (grad != bound.grad.array || referent(bound.grad.reference) != grad) return false;
+    if (bound.grad.may_move) {
+        const auto pointer = data_pointer(grad);
+        if (bound.grad_library == Library::other || !pointer) return false;
+        if (engine_->entry(i).tensor.grad != reinterpret_cast<const void*>(*pointer)) return false;
+    } else if (!engine_->entry(i).tensor.grad) {
+        return false;  // it was None in between
+    }
+    return true;
+}
+
+py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
+    if (take_plainly(i, grad.ptr())) return grad;
+    const std::string label = names_->grad_label(i, by_name);
+    DeviceArray found = device_array(grad, Access::read, label, stream_ == 0 ? 1 : stream_);
+    Bound& bound = bound_[i];
+    require_shape(found.view, bound.ndim, bound.axes.data(), label, names_->label(i));
+    if (found.view.size > 0 && found.device != device_)
+        throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
+                              ", but the parameters are on device " + std::to_string(device_));
+    const py::array shadow = shadow_of(found.view);
+    if (const auto region = regions_.find_overlap(Regions::region_of(found.view, shadow, -1), nullptr))
+        throw py::value_error(
+            label + ": shares memory with " +
+            (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
+            ", which the step writes; pass a copy");
+    bound.grad = {};
+    bound.grad_library = found.library;
+    bound.grad_stream = found.stream;
+    if (found.library != Library::other) {
+        bound.grad.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
+        if (!bound.grad.reference) throw py::error_already_set();
+        bound.grad.array = grad.ptr();
+        bound.grad.may_move = found.library == Library::torch;
+    }
+    grad_libraries_ |= bit_of(found.library);
+    bound.lent = found.library == Library::other ? py::make_tuple(grad, found.owner) : py::object();
+    expect(i, std::move(found));
+    return grad;
+}
+
+/// Takes a gradient that has been looked at, and works out how it is walked if that is new.
+void DeviceOptimizer::expect(std::size_t i, DeviceArray grad) {
+    Bound& bound = bound_[i];
+    const ArrayView& view = grad.view;
+    const Tensor& tensor = engine_->entry(i).tensor;
+    const bool is_known = tensor.grad_dtype == view.dtype &&
+                          std::equal(view.strides, view.strides + view.ndim, bound.grad_strides.begin());
+    if (!is_known) {
+        walk(bound, param_view(i), view);
+        cuda::Entry entry = engine_->entry(i);
+        entry.tensor.grad_dtype = view.dtype;
+        describe(bound, entry);
+        engine_->set_kind(i, entry);
+    }
+    engine_->set_grad(i, address_of(view));
+}
+
+ArrayView DeviceOptimizer::param_view(std::size_t i) const {
+    const Tensor& tensor = engine_->entry(i).tensor;
+    const Bound& bound = bound_[i];
+    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, bound.ndim, bound.axes.data(),
+            bound.axes.data() + bound.ndim};
+}
+
+void DeviceOptimizer::require_params_in_place() const {
+    if (!params_move_) return;
+    for (std::size_t i = 0; i < size(); ++i) {
+        const Bound& bound = bound_[i];
+        if (!bound.pointer || !engine_->entry(i).tensor.grad || data_pointer(bound.param) == bound.pointer) continue;
+        throw py::value_error(names_->label(i) +
+                              ": the array's memory has moved since the optimizer was made (by set_() or p.data = ..., "
+                              "say)");
+    }
+}
+
+py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
+                                 bool check, Scaler* scaler) {
+    const Exclusive exclusive(busy_, groups_.owner());
+    if (scaler && scaler->device() != device_)
+        throw py::value_error(groups_.owner() + ": the LossScaler's scale is on CUDA device " +
+                              std::to_string(scaler->device()) + ", the parameters are on device " +
+                              std::to_string(device_));
+    cuda::StepRequest request;
+    request.loss_scale = groups_.checked_loss_scale(loss_scale);
+    request.scaling = scaler ? scaler->on_device() : nullptr;
+    request.check = check || scaler || request.loss_scale != 1 || options_.checks;
+    const bool may_skip = request.check;
+    groups_.read(param_groups, Groups::has_schedule(param_groups) ? completed() : 0);
+    stream_ = stream();
+    grad_libraries_ = 0;
+    for (const Bound& bound : bound_) {
+        if (bound.grad.array) grad_libraries_ |= bit_of(bound.grad_library);
+    }
+    GradTaker taker(*this);
+    const py::object held = names_->take(grads, groups_.size() > 1, taker);
+    require_params_in_place();
+    for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
+    request.stream = stream_;
+    request.others = other_streams(stream_);
+    const auto report = engine_->step(request);
+    if (may_skip || engine_->has_captured()) completed_.reset();
+    if (completed_) ++*completed_;
+    if (!report) return py::none();
+    const bool by_name = PyDict_Check(held.ptr());
+    return py::cast(StepReport(*report, names_, by_name));
+}
+
+void DeviceOptimizer::upload(const py::list& param_groups) {
+    const Exclusive exclusive(busy_, groups_.owner());
+    groups_.read(param_groups, Groups::has_schedule(param_groups) ? completed() : 0);
+    for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
+    engine_->upload(stream());
+}
+
+py::tuple StepReport::read() const {
+    const cuda::Outcome outcome = [&] {
+        const py::gil_scoped_release release;
+        return report_.read();
+    }();
+    return py::make_tuple(outcome.skipped != 0, outcome.norm,
+                          outcome.culprit < 0
+                              ? py::object(py::none())
+                              : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_name_)));
+}
+
+}  // namespace adamcore::python

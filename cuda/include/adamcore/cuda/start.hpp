@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/table.hpp"
+
+namespace adamcore::cuda {
+
+struct StartArguments {
+    const Tile* tiles;
+    const Tensor* tensors;
+    double initial[max_slots];  ///< by slot
+};
+
+/// What state begins as: slots as their rule says, masters as the parameters, the rest as zero.
+struct Start {
+    using Arguments = StartArguments;
+
+    struct Shared {};
+
+    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+        const Tile here = a.tiles[at.block];
+        const Tensor& tensor = a.tensors[here.tensor];
+        const std::int64_t first = here.index * tile, last = math::min(first + tile, tensor.size);
+        for (std::int64_t i = first + at.thread; i < last; i += threads) {
+            tensor.dtype == Dtype::float64 ? start_slots<double>(a, tensor, i) : start_slots<float>(a, tensor, i);
+            start_extras(tensor, i);
+        }
+    }
+
+private:
+    template <class T>
+    ADAMCORE_FN static void start_slots(const Arguments& a, const Tensor& tensor, std::int64_t i) {
+        for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot) {
+            const auto value = static_cast<T>(a.initial[slot]);
+            write_each(&value, tensor.state[slot], tensor.state_dtype, Axes{}, i, 1);
+        }
+    }
+
+    ADAMCORE_FN static void start_extras(const Tensor& tensor, std::int64_t i) {
+        if (tensor.weights == Weights::master && tensor.extra[0]) {
+            const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
+            read_each(tensor.param, tensor.dtype, axes, i, 1, static_cast<float*>(tensor.extra[0]) + i);
+        } else if (tensor.extra[0]) {
+            static_cast<std::uint16_t*>(tensor.extra[0])[i] = 0;
+            if (tensor.extra[1] && i % 8 == 0) static_cast<std::uint8_t*>(tensor.extra[1])[i / 8] = 0;
+        }
+    }
+};
+
+}  // namespace adamcore::cuda

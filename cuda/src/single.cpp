@@ -1,0 +1,75 @@
+// What is done of arrays by themselves.
+
+#include "adamcore/cuda/engine.hpp"
+#include "adamcore/cuda/kernels.hpp"
+#include "adamcore/rules_info.hpp"
+
+namespace adamcore::cuda {
+
+namespace {
+
+/// Tables for one kernel, gone when it is done. `lay_out(packer)` says their size.
+class Temporary {
+public:
+    template <class LayOut>
+    Temporary(int device, Stream stream, LayOut&& lay_out)
+        : host_(lay_out(Packer())), block_(device, host_.size(), stream) {
+        lay_out(Packer(host_.data(), block_.data()));
+        Staging::of(device).send(block_.data(), host_.data(), host_.size(), stream);
+    }
+
+private:
+    std::vector<std::byte> host_;
+    Block block_;
+};
+
+void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
+    for (std::int64_t at = 0; at < size; at += tile)
+        tiles.push_back({static_cast<std::int32_t>(place), static_cast<std::uint32_t>(at / tile)});
+}
+
+}  // namespace
+
+void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double factor, double limit, Stream stream) {
+    const DeviceScope scope(device);
+    if (is_capturing(stream)) throw Error("gradients cannot be clipped by themselves in a CUDA graph that is captured");
+    RescaleArguments arguments{nullptr, nullptr, nullptr, factor, limit};
+    std::vector<Tile> tiles;
+    for (std::size_t i = 0; i < arrays.size(); ++i) add_tiles(i, arrays[i].size, tiles);
+    const Temporary tables(device, stream, [&](Packer packer) {
+        std::vector<Reading> readings;
+        std::vector<void*> data;
+        for (const Rescaled& array : arrays) {
+            readings.push_back({0, array.dtype, false, array.size, 0, packed(array.axes, packer)});
+            data.push_back(array.data);
+        }
+        arguments.tiles = packer.add(tiles);
+        arguments.readings = packer.add(readings);
+        arguments.arrays = packer.add(data);
+        return packer.size();
+    });
+    rescale(static_cast<std::int64_t>(tiles.size()), arguments, stream);
+}
+
+void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream) {
+    const DeviceScope scope(device);
+    StartArguments arguments{};
+    const RuleInfo& info = all_rules()[group.rule];
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot)
+        arguments.initial[slot] = info.initial(group.hyper, slot);
+    std::vector<Tile> tiles;
+    for (std::size_t i = 0; i < tensors.size(); ++i) add_tiles(i, tensors[i].size, tiles);
+    const Temporary tables(device, stream, [&](Packer packer) {
+        arguments.tiles = packer.add(tiles);
+        std::vector<Tensor> on_device = tensors;
+        for (Tensor& tensor : on_device) {
+            if (tensor.layout)
+                tensor.layout = packer.add(std::vector{Layout{packed(tensor.layout->param, packer), Axes{}}});
+        }
+        arguments.tensors = packer.add(on_device);
+        return packer.size();
+    });
+    start(static_cast<std::int64_t>(tiles.size()), arguments, stream);
+}
+
+}  // namespace adamcore::cuda
