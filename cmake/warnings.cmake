@@ -1,13 +1,17 @@
 # Flags that no user of the library inherits.
 add_library(adamcore_development INTERFACE)
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
-  target_compile_options(adamcore_development INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
   if(ADAMCORE_WERROR)
-    target_compile_options(adamcore_development INTERFACE -Werror)
+    list(APPEND warnings -Werror)
+    # nvcc's own warnings; what the host compiler would say is about nvcc's output.
+    target_compile_options(adamcore_development
+                           INTERFACE $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-Werror=all-warnings>)
   endif()
+  target_compile_options(adamcore_development INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>")
 endif()
 if(ADAMCORE_SANITIZE)
-  target_compile_options(adamcore_development INTERFACE -fsanitize=${ADAMCORE_SANITIZE}
-                                                        -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  set(sanitize -fsanitize=${ADAMCORE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(adamcore_development INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   target_link_options(adamcore_development INTERFACE -fsanitize=${ADAMCORE_SANITIZE})
 endif()

@@ -1,0 +1,162 @@
+# Whether CUDA is built, and by which nvcc: sets ADAMCORE_HAS_CUDA and enables the language. Included at the top, since
+# whatever links a target with kernels needs the language and CUDA::cudart_static in its own scope.
+# The environment's variables of the options' names are their defaults: so they reach a build by pip.
+set(default AUTO)
+if(NOT CMAKE_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR)
+  set(default OFF) # part of another project, which would have to enable the language itself
+elseif(NOT "$ENV{ADAMCORE_CUDA}" STREQUAL "")
+  set(default $ENV{ADAMCORE_CUDA})
+endif()
+set(ADAMCORE_CUDA ${default} CACHE STRING "Build for CUDA: AUTO (where an nvcc works), ON or OFF")
+set_property(CACHE ADAMCORE_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(ADAMCORE_CUDA_ARCHITECTURES "$ENV{ADAMCORE_CUDA_ARCHITECTURES}"
+    CACHE STRING "Such as 80;90: machine code for each, PTX for the last. Empty: all that this nvcc and adamcore know")
+if(NOT ADAMCORE_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "ADAMCORE_CUDA is ${ADAMCORE_CUDA}: it can be AUTO, ON or OFF")
+endif()
+
+# Every nvcc that may be meant: the one that is named; else the system's, then those of pip's packages.
+function(adamcore_list_nvcc result)
+  if(CMAKE_CUDA_COMPILER)
+    set(found ${CMAKE_CUDA_COMPILER})
+  elseif(NOT "$ENV{CUDACXX}" STREQUAL "")
+    set(found $ENV{CUDACXX})
+  else()
+    find_program(ADAMCORE_NVCC nvcc PATHS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
+    mark_as_advanced(ADAMCORE_NVCC)
+    find_package(Python3 QUIET COMPONENTS Interpreter)
+    if(Python3_EXECUTABLE)
+      execute_process(COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/cmake/pip_nvcc.py OUTPUT_VARIABLE found)
+      string(REGEX REPLACE "\n$" "" found "${found}")
+      string(REPLACE "\n" ";" found "${found}")
+    endif()
+    if(ADAMCORE_NVCC)
+      list(INSERT found 0 ${ADAMCORE_NVCC})
+    endif()
+  endif()
+  set(${result} ${found} PARENT_SCOPE)
+endfunction()
+
+# enable_language() ends the configuration where it fails: a kernel and an empty project are tried before. Result: "" or
+# the reason.
+function(adamcore_try_nvcc nvcc result)
+  set(dir ${PROJECT_BINARY_DIR}/CMakeFiles/adamcore_nvcc)
+  file(REMOVE_RECURSE ${dir})
+  file(WRITE ${dir}/CMakeLists.txt "cmake_minimum_required(VERSION 3.20)\nproject(probe LANGUAGES CUDA)\n")
+  file(WRITE ${dir}/probe.cu "#if __CUDACC_VER_MAJOR__ < 12
+#error CUDA 12 or newer is needed
+#endif
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+__global__ void kernel(__half* p, __nv_bfloat16* q) { *q = __float2bfloat16(__half2float(*p)); }
+int main() {
+  kernel<<<1, 1>>>(nullptr, nullptr);
+  return cudaDeviceSynchronize();
+}
+")
+  separate_arguments(flags NATIVE_COMMAND "${CMAKE_CUDA_FLAGS} $ENV{CUDAFLAGS}")
+  set(kernel ${nvcc} -ccbin ${CMAKE_CUDA_HOST_COMPILER} ${flags} -std=c++17 probe.cu -o probe)
+  set(project ${CMAKE_COMMAND} -S . -B build -G ${CMAKE_GENERATOR} -DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM}
+              -DCMAKE_CUDA_COMPILER=${nvcc} -DCMAKE_CUDA_HOST_COMPILER=${CMAKE_CUDA_HOST_COMPILER}
+              -DCMAKE_CUDA_FLAGS=${CMAKE_CUDA_FLAGS})
+  foreach(try IN ITEMS kernel project)
+    execute_process(COMMAND ${${try}} WORKING_DIRECTORY ${dir} TIMEOUT 120 RESULT_VARIABLE status
+                    OUTPUT_VARIABLE output ERROR_VARIABLE output)
+    if(NOT status STREQUAL "0")
+      string(SUBSTRING "${output}" 0 1000 output) # an error in a header may go on for pages
+      string(STRIP "${status}: ${output}" reason)
+      set(${result} "${reason}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  set(${result} "" PARENT_SCOPE)
+endfunction()
+
+# Machine code runs on every later minor version of its major one, so one of each is enough; PTX of the last is for what
+# is yet to come. 110 is found beside ARM processors alone.
+function(adamcore_choose_architectures result)
+  set(wanted 70 75 80 90 100 120)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(wanted 70 75 80 90 100 110 120)
+  endif()
+  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known)
+  set(chosen)
+  foreach(architecture IN LISTS wanted)
+    if(known MATCHES "compute_${architecture}\n")
+      list(APPEND chosen ${architecture})
+    endif()
+  endforeach()
+  set(${result} ${chosen} PARENT_SCOPE)
+endfunction()
+
+set(ADAMCORE_HAS_CUDA OFF)
+if(NOT ADAMCORE_CUDA OR (ADAMCORE_CUDA STREQUAL "AUTO" AND CMAKE_CROSSCOMPILING))
+  return()
+endif()
+
+# Host code of kernels is compiled by the compiler of everything else.
+if(NOT CMAKE_CUDA_HOST_COMPILER)
+  set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
+  if(NOT "$ENV{CUDAHOSTCXX}" STREQUAL "")
+    set(CMAKE_CUDA_HOST_COMPILER $ENV{CUDAHOSTCXX})
+  endif()
+endif()
+
+adamcore_list_nvcc(candidates)
+set(failures "no nvcc found")
+foreach(nvcc IN LISTS candidates)
+  if(NOT nvcc STREQUAL ADAMCORE_NVCC_THAT_WORKS)
+    adamcore_try_nvcc(${nvcc} failure)
+    if(failure)
+      string(APPEND failures "\n${nvcc}: ${failure}")
+      continue()
+    endif()
+    set(ADAMCORE_NVCC_THAT_WORKS ${nvcc} CACHE INTERNAL "")
+  endif()
+  set(CMAKE_CUDA_COMPILER ${nvcc})
+  set(ADAMCORE_HAS_CUDA ON)
+  break()
+endforeach()
+
+if(NOT ADAMCORE_HAS_CUDA)
+  string(REPLACE "no nvcc found\n" "" failures "${failures}")
+  if(ADAMCORE_CUDA STREQUAL "AUTO")
+    message(STATUS "adamcore is built without CUDA: ${failures}")
+    return()
+  endif()
+  message(FATAL_ERROR "ADAMCORE_CUDA is ON, but no nvcc works. Install NVIDIA's CUDA toolkit, 12 or newer, or\n"
+                      "  pip install nvidia-cuda-nvcc nvidia-cuda-cccl\n"
+                      "or name an nvcc by -DCMAKE_CUDA_COMPILER=... or the environment's CUDACXX. Tried:\n${failures}")
+endif()
+enable_language(CUDA)
+
+# pip's toolkit lacks the plain libcudart.so that FindCUDAToolkit looks for. The static one, beside it, is what is used.
+get_filename_component(toolkit ${CMAKE_CUDA_COMPILER} DIRECTORY)
+file(GLOB cudart ${toolkit}/../lib/libcudart.so.*)
+if(cudart AND NOT EXISTS ${toolkit}/../lib/libcudart.so)
+  list(GET cudart 0 cudart)
+  set(CUDA_CUDART ${cudart} CACHE FILEPATH "")
+endif()
+find_package(CUDAToolkit QUIET)
+if(NOT TARGET CUDA::cudart_static)
+  set(mode FATAL_ERROR)
+  if(ADAMCORE_CUDA STREQUAL "AUTO")
+    set(mode STATUS)
+  endif()
+  message(${mode} "adamcore is built without CUDA: no libcudart_static.a is found for ${CMAKE_CUDA_COMPILER}")
+  set(ADAMCORE_HAS_CUDA OFF)
+  return()
+endif()
+
+string(REPLACE "," ";" architectures "${ADAMCORE_CUDA_ARCHITECTURES}")
+if(NOT architectures)
+  adamcore_choose_architectures(architectures)
+endif()
+string(REGEX REPLACE "-(real|virtual)" "" text "${architectures}")
+list(REMOVE_DUPLICATES text)
+string(REPLACE ";" "," ADAMCORE_CUDA_ARCHITECTURES_TEXT "${text}")
+# CMake's 80 is both: keep that for the last.
+list(POP_BACK architectures last)
+list(TRANSFORM architectures APPEND -real REGEX "^[0-9]+[af]?$")
+set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${last})
+message(STATUS "adamcore is built with CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")

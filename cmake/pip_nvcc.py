@@ -1,0 +1,16 @@
+"""Print every nvcc that pip installed within reach, one to a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# A build that is isolated may run in an environment of its own; the user's is then found by PATH, or is its base.
+prefixes = [sys.prefix, os.environ.get("VIRTUAL_ENV", ""), os.environ.get("CONDA_PREFIX", ""), sys.base_prefix]
+prefixes += [str(Path(folder).parent) for folder in os.environ.get("PATH", "").split(os.pathsep)]
+libraries = [Path(folder) for folder in sys.path if folder]
+for prefix in filter(None, prefixes):
+    libraries += sorted(Path(prefix).glob("lib/python3*/*-packages"), reverse=True)
+for nvcc in dict.fromkeys(nvcc for library in libraries for nvcc in sorted(library.glob("nvidia/cu*/bin/nvcc"))):
+    print(nvcc)
