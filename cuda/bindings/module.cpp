@@ -50,7 +50,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
                                       [](const py::object&) { return Scaler::multiplier_offset(); })
         .def_property_readonly("memory", &Scaler::memory)
         .def_property_readonly("device", &Scaler::device)
-        .def("write", &Scaler::write, py::arg("numbers"))
+        .def("write", &Scaler::write, py::arg("numbers"), py::arg("stream"))
         .def("read", &Scaler::read);
 
     py::class_<DeviceOptimizer>(m, "Optimizer", "What an optimizer keeps natively.")

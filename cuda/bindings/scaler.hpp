@@ -5,7 +5,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "adamcore/cuda/runtime.hpp"
+#include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/table.hpp"
 
 namespace adamcore::python {
@@ -23,8 +23,8 @@ public:
     /// Where in it the scale is, as a float32.
     static std::size_t multiplier_offset() { return offsetof(cuda::LossScaling, multiplier); }
 
-    /// Takes over LossScaler's numbers, after all that has been queued.
-    void write(const py::dict& numbers) {
+    /// Takes over LossScaler's numbers, in the order of a stream.
+    void write(const py::dict& numbers, cuda::Stream stream) {
         const auto number = [&](const char* name) { return numbers[name].cast<double>(); };
         cuda::LossScaling s{};
         s.scale = number("scale");
@@ -36,8 +36,7 @@ public:
         s.clean_steps = numbers["clean_steps"].cast<std::int64_t>();
         s.multiplier = static_cast<float>(s.scale);
         const cuda::DeviceScope scope(device_);
-        cuda::wait_for_device();
-        cuda::copy_to_device_now(place_, &s, sizeof s);
+        cuda::Staging::of(device_).send(place_, &s, sizeof s, stream);
     }
 
     /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last reading. Waits for the

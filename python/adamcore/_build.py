@@ -32,9 +32,19 @@ def build_info() -> dict[str, Any]:
         "isas": _core.isas(),
         "threads": _core.get_num_threads(),
         "openmp": False,
-        "cuda": False,
-        "cuda_architectures": [],
-        "devices": [],
+        **_cuda_info(),
+    }
+
+
+def _cuda_info() -> dict[str, Any]:
+    try:
+        from adamcore import _cuda  # noqa: PLC0415  (loaded only when somebody asks)
+    except ImportError:
+        return {"cuda": False, "cuda_architectures": [], "devices": []}
+    return {
+        "cuda": True,
+        "cuda_architectures": _cuda.architectures.split(","),
+        "devices": _cuda.devices()[0],
     }
 
 

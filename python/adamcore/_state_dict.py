@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adamcore import _core
+from adamcore._memory import is_on_device, on_host
 
 if TYPE_CHECKING:
     from adamcore._params import Group
@@ -20,7 +21,7 @@ FORMAT = 1
 
 def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
     """Copy an optimizer's state."""
-    steps = optimizer.steps
+    steps, memory = optimizer.steps, optimizer._memory
     return {
         "format": FORMAT,
         "optimizer": type(optimizer).__name__,
@@ -28,7 +29,7 @@ def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
         "precision": asdict(optimizer.options["precision"]),
         "param_groups": [_saved_group(group) for group in optimizer.param_groups],
         "state": {
-            name: {"step": steps[name], **{slot: array.copy(order="K") for slot, array in slots.items()}}
+            name: {"step": steps[name], **{slot: memory.to_host(array) for slot, array in slots.items()}}
             for name, slots in optimizer.state.items()
         },
     }
@@ -54,9 +55,10 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
         group.update(saved)
     for index, (name, slots) in enumerate(optimizer.state.items()):
         for slot, array in slots.items():
-            array[...] = state_dict["state"][name][slot]
+            optimizer._memory.assign(array, on_host(state_dict["state"][name][slot]))
         optimizer._core.set_steps(index, steps[name])
     optimizer._core.completed = completed
+    optimizer.upload()
 
 
 def _saved_group(group: Group) -> Group:
@@ -122,12 +124,16 @@ def _and_more(names: list[str]) -> str:
 
 
 def _require_like(array: Any, like: np.ndarray[Any, Any], label: str) -> None:
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray) and not is_on_device(array):
         raise TypeError(f"{label}: expected a NumPy array, got {type(array).__name__}")
-    if array.dtype != like.dtype:
+    if _dtype_name(array) != _dtype_name(like):
         raise TypeError(f"{label}: dtype {array.dtype} does not match the optimizer's, which is {like.dtype}")
-    if array.shape != like.shape:
+    if tuple(array.shape) != tuple(like.shape):
         raise ValueError(f"{label}: shape {array.shape} does not match the optimizer's, which is {like.shape}")
+
+
+def _dtype_name(array: Any) -> str:
+    return str(array.dtype).removeprefix("torch.")
 
 
 def _count(value: Any, label: str) -> int:

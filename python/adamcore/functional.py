@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adamcore import _core, optimizers
+from adamcore._memory import module_for, note_written
 from adamcore.optimizer import Array, Optimizer
 
 _RULES = _core.rules()
@@ -57,7 +58,8 @@ def _update(
     steps = [operator.index(step) for step in steps]
     maximize = bool(hyper.get("maximize", False))
     p, g, *state = lists
-    _core.update(rule, owner, hyper, maximize, p, g, state, steps, names, indexed, renamed or {})
+    module_for(p, names[0]).update(rule, owner, hyper, maximize, p, g, state, steps, names, indexed, renamed or {})
+    note_written(array for members in (p, *state) for array in members)
 
 
 def _make(optimizer: type[Optimizer]) -> Callable[..., None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+from adamcore._memory import DeviceMemory, cuda_module
 from adamcore._numbers import as_float
 
 _LARGEST = 2.0**126
@@ -99,18 +100,74 @@ class LossScaler:
             raise ValueError(f"LossScaler: growth_interval must be at least 1, got {growth_interval!r}")
         self._scale = self._checked_scale(init_scale, "init_scale")
         self._clean_steps = 0
+        self._native: Any = None  # where steps on a device change the scale
+        self._device_memory: Any = None
 
     @property
     def scale(self) -> float:
-        """The factor for the next loss."""
+        """The factor for the next loss. With an optimizer on a CUDA device, looking at it waits for the device."""
+        self.pull()
         return self._scale
 
     def get_scale(self) -> float:
         """Return `scale`, under PyTorch's name."""
-        return self._scale
+        return self.scale
 
     def __float__(self) -> float:
-        return self._scale
+        return self.scale
+
+    def device_scale(self, optimizer: Any) -> Any:
+        """Return the scale as an array on the device of `optimizer`, for losses to be multiplied by without waiting.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+            One whose parameters are CUDA arrays, which is going to be stepped with this scaler.
+
+        Returns
+        -------
+        array
+            Of the parameters' library, float32, without axes. Steps write to it, so it stays true.
+
+        Raises
+        ------
+        TypeError
+            If the optimizer's parameters are not on a device.
+        """
+        memory = optimizer._memory
+        if not isinstance(memory, DeviceMemory):
+            raise TypeError("LossScaler: device_scale is for optimizers of CUDA arrays; use scale")
+        native = self.bind(memory, optimizer._core.device)
+        return memory.view(native.memory, native.multiplier_offset, (), (), "float32")
+
+    def bind(self, memory: DeviceMemory, device: int) -> Any:
+        """Keep the scale on a device from now on; an optimizer's step does so."""
+        if self._native is None or self._native.device != device:
+            self.pull()
+            module = cuda_module("LossScaler")
+            self._native = module.Scaler(device, *memory.allocate(module.Scaler.size, device))
+            self._device_memory = memory
+            self._push()
+        return self._native
+
+    def pull(self) -> None:
+        """Read the scale back from the device, if steps change it there.
+
+        Raises
+        ------
+        NonFiniteError
+            If, since the last look, there was an overflow when the scale was at its floor.
+        """
+        if self._native is None:
+            return
+        self._scale, self._clean_steps, failed = self._native.read()
+        if failed:
+            self._raise_at_floor()
+
+    def _push(self) -> None:
+        if self._native is not None:
+            stream = self._device_memory.stream(self._native.device)
+            self._native.write({**self._numbers(), "largest": _LARGEST}, stream)
 
     def update(self, *, overflow: bool) -> None:
         """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.
@@ -134,6 +191,11 @@ class LossScaler:
         >>> scaler.scale
         65536.0
         """
+        self.pull()
+        self._update(overflow=overflow)
+        self._push()
+
+    def _update(self, *, overflow: bool) -> None:
         if not overflow:
             self._clean_steps += 1
             if self._clean_steps == self.growth_interval:
@@ -142,11 +204,7 @@ class LossScaler:
             return
         self._clean_steps = 0
         if self._scale <= self.min_scale:
-            raise NonFiniteError(
-                f"LossScaler: a gradient is not finite though the scale is at its floor, min_scale={self.min_scale!r}. "
-                "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
-                "and at the learning rate; clip_norm bounds steps"
-            )
+            self._raise_at_floor()
         self._scale = max(self._scale * self.backoff_factor, self.min_scale)
 
     def state_dict(self) -> dict[str, Any]:
@@ -158,6 +216,17 @@ class LossScaler:
         >>> ac.LossScaler().state_dict()["scale"]
         65536.0
         """
+        self.pull()
+        return self._numbers()
+
+    def _raise_at_floor(self) -> NoReturn:
+        raise NonFiniteError(
+            f"LossScaler: a gradient is not finite though the scale is at its floor, min_scale={self.min_scale!r}. "
+            "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
+            "and at the learning rate; clip_norm bounds steps"
+        )
+
+    def _numbers(self) -> dict[str, Any]:
         return {
             "scale": self._scale,
             "growth_factor": self.growth_factor,
@@ -178,7 +247,7 @@ class LossScaler:
         >>> new.scale
         512.0
         """
-        known = self.state_dict()
+        known = self._numbers()
         if missing := [key for key in known if key not in state_dict]:
             raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
         other = LossScaler(
@@ -191,10 +260,11 @@ class LossScaler:
         other._clean_steps = operator.index(state_dict["clean_steps"])
         if not 0 <= other._clean_steps < other.growth_interval:
             raise ValueError(f"LossScaler: state_dict: clean_steps is out of range: {other._clean_steps}")
-        self.__dict__.update(other.__dict__)
+        self.__dict__.update({**other.__dict__, "_native": self._native, "_device_memory": self._device_memory})
+        self._push()
 
     def __repr__(self) -> str:
-        return f"LossScaler(scale={self._scale!r})"
+        return f"LossScaler(scale={self.scale!r})"
 
     def _checked_scale(self, scale: float, name: str) -> float:
         checked = _number(scale, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adamcore import _core
+from adamcore._memory import module_for, note_written
 from adamcore._numbers import as_float
 from adamcore._params import flatten
 from adamcore.loss_scaler import NonFiniteError
@@ -36,7 +36,8 @@ def global_norm(grads: Any) -> float:
     >>> ac.global_norm({"w": np.full((2, 2), 1.5, np.float16), "b": np.array([4.0])})
     5.0
     """
-    return _core.global_norm(*_arrays(grads))
+    arrays, labels = _arrays(grads)
+    return _module(arrays, labels).global_norm(arrays, labels)
 
 
 def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = False) -> float:
@@ -77,7 +78,8 @@ def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = F
     """
     limit = _limit(max_norm, "clip_grad_norm_: max_norm")
     arrays, labels = _arrays(grads)
-    norm = _core.clip_norm(arrays, labels, limit)
+    norm = _module(arrays, labels).clip_norm(arrays, labels, limit)
+    note_written(arrays)
     if error_if_nonfinite and not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}")
     return norm
@@ -107,13 +109,19 @@ def clip_grad_value_(grads: Any, value: float) -> None:
     array([-1. ,  0.5])
     """
     limit = _limit(value, "clip_grad_value_: value")
-    _core.clip_value(*_arrays(grads), limit)
+    arrays, labels = _arrays(grads)
+    _module(arrays, labels).clip_value(arrays, labels, limit)
+    note_written(arrays)
 
 
 def _arrays(grads: Any) -> tuple[list[Any], list[str]]:
     flat = flatten(grads, 0, "grads", in_group=False)
     given = [(array, label) for array, label in zip(flat.arrays, flat.labels, strict=True) if array is not None]
     return [array for array, _ in given], [label for _, label in given]
+
+
+def _module(arrays: list[Any], labels: list[str]) -> Any:
+    return module_for(arrays, labels[0] if labels else "grads")
 
 
 def _limit(value: Any, label: str) -> float:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adamcore import _core
+from adamcore._memory import (
+    HOST,
+    DeviceMemory,
+    Memory,
+    cuda_module,
+    device_memory_for,
+    is_on_device,
+    is_tensor,
+    note_written,
+)
 from adamcore._options import Options, check_options, native_options, show_in_signature
 from adamcore._params import FlatParams, Group, flatten, split_groups
 from adamcore._state_dict import load_state_dict, make_state_dict
@@ -20,8 +30,10 @@ Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
 
-class StepInfo(NamedTuple):
-    """What a step did.
+class StepInfo:
+    """What a step did: ``skipped, grad_norm = opt.step(grads)``.
+
+    On a CUDA device a step is only queued: looking at either attribute waits until it is done.
 
     Attributes
     ----------
@@ -32,11 +44,47 @@ class StepInfo(NamedTuple):
         with ``nonfinite`` other than "propagate", and where norms are clipped. inf or NaN if a gradient is not finite.
     """
 
-    skipped: bool
-    grad_norm: float | None
+    __slots__ = ("_known", "_read")
+
+    def __init__(
+        self,
+        skipped: bool = False,  # noqa: FBT001, FBT002  (as it unpacks)
+        grad_norm: float | None = None,
+        *,
+        read: Callable[[], tuple[bool, float | None]] | None = None,
+    ) -> None:
+        self._known = (skipped, grad_norm)
+        self._read = read
+
+    def _values(self) -> tuple[bool, float | None]:
+        if self._read is not None:
+            self._known = self._read()
+        return self._known
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was updated."""
+        return self._values()[0]
+
+    @property
+    def grad_norm(self) -> float | None:
+        """The gradients' norm, or None."""
+        return self._values()[1]
+
+    def __iter__(self) -> Iterator[bool | float | None]:
+        return iter(self._values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepInfo) and self._values() == other._values()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        skipped, grad_norm = self._values()
+        return f"StepInfo(skipped={skipped}, grad_norm={grad_norm})"
 
 
-_STEPPED = StepInfo(skipped=False, grad_norm=None)
+_STEPPED = StepInfo()
 _GROUP_KEYS = ("params", "param_names", "name")
 
 
@@ -102,15 +150,16 @@ class Optimizer(ABC):
         self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options)))
         self.param_groups: list[Group] = []
         self._index: dict[str, int] = {}
-        self._core = _core.Optimizer(type(self).__name__, native_options(dict(self.options)))
-        groups = split_groups(params)
-        if groups is None:
-            self._add_group({}, flatten(params, 0, "params", in_group=False))
-        else:
-            for i, group in enumerate(groups):
-                self._add_flattened(group, f"params[{i}]")
-        if not self._index:
+        self._memory: Memory = HOST
+        self._core: Any = None
+        self._has_tensors = False  # PyTorch's, which are told when they are written to
+        flats = self._flatten(params)
+        arrays, labels = ([x for _, flat in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
+        if not arrays:
             raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
+        self._bind(arrays[0], labels[0])
+        for group, flat in flats:
+            self._add_group(group, flat)
         self._require_use_of_precision()
 
     def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
@@ -148,12 +197,82 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
+        if self._memory is not HOST or self._has_tensors:
+            info = self._step_elsewhere(grads, loss_scale)
+            if self._has_tensors:
+                note_written(array for group in self.param_groups for array in group["params"])
+            return info
+        return self._step_on_host(grads, loss_scale)
+
+    def _step_on_host(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
         if isinstance(loss_scale, LossScaler):
             info = self._report(self._core.step(grads, self.param_groups, loss_scale.scale, check=True), scaled=True)
             loss_scale.update(overflow=info.skipped)
             return info
         measured = self._core.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
         return _STEPPED if measured is None else self._report(measured, scaled=loss_scale != 1)
+
+    def _step_elsewhere(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
+        if not isinstance(self._memory, DeviceMemory):
+            return self._step_on_host(grads, loss_scale)
+        scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
+        native = scaler.bind(self._memory, self._core.device) if scaler else None
+        report = self._core.step(grads, self.param_groups, 1.0 if scaler else loss_scale, scaler is not None, native)
+        if report is None:
+            return _STEPPED
+
+        def read() -> tuple[bool, float | None]:
+            skipped, norm, culprit = report.read()
+            if scaler:
+                scaler.pull()
+            elif skipped and loss_scale == 1 and self.options["nonfinite"] == "raise":
+                raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
+            return skipped, norm
+
+        info = StepInfo(read=read)
+        if self.options["nonfinite"] == "raise":
+            info._values()
+        return info
+
+    def upload(self) -> None:
+        """Bring hyper-parameters to the device, for steps that have been captured into a CUDA graph.
+
+        A step that is captured (after one that was not, with the same gradients) reads learning rates, counts of steps
+        and the loss scale from the device, so that each replay is a step of its own. Counts advance by themselves; what
+        has been written to `param_groups` since, and a schedule's next rate, comes with this call, on the current
+        stream. On the CPU there is nothing to do.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> opt = ac.SGD(np.ones(3), lr=0.1)
+        >>> opt.param_groups[0]["lr"] = 0.05
+        >>> opt.upload()
+        """
+        if isinstance(self._memory, DeviceMemory):
+            self._core.upload(self.param_groups)
+
+    def _flatten(self, params: Any) -> list[tuple[Group, FlatParams]]:
+        groups = split_groups(params)
+        if groups is None:
+            return [({}, flatten(params, 0, "params", in_group=False))]
+        flats: list[tuple[Group, FlatParams]] = []
+        count = 0
+        for i, group in enumerate(groups):
+            flat = flatten(group.pop("params"), count, f"params[{i}]['params']", in_group=True)
+            count += len(flat.names)
+            flats.append((group, flat))
+        return flats
+
+    def _bind(self, array: Any, label: str) -> None:
+        """Choose the native optimizer, by the first array there is."""
+        options = native_options(dict(self.options))
+        if is_on_device(array):
+            module = cuda_module(label)
+            self._memory = device_memory_for(array)
+            self._core = module.Optimizer(type(self).__name__, options)
+        else:
+            self._core = _core.Optimizer(type(self).__name__, options)
 
     def _require_use_of_precision(self) -> None:
         precision = self.options["precision"]
@@ -194,11 +313,9 @@ class Optimizer(ABC):
         """
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError("group: expected a dict with the key 'params'")
-        self._add_flattened(dict(group), f"param_groups[{len(self.param_groups)}]")
-
-    def _add_flattened(self, group: Group, label: str) -> None:
-        params = group.pop("params")
-        self._add_group(group, flatten(params, len(self._index), f"{label}['params']", in_group=True))
+        label = f"param_groups[{len(self.param_groups)}]['params']"
+        flat = flatten(group["params"], len(self._index), label, in_group=True)
+        self._add_group({key: value for key, value in group.items() if key != "params"}, flat)
 
     def _add_group(self, options: Group, flat: FlatParams) -> None:
         for key in options:
@@ -206,7 +323,11 @@ class Optimizer(ABC):
                 known = ", ".join(self.defaults)
                 raise TypeError(f"{type(self).__name__}: unknown option {key!r} in a group; there are {known}")
         group = {"params": flat.arrays, "param_names": flat.names, **self.defaults, **options}
-        self._core.add_group(group, flat.arrays, flat.names, flat.labels, flat.keys, self._variant_keys, self._rule)
+        own = (self._memory,) if isinstance(self._memory, DeviceMemory) else ()
+        self._core.add_group(
+            group, flat.arrays, flat.names, flat.labels, flat.keys, self._variant_keys, self._rule, *own
+        )
+        self._has_tensors = self._has_tensors or any(is_tensor(array) for array in flat.arrays)
         for name in flat.names:
             self._index[name] = len(self._index)
         self.param_groups.append(group)
@@ -222,7 +343,7 @@ class Optimizer(ABC):
         return _ByName(self._index, self._core.steps)
 
     def _state_of(self, index: int) -> dict[str, Array]:
-        return {name: self._core.state(index, slot) for slot, name in enumerate(self._core.slots(index))}
+        return {name: self._memory.state(self._core, index, slot) for slot, name in enumerate(self._core.slots(index))}
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that a later run needs to go on: state by name, counts of steps, hyper-parameters.

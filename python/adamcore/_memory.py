@@ -1,0 +1,222 @@
+"""Where arrays live, and whose they are: state is made by the parameters' own library, and read back by it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adamcore import _core
+
+_CUDA_KINDS = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class Memory(Protocol):
+    """An array library's view of one kind of memory."""
+
+    def state(self, core: Any, index: int, slot: int) -> Any:
+        """Return a slot of a tensor's state as the library's array."""
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Return a copy as a NumPy array."""
+
+    def assign(self, array: Any, value: NDArray[Any]) -> None:
+        """Write to an array of the same shape and dtype."""
+
+
+class HostMemory:
+    """The CPU's: NumPy's arrays."""
+
+    def state(self, core: Any, index: int, slot: int) -> Any:
+        """Return a slot of a tensor's state."""
+        return core.state(index, slot)
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Copy."""
+        copy: NDArray[Any] = array.copy(order="K")
+        return copy
+
+    def assign(self, array: Any, value: NDArray[Any]) -> None:
+        """Copy in."""
+        array[...] = value
+
+
+class DeviceMemory:
+    """A CUDA device's; a library says how."""
+
+    def allocate(self, size: int, device: int) -> tuple[Any, int]:
+        """Return an object that keeps `size` bytes, and their address."""
+        raise NotImplementedError
+
+    def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
+        """Return an array over memory of `owner`; offset and strides in bytes."""
+        raise NotImplementedError
+
+    def stream(self, device: int) -> int:
+        """Return the library's current stream."""
+        raise NotImplementedError
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Return a copy as a NumPy array."""
+        raise NotImplementedError
+
+    def assign(self, array: Any, value: NDArray[Any]) -> None:
+        """Write to an array of the same shape and dtype."""
+        raise NotImplementedError
+
+    def state(self, core: Any, index: int, slot: int) -> Any:
+        """Return a slot of a tensor's state as the library's array."""
+        return self.view(*core.state(index, slot))
+
+
+class CupyMemory(DeviceMemory):
+    """CuPy's memory pool. Bits are moved as unsigned integers, which every version of CuPy knows."""
+
+    def __init__(self) -> None:
+        self._cupy: Any = sys.modules["cupy"]
+
+    def allocate(self, size: int, device: int) -> tuple[Any, int]:
+        """Take memory from the pool."""
+        with self._cupy.cuda.Device(device):
+            pointer = self._cupy.cuda.alloc(size)
+        return pointer, pointer.ptr
+
+    def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
+        """Return a cupy.ndarray."""
+        return self._cupy.ndarray(shape, _numpy_dtype(dtype), memptr=owner + offset, strides=strides)
+
+    def stream(self, device: int) -> int:
+        """Return the thread's current stream."""
+        with self._cupy.cuda.Device(device):
+            return int(self._cupy.cuda.get_current_stream().ptr)
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Copy."""
+        bits: NDArray[Any] = array.view(_UNSIGNED[array.dtype.itemsize]).get()
+        return bits.view(array.dtype)
+
+    def assign(self, array: Any, value: NDArray[Any]) -> None:
+        """Copy in."""
+        unsigned = _UNSIGNED[array.dtype.itemsize]
+        array.view(unsigned)[...] = self._cupy.asarray(value.view(unsigned))
+
+
+class TorchMemory(DeviceMemory):
+    """PyTorch's caching allocator."""
+
+    def __init__(self) -> None:
+        self._torch: Any = sys.modules["torch"]
+
+    def allocate(self, size: int, device: int) -> tuple[Any, int]:
+        """Take memory from the allocator."""
+        block = self._torch.empty(size, dtype=self._torch.uint8, device=f"cuda:{device}")
+        return block, block.data_ptr()
+
+    def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
+        """Return a torch.Tensor."""
+        kind = getattr(self._torch, dtype)
+        item = kind.itemsize
+        reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + item if 0 not in shape else 0
+        flat = owner[offset : offset + reach].view(kind)
+        return flat.as_strided(shape, [stride // item for stride in strides])
+
+    def stream(self, device: int) -> int:
+        """Return the thread's current stream."""
+        return int(self._torch.cuda.current_stream(device).cuda_stream)
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Copy."""
+        bits: NDArray[Any] = array.detach().view(self._integers(array)).cpu().numpy()
+        return bits.view(_numpy_dtype(str(array.dtype).removeprefix("torch.")))
+
+    def assign(self, array: Any, value: NDArray[Any]) -> None:
+        """Copy in."""
+        bits = np.ascontiguousarray(value).view(f"i{value.dtype.itemsize}" if value.dtype.itemsize > 1 else "u1")
+        array.view(self._integers(array)).copy_(self._torch.from_numpy(bits.reshape(value.shape)))
+
+    def _integers(self, array: Any) -> Any:
+        names = {1: "uint8", 2: "int16", 4: "int32", 8: "int64"}
+        return getattr(self._torch, names[array.dtype.itemsize])
+
+
+HOST = HostMemory()
+
+
+def is_on_device(array: Any) -> bool:
+    """Whether it is an array in CUDA memory. Loads nothing."""
+    if isinstance(array, np.ndarray):
+        return False
+    try:
+        return array.__dlpack_device__()[0] in _CUDA_KINDS
+    except Exception:  # noqa: BLE001  (what others raise is their choice)
+        return hasattr(type(array), "__cuda_array_interface__") and hasattr(array, "__cuda_array_interface__")
+
+
+def cuda_module(label: str) -> Any:
+    """Return the module for CUDA arrays, or raise RuntimeError that says what is missing."""
+    try:
+        from adamcore import _cuda  # noqa: PLC0415  (loaded only for who has CUDA arrays)
+    except ImportError as error:
+        raise RuntimeError(
+            f"{label}: a CUDA array, but this installation of adamcore has no CUDA kernels. Install it where nvcc is "
+            "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl brings one) with ADAMCORE_CUDA=ON in the environment. "
+            f"The loader said: {error}"
+        ) from error
+    names, reason = _cuda.devices()
+    if not names:
+        raise RuntimeError(f"{label}: a CUDA array, but CUDA finds no device: {reason}")
+    return _cuda
+
+
+def module_for(arrays: Iterable[Any], label: str) -> ModuleType:
+    """Return the native module for these arrays: _core, or the one for CUDA if the first is on a device."""
+    first = next((array for array in arrays if array is not None), None)
+    return cuda_module(label) if first is not None and is_on_device(first) else _core
+
+
+def device_memory_for(array: Any) -> DeviceMemory:
+    """Return the memory of a CUDA array's library; of another library's arrays, of CuPy or PyTorch if there is one."""
+    packages = [cls.__module__.partition(".")[0] for cls in type(array).__mro__]
+    for package, memory in (("cupy", CupyMemory), ("torch", TorchMemory)):
+        if package in packages:
+            return memory()
+    for package, memory in (("cupy", CupyMemory), ("torch", TorchMemory)):
+        if package in sys.modules:
+            return memory()
+    raise RuntimeError(
+        "an optimizer for CUDA arrays takes its memory from CuPy or PyTorch, and neither has been imported: "
+        "pip install cupy-cuda13x (or cupy-cuda12x), then import cupy"
+    )
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """Return a NumPy array as it is, and a device's as a copy."""
+    return array if isinstance(array, np.ndarray) else device_memory_for(array).to_host(array)
+
+
+def is_tensor(array: Any) -> bool:
+    """Whether it is PyTorch's."""
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def note_written(arrays: Iterable[Any]) -> None:
+    """Tell PyTorch, for tensors of its own, that their values have changed: graphs that need the old ones must know."""
+    for array in arrays:
+        if is_tensor(array) and not array.is_inference():
+            sys.modules["torch"].autograd.graph.increment_version(array)
+
+
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import ml_dtypes  # noqa: PLC0415  (needed by those who have such arrays)
+    except ImportError:
+        raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
+    return np.dtype(ml_dtypes.bfloat16)
