@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,21 @@ def cuda_gate(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def emulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the module that runs CUDA kernels on the CPU; ADAMCORE_EMULATION names one that is there."""
+    if built := os.environ.get("ADAMCORE_EMULATION"):
+        return Path(built)
+    folder = tmp_path_factory.mktemp("emulation")
+    source = Path(__file__).resolve().parent.parent / "cuda" / "emulation"
+    pybind11 = subprocess.run([sys.executable, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True)
+    configure = ["-G", "Ninja", f"-Dpybind11_DIR={pybind11.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
+    for command in (["cmake", "-S", source, "-B", folder, *configure], ["cmake", "--build", folder]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @pytest.fixture

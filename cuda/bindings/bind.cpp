@@ -155,8 +155,8 @@ void DeviceOptimizer::bind_state(const Group& group, const py::object& library, 
         }
         return next;
     };
+    // Arrays without elements are somewhere too.
     const std::size_t bytes = lay_out(nullptr);
-    if (bytes == 0) return;
     const auto given = library.attr("allocate")(bytes + alignment, added.device).cast<py::tuple>();
     const auto address = given[1].cast<std::uintptr_t>();
     const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;

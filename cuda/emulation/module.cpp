@@ -23,6 +23,7 @@ void define_emulation(py::module_& m) {
     m.def("run_backwards", &emulation::run_backwards, py::arg("backwards"));
     m.def("begin_capture", &emulation::begin_capture, py::arg("stream"));
     m.def("end_capture", &emulation::end_capture, py::arg("stream"));
+    m.def("queue", &emulation::queue, py::arg("stream"), py::arg("what"), py::arg("work"));
     m.def("take_log", &emulation::take_log);
     m.def("live_allocations", &emulation::live_allocations);
 }

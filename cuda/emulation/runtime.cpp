@@ -107,7 +107,7 @@ int device_of(const void* memory) {
 DeviceScope::DeviceScope(int device) : previous_(current_device) {
     if (world().process == 0) world().process = getpid();
     require(world().process == getpid(),
-            "cannot be used in a child made by fork() after its parent has used it: start processes with "
+            "cannot be used after fork(), and this is the child of a process that has used it: start processes with "
             "multiprocessing's \"spawn\" method");
     require(device >= 0 && device < emulation::devices, "invalid device ordinal");
     current_device = device;

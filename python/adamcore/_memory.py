@@ -154,7 +154,7 @@ def is_on_device(array: Any) -> bool:
     try:
         return array.__dlpack_device__()[0] in _CUDA_KINDS
     except Exception:  # noqa: BLE001  (what others raise is their choice)
-        return hasattr(type(array), "__cuda_array_interface__") and hasattr(array, "__cuda_array_interface__")
+        return hasattr(array, "__cuda_array_interface__")
 
 
 def cuda_module(label: str) -> Any:

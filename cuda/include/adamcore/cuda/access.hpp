@@ -20,6 +20,16 @@ namespace adamcore::cuda {
 /// The widest access, in bytes.
 inline constexpr int widest = 16;
 
+/// A pointer that came from a table, which compilers do not know to be into device memory: they would look at each
+/// access which kind of memory it is.
+template <class T>
+ADAMCORE_FN T* global(T* pointer) {
+#if defined(__CUDA_ARCH__)
+    __builtin_assume(__isGlobal(pointer));
+#endif
+    return pointer;
+}
+
 /// `N` neighbours that move at once.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {
@@ -95,8 +105,8 @@ ADAMCORE_FN void store(const T (&from)[N], int count, T* to) {
 /// Where element `index` of any array lies. A call and not inlined: strided arrays are the exception.
 template <class Stored>
 ADAMCORE_AWAY Stored* element_of(const void* data, const Axes& axes, std::int64_t index) {
-    return reinterpret_cast<Stored*>(static_cast<char*>(const_cast<void*>(data)) +
-                                     offset_of(axes, sizeof(Stored), index));
+    return global(reinterpret_cast<Stored*>(static_cast<char*>(const_cast<void*>(data)) +
+                                            offset_of(axes, sizeof(Stored), index)));
 }
 
 /// Elements [begin, begin + count) of any array, decoded, one by one.
@@ -143,7 +153,7 @@ ADAMCORE_FN void read(const void* data, Dtype dtype, const Axes& axes, std::int6
     const bool is_usual = axes.count == 0 && count == N && visit_usual<T>(dtype, [&](auto x) {
                               using Stored = decltype(x);
                               Stored stored[N];
-                              load(static_cast<const Stored*>(data) + begin, stored);
+                              load(global(static_cast<const Stored*>(data)) + begin, stored);
                               ADAMCORE_UNROLL
                               for (int k = 0; k < N; ++k) {
                                   if constexpr (sizeof(Stored) <= sizeof(T)) to[k] = storage::decode(stored[k]);
@@ -165,7 +175,7 @@ ADAMCORE_FN void write(const T (&from)[N], void* data, Dtype dtype, const Axes& 
                                   Stored stored[N];
                                   ADAMCORE_UNROLL
                                   for (int k = 0; k < N; ++k) stored[k] = storage::encode<Stored>(from[k]);
-                                  store(stored, static_cast<Stored*>(data) + begin);
+                                  store(stored, global(static_cast<Stored*>(data)) + begin);
                               }
                           });
     if (is_usual) return;

@@ -84,7 +84,7 @@ private:
         double sum = 0;
         std::int64_t at = begin;
         if (axes.count == 0) {
-            const Stored* from = static_cast<const Stored*>(data);
+            const Stored* from = global(static_cast<const Stored*>(data));
             for (; at + (batch - 1) * norm::lanes < end; at += batch * norm::lanes) {
                 Stored some[batch];
                 ADAMCORE_UNROLL

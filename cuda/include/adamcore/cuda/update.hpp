@@ -74,7 +74,8 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
         const Constants& constants = a.constants[tensor.group];
         const Step step = *reinterpret_cast<const Step*>(constants.step.bytes);
         const auto scale = static_cast<T>(constants.grad_scale * scale_of(a, here.tensor));
-        const Arrays arrays{static_cast<T*>(tensor.param), grad, {static_cast<T*>(tensor.state[I])...}};
+        const Arrays arrays{
+            global(static_cast<T*>(tensor.param)), global(grad), {global(static_cast<T*>(tensor.state[I]))...}};
         const Part part = Part::of(tensor, here.index, elements_before_whole<width>(tensor.param, sizeof(T)));
         if constexpr (rule::has_l2<Step>::value) {
             if (step.l2 != 0) return sweep<true>(step, scale, arrays, part, at.thread);

@@ -43,13 +43,13 @@ struct KeptWeights {
     ADAMCORE_FN void recover(float (&weights)[N]) const {
         if (tensor.weights == Weights::master) {
             float kept[N] = {};
-            load(static_cast<const float*>(tensor.extra[0]) + begin, count, kept);
+            load(global(static_cast<const float*>(tensor.extra[0])) + begin, count, kept);
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k)
                 weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(kept[k]), kept[k]);
         } else if (tensor.weights == Weights::remainder) {
             std::uint16_t kept[N] = {};
-            load(static_cast<const std::uint16_t*>(tensor.extra[0]) + begin, count, kept);
+            load(global(static_cast<const std::uint16_t*>(tensor.extra[0])) + begin, count, kept);
             const unsigned ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8];
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) {
@@ -59,7 +59,7 @@ struct KeptWeights {
             }
         } else if (tensor.weights == Weights::compensated) {
             Stored kept[N] = {};
-            load(static_cast<const Stored*>(tensor.extra[0]) + begin, count, kept);
+            load(global(static_cast<const Stored*>(tensor.extra[0])) + begin, count, kept);
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) weights[k] += storage::decode(kept[k]);
         }
@@ -71,7 +71,7 @@ struct KeptWeights {
         ADAMCORE_UNROLL
         for (int k = 0; k < N; ++k) rounded[k] = storage::encode<Stored>(weights[k]);
         if (tensor.weights == Weights::master) {
-            store(weights, count, static_cast<float*>(tensor.extra[0]) + begin);
+            store(weights, count, global(static_cast<float*>(tensor.extra[0])) + begin);
         } else if (tensor.weights == Weights::remainder) {
             keep_remainders(weights);
         } else if (tensor.weights == Weights::compensated) {
@@ -79,7 +79,7 @@ struct KeptWeights {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k)
                 lost[k] = storage::encode<Stored>(storage::finite_or_zero(weights[k] - storage::decode(rounded[k])));
-            store(lost, count, static_cast<Stored*>(tensor.extra[0]) + begin);
+            store(lost, count, global(static_cast<Stored*>(tensor.extra[0])) + begin);
         }
     }
 
@@ -93,7 +93,7 @@ private:
             kept[k] = storage::remainder_of(weights[k]);
             if (k < count && storage::is_tie_rounded_down(weights[k])) ties |= 1u << k;
         }
-        store(kept, count, static_cast<std::uint16_t*>(tensor.extra[0]) + begin);
+        store(kept, count, global(static_cast<std::uint16_t*>(tensor.extra[0])) + begin);
         static_cast<std::uint8_t*>(tensor.extra[1])[begin / 8] = static_cast<std::uint8_t>(ties);
     }
 
