@@ -79,7 +79,9 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(built)
     folder = tmp_path_factory.mktemp("emulation")
     source = Path(__file__).resolve().parent.parent / "cuda" / "emulation"
-    pybind11 = subprocess.run([sys.executable, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True)
+    pybind11 = subprocess.run(
+        [sys.executable, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+    )
     configure = ["-G", "Ninja", f"-Dpybind11_DIR={pybind11.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
     for command in (["cmake", "-S", source, "-B", folder, *configure], ["cmake", "--build", folder]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -93,7 +93,9 @@ class NdArray:
 
     def __getitem__(self, key: Any) -> NdArray:
         found = self.host[key]
-        return NdArray.over(found if isinstance(found, np.ndarray) else self.host[(*np.atleast_1d(key), None)][0], self.data)
+        return NdArray.over(
+            found if isinstance(found, np.ndarray) else self.host[(*np.atleast_1d(key), None)][0], self.data
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.host[key] = value.host if isinstance(value, NdArray) else value

@@ -48,7 +48,8 @@ void require_own_process() {
     long expected = 0;
     if (!user().compare_exchange_strong(expected, process_id()) && expected != process_id())
         throw Error(
-            "CUDA cannot be used after fork(), and this is the child of a process that has used it: start processes with "
+            "CUDA cannot be used after fork(), and this is the child of a process that has used it: start processes "
+            "with "
             "multiprocessing's \"spawn\" method");
 }
 
