@@ -170,7 +170,7 @@ class Stream:
         Stream._next += 1
         self.ptr = 0 if null else Stream._next
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Stream:  # noqa: PYI034
         self._outer = current_stream()
         Stream._current.stream = self
         return self
@@ -213,8 +213,8 @@ def fake_cupy() -> ModuleType:
     cupy = ModuleType("cupy")
     cupy.ndarray, cupy.asarray = NdArray, asarray
     cupy.asnumpy = lambda a: a.get()
-    for name in ("ones", "zeros", "empty", "full", "arange"):
-        setattr(cupy, name, lambda *args, _make=getattr(np, name), **options: asarray(_make(*args, **options)))
+    for make in (np.ones, np.zeros, np.full, np.arange):
+        setattr(cupy, make.__name__, lambda *args, _make=make, **options: asarray(_make(*args, **options)))
     cupy.float32, cupy.float64 = np.float32, np.float64
     cupy.RawKernel = lambda *_: lambda *_: None
     cupy.broadcast_to = lambda a, shape: NdArray.over(np.broadcast_to(a.host, shape), a.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 import subprocess
@@ -15,7 +15,7 @@ import pytest
 import adamcore as ac
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADERS = ROOT / "cpp" / "include"
+HEADERS = [ROOT / "cpp" / "include", ROOT / "cuda" / "include"]
 
 
 def modules() -> list[str]:
@@ -50,18 +50,17 @@ def test_snippets_of_the_documentation_run(code: str, tmp_path: Path, monkeypatc
     exec(compile(code, "snippet", "exec"), {"__name__": "snippet"})  # noqa: S102
 
 
-def test_stubs_are_those_of_the_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["_core", "_cuda"])
+def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(f"adamcore.{module}") is None:
+        assert not ac.build_info()["cuda"]
+        return
     allowed = tmp_path / "allowed"
-    allowed.write_text("adamcore._core.Optimizer\n")  # its metaclass is pybind11's; its members are still checked
+    # Their metaclass is pybind11's; their members are still checked.
+    allowed.write_text("".join(f"adamcore.{module}.{name}\n" for name in ("Optimizer", "Scaler", "StepReport", "StepReport.__init__")))
+    options = ["--allowlist", str(allowed), "--ignore-unused-allowlist"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy.stubtest",
-            "adamcore._core",
-            "--allowlist",
-            str(allowed),
-        ],
+        [sys.executable, "-m", "mypy.stubtest", f"adamcore.{module}", *options],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -72,7 +71,9 @@ def test_stubs_are_those_of_the_module(tmp_path: Path) -> None:
 
 LAYERS = [
     ("math.hpp", set()),
-    ("bias.hpp", set()),
+    ("bias.hpp", {"math.hpp"}),
+    ("clip.hpp", set()),
+    ("gradient.hpp", {"math.hpp"}),
     ("version.hpp", set()),
     ("dtype.hpp", set()),
     ("plan.hpp", set()),
@@ -85,26 +86,40 @@ LAYERS = [
     ("norm.hpp", {"layout.hpp", "math.hpp", "storage.hpp"}),
     ("rules/", {"average.hpp", "bias.hpp", "math.hpp", "rule.hpp", "rules/"}),
     ("rule_info.hpp", {"dtype.hpp", "rule.hpp", "tensor.hpp"}),
+    ("rules_info.hpp", {"rule_info.hpp", "rules/all.hpp"}),
     ("cpu/isa.hpp", set()),
     ("cpu/parallel.hpp", set()),
     ("cpu/float_environment.hpp", set()),
-    ("cpu/sweep.hpp", {"rule.hpp", "rule_info.hpp"}),
+    ("cpu/sweep.hpp", {"gradient.hpp", "rule.hpp", "rule_info.hpp"}),
     ("cpu/convert.hpp", {"rounding.hpp", "storage.hpp"}),
-    ("cpu/arrays.hpp", {"cpu/convert.hpp", "layout.hpp", "tensor.hpp"}),
+    ("cpu/arrays.hpp", {"cpu/convert.hpp", "gradient.hpp", "layout.hpp", "tensor.hpp"}),
     ("cpu/weights.hpp", {"cpu/arrays.hpp"}),
     ("cpu/tiles.hpp", {"cpu/arrays.hpp", "cpu/sweep.hpp", "cpu/weights.hpp", "layout.hpp", "tensor.hpp"}),
     ("cpu/reduce.hpp", {"cpu/arrays.hpp", "norm.hpp"}),
-    ("cpu/kernels.hpp", {"cpu/", "dtype.hpp", "rule_info.hpp", "rules/all.hpp"}),
+    ("cpu/kernels.hpp", {"cpu/", "dtype.hpp", "rule_info.hpp", "rules/all.hpp", "rules_info.hpp"}),
     ("cpu/engine.hpp", {"cpu/", "plan.hpp", "tensor.hpp"}),
     ("cpu/norm.hpp", {"cpu/", "norm.hpp", "plan.hpp"}),
+    ("cuda/runtime.hpp", set()),
+    ("cuda/memory.hpp", {"cuda/runtime.hpp"}),
+    ("cuda/table.hpp", {"norm.hpp", "rule_info.hpp", "tensor.hpp"}),
+    ("cuda/access.hpp", {"layout.hpp", "math.hpp", "storage.hpp"}),
+    ("cuda/weights.hpp", {"cuda/access.hpp", "rounding.hpp", "tensor.hpp"}),
+    ("cuda/update.hpp", {"cuda/access.hpp", "cuda/table.hpp", "cuda/weights.hpp", "gradient.hpp", "rule.hpp"}),
+    ("cuda/start.hpp", {"cuda/access.hpp", "cuda/table.hpp"}),
+    ("cuda/reduce.hpp", {"cuda/access.hpp", "cuda/table.hpp", "gradient.hpp", "norm.hpp"}),
+    ("cuda/decide.hpp", {"clip.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rules/all.hpp"}),
+    ("cuda/kernels.hpp", {"cuda/", "rules/all.hpp"}),
+    ("cuda/plan.hpp", {"clip.hpp", "cuda/memory.hpp", "cuda/table.hpp", "norm.hpp", "tensor.hpp"}),
+    ("cuda/engine.hpp", {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "rule_info.hpp"}),
     ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "tensor.hpp", "version.hpp"}),
 ]
 
 
 def test_includes_go_one_way() -> None:
     """Every header is in a layer, and includes only what its layer may depend on."""
-    for path in HEADERS.rglob("*.hpp"):
-        name = path.relative_to(HEADERS / "adamcore").as_posix()
+    headers = [(root, path) for root in HEADERS for path in root.rglob("*.hpp")]
+    for root, path in headers:
+        name = path.relative_to(root / "adamcore").as_posix()
         (allowed,) = [may for layer, may in LAYERS if name == layer or (layer.endswith("/") and name.startswith(layer))]
         for included in re.findall(r'#include "adamcore/(.+)"', path.read_text()):
             assert any(included == a or (a.endswith("/") and included.startswith(a)) for a in allowed), (name, included)
@@ -123,20 +138,21 @@ def test_what_both_modules_share_knows_neither_numpy_nor_cuda() -> None:
 def test_engines_name_no_rule_and_rules_no_dtype() -> None:
     declaration = re.compile(r"^struct (\w+).*\n    static constexpr auto name", re.MULTILINE)
     rules = {
-        name for path in (HEADERS / "adamcore/rules").glob("*.hpp") for name in declaration.findall(path.read_text())
+        name for path in (HEADERS[0] / "adamcore/rules").glob("*.hpp") for name in declaration.findall(path.read_text())
     }
     assert {"AdamW", "Sgd", "RmsProp", "Adagrad"} <= rules
-    for path in [*(HEADERS / "adamcore/cpu").glob("*.hpp"), *(ROOT / "cpp/src").glob("*.cpp")]:
+    engines = [HEADERS[0] / "adamcore/cpu", HEADERS[1] / "adamcore/cuda", ROOT / "cpp/src", ROOT / "cuda/src"]
+    for path in [path for folder in engines for path in folder.rglob("*.[hc]*")]:
         assert not rules & set(re.findall(r"\w+", path.read_text())), path
-    for path in (HEADERS / "adamcore/rules").glob("*.hpp"):
+    for path in (HEADERS[0] / "adamcore/rules").glob("*.hpp"):
         assert not re.search(r"\b(Dtype|Isa|cpu|__m\d+|_mm\w*)\b", path.read_text()), path
-    for path in [*(ROOT / "cpp/include").rglob("*.hpp"), *(ROOT / "cpp/src").glob("*.cpp")]:
+    for path in [path for folder in (*HEADERS, *engines[2:]) for path in folder.rglob("*.[hc]*")]:
         assert "pybind11" not in path.read_text(), path
 
 
 def test_include_folder_holds_the_headers() -> None:
     installed = {p.relative_to(ac.get_include()).as_posix() for p in Path(ac.get_include()).rglob("*.hpp")}
-    assert installed == {p.relative_to(HEADERS).as_posix() for p in HEADERS.rglob("*.hpp")}
+    assert installed == {p.relative_to(folder).as_posix() for folder in HEADERS for p in folder.rglob("*.hpp")}
     assert (Path(ac.get_cmake_dir()) / "adamcoreConfig.cmake").is_file()
 
 
@@ -165,5 +181,7 @@ def test_a_cpp_project_finds_the_package(tmp_path: Path) -> None:
 
 
 def test_the_wheel_is_small() -> None:
-    files = [p for p in Path(ac.__file__).parent.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    """What there is without CUDA."""
+    others = ("__pycache__", "_cuda")
+    files = [p for p in Path(ac.__file__).parent.rglob("*") if p.is_file() and not any(o in str(p) for o in others)]
     assert sum(p.stat().st_size for p in files) < 4 << 20

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from types import ModuleType
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +13,26 @@ from adamcore import _core
 
 _CUDA_KINDS = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class Native(Protocol):
+    """What the modules for the CPU and for CUDA both do of bare arrays; their stubs say how."""
+
+    @property
+    def update(self) -> Callable[..., None]:
+        """Do one update."""
+
+    @property
+    def global_norm(self) -> Callable[[list[Any], list[str]], float]:
+        """Measure."""
+
+    @property
+    def clip_norm(self) -> Callable[[list[Any], list[str], float], float]:
+        """Measure and scale."""
+
+    @property
+    def clip_value(self) -> Callable[[list[Any], list[str], float], None]:
+        """Clip."""
 
 
 class Memory(Protocol):
@@ -173,10 +192,11 @@ def cuda_module(label: str) -> Any:
     return _cuda
 
 
-def module_for(arrays: Iterable[Any], label: str) -> ModuleType:
+def module_for(arrays: Iterable[Any], label: str) -> Native:
     """Return the native module for these arrays: _core, or the one for CUDA if the first is on a device."""
     first = next((array for array in arrays if array is not None), None)
-    return cuda_module(label) if first is not None and is_on_device(first) else _core
+    module: Native = cuda_module(label) if first is not None and is_on_device(first) else _core
+    return module
 
 
 def device_memory_for(array: Any) -> DeviceMemory:
@@ -219,4 +239,5 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
         import ml_dtypes  # noqa: PLC0415  (needed by those who have such arrays)
     except ImportError:
         raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adamcore._memory import module_for, note_written
+from adamcore._memory import Native, module_for, note_written
 from adamcore._numbers import as_float
 from adamcore._params import flatten
 from adamcore.loss_scaler import NonFiniteError
@@ -120,7 +120,7 @@ def _arrays(grads: Any) -> tuple[list[Any], list[str]]:
     return [array for array, _ in given], [label for _, label in given]
 
 
-def _module(arrays: list[Any], labels: list[str]) -> Any:
+def _module(arrays: list[Any], labels: list[str]) -> Native:
     return module_for(arrays, labels[0] if labels else "grads")
 
 
