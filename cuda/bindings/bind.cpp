@@ -77,7 +77,8 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     groups_.add(std::move(candidate));
     names_ = std::make_shared<const Names>(std::move(added.names));
     regions_ = std::move(added.regions);
-    for (Bound& each : bound_) each.grad = {};  // not held against the new parameters
+    seen_.clear();  // not held against the new parameters
+    seen_.resize(size());
 }
 
 void DeviceOptimizer::bind_params(const py::list& params, std::int32_t group, Addition& added) const {

@@ -68,11 +68,13 @@ private:
     struct Addition;
     struct GradTaker;
 
-    /// What makes a gradient one that has been seen: the array object, still alive.
+    /// What makes a gradient one that has been seen: the array object, still alive. All that a step looks at for each
+    /// tensor.
     struct Seen {
-        py::object reference;  ///< weak
         PyObject* array = nullptr;
+        py::object reference;  ///< weak
         bool may_move = true;  ///< whether its memory may have become another
+        bool given = false;    ///< whether it was the latest step's
     };
 
     struct Bound {
@@ -83,7 +85,6 @@ private:
         int ndim = 0;
         Order order;
         std::size_t memory = 0;  ///< which of memory_ its state is in
-        Seen grad;
         std::vector<Py_ssize_t> grad_strides;
         Library grad_library = Library::other;
         std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
@@ -98,6 +99,7 @@ private:
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
+    bool has_not_moved(std::size_t tensor, PyObject* grad) const;
     py::object take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void expect(std::size_t tensor, DeviceArray grad);
     void require_params_in_place() const;
@@ -111,6 +113,7 @@ private:
     std::optional<cuda::Engine> engine_;
     int device_ = -1;
     std::vector<Bound> bound_;
+    std::vector<Seen> seen_;
     std::vector<std::pair<py::object, std::uintptr_t>> memory_;
     Regions regions_;
     cuda::Stream stream_ = 0;                    ///< of the step under way

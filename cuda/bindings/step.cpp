@@ -77,20 +77,19 @@ std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const
 }
 
 bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
+    Seen& seen = seen_[i];
     if (grad == Py_None) {
-        engine_->set_grad(i, nullptr);
+        if (seen.given) engine_->set_grad(i, nullptr);
+        seen.given = false;
         return true;
     }
-    const Bound& bound = bound_[i];
-    if (grad != bound.grad.array || referent(bound.grad.reference) != grad) return false;
-    if (bound.grad.may_move) {
-        const auto pointer = data_pointer(grad);
-        if (bound.grad_library == Library::other || !pointer) return false;
-        if (engine_->entry(i).tensor.grad != reinterpret_cast<const void*>(*pointer)) return false;
-    } else if (!engine_->entry(i).tensor.grad) {
-        return false;  // it was None in between
-    }
-    return true;
+    if (grad != seen.array || !seen.given || referent(seen.reference) != grad) return false;
+    return !seen.may_move || has_not_moved(i, grad);
+}
+
+bool DeviceOptimizer::has_not_moved(std::size_t i, PyObject* grad) const {
+    const auto pointer = data_pointer(grad);
+    return pointer && engine_->entry(i).tensor.grad == reinterpret_cast<const void*>(*pointer);
 }
 
 py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
@@ -108,15 +107,17 @@ py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, boo
             label + ": shares memory with " +
             (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
             ", which the step writes; pass a copy");
-    bound.grad = {};
+    Seen& seen = seen_[i];
+    seen = {};
     bound.grad_library = found.library;
     bound.grad_stream = found.stream;
     if (found.library != Library::other) {
-        bound.grad.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
-        if (!bound.grad.reference) throw py::error_already_set();
-        bound.grad.array = grad.ptr();
-        bound.grad.may_move = found.library == Library::torch;
+        seen.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
+        if (!seen.reference) throw py::error_already_set();
+        seen.array = grad.ptr();
+        seen.may_move = found.library == Library::torch;
     }
+    seen.given = true;
     grad_libraries_ |= bit_of(found.library);
     bound.lent = found.library == Library::other ? py::make_tuple(grad, found.owner) : py::object();
     expect(i, std::move(found));
@@ -172,10 +173,6 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const bool may_skip = request.check;
     groups_.read(param_groups, Groups::has_schedule(param_groups) ? completed() : 0);
     stream_ = stream();
-    grad_libraries_ = 0;
-    for (const Bound& bound : bound_) {
-        if (bound.grad.array) grad_libraries_ |= bit_of(bound.grad_library);
-    }
     GradTaker taker(*this);
     const py::object held = names_->take(grads, groups_.size() > 1, taker);
     require_params_in_place();

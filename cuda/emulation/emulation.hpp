@@ -16,6 +16,9 @@ inline constexpr int devices = 2;
 void run_backwards(bool backwards);
 bool runs_backwards();
 
+/// From now on what is queued is forgotten: what is left is the host's part.
+void pretend(bool pretends);
+
 /// Does `work`, or keeps it if the stream is captured; `what` goes to the log.
 void queue(Stream stream, const std::string& what, std::function<void()> work);
 

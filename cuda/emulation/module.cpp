@@ -20,6 +20,7 @@ void define_emulation(py::module_& m) {
         py::arg("bytes"), py::arg("device"));
     m.def(
         "free", [](std::uintptr_t address) { cuda::release(reinterpret_cast<void*>(address)); }, py::arg("address"));
+    m.def("pretend", &emulation::pretend, py::arg("pretends"));
     m.def("run_backwards", &emulation::run_backwards, py::arg("backwards"));
     m.def("begin_capture", &emulation::begin_capture, py::arg("stream"));
     m.def("end_capture", &emulation::end_capture, py::arg("stream"));

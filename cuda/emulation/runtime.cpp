@@ -25,6 +25,7 @@ struct World {
     std::map<Stream, std::vector<std::function<void()>>> captures;
     std::vector<std::string> log;
     bool backwards = false;
+    bool pretends = false;
     std::uint64_t events = 0;
     long process = 0;
 };
@@ -41,6 +42,7 @@ void require(bool holds, const char* what) {
 }
 
 void note(const std::string& what) {
+    if (world().pretends) return;
     const std::scoped_lock lock(world().lock);
     world().log.push_back(what);
 }
@@ -54,7 +56,10 @@ namespace emulation {
 void run_backwards(bool backwards) { world().backwards = backwards; }
 bool runs_backwards() { return world().backwards; }
 
+void pretend(bool pretends) { world().pretends = pretends; }
+
 void queue(Stream stream, const std::string& what, std::function<void()> work) {
+    if (world().pretends) return;
     note(what + place(stream));
     const auto capture = world().captures.find(stream);
     if (capture == world().captures.end()) return work();
