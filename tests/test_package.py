@@ -57,7 +57,9 @@ def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
         return
     allowed = tmp_path / "allowed"
     # Their metaclass is pybind11's; their members are still checked.
-    allowed.write_text("".join(f"adamcore.{module}.{name}\n" for name in ("Optimizer", "Scaler", "StepReport", "StepReport.__init__")))
+    allowed.write_text(
+        "".join(f"adamcore.{module}.{name}\n" for name in ("Optimizer", "Scaler", "StepReport", "StepReport.__init__"))
+    )
     options = ["--allowlist", str(allowed), "--ignore-unused-allowlist"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", f"adamcore.{module}", *options],
