@@ -102,6 +102,9 @@ class Optimizer(ABC):
     and aligned. They are kept and updated in place, never copied. Other libraries' arrays in CPU memory that speak
     DLPack, such as PyTorch's tensors, are used in the same way. JAX's, which are immutable, can be gradients.
 
+    Or all of them are in the memory of one CUDA device: CuPy's, PyTorch's, or of a library with DLPack or
+    ``__cuda_array_interface__``. A step is then queued, on the current stream of the parameters' library.
+
     And all of them take, keyword-only:
 
     - ``clip_norm``: the gradients' global L2 norm, over all groups, is held to it, as `clip_grad_norm_` does;
@@ -127,11 +130,11 @@ class Optimizer(ABC):
     options : mapping
         ``clip_norm`` and the others above, as they were given; read-only.
     state : mapping
-        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter. Besides the
-        rule's slots it holds what `Precision` keeps of weights: "master", "remainder" (with "remainder_ties", a bit for
+        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter: NumPy's, or on
+        a device of the parameters' library (CuPy or PyTorch). Besides the rule's slots it holds what `Precision` keeps of weights: "master", "remainder" (with "remainder_ties", a bit for
         each weight) or "compensation".
     steps : mapping
-        ``steps[name]`` is the number of updates of that parameter.
+        ``steps[name]`` is the number of updates of that parameter. On a device, looking at it waits until all is done.
     """
 
     _variant_keys: ClassVar[tuple[str, ...]] = ()
