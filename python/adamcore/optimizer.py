@@ -131,8 +131,8 @@ class Optimizer(ABC):
         ``clip_norm`` and the others above, as they were given; read-only.
     state : mapping
         ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter: NumPy's, or on
-        a device of the parameters' library (CuPy or PyTorch). Besides the rule's slots it holds what `Precision` keeps of weights: "master", "remainder" (with "remainder_ties", a bit for
-        each weight) or "compensation".
+        a device of the parameters' library (CuPy or PyTorch). Besides the rule's slots it holds what `Precision` keeps
+        of weights: "master", "remainder" (with "remainder_ties", a bit for each weight) or "compensation".
     steps : mapping
         ``steps[name]`` is the number of updates of that parameter. On a device, looking at it waits until all is done.
     """
