@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore._memory import TorchMemory
 from helpers import bits, make
 from reference import Case, magnitudes
 
@@ -168,3 +169,23 @@ def test_gradients_from_jax() -> None:
     """In a process of its own, since JAX does not want others to fork."""
     done = subprocess.run([sys.executable, "-c", WITH_JAX], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "uint16", "uint8"])
+@pytest.mark.parametrize("shape", [(), (7,), (3, 5), (0, 4)], ids=str)
+def test_state_in_pytorchs_memory(dtype: str, shape: tuple[int, ...]) -> None:
+    """What CUDA's optimizers do with PyTorch's memory, on its CPU tensors: views, copies out and in."""
+    memory = TorchMemory()
+    block = torch.zeros(4096, dtype=torch.uint8)
+    kind = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
+    strides = np.empty(shape, kind, order="F").strides
+    view = memory.view(block, 5 * kind.itemsize, shape, strides, dtype)
+    assert (tuple(view.shape), str(view.dtype)) == (shape, f"torch.{dtype}")
+    assert view.numel() == 0 or view.data_ptr() == block.data_ptr() + 5 * kind.itemsize
+    numbers = np.arange(1, 1 + view.numel()).reshape(shape).astype(kind)
+    memory.assign(view, numbers)
+    assert memory.to_host(view).tobytes() == numbers.tobytes()
+    assert memory.to_host(view).dtype == kind
+    around = block.numpy().copy()
+    around[5 * kind.itemsize : 5 * kind.itemsize + numbers.nbytes] = 0
+    assert not around.any()

@@ -45,16 +45,22 @@ void require_count(std::int64_t steps) {
 
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");
+    const py::gil_scoped_release release;  // what the device waits for may need it
     return engine_->steps(tensor);
 }
 
 void DeviceOptimizer::set_steps(std::size_t tensor, std::int64_t steps) {
     require_count(steps);
     if (tensor >= size()) throw py::index_error("no such tensor");
+    const py::gil_scoped_release release;
     engine_->set_steps(tensor, steps);
 }
 
-std::int64_t DeviceOptimizer::completed() const { return completed_ ? *completed_ : engine_->completed(); }
+std::int64_t DeviceOptimizer::completed() const {
+    if (completed_) return *completed_;
+    const py::gil_scoped_release release;
+    return engine_->completed();
+}
 
 void DeviceOptimizer::set_completed(std::int64_t steps) {
     require_count(steps);

@@ -43,13 +43,14 @@ public:
     /// device.
     py::tuple read() {
         cuda::LossScaling s;
-        const cuda::DeviceScope scope(device_);
-        cuda::copy_to_host(&s, place_, sizeof s);
-        const bool failed = s.failed != 0;
-        if (failed) {
-            s.failed = 0;
-            cuda::copy_to_device_now(&place_->failed, &s.failed, sizeof s.failed);
+        {
+            const py::gil_scoped_release release;  // what the device waits for may need it
+            const cuda::DeviceScope scope(device_);
+            cuda::copy_to_host(&s, place_, sizeof s);
+            constexpr std::int32_t none = 0;
+            if (s.failed) cuda::copy_to_device_now(&place_->failed, &none, sizeof none);
         }
+        const bool failed = s.failed != 0;
         return py::make_tuple(s.scale, s.clean_steps, failed);
     }
 

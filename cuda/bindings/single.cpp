@@ -71,8 +71,14 @@ public:
         }
     }
 
-    double norm() { return engine_.measure(request_).read().norm; }
-    double factor() const { return engine_.control().scale; }
+    double norm() {
+        const py::gil_scoped_release release;
+        return engine_.measure(request_).read().norm;
+    }
+    double factor() const {
+        const py::gil_scoped_release release;
+        return engine_.control().scale;
+    }
 
 private:
     static cuda::Settings settings(Clip clip, double limit, cuda::Stream stream) {
