@@ -25,7 +25,7 @@ struct Entry {
     Tensor tensor;  ///< its arrays are the device's; `grad` null where there is none
     std::int32_t clock = 0;
     std::int64_t units = 1;  ///< of which adaptive clipping makes factors
-    Span measured_param, measured_grad;
+    Span measured_param{}, measured_grad{};
 };
 
 /// What the whole plan depends on.
