@@ -150,6 +150,16 @@ TEST_P(Cuda, AFoldIsSumPairsForEveryCount) {
     }
 }
 
+TEST(CudaUpdate, TheHeadEndsWhereVectorsBegin) {
+    alignas(64) float memory[32];
+    for (int offset = 0; offset < 16; ++offset) {
+        const float* const array = memory + offset;
+        const std::int64_t head = cuda::elements_before_whole<4>(array, sizeof(float));
+        EXPECT_LT(head, 4);
+        EXPECT_TRUE(cuda::is_wide<4>(array + head));
+    }
+}
+
 TEST(CudaEngine, ACapturedStepIsAStepEachTime) {
     const cpu::Group group = distinct_group(index_of<AdamW>(), true, 1.0);
     GuardedTensor here(5000, 0), there(5000, 0);
