@@ -1,7 +1,7 @@
 #include "adamcore/cuda/memory.hpp"
 
 #include <algorithm>
-#include <map>
+#include <iterator>
 
 namespace adamcore::cuda {
 
@@ -22,6 +22,7 @@ Block::~Block() {
 
 void Staging::send(void* to, const void* from, std::size_t bytes, Stream stream) {
     if (bytes == 0) return;
+    if (is_capturing(stream)) throw Error("tables cannot be brought to the device in a CUDA graph that is captured");
     const std::scoped_lock lock(lock_);
     Slot& slot = free_slot(bytes);
     std::memcpy(slot.memory, from, bytes);
@@ -36,20 +37,28 @@ Staging& Staging::of(int device) {
     return all[device];
 }
 
-Staging::Slot::Slot(std::size_t bytes) : size(bytes), memory(static_cast<std::byte*>(allocate_pinned(bytes))) {}
-
-Staging::Slot::~Slot() { release_pinned(memory); }
-
 Staging::Slot& Staging::free_slot(std::size_t bytes) {
-    for (const auto& slot : slots_) {
-        if (slot->size >= bytes && slot->sent.is_past()) return *slot;
+    constexpr std::size_t least = std::size_t{1} << 12, chunk = std::size_t{1} << 18;
+    std::size_t size = least;
+    while (size < bytes) size *= 2;
+    auto& [slots, next] = rings_[size];
+    const auto take = [&all = slots, &turn = next](std::size_t i) -> Slot& {
+        turn = (i + 1) % all.size();
+        return *all[i];
+    };
+    // What was used longest ago comes first; where that is under way, so is the rest, unless one stream is stuck.
+    for (std::size_t k = 0; k < std::min<std::size_t>(slots.size(), 4); ++k) {
+        const std::size_t i = (next + k) % slots.size();
+        if (slots[i]->sent.is_past()) return take(i);
     }
-    // What is too small will not be asked for again.
-    slots_.erase(std::remove_if(slots_.begin(), slots_.end(),
-                                [&](const auto& slot) { return slot->size < bytes && slot->sent.is_past(); }),
-                 slots_.end());
-    slots_.push_back(std::make_unique<Slot>(bytes + bytes / 4));
-    return *slots_.back();
+    const std::size_t count = std::max<std::size_t>(chunk / size, 1);
+    std::vector<std::unique_ptr<Slot>> more;
+    for (std::size_t i = 0; i < count; ++i) more.push_back(std::make_unique<Slot>());
+    auto* const memory = static_cast<std::byte*>(allocate_pinned(count * size));
+    for (std::size_t i = 0; i < count; ++i) more[i]->memory = memory + i * size;
+    slots.insert(slots.begin() + static_cast<std::ptrdiff_t>(next), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+    return take(next);
 }
 
 }  // namespace adamcore::cuda

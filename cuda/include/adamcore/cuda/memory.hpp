@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -69,10 +70,12 @@ private:
     std::size_t bytes_ = 0;
 };
 
-/// Pinned memory for copies that are under way.
+/// Pinned memory for copies that are under way. It grows with what is under way at a time, and is never given back:
+/// that would wait for the device.
 class Staging {
 public:
-    /// Queues a copy of what is at `from` now.
+    /// Queues a copy of what is at `from` now. Raises Error in a capture: each replay would copy again, out of memory
+    /// that has gone to other copies.
     void send(void* to, const void* from, std::size_t bytes, Stream stream);
 
     /// A device's. It is never taken down: at the process's end the driver may be gone.
@@ -80,20 +83,20 @@ public:
 
 private:
     struct Slot {
-        explicit Slot(std::size_t bytes);
-        ~Slot();
-        Slot(const Slot&) = delete;
-        Slot& operator=(const Slot&) = delete;
-
-        std::size_t size;
-        std::byte* memory;
+        std::byte* memory = nullptr;
         Event sent;
+    };
+
+    /// Slots of one size, in the order in which they are used.
+    struct Ring {
+        std::vector<std::unique_ptr<Slot>> slots;
+        std::size_t next = 0;
     };
 
     Slot& free_slot(std::size_t bytes);
 
     std::mutex lock_;
-    std::vector<std::unique_ptr<Slot>> slots_;
+    std::map<std::size_t, Ring> rings_;
 };
 
 }  // namespace adamcore::cuda
