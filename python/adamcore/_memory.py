@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -122,7 +123,8 @@ class CupyMemory(DeviceMemory):
     def assign(self, array: Any, value: NDArray[Any]) -> None:
         """Copy in."""
         unsigned = _UNSIGNED[array.dtype.itemsize]
-        array.view(unsigned)[...] = self._cupy.asarray(value.view(unsigned))
+        with self._cupy.cuda.Device(array.device.id):  # CuPy makes arrays on the current device
+            array.view(unsigned)[...] = self._cupy.asarray(value.view(unsigned))
 
 
 class TorchMemory(DeviceMemory):
@@ -186,10 +188,17 @@ def cuda_module(label: str) -> Any:
             "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl brings one) with ADAMCORE_CUDA=ON in the environment. "
             f"The loader said: {error}"
         ) from error
-    names, reason = _cuda.devices()
+    names, reason = _devices(_cuda)
     if not names:
         raise RuntimeError(f"{label}: a CUDA array, but CUDA finds no device: {reason}")
     return _cuda
+
+
+@functools.cache
+def _devices(module: Any) -> tuple[list[str], str]:
+    """Ask once: each call of a function on arrays comes here, and a driver takes its time to describe a device."""
+    found: tuple[list[str], str] = module.devices()
+    return found
 
 
 def module_for(arrays: Iterable[Any], label: str) -> Native:
@@ -227,9 +236,24 @@ def is_tensor(array: Any) -> bool:
 
 def note_written(arrays: Iterable[Any]) -> None:
     """Tell PyTorch, for tensors of its own, that their values have changed: graphs that need the old ones must know."""
-    for array in arrays:
-        if is_tensor(array) and not array.is_inference():
-            sys.modules["torch"].autograd.graph.increment_version(array)
+    if tensors := tensors_in(arrays):
+        note_tensors_written(tensors)
+
+
+def tensors_in(arrays: Iterable[Any]) -> list[Any]:
+    """Return those that are PyTorch's, and count their versions."""
+    torch: Any = sys.modules.get("torch")
+    return [a for a in arrays if isinstance(a, torch.Tensor) and not a.is_inference()] if torch else []
+
+
+def note_tensors_written(tensors: list[Any]) -> None:
+    """Do that for `tensors_in` arrays: at once, where PyTorch can (from 2.6 on)."""
+    increment = sys.modules["torch"].autograd.graph.increment_version
+    try:
+        increment(tensors)
+    except (TypeError, AttributeError, RuntimeError):
+        for tensor in tensors:
+            increment(tensor)
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:

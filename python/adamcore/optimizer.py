@@ -18,8 +18,8 @@ from adamcore._memory import (
     cuda_module,
     device_memory_for,
     is_on_device,
-    is_tensor,
-    note_written,
+    note_tensors_written,
+    tensors_in,
 )
 from adamcore._options import Options, check_options, native_options, show_in_signature
 from adamcore._params import FlatParams, Group, flatten, split_groups
@@ -155,7 +155,7 @@ class Optimizer(ABC):
         self._index: dict[str, int] = {}
         self._memory: Memory = HOST
         self._core: Any = None
-        self._has_tensors = False  # PyTorch's, which are told when they are written to
+        self._tensors: list[Any] = []  # PyTorch's, which are told when they are written to
         flats = self._flatten(params)
         arrays, labels = ([x for _, flat in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
         if not arrays:
@@ -200,10 +200,10 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        if self._memory is not HOST or self._has_tensors:
+        if self._memory is not HOST or self._tensors:
             info = self._step_elsewhere(grads, loss_scale)
-            if self._has_tensors:
-                note_written(array for group in self.param_groups for array in group["params"])
+            if self._tensors:
+                note_tensors_written(self._tensors)
             return info
         return self._step_on_host(grads, loss_scale)
 
@@ -330,7 +330,7 @@ class Optimizer(ABC):
         self._core.add_group(
             group, flat.arrays, flat.names, flat.labels, flat.keys, self._variant_keys, self._rule, *own
         )
-        self._has_tensors = self._has_tensors or any(is_tensor(array) for array in flat.arrays)
+        self._tensors += tensors_in(flat.arrays)
         for name in flat.names:
             self._index[name] = len(self._index)
         self.param_groups.append(group)
