@@ -82,7 +82,9 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pybind11 = subprocess.run(
         [sys.executable, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
     )
-    configure = ["-G", "Ninja", f"-Dpybind11_DIR={pybind11.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
+    configure = ["-G", "Ninja", f"-Dpybind11_DIR={pybind11.stdout.strip()}"]
+    # pybind11 goes by either, as the age of CMake has it.
+    configure += [f"-D{name}_EXECUTABLE={sys.executable}" for name in ("Python", "PYTHON")]
     for command in (["cmake", "-S", source, "-B", folder, *configure], ["cmake", "--build", folder]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -131,8 +131,9 @@ class NdArray:
         return CUDA, self.data.device_id
 
     def __dlpack__(self, **arguments: Any) -> Any:
-        self._lender = Lender(self.host, device=self.__dlpack_device__())
-        return self._lender.__dlpack__(**arguments)
+        # All of them: what has been lent is given back through its lender.
+        self._lenders = [*getattr(self, "_lenders", ()), Lender(self.host, device=self.__dlpack_device__())]
+        return self._lenders[-1].__dlpack__(**arguments)
 
 
 NdArray.__module__ = "cupy"
