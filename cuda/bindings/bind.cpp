@@ -34,6 +34,8 @@ struct DeviceOptimizer::Addition {
     std::pair<py::object, std::uintptr_t> memory;
     Regions regions;  ///< the optimizer's, and these parameters'
     int device = -1;
+    cuda::Stream stream = 1;              ///< where state is made
+    std::vector<cuda::Stream> producers;  ///< where parameters are written
 };
 
 DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options)
@@ -52,6 +54,8 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     require_apart(added);
     if (added.device >= 0) {
         cuda::require_kernels(added.device);
+        // Memory of a pool is to be used where the pool's current stream is.
+        added.stream = std::max<cuda::Stream>(library.attr("stream")(added.device).cast<cuda::Stream>(), 1);
         bind_state(candidate.group, library, added);
     }
 
@@ -77,8 +81,12 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     groups_.add(std::move(candidate));
     names_ = std::make_shared<const Names>(std::move(added.names));
     regions_ = std::move(added.regions);
-    seen_.clear();  // not held against the new parameters
+    for (Seen& each : seen_) {  // not held against the new parameters
+        each.array = nullptr;
+        each.reference = {};
+    }
     seen_.resize(size());
+    if (engine_) engine_->order(added.stream);  // the first step may go to another stream
 }
 
 void DeviceOptimizer::bind_params(const py::list& params, std::int32_t group, Addition& added) const {
@@ -96,6 +104,9 @@ void DeviceOptimizer::bind_params(const py::list& params, std::int32_t group, Ad
                                       ", but others of this optimizer are on device " + std::to_string(added.device) +
                                       "; all must be on one");
         }
+        const cuda::Stream producer = found.stream.value_or(1);
+        if (std::find(added.producers.begin(), added.producers.end(), producer) == added.producers.end())
+            added.producers.push_back(producer);
         const ArrayView& view = found.view;
         Bound bound;
         bound.param = array;
@@ -168,8 +179,10 @@ void DeviceOptimizer::bind_state(const Group& group, const py::object& library, 
 
     std::vector<Tensor> tensors;
     for (const cuda::Entry& entry : added.entries) tensors.push_back(entry.tensor);
-    const Library own = added.bound.front().library;
-    cuda::start_state(added.device, tensors, group, current_stream(own, added.device).value_or(1));
+    auto& others = added.producers;
+    others.erase(std::remove(others.begin(), others.end(), added.stream), others.end());
+    const cuda::Ordered ordered(added.device, added.stream, others);
+    cuda::start_state(added.device, tensors, group, added.stream);
 }
 
 /// Works out how a parameter and its gradient are walked.

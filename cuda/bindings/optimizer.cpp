@@ -5,6 +5,11 @@
 
 namespace adamcore::python {
 
+DeviceOptimizer::~DeviceOptimizer() {
+    const py::gil_scoped_release release;  // to give memory back waits for the device
+    engine_.reset();
+}
+
 std::vector<std::string> DeviceOptimizer::slots(std::size_t tensor) const {
     const Tensor& t = engine_->entry(tensor).tensor;
     std::vector<std::string> names = slot_names(groups_[static_cast<std::size_t>(t.group)].rule);

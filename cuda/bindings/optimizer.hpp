@@ -40,6 +40,9 @@ private:
 class DeviceOptimizer {
 public:
     DeviceOptimizer(std::string owner, const py::dict& options);
+    ~DeviceOptimizer();
+    DeviceOptimizer(const DeviceOptimizer&) = delete;
+    DeviceOptimizer& operator=(const DeviceOptimizer&) = delete;
 
     /// As _core.Optimizer.add_group. `library` gives memory: library.allocate(bytes, device) returns an object that
     /// keeps it, and its address.

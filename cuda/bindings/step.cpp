@@ -108,7 +108,7 @@ py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, boo
             (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
             ", which the step writes; pass a copy");
     Seen& seen = seen_[i];
-    seen = {};
+    seen.array = nullptr;  // `given` stays what the engine knows, until it knows of this one
     bound.grad_library = found.library;
     bound.grad_stream = found.stream;
     if (found.library != Library::other) {
@@ -171,8 +171,11 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.scaling = scaler ? scaler->on_device() : nullptr;
     request.check = check || scaler || request.loss_scale != 1 || options_.checks;
     const bool may_skip = request.check;
-    groups_.read(param_groups, Groups::has_schedule(param_groups) ? completed() : 0);
     stream_ = stream();
+    const bool has_schedule = Groups::has_schedule(param_groups);
+    // To ask for the count would wait for the device, which ends a capture; a captured step's rates come with upload().
+    if (!has_schedule || completed_ || !engine_->is_captured(stream_))
+        groups_.read(param_groups, has_schedule ? completed() : 0);
     GradTaker taker(*this);
     const py::object held = names_->take(grads, groups_.size() > 1, taker);
     require_params_in_place();

@@ -173,5 +173,6 @@ void Event::hold(Stream stream) const {
     note("hold for " + std::to_string(reinterpret_cast<std::uintptr_t>(event_)) + place(stream));
 }
 bool Event::is_past() const { return true; }
+void Event::wait() const { note("wait for " + std::to_string(reinterpret_cast<std::uintptr_t>(event_))); }
 
 }  // namespace adamcore::cuda

@@ -14,7 +14,21 @@ Engine::Engine(int device, const Settings& settings)
 
 Engine::~Engine() = default;
 
+void Engine::require_open() const {
+    if (has_captured())
+        throw Error(
+            "parameters cannot be added after a step has been captured into a CUDA graph: make another optimizer");
+}
+
+/// What the device knows is to be moved to other memory.
+void Engine::count_anew() {
+    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
+    set_completed(completed());
+}
+
 void Engine::add_group(const Group& group) {
+    require_open();
+    count_anew();
     groups_.push_back(group);
     groups_changed_ = true;
     planned_ = false;
@@ -29,11 +43,8 @@ void Engine::set_group(std::size_t index, const Group& group) {
 }
 
 void Engine::add(const Entry& entry) {
-    if (has_captured())
-        throw Error(
-            "parameters cannot be added after a step has been captured into a CUDA graph: make another optimizer");
-    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
-    set_completed(completed());
+    require_open();
+    count_anew();
     to_count_.push_back(entry.tensor.step);
     entries_.push_back(entry);
     planned_ = false;
@@ -165,10 +176,17 @@ Control Engine::control() const {
 }
 
 void Engine::upload(Stream stream) {
-    const DeviceScope scope(device_);
+    order(stream);
     if (!state_) return;  // the first step brings all
-    order_after_last(stream);
+    const DeviceScope scope(device_);
     settle(stream);
+    last_step_->record(stream);
+}
+
+void Engine::order(Stream stream) {
+    const DeviceScope scope(device_);
+    if (is_capturing(stream)) throw Error("only steps can be captured into a CUDA graph, not what comes before them");
+    order_after_last(stream);
     last_step_->record(stream);
 }
 

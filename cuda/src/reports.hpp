@@ -1,5 +1,7 @@
 #pragma once
 
+#include <mutex>
+
 #include "adamcore/cuda/engine.hpp"
 
 namespace adamcore::cuda {
@@ -19,6 +21,7 @@ private:
     std::optional<Stream> stream_;
     std::vector<std::unique_ptr<Block>> blocks_;
     std::vector<Outcome*> free_;
+    std::mutex lock_;  ///< reports are dropped by any thread
 };
 
 }  // namespace adamcore::cuda

@@ -53,6 +53,7 @@ void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double fact
 
 void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream) {
     const DeviceScope scope(device);
+    if (is_capturing(stream)) throw Error("an optimizer cannot be made in a CUDA graph that is captured");
     StartArguments arguments{};
     const RuleInfo& info = all_rules()[group.rule];
     for (std::size_t slot = 0; slot < info.slot_count; ++slot)

@@ -26,9 +26,11 @@ std::size_t Engine::State::lay_out(Packer packer) {
 
 std::vector<std::int64_t> Engine::all_steps() const {
     if (to_count_.size() == entries_.size()) return to_count_;
-    std::vector<Clock> clocks(clocks_.size());
-    const DeviceScope scope(device_);
-    copy_to_host(clocks.data(), state_->clocks, clocks.size() * sizeof(Clock));
+    std::vector<Clock> clocks = clocks_;
+    if (!clocks_changed_) {
+        const DeviceScope scope(device_);
+        copy_to_host(clocks.data(), state_->clocks, clocks.size() * sizeof(Clock));
+    }
     std::vector<std::int64_t> steps;
     for (const Entry& entry : entries_) steps.push_back(clocks[static_cast<std::size_t>(entry.clock)].step);
     return steps;
@@ -36,7 +38,8 @@ std::vector<std::int64_t> Engine::all_steps() const {
 
 std::int64_t Engine::steps(std::size_t i) const {
     if (to_count_.size() == entries_.size()) return to_count_[i];
-    Clock clock;
+    Clock clock = clocks_[static_cast<std::size_t>(entries_[i].clock)];
+    if (clocks_changed_) return clock.step;
     const DeviceScope scope(device_);
     copy_to_host(&clock, state_->clocks + entries_[i].clock, sizeof clock);
     return clock.step;
@@ -61,24 +64,28 @@ void Engine::set_completed(std::int64_t steps) {
 }
 
 void Engine::require_settled() const {
-    if (planned_ && !kinds_changed_ && to_count_.empty() && !sets_completed_) return;
+    if (planned_ && !kinds_changed_ && to_count_.empty() && !clocks_changed_ && !sets_completed_) return;
     throw Error(
         "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
         "kinds, and the same ones None, before capturing");
 }
 
+/// Whatever fails for want of memory leaves the rest to be done by the next step.
 void Engine::settle(Stream stream) {
-    const bool sets_clocks = !to_count_.empty();
-    if (sets_clocks) make_clocks();
-    const std::size_t before = clocks_.size();
-    const std::vector<std::int32_t> parents = kinds_changed_ ? split_clocks() : std::vector<std::int32_t>{};
     if (!state_ || state_->tensor_count != entries_.size() || state_->group_count != groups_.size()) {
         state_ = std::make_shared<State>(device_, groups_.size(), entries_.size(), settings_.stream);
         groups_changed_ = grads_changed_ = true;
     }
+    if (!to_count_.empty()) {
+        make_clocks();
+        clocks_changed_ = true;
+    }
+    const std::size_t before = clocks_.size();
+    const std::vector<std::int32_t> parents = kinds_changed_ ? split_clocks() : std::vector<std::int32_t>{};
     Staging& staging = Staging::of(device_);
-    if (sets_clocks) {
+    if (clocks_changed_) {
         staging.send(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock), stream);
+        clocks_changed_ = false;
     } else {
         for (std::size_t k = 0; k < parents.size(); ++k)
             copy_on_device(state_->clocks + before + k, state_->clocks + parents[k], sizeof(Clock), stream);
@@ -188,6 +195,7 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
     const auto own = std::make_shared<Block>(device_, bytes.size());
     copy_to_device_now(own->data(), bytes.data(), bytes.size());
     if (groups_changed_) {
+        last_step_->wait();  // steps before this one may still have to read them
         copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
         groups_changed_ = false;
     }
@@ -196,6 +204,7 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
 }
 
 Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever) {
+    const std::scoped_lock lock(lock_);
     if (free_.empty()) {
         blocks_.push_back(std::make_unique<Block>(device_, places * sizeof(Outcome), stream_));
         auto* const first = reinterpret_cast<Outcome*>(blocks_.back()->data());
@@ -204,7 +213,9 @@ Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever
     Outcome* const place = free_.back();
     free_.pop_back();
     const auto give_back = [self, for_ever](Outcome* outcome) {
-        if (!for_ever) self->free_.push_back(outcome);
+        if (for_ever) return;
+        const std::scoped_lock hold(self->lock_);
+        self->free_.push_back(outcome);
     };
     return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_,
             place};

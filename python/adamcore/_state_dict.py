@@ -51,6 +51,7 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
     groups = _checked_groups(optimizer, state_dict["param_groups"], completed)
     steps = _checked_state(optimizer, state_dict["state"])
 
+    optimizer.upload()  # what is written here comes after steps on other streams
     for group, saved in zip(optimizer.param_groups, groups, strict=True):
         group.update(saved)
     for index, (name, slots) in enumerate(optimizer.state.items()):

@@ -145,9 +145,9 @@ class LossScaler:
         if self._native is None or self._native.device != device:
             self.pull()
             module = cuda_module("LossScaler")
-            self._native = module.Scaler(device, *memory.allocate(module.Scaler.size, device))
-            self._device_memory = memory
-            self._push()
+            native = module.Scaler(device, *memory.allocate(module.Scaler.size, device))
+            self._write(native, memory)  # may be refused
+            self._native, self._device_memory = native, memory
         return self._native
 
     def pull(self) -> None:
@@ -166,8 +166,10 @@ class LossScaler:
 
     def _push(self) -> None:
         if self._native is not None:
-            stream = self._device_memory.stream(self._native.device)
-            self._native.write({**self._numbers(), "largest": _LARGEST}, stream)
+            self._write(self._native, self._device_memory)
+
+    def _write(self, native: Any, memory: DeviceMemory) -> None:
+        native.write({**self._numbers(), "largest": _LARGEST}, memory.stream(native.device))
 
     def update(self, *, overflow: bool) -> None:
         """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.

@@ -205,3 +205,105 @@ def test_memory_is_given_back(grads: list[Any]) -> None:
     assert _cuda.live_allocations() == before
     assert ac.global_norm(grads) > 0
     assert _cuda.live_allocations() == before
+
+
+def test_the_first_step_waits_for_the_stream_that_made_the_state(grads: list[Any]) -> None:
+    made = cupy.cuda.Stream()
+    with made:
+        opt = ac.AdamW(arrays())
+    log = log_of(lambda: opt.step(grads))
+    launched = next(i for i, entry in enumerate(log) if entry.startswith("kernel"))
+    assert any(entry.startswith("hold") and entry.endswith("stream 1") for entry in log[:launched])
+
+
+def test_loaded_state_is_ordered_both_ways(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays())
+    saved = opt.state_dict()
+    opt.step(grads)
+    stream = cupy.cuda.Stream()
+    with stream:
+        log = log_of(lambda: opt.load_state_dict(saved))
+    assert next(e for e in log if e[:4] in ("hold", "copy")) == next(e for e in log if e.startswith("hold"))
+    assert any(entry.startswith("hold") and entry.endswith("stream 1") for entry in log_of(lambda: opt.step(grads)))
+
+
+def test_a_group_without_parameters_keeps_counts(grads: list[Any]) -> None:
+    params, twins = arrays(), [p.host.copy() for p in arrays()]
+    opt, twin = ac.Adam(params), ac.Adam(twins)
+    for k in range(3):
+        opt.step(grads)
+        twin.step([g.host for g in grads])
+        if k == 0:
+            for each in (opt, twin):
+                each.add_param_group({"params": []})
+    assert dict(opt.steps) == dict(twin.steps)
+    assert opt.state_dict()["completed"] == 3
+    assert [p.host.tobytes() for p in params] == [p.tobytes() for p in twins]
+
+
+def test_a_capture_waits_for_steps_that_read_other_rates(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays())
+    stream = cupy.cuda.Stream()
+    with stream:
+        opt.step(grads)
+        opt.param_groups[0]["lr"] = 0.25
+        stream.begin_capture()
+        log = log_of(lambda: opt.step(grads))
+        stream.end_capture()
+    assert any(entry.startswith("wait for") for entry in log[: len(log) - 1 - log[::-1].index("copy at once")])
+
+
+def test_a_scaler_that_comes_with_a_capture_is_refused(grads: list[Any]) -> None:
+    """Each replay would set it back to where it began."""
+    opt, scaler = ac.AdamW(arrays(), nonfinite="skip"), ac.LossScaler(1024.0)
+    stream = cupy.cuda.Stream()
+    with stream:
+        opt.step(grads)
+        stream.begin_capture()
+        with pytest.raises(RuntimeError, match="captured"):
+            opt.step(grads, loss_scale=scaler)
+        stream.end_capture()
+    assert scaler.scale == 1024.0
+    opt.step(grads, loss_scale=scaler)
+    assert scaler.state_dict()["clean_steps"] == 1
+
+
+def test_a_schedule_and_a_scaler_can_be_captured(grads: list[Any]) -> None:
+    """The count of steps, which only the device knows then, is not asked for."""
+    opt, scaler = ac.AdamW(arrays(), lr=lambda step: 0.1 / (1 + step)), ac.LossScaler()
+    stream = cupy.cuda.Stream()
+    with stream:
+        opt.step(grads, loss_scale=scaler)
+        stream.begin_capture()
+        log = log_of(lambda: opt.step(grads, loss_scale=scaler))
+        graph = stream.end_capture()
+        assert "wait for the device" not in log
+        opt.upload()
+        graph.launch()
+    assert opt.steps["0"] == 2
+
+
+def test_groups_cannot_be_added_after_a_capture(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays())
+    stream = cupy.cuda.Stream()
+    with stream:
+        opt.step(grads)
+        stream.begin_capture()
+        opt.step(grads)
+        graph = stream.end_capture()
+        with pytest.raises(RuntimeError, match="make another optimizer"):
+            opt.add_param_group({"params": {"c": arrays(1)[0]}})
+        graph.launch()
+        opt.step(grads)
+    assert dict(opt.steps) == dict.fromkeys("012", 3)
+
+
+def test_a_gradient_that_is_gone_after_a_group_was_added(grads: list[Any]) -> None:
+    params = arrays()
+    opt = ac.SGD(params, lr=1.0)
+    opt.step(grads)
+    opt.add_param_group({"params": {"c": cupy.asarray(np.ones(N, np.float32))}})
+    before = params[1].host.copy()
+    opt.step([grads[0], None, grads[2], cupy.asarray(np.ones(N, np.float32))])
+    assert np.array_equal(params[1].host, before)
+    assert opt.steps["1"] == 1

@@ -43,6 +43,8 @@ def seconds(call: Any) -> float:
 @pytest.mark.parametrize("options", CONFIGURATIONS)
 def test_a_step_does_not_wait(library: Library, options: str, scaled: bool) -> None:
     """Behind 200 ms of other work on the stream, steps return in a few ms; with new gradient arrays, too."""
+    if options == "schedule" and scaled:
+        pytest.skip("a schedule goes by the number of steps that were not skipped, which the device alone knows")
     dtype = F16 if "precision" in CONFIGURATIONS[options] else F32
     params = [library.put(np.ones(1000 + k, dtype)) for k in range(20)]
     optimizer = ac.AdamW(params, **CONFIGURATIONS[options])

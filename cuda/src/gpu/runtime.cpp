@@ -129,12 +129,17 @@ void release(void* memory) noexcept {
 
 void* allocate(std::size_t bytes, Stream stream) {
     void* memory = nullptr;
-    check(cudaMallocAsync(&memory, bytes, handle_of(stream)), "allocating memory on the device");
+    const cudaError_t status = cudaMallocAsync(&memory, bytes, handle_of(stream));
+    if (status == cudaErrorNotSupported) {  // a device without memory pools, as some virtual ones are
+        cudaGetLastError();
+        return allocate(bytes);
+    }
+    check(status, "allocating memory on the device");
     return memory;
 }
 
 void release(void* memory, Stream stream) noexcept {
-    cudaFreeAsync(memory, handle_of(stream));
+    if (cudaFreeAsync(memory, handle_of(stream)) != cudaSuccess) cudaFree(memory);  // not of a pool
     cudaGetLastError();
 }
 
@@ -220,6 +225,11 @@ void Event::record(Stream stream) {
 
 void Event::hold(Stream stream) const {
     check(cudaStreamWaitEvent(handle_of(stream), handle_of(event_), 0), "waiting for an event");
+}
+
+void Event::wait() const {
+    const OutsideCapture outside;
+    check(cudaEventSynchronize(handle_of(event_)), "waiting for an event");
 }
 
 bool Event::is_past() const {

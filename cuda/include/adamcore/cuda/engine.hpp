@@ -76,6 +76,11 @@ public:
     /// A gradient of another dtype or layout.
     void set_kind(std::size_t i, const Entry& entry);
 
+    /// Whether what is queued on a stream becomes part of a CUDA graph.
+    bool is_captured(Stream stream) const {
+        const DeviceScope scope(device_);
+        return is_capturing(stream);
+    }
     /// Whether a step has been captured into a CUDA graph.
     bool has_captured() const { return !captured_.empty(); }
 
@@ -88,6 +93,8 @@ public:
     Control control() const;
     /// Brings hyper-parameters and counts of steps to the device, for steps that have been captured.
     void upload(Stream stream);
+    /// What is queued on `stream` now comes after all steps so far, and later steps after that.
+    void order(Stream stream);
 
     /// The number of updates of a tensor. Waits for the device.
     std::int64_t steps(std::size_t i) const;
@@ -100,7 +107,9 @@ private:
     struct State;
     class Reports;
 
+    void require_open() const;
     void require_settled() const;
+    void count_anew();
     void settle(Stream stream);
     void make_clocks();
     void keep_clocks();
@@ -124,6 +133,7 @@ private:
     std::vector<std::int64_t> to_count_;  ///< counts by tensor, to be made clocks; empty unless they have been set
     std::int64_t completed_ = 0;          ///< to be set
     bool sets_completed_ = true;
+    bool clocks_changed_ = false;  ///< the host knows counts that the device does not
 
     std::shared_ptr<State> state_;
     std::shared_ptr<Block> plan_block_;

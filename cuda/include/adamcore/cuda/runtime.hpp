@@ -84,6 +84,8 @@ public:
     /// What is queued on `stream` from now on comes after it.
     void hold(Stream stream) const;
     bool is_past() const;
+    /// On the host.
+    void wait() const;
 
 private:
     void* event_;
