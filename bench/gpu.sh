@@ -99,7 +99,7 @@ if [ "$whole" = yes ]; then build 170; else build 400; fi
 for part in "${parts[@]}"; do
   case "$part" in
     test) if [ "$whole" = yes ]; then tests 120; else tests 400; fi ;;
-    sanitize) if [ "$whole" = yes ]; then sanitize 30; else sanitize 130; fi ;;
+    sanitize) if [ "$whole" = yes ]; then sanitize 40; else sanitize 130; fi ;;
     compare) compare 235 ;;
   esac
 done

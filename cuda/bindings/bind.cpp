@@ -72,6 +72,7 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     for (std::size_t i = 0; i < added.bound.size(); ++i) {
         added.bound[i].memory = memory_.size();
         bound_.push_back(std::move(added.bound[i]));
+        grad_libraries_ |= 1u << static_cast<unsigned>(bound_.back().library);
         params_move_ = params_move_ || bound_.back().pointer.has_value();
         cuda::Entry& entry = added.entries[i];
         describe(bound_.back(), entry);

@@ -120,7 +120,7 @@ private:
     std::vector<std::pair<py::object, std::uintptr_t>> memory_;
     Regions regions_;
     cuda::Stream stream_ = 0;                    ///< of the step under way
-    unsigned grad_libraries_ = 0;                ///< a bit for each library that gradients have come from
+    unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
     bool params_move_ = false;                   ///< whether any parameter's memory may become another
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
     std::atomic<bool> busy_{false};

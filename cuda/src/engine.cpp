@@ -90,10 +90,14 @@ std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
     } else {
         order_after_last(stream);
         settle(stream);
-        for (const Stream other : request.others) {
-            last_step_->record(other);
-            last_step_->hold(stream);
-        }
+    }
+    const std::vector<Stream> others = joined(request, capturing);
+    // Its own, for what is recorded in a capture can be waited for there alone.
+    std::optional<Event> crossing;
+    if (!others.empty()) crossing.emplace();
+    for (const Stream other : others) {
+        crossing->record(other);
+        crossing->hold(stream);
     }
     const std::byte* const grads = turn_for(stream, capturing);
     const auto* const arrays = reinterpret_cast<const void* const*>(grads);
@@ -106,11 +110,22 @@ std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
     }
     decide_step(request, report ? report->on_device() : nullptr, updates ? ticks : nullptr);
     if (updates) update(stream, arrays);
-    if (!capturing) {
-        last_step_->record(stream);
-        for (const Stream other : request.others) last_step_->hold(other);
-    }
+    if (!others.empty()) crossing->record(stream);
+    for (const Stream other : others) crossing->hold(other);
+    if (!capturing) last_step_->record(stream);
     return report;
+}
+
+/// The other streams that can be ordered with the step's: in a capture those that are captured too.
+std::vector<Stream> Engine::joined(const StepRequest& request, bool capturing) const {
+    std::vector<Stream> others;
+    for (const Stream other : request.others) {
+        const bool captured = is_capturing(other);
+        if (captured && !capturing)
+            throw Error("a gradient comes from a stream that is captured into a CUDA graph, and the step does not");
+        if (captured == capturing) others.push_back(other);
+    }
+    return others;
 }
 
 void Engine::order_after_last(Stream stream) {

@@ -243,7 +243,7 @@ class Optimizer(ABC):
         A step that is captured (after one that was not, with the same gradients) reads learning rates, counts of steps
         and the loss scale from the device, so that each replay is a step of its own. Counts advance by themselves; what
         has been written to `param_groups` since, and a schedule's next rate, comes with this call, on the current
-        stream. On the CPU there is nothing to do.
+        stream. The optimizer, whose memory it is, must live as long as the graph. On the CPU there is nothing to do.
 
         Examples
         --------

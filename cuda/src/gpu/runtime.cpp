@@ -18,8 +18,12 @@ namespace {
 void check(cudaError_t status, const char* what) {
     if (status == cudaSuccess) return;
     cudaGetLastError();
+    const char* const hint = status == cudaErrorInitializationError
+                                 ? "; in a child made by fork(), CUDA cannot be used: start processes with "
+                                   "multiprocessing's \"spawn\" method"
+                                 : "";
     throw Error(std::string("CUDA: ") + what + " failed: " + cudaGetErrorString(status) + " (" +
-                cudaGetErrorName(status) + ")");
+                cudaGetErrorName(status) + ")" + hint);
 }
 
 cudaStream_t handle_of(Stream stream) {

@@ -118,6 +118,7 @@ private:
     std::vector<std::byte> turn() const;
     const std::byte* turn_for(Stream stream, bool capturing);
     void order_after_last(Stream stream);
+    std::vector<Stream> joined(const StepRequest& request, bool capturing) const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
     void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const;
     void update(Stream stream, const void* const* grads) const;

@@ -63,7 +63,7 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
     /// Vectors of each array that are asked for before the first is used: memory is far.
     static constexpr int batch = sizeof...(I) <= 2 ? 2 : 1;
     /// Blocks that are to fit a multiprocessor at a time, which bounds registers.
-    static constexpr int resident = 4;
+    static constexpr int resident = sizeof(T) == 4 ? 4 : 2;
 
     ADAMCORE_FN static void run(const Arguments& a, Place at) {
         if (a.control->skip) return;
