@@ -149,19 +149,28 @@ void Engine::measure_gradients(const StepRequest& request, const void* const* gr
 
 void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const {
     const FoldPlan& sums = settings_.clip == Clip::units ? plan_.unit_fold : plan_.fold;
+    const bool by_blocks = measures_ && plan_.look_blocks > 0;
     DecideArguments a{};
+    a.look.count = measures_ ? plan_.measured_count : 0;
+    a.look.measured = plan_.measured;
+    a.look.terms = sums.sums;
+    a.look.first = sums.first;
+    a.look.totals = plan_.totals;
+    a.look.clip = settings_.clip;
+    a.look.limit = settings_.limit;
+    a.look.loss_scale = request.loss_scale;
+    a.look.scaling = request.scaling;
+    a.look.tensor_factors = plan_.tensor_factors;
+    a.look.culprits = plan_.culprits;
+    if (by_blocks) {
+        look(plan_.look_blocks, a.look, request.stream);
+        fold(plan_.total_fold.blocks, {plan_.total_fold.tiles, plan_.totals, plan_.total_fold.sums}, request.stream);
+    }
     a.measures = measures_;
-    a.count = measures_ ? plan_.measured_count : 0;
-    a.measured = plan_.measured;
-    a.terms = sums.sums;
-    a.first = sums.first;
-    a.totals = plan_.totals;
-    a.clip = settings_.clip;
-    a.limit = settings_.limit;
     a.check = request.check;
-    a.loss_scale = request.loss_scale;
-    a.scaling = request.scaling;
-    a.tensor_factors = plan_.tensor_factors;
+    a.sums = by_blocks ? plan_.total_fold.sums : plan_.totals;
+    a.count = by_blocks ? plan_.total_fold.blocks : a.look.count;
+    a.culprits = by_blocks ? plan_.look_blocks : 0;
     a.outcome = outcome;
     a.control = state_->control;
     a.clocks = state_->clocks;

@@ -125,6 +125,11 @@ void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
     plan.measured = packer.add(measured);
     plan.measured_count = static_cast<std::int64_t>(measured.size());
     plan.totals = packer.reserve<norm::Squares>(measured.size());
+    if (plan.measured_count > Fold::capacity) {
+        plan.total_fold = plan_fold({0, plan.measured_count}, packer);
+        plan.look_blocks = blocks_for(plan.measured_count, threads);
+        plan.culprits = packer.reserve<std::int32_t>(static_cast<std::size_t>(plan.look_blocks));
+    }
     if (request.clip == Clip::norm_per_tensor) plan.tensor_factors = packer.reserve<double>(entries.size());
     if (!by_units) return;
     plan.units = units.back();

@@ -131,6 +131,32 @@ TEST_P(Cuda, NormsHaveTheBitsOfTheCpu) {
     }
 }
 
+TEST_P(Cuda, ThousandsOfArraysAreLookedAtByManyBlocks) {
+    for (const std::int64_t count : {511, 512, 513, 1500}) {
+        std::vector<Stored> arrays;
+        for (std::int64_t i = 0; i < count; ++i) {
+            arrays.emplace_back(Dtype::float32, 1 + i % 7);
+            for (std::int64_t k = 0; k < arrays.back().size(); ++k)
+                arrays.back().set(k, std::sin(static_cast<double>(i + k)) + 0.01);
+        }
+        cuda::Engine engine(0, {});
+        engine.add_group({});
+        for (Stored& array : arrays) {
+            cuda::Entry entry;
+            entry.tensor.grad = array.data();
+            entry.tensor.size = array.size();
+            engine.add(entry);
+        }
+        const cuda::Outcome clean = engine.measure({stream}).read();
+        EXPECT_EQ(clean.norm, norm::root(squares_of(cpu::best_kernels(), readings_of(arrays), 2))) << count;
+        EXPECT_EQ(clean.culprit, -1);
+        for (const std::int64_t culprit : {count - 1, count / 2, std::int64_t{3}}) {
+            arrays[static_cast<std::size_t>(culprit)].set(0, std::nan(""));
+            EXPECT_EQ(engine.measure({stream}).read().culprit, culprit) << count;
+        }
+    }
+}
+
 TEST_P(Cuda, AFoldIsSumPairsForEveryCount) {
     for (std::int64_t count = 1; count <= 1030; ++count) {
         std::vector<norm::Squares> terms;

@@ -11,21 +11,64 @@
 /// step, and what a rule computes once per step. One block; the host need not know the answer.
 namespace adamcore::cuda {
 
-struct DecideArguments {
-    // Of what was measured.
-    bool measures;
-    std::int64_t count;  ///< of measured tensors
+/// Measured tensors, one by one.
+struct LookArguments {
+    std::int64_t count;
     const Measured* measured;
     norm::Squares* terms;
     const std::int64_t* first;
     norm::Squares* totals;
     Clip clip;
     double limit;
-    bool check;  ///< whether a gradient that is not finite stops the step
     double loss_scale;
     LossScaling* scaling;    ///< or null
     double* tensor_factors;  ///< or null
-    Outcome* outcome;        ///< or null
+    std::int32_t* culprits;  ///< of each block of Look: the first tensor whose gradient is not finite, or -1
+};
+
+/// A tensor's total, and what depends on that alone. Returns the tensor if its gradient is not finite, else -1.
+ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
+    const Measured& measured = a.measured[i];
+    const norm::Squares total = total_of(a.terms, a.first, i);
+    a.totals[i] = total;
+    if (a.clip == Clip::norm_per_tensor)
+        a.tensor_factors[measured.tensor] = norm::clip_factor(total, unscaling(a.scaling, a.loss_scale), a.limit);
+    return norm::fits(total, measured.narrows != 0) ? -1 : measured.tensor;
+}
+
+/// The first of two tensors, of which -1 is none.
+ADAMCORE_FN std::int32_t first_of(std::int32_t a, std::int32_t b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
+
+/// Looks at many tensors, each by a thread, before Decide does.
+struct Look {
+    using Arguments = LookArguments;
+
+    struct Shared {
+        std::int32_t culprit[threads];
+    };
+
+    ADAMCORE_FN static int phases(const Arguments&, Place) { return 2; }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
+        if (phase == 0) {
+            const std::int64_t i = at.block * threads + at.thread;
+            shared.culprit[at.thread] = i < a.count ? look_at(a, i) : -1;
+        } else if (at.thread == 0) {
+            std::int32_t culprit = -1;
+            for (const std::int32_t each : shared.culprit) culprit = first_of(culprit, each);
+            a.culprits[at.block] = culprit;
+        }
+    }
+};
+
+struct DecideArguments {
+    LookArguments look;
+    bool measures;
+    bool check;             ///< whether a gradient that is not finite stops the step
+    norm::Squares* sums;    ///< look.totals or, where Look has been, what Fold has made of them
+    std::int64_t count;     ///< of sums
+    std::int64_t culprits;  ///< of look.culprits, where Look has been; else 0
+    Outcome* outcome;       ///< or null
 
     // Of the step itself.
     Control* control;
@@ -53,42 +96,34 @@ struct Decide {
         } else if (phase == last - 1) {
             if (at.thread == 0) decide(a, shared);
         } else if (phase == 0) {
-            look(a, at.thread, shared);
+            shared.culprit[at.thread] = find_culprit(a, at.thread);
         } else {
-            fold_level(a.totals, a.count, phase - 1, at.thread, threads);
+            fold_level(a.sums, a.count, phase - 1, at.thread, threads);
         }
     }
 
 private:
-    /// Each array's total, and what depends on that alone.
-    ADAMCORE_FN static void look(const Arguments& a, int thread, Shared& shared) {
-        const double scale = unscaling(a.scaling, a.loss_scale);
+    ADAMCORE_FN static std::int32_t find_culprit(const Arguments& a, int thread) {
         std::int32_t culprit = -1;
-        for (std::int64_t i = thread; i < a.count; i += threads) {
-            const Measured& measured = a.measured[i];
-            const norm::Squares total = total_of(a.terms, a.first, i);
-            a.totals[i] = total;
-            if (culprit < 0 && !norm::fits(total, measured.narrows != 0)) culprit = measured.tensor;
-            if (a.clip == Clip::norm_per_tensor)
-                a.tensor_factors[measured.tensor] = norm::clip_factor(total, scale, a.limit);
+        if (a.culprits > 0) {
+            for (std::int64_t i = thread; i < a.culprits; i += threads) culprit = first_of(culprit, a.look.culprits[i]);
+        } else {
+            for (std::int64_t i = thread; i < a.count; i += threads) culprit = first_of(culprit, look_at(a.look, i));
         }
-        shared.culprit[thread] = culprit;
+        return culprit;
     }
 
     ADAMCORE_FN static void decide(const Arguments& a, const Shared& shared) {
-        Control control{unscaling(a.scaling, a.loss_scale), 0};
+        Control control{unscaling(a.look.scaling, a.look.loss_scale), 0};
         if (a.measures) {
             Outcome outcome{0, 0, -1};
-            for (int i = 0; i < threads; ++i) {
-                const std::int32_t culprit = shared.culprit[i];
-                if (culprit >= 0 && (outcome.culprit < 0 || culprit < outcome.culprit)) outcome.culprit = culprit;
-            }
-            const norm::Squares squares = a.count > 0 ? a.totals[0] : norm::Squares{};
+            for (const std::int32_t each : shared.culprit) outcome.culprit = first_of(outcome.culprit, each);
+            const norm::Squares squares = a.count > 0 ? a.sums[0] : norm::Squares{};
             outcome.norm = norm::root(squares, control.scale);
             outcome.skipped = a.check && outcome.culprit >= 0;
             control.skip = outcome.skipped;
-            if (a.clip == Clip::norm) control.scale *= norm::clip_factor(squares, control.scale, a.limit);
-            if (a.scaling) update(*a.scaling, control.skip != 0);
+            if (a.look.clip == Clip::norm) control.scale *= norm::clip_factor(squares, control.scale, a.look.limit);
+            if (a.look.scaling) update(*a.look.scaling, control.skip != 0);
             if (a.outcome) *a.outcome = outcome;
         }
         if (!control.skip) ++*a.completed;

@@ -24,6 +24,7 @@ extern const UpdateLaunches dense_float, dense_double, stored_float, stored_doub
 extern const Launch<MeasureArguments> measure;
 extern const Launch<FoldArguments> fold;
 extern const Launch<UnitArguments> units;
+extern const Launch<LookArguments> look;
 extern const Launch<DecideArguments> decide;
 extern const Launch<RescaleArguments> rescale;
 extern const Launch<StartArguments> start;

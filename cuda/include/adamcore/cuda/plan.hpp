@@ -72,6 +72,10 @@ struct Plan {
     std::int64_t measured_count = 0;
     const Measured* measured = nullptr;
     norm::Squares* totals = nullptr;
+    /// Of totals, where there are so many that one block takes too long.
+    FoldPlan total_fold;
+    std::int64_t look_blocks = 0;
+    std::int32_t* culprits = nullptr;
     double* tensor_factors = nullptr;
 };
 
