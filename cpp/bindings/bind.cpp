@@ -27,7 +27,6 @@ void fill(T* data, std::int64_t count, double value) {
 struct Optimizer::Addition {
     std::vector<Tensor> tensors;
     std::vector<Bound> bound;
-    Names names;  ///< all, these parameters' last
     std::vector<Form> forms;
     std::vector<Lender> lenders;
     Regions regions;  ///< the optimizer's, and these parameters'
@@ -40,9 +39,12 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
     Groups::Candidate group = groups_.look_at(hyper, variant_keys, variant, completed_);
     GroupMemory memory;
     Addition added;
-    added.names = names_.with(names, labels, keys);
-    bind_params(params, added, memory);
-    require_apart(added);
+    names_.require_new(names, labels);
+    bind_params(params, names, labels, added, memory);
+    added.regions.require_apart([&](std::int64_t tensor) {
+        const auto i = static_cast<std::size_t>(tensor);
+        return i < size() ? names_.label(i) : labels[i - size()];
+    });
     bind_state(group.group, added.tensors, memory);
     start_weights(added);
     if (const Slab* state = memory.state.get()) {
@@ -57,18 +59,19 @@ void Optimizer::add_group(const py::dict& hyper, const py::list& params, const s
     std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
     groups_.add(std::move(group));
     memory_.push_back(std::move(memory));
-    names_ = std::move(added.names);
+    names_.add(names, labels, keys);
     regions_ = std::move(added.regions);
     for (Bound& each : bound_) each.checked_grad = nullptr;  // not against the new parameters
     planned_threads_ = 0;
 }
 
-void Optimizer::bind_params(const py::list& params, Addition& added, GroupMemory& memory) const {
+void Optimizer::bind_params(const py::list& params, const std::vector<std::string>& names,
+                            const std::vector<std::string>& labels, Addition& added, GroupMemory& memory) const {
     std::vector<ArrayView> views;
     std::size_t axes = 0;
     std::vector<py::object> arrays;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        const std::string& label = added.names.label(size() + i);
+        const std::string& label = labels[i];
         const py::object given = params[i];
         arrays.push_back(as_numpy(given, Access::write, label));
         views.push_back(view_of(arrays.back(), Access::write, label));
@@ -96,7 +99,7 @@ void Optimizer::bind_params(const py::list& params, Addition& added, GroupMemory
         tensor.dtype = view.dtype;
         tensor.state_dtype = options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
-        tensor.number = number_of(added.names.name(size() + i));
+        tensor.number = number_of(names[i]);
         Bound bound;
         bound.param = arrays[i];
         memory.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
@@ -108,18 +111,6 @@ void Optimizer::bind_params(const py::list& params, Addition& added, GroupMemory
         added.bound.push_back(std::move(bound));
     }
     added.regions.sort();
-}
-
-void Optimizer::require_apart(const Addition& added) const {
-    const auto overlap = added.regions.find_overlap();
-    if (!overlap) return;
-    const auto label = [&](std::int64_t tensor) -> std::string {
-        if (tensor < 0) return "the optimizer's state";
-        return added.names.label(static_cast<std::size_t>(tensor));
-    };
-    const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
-    throw py::value_error(label(second) + ": shares memory with " + label(first) +
-                          "; every parameter must have memory of its own");
 }
 
 void Optimizer::bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory) {

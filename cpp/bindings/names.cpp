@@ -19,19 +19,23 @@ std::string Names::grad_label(std::size_t tensor, bool by_name) const {
     return "grads" + entries_[tensor].key;
 }
 
-Names Names::with(const std::vector<std::string>& names, const std::vector<std::string>& labels,
-                  const std::vector<std::string>& keys) const {
-    Names all;
-    all.entries_ = entries_;
-    all.places_ = py::reinterpret_steal<py::dict>(PyDict_Copy(places_.ptr()));
+void Names::require_new(const std::vector<std::string>& names, const std::vector<std::string>& labels) const {
+    py::set added;
     for (std::size_t i = 0; i < names.size(); ++i) {
         const py::str name(names[i]);
-        if (all.places_.contains(name))
+        if (places_.contains(name) || added.contains(name))
             throw py::value_error(labels[i] + ": another parameter is named " + repr_of(name) + " already");
-        all.places_[name] = all.size();
-        all.entries_.push_back({labels[i], keys[i], name});
+        added.add(name);
     }
-    return all;
+}
+
+void Names::add(const std::vector<std::string>& names, const std::vector<std::string>& labels,
+                const std::vector<std::string>& keys) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const py::str name(names[i]);
+        places_[name] = size();
+        entries_.push_back({labels[i], keys[i], name});
+    }
 }
 
 py::object Names::take(const py::object& grads, bool in_groups, Taker& taker) const {

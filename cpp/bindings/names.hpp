@@ -30,10 +30,12 @@ public:
     std::string grad_label(std::size_t tensor, bool by_name) const;
     std::string name(std::size_t tensor) const { return entries_[tensor].name.cast<std::string>(); }
 
-    /// A copy with more parameters; `labels` are what users call them ("params['w']"), `keys` the ends of their
-    /// gradients' labels ("['w']", "[3]", or "" for a single array). Raises ValueError if a name is taken.
-    Names with(const std::vector<std::string>& names, const std::vector<std::string>& labels,
-               const std::vector<std::string>& keys) const;
+    /// Raises ValueError if one of these names of new parameters is taken.
+    void require_new(const std::vector<std::string>& names, const std::vector<std::string>& labels) const;
+    /// Adds parameters; `labels` are what users call them ("params['w']"), `keys` the ends of their gradients' labels
+    /// ("['w']", "[3]", or "" for a single array). Those that are there keep their places.
+    void add(const std::vector<std::string>& names, const std::vector<std::string>& labels,
+             const std::vector<std::string>& keys);
 
     /// Hands all gradients out. Raises TypeError or ValueError for what is not in the structure of the parameters.
     /// Returns what holds the arrays while they are in use.

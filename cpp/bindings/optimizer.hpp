@@ -100,8 +100,8 @@ private:
     struct Addition;
     struct GradTaker;
 
-    void bind_params(const py::list& params, Addition& added, GroupMemory& memory) const;
-    void require_apart(const Addition& added) const;
+    void bind_params(const py::list& params, const std::vector<std::string>& names,
+                     const std::vector<std::string>& labels, Addition& added, GroupMemory& memory) const;
     static void bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory);
     static void start_weights(const Addition& added);
     /// Returns what holds the arrays while they are in use; a dict if they are by name.

@@ -83,6 +83,15 @@ std::optional<std::pair<Regions::Region, Regions::Region>> Regions::find_overlap
     return std::nullopt;
 }
 
+void Regions::require_apart(const std::function<std::string(std::int64_t)>& label) const {
+    const auto overlap = find_overlap();
+    if (!overlap) return;
+    const auto label_of = [&](std::int64_t tensor) { return tensor < 0 ? "the optimizer's state" : label(tensor); };
+    const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
+    throw py::value_error(label_of(second) + ": shares memory with " + label_of(first) +
+                          "; every parameter must have memory of its own");
+}
+
 bool Regions::is_owner(const void* owner) const noexcept {
     const auto [word, bit] = bit_of(owner, filter_.size());
     return (filter_[word] & bit) != 0 && std::binary_search(owners_.begin(), owners_.end(), owner);

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,9 @@ public:
 
     /// Two regions that share memory, if any do.
     std::optional<std::pair<Region, Region>> find_overlap() const;
+
+    /// Raises ValueError if two of them do; `label(tensor)` is what users call a tensor's array.
+    void require_apart(const std::function<std::string(std::int64_t)>& label) const;
 
     /// A region that shares memory with this one, if any does.
     std::optional<Region> find_overlap(const Region& region, const void* owner) const;

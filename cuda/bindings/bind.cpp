@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "adamcore/cuda/weights.hpp"
 #include "adamcore/rules_info.hpp"
 #include "exclusive.hpp"
 #include "foreign.hpp"
@@ -17,9 +18,7 @@ constexpr std::size_t group_of_elements = 8;
 constexpr std::size_t alignment = 256;
 
 std::size_t phase_of(const Tensor& tensor) {
-    const bool counts_from_start =
-        is_half(tensor.dtype) && (tensor.weights == Weights::remainder || tensor.weights == Weights::stochastic);
-    if (tensor.layout || counts_from_start) return 0;
+    if (tensor.layout || (is_half(tensor.dtype) && cuda::counts_from_start(tensor.weights))) return 0;
     return reinterpret_cast<std::uintptr_t>(tensor.param) / size_of(tensor.dtype) % group_of_elements;
 }
 
@@ -27,7 +26,6 @@ std::size_t phase_of(const Tensor& tensor) {
 
 /// The parameters of a group that is being added: nothing of the optimizer has changed yet.
 struct DeviceOptimizer::Addition {
-    Names names;  ///< all, these parameters' last
     std::vector<Bound> bound;
     std::vector<cuda::Entry> entries;
     std::vector<py::object> shadows;
@@ -48,31 +46,31 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     Groups::Candidate candidate = groups_.look_at(hyper, variant_keys, variant, completed());
     const auto group = static_cast<std::int32_t>(groups_.size());
     Addition added;
-    added.names = names_->with(names, labels, keys);
+    names_->require_new(names, labels);
     added.device = device_;
-    bind_params(params, group, added);
-    require_apart(added);
-    if (added.device >= 0) {
-        cuda::require_kernels(added.device);
-        // Memory of a pool is to be used where the pool's current stream is.
-        added.stream = std::max<cuda::Stream>(library.attr("stream")(added.device).cast<cuda::Stream>(), 1);
-        bind_state(candidate.group, library, added);
-    }
+    bind_params(params, names, labels, group, added);
+    added.regions.require_apart([&](std::int64_t tensor) {
+        const auto i = static_cast<std::size_t>(tensor);
+        return i < size() ? names_->label(i) : labels[i - size()];
+    });
+    cuda::require_kernels(added.device);
+    // Memory of a pool is to be used where the pool's current stream is.
+    added.stream = std::max<cuda::Stream>(library.attr("stream")(added.device).cast<cuda::Stream>(), 1);
+    bind_state(candidate.group, library, added);
 
-    if (!engine_ && added.device >= 0) {
+    if (!engine_) {
         cuda::Settings settings;
         settings.clip = options_.clip;
         settings.limit = options_.limit;
         settings.seed = options_.seed;
         engine_.emplace(added.device, settings);
-        for (std::size_t i = 0; i < groups_.size(); ++i) engine_->add_group(groups_[i]);
     }
     device_ = added.device;
-    if (engine_) engine_->add_group(candidate.group);
+    engine_->add_group(candidate.group);
     for (std::size_t i = 0; i < added.bound.size(); ++i) {
         added.bound[i].memory = memory_.size();
         bound_.push_back(std::move(added.bound[i]));
-        grad_libraries_ |= 1u << static_cast<unsigned>(bound_.back().library);
+        grad_libraries_ |= bit_of(bound_.back().library);
         params_move_ = params_move_ || bound_.back().pointer.has_value();
         cuda::Entry& entry = added.entries[i];
         describe(bound_.back(), entry);
@@ -80,21 +78,21 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
     }
     memory_.push_back(std::move(added.memory));
     groups_.add(std::move(candidate));
-    names_ = std::make_shared<const Names>(std::move(added.names));
+    names_->add(names, labels, keys);
     regions_ = std::move(added.regions);
     for (Seen& each : seen_) {  // not held against the new parameters
         each.array = nullptr;
         each.reference = {};
     }
     seen_.resize(size());
-    if (engine_) engine_->order(added.stream);  // the first step may go to another stream
+    engine_->order(added.stream);  // the first step may go to another stream
 }
 
-void DeviceOptimizer::bind_params(const py::list& params, std::int32_t group, Addition& added) const {
+void DeviceOptimizer::bind_params(const py::list& params, const std::vector<std::string>& names,
+                                  const std::vector<std::string>& labels, std::int32_t group, Addition& added) const {
     added.regions = regions_;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        const std::size_t place = size() + i;
-        const std::string& label = added.names.label(place);
+        const std::string& label = labels[i];
         const py::object array = params[i];
         DeviceArray found = device_array(array, Access::write, label, 1);
         require_fit(options_, found.view.dtype, label);
@@ -125,28 +123,18 @@ void DeviceOptimizer::bind_params(const py::list& params, std::int32_t group, Ad
         tensor.dtype = tensor.grad_dtype = view.dtype;
         tensor.state_dtype = options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
-        tensor.number = number_of(added.names.name(place));
+        tensor.number = number_of(names[i]);
         bound.axes = found.axes;
         walk(bound, view, view);
         tensor.layout = bound.layout ? &bound.layout->layout : nullptr;
         added.shadows.push_back(shadow_of(view));
-        added.regions.add(Regions::region_of(view, added.shadows.back(), static_cast<std::int64_t>(place)), nullptr);
+        added.regions.add(Regions::region_of(view, added.shadows.back(), static_cast<std::int64_t>(size() + i)),
+                          nullptr);
         added.bound.push_back(std::move(bound));
         added.entries.push_back(entry);
     }
     if (added.device < 0) added.device = 0;  // nothing but empty arrays, which are nowhere
     added.regions.sort();
-}
-
-void DeviceOptimizer::require_apart(const Addition& added) const {
-    const auto overlap = added.regions.find_overlap();
-    if (!overlap) return;
-    const auto label = [&](std::int64_t tensor) -> std::string {
-        return tensor < 0 ? "the optimizer's state" : added.names.label(static_cast<std::size_t>(tensor));
-    };
-    const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
-    throw py::value_error(label(second) + ": shares memory with " + label(first) +
-                          "; every parameter must have memory of its own");
 }
 
 void DeviceOptimizer::bind_state(const Group& group, const py::object& library, Addition& added) const {

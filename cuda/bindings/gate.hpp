@@ -23,6 +23,9 @@ namespace adamcore::python {
 
 enum class Library : std::uint8_t { cupy, torch, other };
 
+/// For sets of libraries.
+constexpr unsigned bit_of(Library library) { return 1u << static_cast<unsigned>(library); }
+
 /// A CUDA array's memory as the kernels use it. Moved, never copied: `view` points into `axes`.
 struct DeviceArray {
     ArrayView view;

@@ -96,9 +96,9 @@ private:
         Walk measured_param, measured_grad;
     };
 
-    void bind_params(const py::list& params, std::int32_t group, Addition& added) const;
+    void bind_params(const py::list& params, const std::vector<std::string>& names,
+                     const std::vector<std::string>& labels, std::int32_t group, Addition& added) const;
     void bind_state(const Group& group, const py::object& library, Addition& added) const;
-    void require_apart(const Addition& added) const;
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
@@ -112,7 +112,7 @@ private:
 
     Groups groups_;
     Options options_;
-    std::shared_ptr<const Names> names_ = std::make_shared<Names>();
+    std::shared_ptr<Names> names_ = std::make_shared<Names>();  ///< reports know it too
     std::optional<cuda::Engine> engine_;
     int device_ = -1;
     std::vector<Bound> bound_;

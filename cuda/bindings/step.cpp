@@ -10,8 +10,6 @@
 namespace adamcore::python {
 namespace {
 
-unsigned bit_of(Library library) { return 1u << static_cast<unsigned>(library); }
-
 /// What a weak reference refers to, borrowed, or null if that is gone. The GIL keeps it for as long as it is compared.
 PyObject* referent(const py::object& reference) {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -6,10 +6,10 @@ namespace adamcore::cuda {
 
 const Launch<MeasureArguments> measure = launch_in_phases<Measure>;
 const Launch<FoldArguments> fold = launch_in_phases<Fold>;
-const Launch<UnitArguments> units = launch_in_phases<Units>;
+const Launch<UnitArguments> units = launch_alone<Units>;
 const Launch<LookArguments> look = launch_in_phases<Look>;
 const Launch<DecideArguments> decide = launch_in_phases<Decide>;
-const Launch<RescaleArguments> rescale = launch_in_phases<Rescale>;
-const Launch<StartArguments> start = launch_in_phases<Start>;
+const Launch<RescaleArguments> rescale = launch_alone<Rescale>;
+const Launch<StartArguments> start = launch_alone<Start>;
 
 }  // namespace adamcore::cuda

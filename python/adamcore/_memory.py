@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -66,28 +67,28 @@ class HostMemory:
         array[...] = value
 
 
-class DeviceMemory:
+class DeviceMemory(ABC):
     """A CUDA device's; a library says how."""
 
+    @abstractmethod
     def allocate(self, size: int, device: int) -> tuple[Any, int]:
         """Return an object that keeps `size` bytes, and their address."""
-        raise NotImplementedError
 
+    @abstractmethod
     def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
         """Return an array over memory of `owner`; offset and strides in bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stream(self, device: int) -> int:
         """Return the library's current stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return a copy as a NumPy array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def assign(self, array: Any, value: NDArray[Any]) -> None:
         """Write to an array of the same shape and dtype."""
-        raise NotImplementedError
 
     def state(self, core: Any, index: int, slot: int) -> Any:
         """Return a slot of a tensor's state as the library's array."""
@@ -153,7 +154,7 @@ class TorchMemory(DeviceMemory):
     def to_host(self, array: Any) -> NDArray[Any]:
         """Copy."""
         bits: NDArray[Any] = array.detach().view(self._integers(array)).cpu().numpy()
-        return bits.view(_numpy_dtype(str(array.dtype).removeprefix("torch.")))
+        return bits.view(_numpy_dtype(dtype_name(array)))
 
     def assign(self, array: Any, value: NDArray[Any]) -> None:
         """Copy in."""
@@ -228,12 +229,6 @@ def on_host(array: Any) -> NDArray[Any]:
     return array if isinstance(array, np.ndarray) else device_memory_for(array).to_host(array)
 
 
-def is_tensor(array: Any) -> bool:
-    """Whether it is PyTorch's."""
-    torch: Any = sys.modules.get("torch")
-    return torch is not None and isinstance(array, torch.Tensor)
-
-
 def note_written(arrays: Iterable[Any]) -> None:
     """Tell PyTorch, for tensors of its own, that their values have changed: graphs that need the old ones must know."""
     if tensors := tensors_in(arrays):
@@ -254,6 +249,11 @@ def note_tensors_written(tensors: list[Any]) -> None:
     except (TypeError, AttributeError, RuntimeError):
         for tensor in tensors:
             increment(tensor)
+
+
+def dtype_name(array: Any) -> str:
+    """Return NumPy's name of a dtype, which is PyTorch's too."""
+    return str(array.dtype).removeprefix("torch.")
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adamcore import _core
-from adamcore._memory import is_on_device, on_host
+from adamcore._memory import dtype_name, is_on_device, on_host
 
 if TYPE_CHECKING:
     from adamcore._params import Group
@@ -127,14 +127,10 @@ def _and_more(names: list[str]) -> str:
 def _require_like(array: Any, like: np.ndarray[Any, Any], label: str) -> None:
     if not isinstance(array, np.ndarray) and not is_on_device(array):
         raise TypeError(f"{label}: expected a NumPy array, got {type(array).__name__}")
-    if _dtype_name(array) != _dtype_name(like):
+    if dtype_name(array) != dtype_name(like):
         raise TypeError(f"{label}: dtype {array.dtype} does not match the optimizer's, which is {like.dtype}")
     if tuple(array.shape) != tuple(like.shape):
         raise ValueError(f"{label}: shape {array.shape} does not match the optimizer's, which is {like.shape}")
-
-
-def _dtype_name(array: Any) -> str:
-    return str(array.dtype).removeprefix("torch.")
 
 
 def _count(value: Any, label: str) -> int:

@@ -200,37 +200,33 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        if self._memory is not HOST or self._tensors:
-            info = self._step_elsewhere(grads, loss_scale)
-            if self._tensors:
-                note_tensors_written(self._tensors)
-            return info
-        return self._step_on_host(grads, loss_scale)
+        info = (self._step_on_host if self._memory is HOST else self._step_on_device)(grads, loss_scale)
+        if self._tensors:
+            note_tensors_written(self._tensors)
+        return info
 
     def _step_on_host(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
         if isinstance(loss_scale, LossScaler):
-            info = self._report(self._core.step(grads, self.param_groups, loss_scale.scale, check=True), scaled=True)
-            loss_scale.update(overflow=info.skipped)
-            return info
+            skipped, norm, _ = self._core.step(grads, self.param_groups, loss_scale.scale, check=True)
+            loss_scale.update(overflow=skipped)
+            return StepInfo(skipped, norm)
         measured = self._core.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
-        return _STEPPED if measured is None else self._report(measured, scaled=loss_scale != 1)
+        return _STEPPED if measured is None else StepInfo(*self._checked(measured, loss_scale))
 
-    def _step_elsewhere(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
-        if not isinstance(self._memory, DeviceMemory):
-            return self._step_on_host(grads, loss_scale)
+    def _step_on_device(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
         scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
-        native = scaler.bind(self._memory, self._core.device) if scaler else None
+        memory: Any = self._memory
+        native = scaler.bind(memory, self._core.device) if scaler else None
         report = self._core.step(grads, self.param_groups, 1.0 if scaler else loss_scale, scaler is not None, native)
         if report is None:
             return _STEPPED
 
         def read() -> tuple[bool, float | None]:
-            skipped, norm, culprit = report.read()
-            if scaler:
-                scaler.pull()
-            elif skipped and loss_scale == 1 and self.options["nonfinite"] == "raise":
-                raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
-            return skipped, norm
+            measured = report.read()
+            if scaler is None:
+                return self._checked(measured, loss_scale)
+            scaler.pull()
+            return measured[0], measured[1]
 
         info = StepInfo(read=read)
         if self.options["nonfinite"] == "raise":
@@ -289,13 +285,11 @@ class Optimizer(ABC):
                 "parameters, and there are none"
             )
 
-    def _report(self, measured: tuple[bool, float, str | None] | None, *, scaled: bool) -> StepInfo:
-        if measured is None:
-            return _STEPPED
+    def _checked(self, measured: tuple[bool, float, str | None], loss_scale: float | LossScaler) -> tuple[bool, float]:
         skipped, norm, culprit = measured
-        if skipped and not scaled and self.options["nonfinite"] == "raise":
+        if skipped and loss_scale == 1 and self.options["nonfinite"] == "raise":
             raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
-        return StepInfo(skipped, norm)
+        return skipped, norm
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters, with state of its own.

@@ -27,6 +27,17 @@ void add(cuda::Engine& engine, Tensor tensor) {
     engine.add(entry);
 }
 
+void add_to_measure(cuda::Engine& engine, std::vector<Stored>& arrays) {
+    engine.add_group({});
+    for (Stored& array : arrays) {
+        cuda::Entry entry;
+        entry.tensor.grad = array.data();
+        entry.tensor.size = array.size();
+        entry.tensor.dtype = entry.tensor.grad_dtype = array.dtype();
+        engine.add(entry);
+    }
+}
+
 /// Forwards and backwards: no thread may depend on another that runs in the same phase.
 class Cuda : public testing::TestWithParam<bool> {
 protected:
@@ -118,14 +129,7 @@ TEST_P(Cuda, NormsHaveTheBitsOfTheCpu) {
                 arrays.back().set(i, large * (std::sin(static_cast<double>(i)) + 0.01));
         }
         cuda::Engine engine(0, {});
-        engine.add_group({});
-        for (Stored& array : arrays) {
-            cuda::Entry entry;
-            entry.tensor.grad = array.data();
-            entry.tensor.size = array.size();
-            entry.tensor.dtype = entry.tensor.grad_dtype = dtype;
-            engine.add(entry);
-        }
+        add_to_measure(engine, arrays);
         const double norm = engine.measure({stream}).read().norm;
         EXPECT_EQ(norm, norm::root(squares_of(kernels, readings_of(arrays), 2))) << name_of(dtype);
     }
@@ -140,13 +144,7 @@ TEST_P(Cuda, ThousandsOfArraysAreLookedAtByManyBlocks) {
                 arrays.back().set(k, std::sin(static_cast<double>(i + k)) + 0.01);
         }
         cuda::Engine engine(0, {});
-        engine.add_group({});
-        for (Stored& array : arrays) {
-            cuda::Entry entry;
-            entry.tensor.grad = array.data();
-            entry.tensor.size = array.size();
-            engine.add(entry);
-        }
+        add_to_measure(engine, arrays);
         const cuda::Outcome clean = engine.measure({stream}).read();
         EXPECT_EQ(clean.norm, norm::root(squares_of(cpu::best_kernels(), readings_of(arrays), 2))) << count;
         EXPECT_EQ(clean.culprit, -1);

@@ -60,14 +60,10 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    int device() const { return device_; }
-
-    std::size_t group_count() const { return groups_.size(); }
     void add_group(const Group& group);
     /// Takes effect with the next step. The rule may change to one with the same state.
     void set_group(std::size_t index, const Group& group);
 
-    std::size_t size() const { return entries_.size(); }
     /// `entry.tensor.step` is the number of updates done.
     void add(const Entry& entry);
     const Entry& entry(std::size_t i) const { return entries_[i]; }

@@ -175,11 +175,9 @@ ADAMCORE_FN double unscaling(const LossScaling* scaling, double loss_scale) {
 struct Units {
     using Arguments = UnitArguments;
 
-    struct Shared {};
+    static constexpr int resident = 1;
 
-    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
-
-    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+    ADAMCORE_FN static void run(const Arguments& a, Place at) {
         const std::int64_t unit = at.block * threads + at.thread;
         if (unit >= a.units) return;
         const norm::Squares weights = total_of(a.terms, a.first, unit);
@@ -200,11 +198,9 @@ struct RescaleArguments {
 struct Rescale {
     using Arguments = RescaleArguments;
 
-    struct Shared {};
+    static constexpr int resident = 1;
 
-    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
-
-    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+    ADAMCORE_FN static void run(const Arguments& a, Place at) {
         const Tile here = a.tiles[at.block];
         const Reading& reading = a.readings[here.tensor];
         visit(reading.dtype, [&](auto x) {

@@ -18,11 +18,9 @@ struct StartArguments {
 struct Start {
     using Arguments = StartArguments;
 
-    struct Shared {};
+    static constexpr int resident = 1;
 
-    ADAMCORE_FN static int phases(const Arguments&, Place) { return 1; }
-
-    ADAMCORE_FN static void run(const Arguments& a, Place at, int, Shared&) {
+    ADAMCORE_FN static void run(const Arguments& a, Place at) {
         const Tile here = a.tiles[at.block];
         const Tensor& tensor = a.tensors[here.tensor];
         const std::int64_t first = here.index * tile, last = math::min(first + tile, tensor.size);
