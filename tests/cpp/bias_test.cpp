@@ -55,6 +55,28 @@ TEST_P(Correction, IsZeroBeforeTheFirstStepAndOneMinusBetaAfter) {
     EXPECT_EQ(bias::correction(GetParam(), 1), 1 - GetParam());
 }
 
+TEST_P(Correction, HasTheSameBitsFromTheLastStepsPowers) {
+    const double beta = GetParam();
+    bias::Powers known{-1, 0, {}};
+    std::mt19937_64 random(3);
+    for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1} << 20, (std::int64_t{1} << 31) - 1000}) {
+        std::int64_t t = start;
+        for (int i = 0; i < 3000; ++i) {
+            ASSERT_EQ(bias::correction(known, beta, ++t), bias::correction(beta, t)) << "t = " << t;
+            if (random() % 64 == 0) t += static_cast<std::int64_t>(random() % 300);  // a checkpoint is loaded
+            if (random() % 64 == 0) --t;                                             // a step is skipped
+        }
+    }
+}
+
+TEST(Powers, BelongToTheirDecay) {
+    bias::Powers known{-1, 0, {}};
+    for (std::int64_t t = 1; t < 100; ++t) {
+        const double beta = t % 3 == 0 ? 0.9 : 0.999;
+        ASSERT_EQ(bias::correction(known, beta, t), bias::correction(beta, t));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Betas, Correction,
                          testing::Values(0.0, 1e-300, 0.5, 0.9, 0.999, 0.9999, 0.999999, 1 - 1e-10, 1 - 0x1p-53));
 

@@ -29,20 +29,72 @@ ADAMCORE_FN DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
     return {high, low - (high - p.high)};
 }
 
+/// beta^(2n) or beta^(2n + 1) of beta^n. What is too small to show in 1 - beta^t becomes 0.
+ADAMCORE_FN DoubleDouble next_power(DoubleDouble power, double beta, bool odd) noexcept {
+    DoubleDouble factor = power;
+    ADAMCORE_ROLLED
+    for (int k = 0; k < (odd ? 2 : 1); ++k) {
+        power = multiply(power, factor);
+        factor = {beta, 0.0};
+    }
+    return power.high < 0x1p-60 ? DoubleDouble{0.0, 0.0} : power;
+}
+
+/// The place of the highest bit that is set in `t`, or -1.
+ADAMCORE_FN int highest_bit(std::int64_t t) noexcept {
+#if defined(__CUDA_ARCH__)
+    return 63 - __clzll(t);
+#elif defined(_MSC_VER) && !defined(__clang__)
+    int bit = 62;
+    while (bit >= 0 && ((t >> bit) & 1) == 0) --bit;
+    return bit;
+#else
+    return t == 0 ? -1 : 63 - __builtin_clzll(static_cast<unsigned long long>(t));
+#endif
+}
+
+ADAMCORE_FN DoubleDouble power_of(double beta, std::int64_t t) noexcept {
+    DoubleDouble power{1.0, 0.0};
+    ADAMCORE_ROLLED
+    for (int bit = highest_bit(t); bit >= 0 && power.high > 0; --bit) power = next_power(power, beta, (t >> bit) & 1);
+    return power;
+}
+
+ADAMCORE_FN double one_minus(DoubleDouble power) noexcept { return (1.0 - power.high) - power.low; }
+
 /// `1 - beta^t`, within an ulp of the true value for every `beta` in [0, 1) and `t` >= 0.
 ///
 /// Integer powers by squaring, in double-double: libm's pow, expm1 and log1p differ between
 /// libraries and processors in the last bit, a plain double loses 1 - beta^t to cancellation when
 /// beta is near 1, and a running product drifts.
-ADAMCORE_FN double correction(double beta, std::int64_t t) noexcept {
-    DoubleDouble power{1.0, 0.0};
-    int bit = 62;
-    while (bit >= 0 && ((t >> bit) & 1) == 0) --bit;
-    for (; bit >= 0; --bit) {
-        power = multiply(power, power);
-        if ((t >> bit) & 1) power = multiply(power, {beta, 0.0});
+ADAMCORE_FN double correction(double beta, std::int64_t t) noexcept { return one_minus(power_of(beta, t)); }
+
+/// The powers that correction() met on its way to the last `t`, for the next one: those of t >> 0, t >> 1, and so on. A
+/// step further most of them are the same, and two products are left on average.
+struct Powers {
+    static constexpr int levels = 8;
+
+    double beta;
+    std::int64_t t;
+    DoubleDouble of[levels];
+};
+
+/// The same bits as correction(beta, t), and sooner where `known` is of `beta` and `t` - 1. A `known.beta` of -1 is
+/// nothing known.
+ADAMCORE_FN double correction(Powers& known, double beta, std::int64_t t) noexcept {
+    if (known.beta == beta && known.t == t) return one_minus(known.of[0]);
+    const int lowest = highest_bit(t & -t);  // t >> k is what (t - 1) >> k is for each k above it
+    const bool is_near = known.beta == beta && known.t == t - 1 && lowest < Powers::levels - 1;
+    DoubleDouble power = is_near ? known.of[lowest + 1] : DoubleDouble{1.0, 0.0};
+    ADAMCORE_ROLLED
+    for (int bit = is_near ? lowest : 62; bit >= 0; --bit) {
+        const std::int64_t count = t >> bit;
+        if (count > 0) power = next_power(power, beta, count & 1);
+        if (bit < Powers::levels) known.of[bit] = power;
     }
-    return (1.0 - power.high) - power.low;
+    known.beta = beta;
+    known.t = t;
+    return one_minus(power);
 }
 
 }  // namespace adamcore::bias

@@ -13,10 +13,18 @@
 #define ADAMCORE_FN inline __attribute__((always_inline))
 #endif
 
+// What devices call, and do not inline: instructions too are read from memory, and what is rare is not to be in the way.
+#if defined(__CUDACC__)
+#define ADAMCORE_CALL inline __host__ __device__ __noinline__
+#else
+#define ADAMCORE_CALL ADAMCORE_FN
+#endif
+
 #if defined(__CUDACC__)
 #define ADAMCORE_OUTLINE
 #define ADAMCORE_RESTRICT __restrict__
 #define ADAMCORE_IVDEP
+#define ADAMCORE_ROLLED _Pragma("unroll 1")
 #elif defined(_MSC_VER) && !defined(__clang__)
 #include <cmath>
 #define ADAMCORE_OUTLINE __declspec(noinline)
@@ -30,6 +38,11 @@
 #else
 #define ADAMCORE_IVDEP _Pragma("GCC ivdep")
 #endif
+#endif
+
+// Before a loop that a device is not to unroll: instructions too are read from memory.
+#if !defined(ADAMCORE_ROLLED)
+#define ADAMCORE_ROLLED
 #endif
 
 namespace adamcore::math {

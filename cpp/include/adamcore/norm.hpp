@@ -88,22 +88,37 @@ ADAMCORE_FN Squares leaf_squares(Sum&& sum) {
     return scale == 1 ? Squares{plain, 0} : scaled_squares(sum(scale), scale);
 }
 
-ADAMCORE_FN Squares operator+(Squares a, Squares b) {
-    if (a.power == b.power || b.sum == 0) return {b.power == a.power ? a.sum + b.sum : a.sum, a.power};
-    if (a.sum == 0) return b;
+/// x * 2^power.
+ADAMCORE_CALL double scaled(double x, std::int32_t power) { return std::ldexp(x, power); }
+
+namespace detail {
+
+/// The sum of squares of unequal powers.
+ADAMCORE_CALL Squares sum_of_unequal(Squares a, Squares b) {
     if (a.power < b.power) {
         const Squares larger = b;
         b = a;
         a = larger;
     }
+    ADAMCORE_ROLLED
     for (std::int32_t power = b.power; power < a.power; ++power) b.sum = b.sum * 0x1p-540 * 0x1p-540;
     return {a.sum + b.sum, a.power};
+}
+
+}  // namespace detail
+
+ADAMCORE_FN Squares operator+(Squares a, Squares b) {
+    if (a.power == b.power) return {a.sum + b.sum, a.power};
+    if (b.sum == 0) return a;
+    return a.sum == 0 ? b : detail::sum_of_unequal(a, b);
 }
 
 /// The sum of `count` squares by pairs of neighbours; `terms` is overwritten.
 ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
     if (count == 0) return {};
+    ADAMCORE_ROLLED
     for (; count > 1; count = (count + 1) / 2) {
+        ADAMCORE_ROLLED
         for (std::int64_t i = 0; i < count / 2; ++i) terms[i] = terms[2 * i] + terms[2 * i + 1];
         if (count % 2 != 0) terms[count / 2] = terms[count - 1];
     }
@@ -113,8 +128,8 @@ ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
 ADAMCORE_FN bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
 
 /// The L2 norm of numbers with these squares, each multiplied by `scale` > 0. Infinite where it is beyond double's range.
-ADAMCORE_FN double root(Squares squares, double scale = 1) {
-    return std::ldexp(math::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+ADAMCORE_CALL double root(Squares squares, double scale = 1) {
+    return scaled(math::sqrt(squares.sum) * scale, Squares::shift * squares.power);
 }
 
 /// Whether numbers with these squares are finite and, if they are to be `narrowed`, in float's range too.
@@ -124,15 +139,18 @@ ADAMCORE_FN bool fits(Squares squares, bool narrowed) {
 
 /// root() / 2^shift, which is finite for all finite squares and scales up to 1.
 ADAMCORE_FN double small_root(Squares squares, double scale = 1) {
-    return std::ldexp(math::sqrt(squares.sum) * scale, Squares::shift * (squares.power - 1));
+    return root({squares.sum, squares.power - 1}, scale);
 }
 
 /// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
-ADAMCORE_FN double clip_factor(Squares squares, double scale, double limit) {
+ADAMCORE_CALL double clip_factor(Squares squares, double scale, double limit) {
     if (!is_finite(squares)) return 1;
-    const double norm = root(squares, scale);
-    if (norm - norm == 0) return std::fmin(1.0, limit / (norm + 1e-6));
-    return std::fmin(1.0, std::ldexp(limit, -Squares::shift) / small_root(squares, scale));
+    double most = limit, norm = root(squares, scale) + 1e-6;
+    if (norm - norm != 0) {
+        most = scaled(limit, -Squares::shift);
+        norm = small_root(squares, scale);
+    }
+    return std::fmin(1.0, most / norm);
 }
 
 /// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
@@ -143,7 +161,7 @@ ADAMCORE_FN double adaptive_factor(Squares weights, Squares grads, double scale,
     double most = limit * std::fmax(root(weights), 1e-3);
     double norm = root(grads, scale);
     if (most - most != 0 || norm - norm != 0) {
-        most = limit * std::fmax(small_root(weights), std::ldexp(1e-3, -Squares::shift));
+        most = limit * std::fmax(small_root(weights), scaled(1e-3, -Squares::shift));
         norm = small_root(grads, scale);
         return norm > most ? most / norm : 1;
     }

@@ -31,6 +31,10 @@
 /// math::select in the compute type T (float or double), without branches, intrinsics, dtypes or devices.
 /// Expressions are plain: with contraction off they give the same bits on every processor.
 ///
+/// A rule that corrects the bias of running averages says which of its hyper-parameters they decay by,
+/// `decays = rule::decays(&Hyper::beta1, ...)`, and has a second prepare(h, t, corrections) that is given 1 - decay^t of
+/// each, in an array of that many doubles: powers take long, and an engine may know them from the step before.
+///
 /// A rule with weight decay as an L2 term says so by a member `double l2` of its Step; engines add l2 * p to the
 /// gradient before update() sees it. That sum of large and small is kept in double, G, so that what is averaged is
 /// not rounded twice; without decay G is T.
@@ -94,6 +98,11 @@ constexpr std::array<const char*, sizeof...(Name)> slots(Name... name) {
     return {name...};
 }
 
+template <class Hyper, class... Decay>
+constexpr std::array<double Hyper::*, 1 + sizeof...(Decay)> decays(double Hyper::*first, Decay... others) {
+    return {first, others...};
+}
+
 template <class... Rules>
 struct List {
     static constexpr std::size_t size = sizeof...(Rules);
@@ -129,6 +138,38 @@ template <class Rule>
 struct has_initial<Rule, std::void_t<decltype(&Rule::initial)>> : std::true_type {};
 
 }  // namespace detail
+
+template <class Rule, class = void>
+struct DecayCount : std::integral_constant<int, 0> {};
+template <class Rule>
+struct DecayCount<Rule, std::void_t<decltype(Rule::decays)>>
+    : std::integral_constant<int, static_cast<int>(Rule::decays.size())> {};
+
+/// How many decays a rule has.
+template <class Rule>
+inline constexpr int decay_count = DecayCount<Rule>::value;
+
+namespace detail {
+
+template <auto Member, class Hyper>
+ADAMCORE_FN double member_of(const Hyper& hyper) {
+    return hyper.*Member;
+}
+
+template <class Rule, std::size_t... I>
+ADAMCORE_FN double decay_of(const typename Rule::Hyper& hyper, int place, std::index_sequence<I...>) {
+    double decay = 0;
+    ((static_cast<int>(I) == place ? void(decay = member_of<Rule::decays[I]>(hyper)) : void()), ...);
+    return decay;
+}
+
+}  // namespace detail
+
+/// A rule's decay by its place. (Each member a constant of its own, since devices do not see constexpr arrays.)
+template <class Rule>
+ADAMCORE_FN double decay_of([[maybe_unused]] const typename Rule::Hyper& hyper, [[maybe_unused]] int place) {
+    return detail::decay_of<Rule>(hyper, place, std::make_index_sequence<decay_count<Rule>>{});
+}
 
 /// Holds a rule to the contract above, at compile time.
 template <class Rule>

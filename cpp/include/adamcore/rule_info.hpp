@@ -83,14 +83,6 @@ ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, Dtype dty
     dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, out) : prepare_in<Rule, float>(values, t, out);
 }
 
-/// The same of a rule by its place in a list.
-template <class... Rules>
-ADAMCORE_FN void prepare_by_place(rule::List<Rules...>, std::size_t place, const HyperValues& values, std::int64_t t,
-                                  Dtype dtype, StepStorage& out) {
-    std::size_t next = 0;
-    ((next++ == place ? prepare_as<Rules>(values, t, dtype, out) : void()), ...);
-}
-
 template <class Rule>
 void prepare_into(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) noexcept {
     prepare_as<Rule>(values, t, dtype, out);

@@ -27,20 +27,16 @@ template <class T>
 struct Step {
     Average<T> first, second;
     T rate, root, eps;
-    T decay;    ///< what the parameter itself loses
-    double l2;  ///< what of the parameter is added to the gradient
 };
 
+/// What prepare() is given of 1 - beta1^t and 1 - beta2^t.
+using Corrections = double[2];
+
 // 1 - beta and 1 - beta^t come from the same double: rounding one of them alone would bias the first steps.
-template <class T>
-ADAMCORE_FN Step<T> prepare(const Hyper& h, double decay, double l2, std::int64_t t) {
-    return {make_average<T>(h.beta1, 1 - h.beta1),
-            make_average<T>(h.beta2, 1 - h.beta2),
-            T(h.lr / bias::correction(h.beta1, t)),
-            T(1 / math::sqrt(bias::correction(h.beta2, t))),
-            T(h.eps),
-            T(decay),
-            l2};
+template <class T, class Hyper>
+ADAMCORE_FN Step<T> prepare(const Hyper& h, const Corrections& corrections) {
+    return {make_average<T>(h.beta1, 1 - h.beta1), make_average<T>(h.beta2, 1 - h.beta2), T(h.lr / corrections[0]),
+            T(1 / math::sqrt(corrections[1])), T(h.eps)};
 }
 
 template <class T>
@@ -57,12 +53,20 @@ struct Adam {
     using Hyper = adam::Hyper;
     static constexpr auto fields = adam::fields<Hyper>();
 
-    template <class T>
-    using Step = adam::Step<T>;
+    static constexpr auto decays = rule::decays(&Hyper::beta1, &Hyper::beta2);
 
     template <class T>
+    struct Step : adam::Step<T> {
+        double l2;
+    };
+
+    template <class T>
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, const adam::Corrections& corrections) {
+        return {adam::prepare<T>(h, corrections), h.weight_decay};
+    }
+    template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return adam::prepare<T>(h, 0, h.weight_decay, t);
+        return prepare<T>(h, t, {bias::correction(h.beta1, t), bias::correction(h.beta2, t)});
     }
 
     template <class T, class G>

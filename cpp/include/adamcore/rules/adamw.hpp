@@ -19,12 +19,20 @@ struct AdamW {
     };
     static constexpr auto fields = adam::fields<Hyper>();
 
-    template <class T>
-    using Step = adam::Step<T>;
+    static constexpr auto decays = rule::decays(&Hyper::beta1, &Hyper::beta2);
 
     template <class T>
+    struct Step : adam::Step<T> {
+        T decay;  ///< what the parameter itself loses
+    };
+
+    template <class T>
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, const adam::Corrections& corrections) {
+        return {adam::prepare<T>(h, corrections), T(h.lr * h.weight_decay)};
+    }
+    template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return adam::prepare<T>({h.lr, h.beta1, h.beta2, h.eps}, h.lr * h.weight_decay, 0, t);
+        return prepare<T>(h, t, {bias::correction(h.beta1, t), bias::correction(h.beta2, t)});
     }
 
     template <class T, class G>
