@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstring>
 #include <memory>
+#include <type_traits>
 
 #include "adamcore/cuda/kernels.hpp"
 #include "emulation.hpp"
@@ -16,14 +18,21 @@ void for_each_in_turn(std::int64_t count, F&& f) {
     for (std::int64_t i = 0; i < count; ++i) f(runs_backwards() ? count - 1 - i : i);
 }
 
-}  // namespace emulation
+/// Shared memory as a block finds it: full of what others have left.
+template <class Shared>
+std::unique_ptr<Shared> uninitialized() {
+    static_assert(std::is_trivially_destructible_v<Shared>);
+    auto shared = std::make_unique<Shared>();
+    std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
+    return shared;
+}
 
 template <class Body>
 void launch_alone(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
     if (blocks == 0) return;
-    emulation::queue(stream, "kernel", [blocks, arguments] {
-        emulation::for_each_in_turn(blocks, [&](std::int64_t block) {
-            emulation::for_each_in_turn(threads, [&](std::int64_t thread) {
+    queue(stream, "kernel", [blocks, arguments] {
+        for_each_in_turn(blocks, [&](std::int64_t block) {
+            for_each_in_turn(threads, [&](std::int64_t thread) {
                 Body::run(arguments, {block, static_cast<int>(thread)});
             });
         });
@@ -33,17 +42,28 @@ void launch_alone(std::int64_t blocks, const typename Body::Arguments& arguments
 template <class Body>
 void launch_in_phases(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
     if (blocks == 0) return;
-    emulation::queue(stream, "kernel", [blocks, arguments] {
-        emulation::for_each_in_turn(blocks, [&](std::int64_t block) {
-            const auto shared = std::make_unique<typename Body::Shared>();
+    queue(stream, "kernel", [blocks, arguments] {
+        for_each_in_turn(blocks, [&](std::int64_t block) {
+            const auto shared = uninitialized<typename Body::Shared>();
             const int phases = Body::phases(arguments, {block, 0});
             for (int phase = 0; phase < phases; ++phase) {
-                emulation::for_each_in_turn(threads, [&](std::int64_t thread) {
+                for_each_in_turn(threads, [&](std::int64_t thread) {
                     Body::run(arguments, {block, static_cast<int>(thread)}, phase, *shared);
                 });
             }
         });
     });
 }
+
+inline void load_nothing() {}
+
+}  // namespace emulation
+
+template <class Body>
+inline constexpr Launch<typename Body::Arguments> kernel_alone{emulation::launch_alone<Body>, emulation::load_nothing};
+
+template <class Body>
+inline constexpr Launch<typename Body::Arguments> kernel_in_phases{emulation::launch_in_phases<Body>,
+                                                                   emulation::load_nothing};
 
 }  // namespace adamcore::cuda

@@ -1,10 +1,11 @@
-// The emulation as tests drive it from Python.
+// The emulation as tests drive it from Python. All of it lets go of the GIL: what is waited for may need it.
 
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include "emulation.hpp"
+#include "world.hpp"
 
 namespace adamcore::python {
 
@@ -12,21 +13,74 @@ namespace py = pybind11;
 
 void define_emulation(py::module_& m) {
     namespace emulation = cuda::emulation;
+    using cuda::Event;
+    using cuda::Stream;
+    using Free = py::call_guard<py::gil_scoped_release>;
+    const auto address = [](void* memory) { return reinterpret_cast<std::uintptr_t>(memory); };
+    const auto memory = [](std::uintptr_t at) { return reinterpret_cast<void*>(at); };  // NOLINT(performance-no-int-to-ptr)
     m.def(
         "allocate",
-        [](std::size_t bytes, int device) {
-            return reinterpret_cast<std::uintptr_t>(emulation::allocate_for(device, bytes));
-        },
+        [=](std::size_t bytes, int device) { return address(emulation::allocate_for(device, bytes)); },
         py::arg("bytes"), py::arg("device"));
     m.def(
-        "free", [](std::uintptr_t address) { cuda::release(reinterpret_cast<void*>(address)); }, py::arg("address"));
+        "release", [=](std::uintptr_t at, Stream stream) { emulation::release_on(memory(at), stream); },
+        py::arg("address"), py::arg("stream"), Free());
+    m.def(
+        "adopt", [=](std::uintptr_t at, std::size_t bytes, int device) { emulation::adopt(memory(at), bytes, device); },
+        py::arg("address"), py::arg("bytes"), py::arg("device"));
+    m.def("forget", [=](std::uintptr_t at) { emulation::forget(memory(at)); }, py::arg("address"));
+    m.def("device_of", [=](std::uintptr_t at) { return cuda::device_of(memory(at)); }, py::arg("address"));
+    m.def("live_allocations", &emulation::live_allocations);
+    m.def("set_device", &emulation::set_device, py::arg("device"));
+    m.def("current_device", &emulation::current_device);
     m.def("pretend", &emulation::pretend, py::arg("pretends"));
     m.def("run_backwards", &emulation::run_backwards, py::arg("backwards"));
-    m.def("begin_capture", &emulation::begin_capture, py::arg("stream"));
-    m.def("end_capture", &emulation::end_capture, py::arg("stream"));
-    m.def("queue", &emulation::queue, py::arg("stream"), py::arg("what"), py::arg("work"));
+    m.def(
+        "set_schedule",
+        [](const std::string& name, std::uint32_t seed) {
+            emulation::set_schedule(name == "eager"  ? emulation::Schedule::eager
+                                    : name == "lazy" ? emulation::Schedule::lazy
+                                                     : emulation::Schedule::random,
+                                    seed);
+        },
+        py::arg("schedule"), py::arg("seed") = 0);
     m.def("take_log", &emulation::take_log);
-    m.def("live_allocations", &emulation::live_allocations);
+
+    m.def("make_stream", &emulation::make_stream, py::arg("blocking"));
+    m.def("queue", &emulation::queue, py::arg("stream"), py::arg("what"), py::arg("work"), Free());
+    m.def("queue_callback", &emulation::queue_callback, py::arg("stream"), py::arg("work"), Free());
+    m.def("queue_delay", &emulation::queue_delay, py::arg("stream"), py::arg("milliseconds"), Free());
+    m.def("synchronize", py::overload_cast<>(&emulation::synchronize), Free());
+    m.def("synchronize", py::overload_cast<Stream>(&emulation::synchronize), py::arg("stream"), Free());
+    m.def("is_capturing", [](Stream stream) { return cuda::capturing_of(stream) == cuda::Capturing::yes; },
+          py::arg("stream"));
+
+    py::class_<Event>(m, "Event")
+        .def(py::init<>())
+        .def("record", &Event::record, py::arg("stream"), Free())
+        .def("hold", &Event::hold, py::arg("stream"), Free())
+        .def("is_past", &Event::is_past, Free())
+        .def("wait", &Event::wait, Free());
+
+    py::class_<emulation::Graph, std::shared_ptr<emulation::Graph>>(m, "Graph")
+        .def("launch", [](const std::shared_ptr<emulation::Graph>& graph, Stream stream) {
+            emulation::launch(graph, stream);
+        }, py::arg("stream"), Free());
+    m.def(
+        "begin_capture",
+        [](Stream stream, const std::string& mode) {
+            emulation::begin_capture(stream, mode == "global"         ? emulation::CaptureMode::global
+                                             : mode == "thread_local" ? emulation::CaptureMode::thread_local_only
+                                                                      : emulation::CaptureMode::relaxed);
+        },
+        py::arg("stream"), py::arg("mode") = "relaxed", Free());
+    m.def(
+        "end_capture",
+        [](Stream stream) { return std::const_pointer_cast<emulation::Graph>(emulation::end_capture(stream)); },
+        py::arg("stream"), Free());
+
+    m.def("inject_fault", &emulation::inject_fault, py::arg("kind"), py::arg("nth"), py::arg("sticky") = false);
+    m.def("clear_faults", &emulation::clear_faults);
 }
 
 }  // namespace adamcore::python

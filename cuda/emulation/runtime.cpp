@@ -1,178 +1,190 @@
-#include "adamcore/cuda/runtime.hpp"
+// CUDA's runtime API over the emulation: devices, streams, events. (memory.cpp has what allocates and copies.)
 
-#include <unistd.h>
+#include <cuda_runtime_api.h>
 
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <utility>
 
-#include "emulation.hpp"
+#include "calls.hpp"
+#include "world.hpp"
+
+using adamcore::cuda::emulation::call;
+using adamcore::cuda::emulation::Captured;
+using adamcore::cuda::emulation::CaptureMode;
+using adamcore::cuda::emulation::EventState;
+using adamcore::cuda::emulation::fail;
+using adamcore::cuda::emulation::handle_of;
+using adamcore::cuda::emulation::place;
+using adamcore::cuda::emulation::Queued;
+using adamcore::cuda::emulation::StreamState;
+using adamcore::cuda::emulation::World;
+
+using State = std::shared_ptr<EventState>;
+
+struct cudaEventOfTheEmulation {
+    State state = std::make_shared<EventState>();
+};
 
 namespace adamcore::cuda {
+
+bool has_kernels(int) { return true; }
+
+}  // namespace adamcore::cuda
+
+namespace emulation = adamcore::cuda::emulation;
+
+cudaError_t cudaGetDeviceCount(int* count) {
+    *count = emulation::devices;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+    const std::string name = "emulated device " + std::to_string(device);
+    *properties = {{}, 9, 0};
+    std::strncpy(properties->name, name.c_str(), sizeof properties->name - 1);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+    *device = emulation::current_device();
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+    if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
+    emulation::set_device(device);
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() {
+    return call("wait", [](World& world, World::Hold& hold) {
+        world.require_no_capture();
+        world.note("wait for the device");
+        world.run_until(hold, nullptr);
+    });
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+    return call("stream", [&](World& world, World::Hold&) {
+        world.require_safe_call();
+        *stream = handle_of(world.add_stream(flags != cudaStreamNonBlocking));
+    });
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    return call("wait", [&](World& world, World::Hold& hold) {
+        world.require_safe_call();
+        const StreamState& state = world.stream(handle_of(stream));
+        if (state.captured) {
+            state.captured->capture->spoiled = true;
+            fail(cudaErrorStreamCaptureUnsupported);
+        }
+        if (const Queued last = state.last) world.run_until(hold, last);
+    });
+}
+
+cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* identity) {
+    return call("", [&](World& world, World::Hold&) { *identity = world.identity(handle_of(stream)); });
+}
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+    *mode = static_cast<cudaStreamCaptureMode>(std::exchange(emulation::thread_mode(), static_cast<CaptureMode>(*mode)));
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+    return call("", [&](World& world, World::Hold&) {
+        const StreamState& state = world.stream(handle_of(stream));
+        *status = state.captured ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+        if (state.legacy && world.blocking_capture(state.device)) fail(cudaErrorStreamCaptureImplicit);
+    });
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    return call("event", [&](World& world, World::Hold&) {
+        world.require_safe_call();
+        *event = new cudaEventOfTheEmulation;
+        (*event)->state->number = ++world.events;
+    });
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    return cudaEventRecordWithFlags(event, stream, 0);
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
+    return call("event", [&](World& world, World::Hold& hold) {
+        if (world.pretends) return;
+        EventState& known = *event->state;
+        StreamState& state = world.stream(handle_of(stream));
+        world.require_legacy_is_free(state);
+        const bool external = (flags & cudaEventRecordExternal) != 0;
+        world.note((external ? "record at each replay " : "record ") + std::to_string(known.number) +
+                   place(handle_of(stream)));
+        if (external) {
+            if (!state.captured) fail(cudaErrorInvalidValue);
+            world.add_node(state, {"record", {}, {}, nullptr, event->state});
+        } else if (state.captured) {
+            known.captured = *state.captured;
+        } else {
+            known.captured.reset();
+            known.recorded = world.append(hold, state, {});
+        }
+    });
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+    return call("event", [&](World& world, World::Hold& hold) {
+        if (world.pretends) return;
+        const EventState& known = *event->state;
+        StreamState& state = world.stream(handle_of(stream));
+        world.require_legacy_is_free(state);
+        const bool external = (flags & cudaEventWaitExternal) != 0;
+        world.note((external ? "hold at each replay for " : "hold for ") + std::to_string(known.number) +
+                   place(handle_of(stream)));
+        if (external) {
+            if (!state.captured) fail(cudaErrorInvalidValue);
+            world.add_node(state, {"hold", {}, {}, event->state, nullptr});
+        } else if (known.captured) {
+            if (!state.captured) state.captured = Captured{known.captured->capture, {}};
+            state.captured->frontier.insert(known.captured->frontier.begin(), known.captured->frontier.end());
+        } else if (state.captured) {
+            state.captured->capture->spoiled = true;
+            fail(cudaErrorStreamCaptureIsolation);
+        } else {
+            world.append(hold, state, {}, {known.recorded});
+        }
+    });
+}
+
 namespace {
 
-struct Allocation {
-    std::size_t bytes;
-    int device;
-};
-
-struct World {
-    std::mutex lock;
-    std::map<std::uintptr_t, Allocation> memory;
-    std::map<Stream, std::vector<std::function<void()>>> captures;
-    std::vector<std::string> log;
-    bool backwards = false;
-    bool pretends = false;
-    std::uint64_t events = 0;
-    long process = 0;
-};
-
-World& world() {
-    static World world;
-    return world;
+void require_not_captured(const EventState& event) {
+    if (!event.captured) return;
+    event.captured->capture->spoiled = true;
+    fail(cudaErrorCapturedEvent);
 }
-
-thread_local int current_device = 0;
-
-void require(bool holds, const char* what) {
-    if (!holds) throw Error(std::string("CUDA: ") + what);
-}
-
-void note(const std::string& what) {
-    if (world().pretends) return;
-    const std::scoped_lock lock(world().lock);
-    world().log.push_back(what);
-}
-
-std::string place(Stream stream) { return " on stream " + std::to_string(stream); }
 
 }  // namespace
 
-namespace emulation {
-
-void run_backwards(bool backwards) { world().backwards = backwards; }
-bool runs_backwards() { return world().backwards; }
-
-void pretend(bool pretends) { world().pretends = pretends; }
-
-void queue(Stream stream, const std::string& what, std::function<void()> work) {
-    if (world().pretends) return;
-    note(what + place(stream));
-    const auto capture = world().captures.find(stream);
-    if (capture == world().captures.end()) return work();
-    capture->second.push_back(std::move(work));
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    return call("", [&](World& world, World::Hold&) {
+        world.require_safe_call();
+        require_not_captured(*event->state);
+        if (event->state->recorded && !event->state->recorded->done) fail(cudaErrorNotReady);
+    });
 }
 
-void begin_capture(Stream stream) { world().captures[stream]; }
-
-std::function<void()> end_capture(Stream stream) {
-    auto work = std::move(world().captures.at(stream));
-    world().captures.erase(stream);
-    return [work = std::move(work)] {
-        for (const auto& each : work) each();
-    };
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    return call("wait", [&](World& world, World::Hold& hold) {
+        world.require_safe_call();
+        require_not_captured(*event->state);
+        world.note("wait for " + std::to_string(event->state->number));
+        if (const Queued recorded = event->state->recorded) world.run_until(hold, recorded);
+    });
 }
-
-std::vector<std::string> take_log() {
-    const std::scoped_lock lock(world().lock);
-    return std::exchange(world().log, {});
-}
-
-void* allocate_for(int device, std::size_t bytes) {
-    void* memory = std::aligned_alloc(512, (bytes + 511) / 512 * 512 + 512);
-    require(memory != nullptr, "out of memory");
-    std::memset(memory, 0xff, bytes);  // whoever reads before writing finds NaN
-    const std::scoped_lock lock(world().lock);
-    world().memory[reinterpret_cast<std::uintptr_t>(memory)] = {bytes, device};
-    return memory;
-}
-
-std::size_t live_allocations() { return world().memory.size(); }
-
-}  // namespace emulation
-
-int device_count(std::string*) noexcept { return emulation::devices; }
-
-std::string device_name(int device) { return "emulated device " + std::to_string(device); }
-
-void require_kernels(int) {}
-
-int device_of(const void* memory) {
-    const auto address = reinterpret_cast<std::uintptr_t>(memory);
-    const std::scoped_lock lock(world().lock);
-    auto after = world().memory.upper_bound(address);
-    if (after == world().memory.begin()) return -1;
-    --after;
-    return address < after->first + after->second.bytes ? after->second.device : -1;
-}
-
-DeviceScope::DeviceScope(int device) : previous_(current_device) {
-    if (world().process == 0) world().process = getpid();
-    require(world().process == getpid(),
-            "cannot be used after fork(), and this is the child of a process that has used it: start processes with "
-            "multiprocessing's \"spawn\" method");
-    require(device >= 0 && device < emulation::devices, "invalid device ordinal");
-    current_device = device;
-}
-
-DeviceScope::~DeviceScope() { current_device = previous_; }
-
-OutsideCapture::OutsideCapture() : previous_(0) {}
-OutsideCapture::~OutsideCapture() = default;
-
-void* allocate(std::size_t bytes) { return emulation::allocate_for(current_device, bytes); }
-
-void release(void* memory) noexcept {
-    const std::scoped_lock lock(world().lock);
-    world().memory.erase(reinterpret_cast<std::uintptr_t>(memory));
-    std::free(memory);
-}
-
-void* allocate(std::size_t bytes, Stream) { return allocate(bytes); }
-void release(void* memory, Stream) noexcept { release(memory); }
-
-void* allocate_pinned(std::size_t bytes) { return std::malloc(bytes); }
-void release_pinned(void* memory) noexcept { std::free(memory); }
-
-void copy_to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
-    emulation::queue(stream, "copy of " + std::to_string(bytes) + " bytes", [=] { std::memcpy(to, from, bytes); });
-}
-
-void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
-    emulation::queue(stream, "copy on the device", [=] { std::memmove(to, from, bytes); });
-}
-
-void copy_to_device_now(void* to, const void* from, std::size_t bytes) {
-    note("copy at once");
-    std::memcpy(to, from, bytes);
-}
-
-void copy_to_host(void* to, const void* from, std::size_t bytes) {
-    wait_for_device();
-    std::memcpy(to, from, bytes);
-}
-
-void wait_for_device() { note("wait for the device"); }
-
-bool is_capturing(Stream stream) { return world().captures.count(stream) != 0; }
-std::uint64_t identity_of(Stream stream) { return stream; }
-
-Event::Event() {
-    const std::scoped_lock lock(world().lock);
-    event_ = reinterpret_cast<void*>(static_cast<std::uintptr_t>(++world().events));
-}
-Event::~Event() = default;
-
-void Event::record(Stream stream) {
-    note("record " + std::to_string(reinterpret_cast<std::uintptr_t>(event_)) + place(stream));
-}
-void Event::hold(Stream stream) const {
-    note("hold for " + std::to_string(reinterpret_cast<std::uintptr_t>(event_)) + place(stream));
-}
-bool Event::is_past() const { return true; }
-void Event::wait() const { note("wait for " + std::to_string(reinterpret_cast<std::uintptr_t>(event_))); }
-
-}  // namespace adamcore::cuda

@@ -7,6 +7,9 @@
 #endif
 
 #include <atomic>
+#include <map>
+#include <mutex>
+#include <vector>
 
 namespace adamcore::cuda {
 
@@ -53,8 +56,7 @@ void require_own_process() {
     if (!user().compare_exchange_strong(expected, process_id()) && expected != process_id())
         throw Error(
             "CUDA cannot be used after fork(), and this is the child of a process that has used it: start processes "
-            "with "
-            "multiprocessing's \"spawn\" method");
+            "with multiprocessing's \"spawn\" method");
 }
 
 }  // namespace
@@ -169,49 +171,81 @@ void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream
 
 namespace {
 
-/// A stream that waits for no other.
-struct OwnStream {
-    cudaStream_t stream = nullptr;
-
-    OwnStream() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream"); }
-    ~OwnStream() { cudaStreamDestroy(stream); }
-    OwnStream(const OwnStream&) = delete;
-    OwnStream& operator=(const OwnStream&) = delete;
-
-    void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
-        check(cudaMemcpyAsync(to, from, bytes, kind, stream), "a copy");
-        check(cudaStreamSynchronize(stream), "waiting for a copy");
+/// Streams of a device that wait for no other, for copies that the host waits for. They are made once and never taken
+/// down: at the process's end the driver may be gone.
+class CopyStreams {
+public:
+    static CopyStreams& of_current_device() {
+        int device = 0;
+        check(cudaGetDevice(&device), "asking for the current device");
+        static std::mutex lock;
+        static auto& all = *new std::map<int, CopyStreams>();
+        const std::scoped_lock hold(lock);
+        return all[device];
     }
+
+    cudaStream_t take() {
+        {
+            const std::scoped_lock hold(lock_);
+            if (!free_.empty()) {
+                const cudaStream_t stream = free_.back();
+                free_.pop_back();
+                return stream;
+            }
+        }
+        cudaStream_t stream = nullptr;
+        check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+        return stream;
+    }
+    void give_back(cudaStream_t stream) {
+        const std::scoped_lock hold(lock_);
+        free_.push_back(stream);
+    }
+
+private:
+    std::mutex lock_;
+    std::vector<cudaStream_t> free_;
 };
+
+/// Copies on a stream that nothing else is queued on, and waits for that.
+void copy_now(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, const Event* after) {
+    const OutsideCapture outside;
+    CopyStreams& streams = CopyStreams::of_current_device();
+    const cudaStream_t stream = streams.take();
+    // After an error the stream is not used again.
+    if (after) after->hold(reinterpret_cast<Stream>(stream));
+    check(cudaMemcpyAsync(to, from, bytes, kind, stream), "a copy");
+    check(cudaStreamSynchronize(stream), "waiting for a copy");
+    streams.give_back(stream);
+}
 
 }  // namespace
 
 void copy_to_device_now(void* to, const void* from, std::size_t bytes) {
-    const OutsideCapture outside;
-    OwnStream().copy(to, from, bytes, cudaMemcpyHostToDevice);
+    copy_now(to, from, bytes, cudaMemcpyHostToDevice, nullptr);
 }
 
-void copy_to_host(void* to, const void* from, std::size_t bytes) {
-    wait_for_device();
-    OwnStream().copy(to, from, bytes, cudaMemcpyDeviceToHost);
+void copy_to_host(void* to, const void* from, std::size_t bytes, const Event& after) {
+    copy_now(to, from, bytes, cudaMemcpyDeviceToHost, &after);
 }
 
 void wait_for_device() { check(cudaDeviceSynchronize(), "waiting for the device"); }
 
-bool is_capturing(Stream stream) {
+Capturing capturing_of(Stream stream) {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(handle_of(stream), &status), "asking whether a stream is captured");
-    return status != cudaStreamCaptureStatusNone;
+    const cudaError_t answer = cudaStreamIsCapturing(handle_of(stream), &status);
+    if (answer == cudaErrorStreamCaptureImplicit) {
+        cudaGetLastError();
+        return Capturing::forbidden;
+    }
+    check(answer, "asking whether a stream is captured");
+    return status == cudaStreamCaptureStatusNone ? Capturing::no : Capturing::yes;
 }
 
 std::uint64_t identity_of(Stream stream) {
-#if CUDART_VERSION >= 12000
     unsigned long long identity = 0;
     check(cudaStreamGetId(handle_of(stream), &identity), "asking for a stream's identity");
     return identity;
-#else
-    return stream;
-#endif
 }
 
 Event::Event() {
@@ -229,6 +263,16 @@ void Event::record(Stream stream) {
 
 void Event::hold(Stream stream) const {
     check(cudaStreamWaitEvent(handle_of(stream), handle_of(event_), 0), "waiting for an event");
+}
+
+void Event::record_at_each_replay(Stream stream) {
+    check(cudaEventRecordWithFlags(handle_of(event_), handle_of(stream), cudaEventRecordExternal),
+          "recording an event in a graph");
+}
+
+void Event::hold_at_each_replay(Stream stream) const {
+    check(cudaStreamWaitEvent(handle_of(stream), handle_of(event_), cudaEventWaitExternal),
+          "waiting for an event in a graph");
 }
 
 void Event::wait() const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -62,12 +63,22 @@ void release_pinned(void* memory) noexcept;
 /// Queued on a stream; `from` must be pinned, and stay until it has been read.
 void copy_to_device(void* to, const void* from, std::size_t bytes, Stream stream);
 void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream);
-/// At once, on no one's stream.
+/// At once, on a stream of its own.
 void copy_to_device_now(void* to, const void* from, std::size_t bytes);
-/// When all that is queued on the device is done.
-void copy_to_host(void* to, const void* from, std::size_t bytes);
+class Event;
+/// On a stream of its own, when what `after` was last recorded behind is done. It waits for nothing else, and may be
+/// called while streams are captured.
+void copy_to_host(void* to, const void* from, std::size_t bytes, const Event& after);
 void wait_for_device();
 
+/// Whether what is queued on a stream becomes part of a CUDA graph.
+enum class Capturing : std::uint8_t {
+    no,
+    yes,
+    forbidden,  ///< it is the legacy default stream, which nobody may use while a stream that blocks it is captured
+};
+Capturing capturing_of(Stream stream);
+/// Raises Error where the stream must not be used.
 bool is_capturing(Stream stream);
 /// Tells streams apart that have the same handle one after the other.
 std::uint64_t identity_of(Stream stream);
@@ -83,6 +94,9 @@ public:
     void record(Stream stream);
     /// What is queued on `stream` from now on comes after it.
     void hold(Stream stream) const;
+    /// The same on a stream that is captured: each time the graph is launched, as if it were called then.
+    void record_at_each_replay(Stream stream);
+    void hold_at_each_replay(Stream stream) const;
     bool is_past() const;
     /// On the host.
     void wait() const;
@@ -91,27 +105,39 @@ private:
     void* event_;
 };
 
-/// As long as it lives, work queued on `stream` comes after what `others` have, and what they get later comes after it.
+/// Work that is queued on `stream` between the construction and finish() comes after what `others` have, and what they
+/// get later comes after it.
 class Ordered {
 public:
     Ordered(int device, Stream stream, std::vector<Stream> others)
         : scope_(device), stream_(stream), others_(std::move(others)) {
+        if (others_.empty()) return;
+        event_.emplace();
         for (const Stream other : others_) {
-            event_.record(other);
-            event_.hold(stream_);
+            event_->record(other);
+            event_->hold(stream_);
         }
     }
-    ~Ordered() noexcept(false) {
-        if (others_.empty()) return;
-        event_.record(stream_);
-        for (const Stream other : others_) event_.hold(other);
+    /// Without finish(), where an error came first, the others are held too if that is possible.
+    ~Ordered() {
+        try {
+            finish();
+        } catch (const Error&) {  // another error is under way
+        }
     }
     Ordered(const Ordered&) = delete;
     Ordered& operator=(const Ordered&) = delete;
 
+    void finish() {
+        const std::vector<Stream> others = std::exchange(others_, {});
+        if (others.empty()) return;
+        event_->record(stream_);
+        for (const Stream other : others) event_->hold(other);
+    }
+
 private:
     DeviceScope scope_;
-    Event event_;
+    std::optional<Event> event_;
     Stream stream_;
     std::vector<Stream> others_;
 };

@@ -1,0 +1,68 @@
+// What tests do with the emulation.
+
+#include <thread>
+
+#include "calls.hpp"
+#include "world.hpp"
+
+namespace adamcore::cuda::emulation {
+
+void run_backwards(bool backwards) { World::get().backwards = backwards; }
+bool runs_backwards() { return World::get().backwards; }
+
+void set_schedule(Schedule schedule, std::uint32_t seed) {
+    const auto hold = World::hold();
+    World::get().set_schedule(schedule, seed);
+}
+
+void pretend(bool pretends) { World::get().pretends = pretends; }
+
+Stream make_stream(bool blocking) {
+    const auto hold = World::hold();
+    return World::get().add_stream(blocking);
+}
+
+void queue(Stream stream, const std::string& what, std::function<void()> work) {
+    auto hold = World::hold();
+    World::get().fault_point("launch");
+    World::get().queue(hold, stream, what, std::move(work));
+}
+
+/// Another thread calls it, as with CUDA: who waits for it with what it needs in hand waits for ever.
+void queue_callback(Stream stream, std::function<void()> work) {
+    queue(stream, "callback", [work = std::move(work)] { std::thread(work).join(); });
+}
+
+void queue_delay(Stream stream, double milliseconds) {
+    auto hold = World::hold();
+    const std::chrono::duration<double, std::milli> delay(milliseconds);
+    World::get().queue(hold, stream, "delay", {}, std::chrono::duration_cast<Clock::duration>(delay));
+}
+
+namespace {
+
+void require(cudaError_t status) {
+    if (status != cudaSuccess) fail(status);
+}
+
+}  // namespace
+
+void synchronize() { require(cudaDeviceSynchronize()); }
+void synchronize(Stream stream) { require(cudaStreamSynchronize(handle_of(stream))); }
+
+std::vector<std::string> take_log() {
+    const auto hold = World::hold();
+    return std::exchange(World::get().log, {});
+}
+
+void inject_fault(const std::string& kind, int nth, bool sticky) {
+    const auto hold = World::hold();
+    World::get().fault = {kind, nth, sticky, false};
+}
+
+bool clear_faults() {
+    const auto hold = World::hold();
+    return std::exchange(World::get().fault, {}).happened;
+}
+
+}  // namespace adamcore::cuda::emulation
