@@ -43,7 +43,11 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
                                 const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                                 const py::tuple& variant_keys, const py::function& variant, const py::object& library) {
     const Exclusive exclusive(busy_, groups_.owner());
-    Groups::Candidate candidate = groups_.look_at(hyper, variant_keys, variant, completed());
+    Groups::Candidate candidate = groups_.look_at(hyper, variant_keys, variant, count_completed());
+    if (engine_ && !engine_->has_captured()) {
+        const py::gil_scoped_release release;  // what the device waits for may need it
+        engine_->steps();                      // known from here on
+    }
     const auto group = static_cast<std::int32_t>(groups_.size());
     Addition added;
     names_->require_new(names, labels);
@@ -170,8 +174,10 @@ void DeviceOptimizer::bind_state(const Group& group, const py::object& library, 
     for (const cuda::Entry& entry : added.entries) tensors.push_back(entry.tensor);
     auto& others = added.producers;
     others.erase(std::remove(others.begin(), others.end(), added.stream), others.end());
-    const cuda::Ordered ordered(added.device, added.stream, others);
+    const py::gil_scoped_release release;  // a queue that is full waits for what may need it
+    cuda::Ordered ordered(added.device, added.stream, others);
     cuda::start_state(added.device, tensors, group, added.stream);
+    ordered.finish();
 }
 
 /// Works out how a parameter and its gradient are walked.

@@ -60,9 +60,11 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"))
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"))
+        .def("order", &DeviceOptimizer::order)
         .def("state", &DeviceOptimizer::state, py::arg("tensor"), py::arg("slot"))
         .def("slots", &DeviceOptimizer::slots, py::arg("tensor"))
         .def("steps", &DeviceOptimizer::steps, py::arg("tensor"))
+        .def("all_steps", &DeviceOptimizer::all_steps)
         .def("set_steps", &DeviceOptimizer::set_steps, py::arg("tensor"), py::arg("steps"))
         .def_property("completed", &DeviceOptimizer::completed, &DeviceOptimizer::set_completed)
         .def_property_readonly("device", &DeviceOptimizer::device)

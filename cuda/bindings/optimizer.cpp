@@ -1,6 +1,7 @@
 #include "optimizer.hpp"
 
 #include "adamcore/rules_info.hpp"
+#include "exclusive.hpp"
 #include "kept.hpp"
 
 namespace adamcore::python {
@@ -48,20 +49,36 @@ void require_count(std::int64_t steps) {
 
 }  // namespace
 
+// What waits for the device lets go of the GIL, which what the device waits for may need.
+
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");
-    const py::gil_scoped_release release;  // what the device waits for may need it
+    const Exclusive exclusive(busy_, groups_.owner());
+    const py::gil_scoped_release release;
     return engine_->steps(tensor);
+}
+
+std::vector<std::int64_t> DeviceOptimizer::all_steps() const {
+    if (!engine_) return {};
+    const Exclusive exclusive(busy_, groups_.owner());
+    const py::gil_scoped_release release;
+    return engine_->steps();
 }
 
 void DeviceOptimizer::set_steps(std::size_t tensor, std::int64_t steps) {
     require_count(steps);
     if (tensor >= size()) throw py::index_error("no such tensor");
+    const Exclusive exclusive(busy_, groups_.owner());
     const py::gil_scoped_release release;
     engine_->set_steps(tensor, steps);
 }
 
 std::int64_t DeviceOptimizer::completed() const {
+    const Exclusive exclusive(busy_, groups_.owner());
+    return count_completed();
+}
+
+std::int64_t DeviceOptimizer::count_completed() const {
     if (completed_) return *completed_;
     const py::gil_scoped_release release;
     return engine_->completed();
@@ -69,7 +86,11 @@ std::int64_t DeviceOptimizer::completed() const {
 
 void DeviceOptimizer::set_completed(std::int64_t steps) {
     require_count(steps);
-    if (engine_) engine_->set_completed(steps);
+    const Exclusive exclusive(busy_, groups_.owner());
+    if (engine_) {
+        const py::gil_scoped_release release;
+        engine_->set_completed(steps);
+    }
     completed_ = engine_ && engine_->has_captured() ? std::nullopt : std::optional(steps);
 }
 

@@ -27,7 +27,7 @@ public:
         : report_(std::move(report)), names_(std::move(names)), by_name_(by_name) {}
 
     /// Whether the step was skipped, the gradients' norm, and the label of the first that is not finite, or None. Waits
-    /// for the device.
+    /// for the optimizer's latest step.
     py::tuple read() const;
 
 private:
@@ -55,12 +55,15 @@ public:
                     Scaler* scaler);
     /// Brings hyper-parameters to the device before a captured step is replayed.
     void upload(const py::list& param_groups);
+    /// What the library queues on its current stream from now on comes after all steps so far.
+    void order();
 
     std::vector<std::string> slots(std::size_t tensor) const;
     /// That number of these: the object that keeps the memory, the offset in bytes, shape, strides in bytes, and dtype.
     py::tuple state(std::size_t tensor, std::size_t slot) const;
 
     std::int64_t steps(std::size_t tensor) const;
+    std::vector<std::int64_t> all_steps() const;
     void set_steps(std::size_t tensor, std::int64_t steps);
     std::int64_t completed() const;
     void set_completed(std::int64_t steps);
@@ -99,6 +102,7 @@ private:
     void bind_params(const py::list& params, const std::vector<std::string>& names,
                      const std::vector<std::string>& labels, std::int32_t group, Addition& added) const;
     void bind_state(const Group& group, const py::object& library, Addition& added) const;
+    std::int64_t count_completed() const;
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
@@ -123,7 +127,7 @@ private:
     unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
     bool params_move_ = false;                   ///< whether any parameter's memory may become another
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
-    std::atomic<bool> busy_{false};
+    mutable std::atomic<bool> busy_{false};
 };
 
 }  // namespace adamcore::python

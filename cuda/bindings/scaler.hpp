@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <pybind11/pybind11.h>
 
@@ -23,7 +25,7 @@ public:
     /// Where in it the scale is, as a float32.
     static std::size_t multiplier_offset() { return offsetof(cuda::LossScaling, multiplier); }
 
-    /// Takes over LossScaler's numbers, in the order of a stream.
+    /// Takes over LossScaler's numbers, in the order of a stream, behind the steps that use it.
     void write(const py::dict& numbers, cuda::Stream stream) {
         const auto number = [&](const char* name) { return numbers[name].cast<double>(); };
         cuda::LossScaling s{};
@@ -35,24 +37,36 @@ public:
         s.growth_interval = numbers["growth_interval"].cast<std::int64_t>();
         s.clean_steps = numbers["clean_steps"].cast<std::int64_t>();
         s.multiplier = static_cast<float>(s.scale);
+        const py::gil_scoped_release release;  // a queue that is full waits for what may need it
         const cuda::DeviceScope scope(device_);
+        if (written_) written_->hold(stream);
         cuda::Staging::of(device_).send(place_, &s, sizeof s, stream);
+        const auto written = std::make_shared<cuda::Event>();
+        written->record(stream);
+        written_ = written;
     }
 
     /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last reading. Waits for the
-    /// device.
+    /// latest step.
     py::tuple read() {
-        cuda::LossScaling s;
+        cuda::LossScaling s{};
         {
-            const py::gil_scoped_release release;  // what the device waits for may need it
+            const py::gil_scoped_release release;  // what is waited for may need it
             const cuda::DeviceScope scope(device_);
-            cuda::copy_to_host(&s, place_, sizeof s);
+            cuda::copy_to_host(&s, place_, sizeof s, *written_);
             constexpr std::int32_t none = 0;
             if (s.failed) cuda::copy_to_device_now(&place_->failed, &none, sizeof none);
         }
         const bool failed = s.failed != 0;
         return py::make_tuple(s.scale, s.clean_steps, failed);
     }
+
+    /// A step on `stream` is to find what was written. In a capture this cannot be ordered, and has been.
+    void hold(cuda::Stream stream, const std::shared_ptr<const cuda::Event>& last_step) const {
+        if (written_ && written_ != last_step) written_->hold(stream);
+    }
+    /// A step has been queued that changes the scale.
+    void note(std::shared_ptr<const cuda::Event> step) { written_ = std::move(step); }
 
     cuda::LossScaling* on_device() const { return place_; }
     int device() const { return device_; }
@@ -62,6 +76,7 @@ private:
     int device_;
     py::object memory_;
     cuda::LossScaling* place_;
+    std::shared_ptr<const cuda::Event> written_;  ///< behind what wrote last
 };
 
 }  // namespace adamcore::python

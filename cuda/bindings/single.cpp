@@ -105,8 +105,10 @@ void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double 
         rescaled.push_back({view.data, view.dtype, view.size, walks.back().axes()});
     }
     const cuda::StepRequest request = taker.request();
-    const cuda::Ordered ordered(taker.device(), request.stream, request.others);
+    const py::gil_scoped_release release;  // a queue that is full waits for what may need it
+    cuda::Ordered ordered(taker.device(), request.stream, request.others);
     cuda::rescale_arrays(taker.device(), rescaled, factor, limit, request.stream);
+    ordered.finish();
 }
 
 }  // namespace
@@ -118,6 +120,7 @@ void device_update(const BareUpdate& bare) {
     const cuda::StepRequest request = taker.request();
     cuda::Settings settings;
     settings.stream = request.stream;
+    const py::gil_scoped_release release;
     cuda::Engine engine(taker.device(), settings);
     engine.add_group(checked.group);
     for (const Tensor& tensor : checked.tensors) {

@@ -173,14 +173,22 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const bool has_schedule = Groups::has_schedule(param_groups);
     // To ask for the count would wait for the device, which ends a capture; a captured step's rates come with upload().
     if (!has_schedule || completed_ || !engine_->is_captured(stream_))
-        groups_.read(param_groups, has_schedule ? completed() : 0);
+        groups_.read(param_groups, has_schedule ? count_completed() : 0);
     GradTaker taker(*this);
     const py::object held = names_->take(grads, groups_.size() > 1, taker);
     require_params_in_place();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     request.stream = stream_;
     request.others = other_streams(stream_);
-    const auto report = engine_->step(request);
+    const auto report = [&] {
+        const py::object kept = keep_arrays(held);
+        // A queue that is full waits for what may need the GIL, and so does what a kernel's first launch loads.
+        const py::gil_scoped_release release;
+        if (scaler && !engine_->is_captured(stream_)) scaler->hold(stream_, engine_->last_step());
+        auto found = engine_->step(request);
+        if (scaler) scaler->note(engine_->last_step());
+        return found;
+    }();
     if (may_skip || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
     if (!report) return py::none();
@@ -190,9 +198,19 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
 
 void DeviceOptimizer::upload(const py::list& param_groups) {
     const Exclusive exclusive(busy_, groups_.owner());
-    groups_.read(param_groups, Groups::has_schedule(param_groups) ? completed() : 0);
+    groups_.read(param_groups, Groups::has_schedule(param_groups) ? count_completed() : 0);
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
-    engine_->upload(stream());
+    const cuda::Stream current = stream();
+    const py::gil_scoped_release release;
+    engine_->upload(current);
+}
+
+void DeviceOptimizer::order() {
+    if (!engine_) return;
+    const Exclusive exclusive(busy_, groups_.owner());
+    const cuda::Stream current = stream();
+    const py::gil_scoped_release release;
+    engine_->order(current);
 }
 
 py::tuple StepReport::read() const {

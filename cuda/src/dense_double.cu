@@ -2,6 +2,6 @@
 
 namespace adamcore::cuda {
 
-const UpdateLaunches dense_double = launches_of<DenseUpdate, double>(rules::All{});
+const UpdateLaunches dense_double = dense_launches<double>(rules::All{});
 
 }  // namespace adamcore::cuda

@@ -2,6 +2,6 @@
 
 namespace adamcore::cuda {
 
-const UpdateLaunches dense_float = launches_of<DenseUpdate, float>(rules::All{});
+const UpdateLaunches dense_float = dense_launches<float>(rules::All{});
 
 }  // namespace adamcore::cuda

@@ -1,6 +1,7 @@
 #include "adamcore/cuda/engine.hpp"
 
 #include "adamcore/cuda/kernels.hpp"
+#include "adamcore/rules_info.hpp"
 #include "reports.hpp"
 #include "state.hpp"
 
@@ -9,7 +10,7 @@ namespace adamcore::cuda {
 Engine::Engine(int device, const Settings& settings)
     : device_(device), settings_(settings), reports_(std::make_shared<Reports>(device, settings.stream)) {
     const DeviceScope scope(device);
-    last_step_.emplace();
+    last_step_ = std::make_shared<Event>();
 }
 
 Engine::~Engine() = default;
@@ -22,7 +23,7 @@ void Engine::require_open() const {
 
 /// What the device knows is to be moved to other memory.
 void Engine::count_anew() {
-    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
+    if (to_count_.size() != entries_.size()) to_count_ = steps();
     set_completed(completed());
 }
 
@@ -78,59 +79,68 @@ Report Engine::measure(const StepRequest& request) {
 
 std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
     const DeviceScope scope(device_);
-    const Stream stream = request.stream;
-    const bool capturing = is_capturing(stream);
+    const bool capturing = is_capturing(request.stream);
     const bool measures = request.check || adamcore::measures(settings_.clip);
     if (measures != measures_) {
         measures_ = measures;
         planned_ = false;
     }
+    const std::vector<Stream> others = joined(request, capturing);
     if (capturing) {
         require_settled();
     } else {
-        order_after_last(stream);
-        settle(stream);
+        order_after_last(request.stream);
+        settle(request.stream);
     }
-    const std::vector<Stream> others = joined(request, capturing);
-    // Its own, for what is recorded in a capture can be waited for there alone.
-    std::optional<Event> crossing;
-    if (!others.empty()) crossing.emplace();
-    for (const Stream other : others) {
-        crossing->record(other);
-        crossing->hold(stream);
-    }
-    const std::byte* const grads = turn_for(stream, capturing);
-    const auto* const arrays = reinterpret_cast<const void* const*>(grads);
-    const auto* const ticks = reinterpret_cast<const std::int32_t*>(grads + entries_.size() * sizeof(void*));
-
     std::optional<Report> report;
-    if (measures) {
-        report = reports_->make(reports_, capturing);
-        measure_gradients(request, arrays);
-    }
-    decide_step(request, report ? report->on_device() : nullptr, updates ? ticks : nullptr);
-    if (updates) update(stream, arrays);
-    if (!others.empty()) crossing->record(stream);
-    for (const Stream other : others) crossing->hold(other);
-    if (!capturing) last_step_->record(stream);
+    if (measures) report = reports_->make(reports_, capturing, last_step_);
+    const bool hosted = updates && !capturing && is_hosted();
+    if (!hosted && !capturing) send_counts(request.stream);
+    const std::byte* const turn = turn_for(request.stream, capturing);
+
+    Ordered ordered(device_, request.stream, others);
+    if (capturing) last_step_->hold_at_each_replay(request.stream);
+    queue_step(request, updates, hosted, turn, report ? report->on_device() : nullptr);
+    capturing ? last_step_->record_at_each_replay(request.stream) : last_step_->record(request.stream);
+    ordered.finish();
     return report;
+}
+
+void Engine::queue_step(const StepRequest& request, bool updates, bool hosted, const std::byte* turn,
+                        Outcome* outcome) {
+    const auto* const grads = reinterpret_cast<const void* const*>(turn);
+    const auto* const ticks = reinterpret_cast<const std::int32_t*>(turn + entries_.size() * sizeof(void*));
+    if (measures_) measure_gradients(request, grads);
+    if (!hosted) decide_step(request, outcome, updates ? ticks : nullptr);
+    if (updates) update(request, grads, hosted);
+}
+
+/// Whether the host can compute a step's constants: it knows the counts of steps, nothing is decided on the device, and
+/// there are so few clocks that their constants travel with the launches.
+bool Engine::is_hosted() const {
+    return counts_ != Counts::device && !measures_ && !has_captured() && clocks_.size() <= few_clocks;
 }
 
 /// The other streams that can be ordered with the step's: in a capture those that are captured too.
 std::vector<Stream> Engine::joined(const StepRequest& request, bool capturing) const {
     std::vector<Stream> others;
     for (const Stream other : request.others) {
-        const bool captured = is_capturing(other);
-        if (captured && !capturing)
-            throw Error("a gradient comes from a stream that is captured into a CUDA graph, and the step does not");
-        if (captured == capturing) others.push_back(other);
+        const Capturing found = capturing_of(other);
+        if (found != Capturing::no && !capturing)
+            throw Error(
+                found == Capturing::yes
+                    ? "a gradient comes from a stream that is captured into a CUDA graph, and the step does not"
+                    : "a gradient comes from the default stream, which nobody may use while a blocking stream is "
+                      "captured into a CUDA graph");
+        if ((found == Capturing::yes) == capturing) others.push_back(other);
     }
     return others;
 }
 
+/// Replays may have gone to any stream.
 void Engine::order_after_last(Stream stream) {
     const std::uint64_t identity = identity_of(stream);
-    if (last_stream_ && *last_stream_ != identity) last_step_->hold(stream);
+    if (last_stream_ && (*last_stream_ != identity || has_captured())) last_step_->hold(stream);
     last_stream_ = identity;
 }
 
@@ -169,8 +179,9 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.measures = measures_;
     a.check = request.check;
     a.sums = by_blocks ? plan_.total_fold.sums : plan_.totals;
-    a.count = by_blocks ? plan_.total_fold.blocks : a.look.count;
-    a.culprits = by_blocks ? plan_.look_blocks : 0;
+    a.count = static_cast<std::int32_t>(by_blocks ? plan_.total_fold.blocks : a.look.count);
+    a.levels = measures_ ? levels_of(a.count) : 0;
+    a.culprits = static_cast<std::int32_t>(by_blocks ? plan_.look_blocks : 0);
     a.outcome = outcome;
     a.control = state_->control;
     a.clocks = state_->clocks;
@@ -178,24 +189,60 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.clock_count = ticks ? static_cast<std::int32_t>(clocks_.size()) : 0;
     a.groups = state_->groups;
     a.constants = state_->constants;
+    a.powers = state_->powers;
     a.completed = state_->completed;
-    decide(1, a, request.stream);
+    a.decides = true;
+    for (const auto& [rule, type] : plan_.kinds) {
+        decide_launch(type, rule)(1, a, request.stream);
+        a.decides = a.measures = false;
+        a.levels = 0;
+    }
 }
 
-void Engine::update(Stream stream, const void* const* grads) const {
-    const double limit = settings_.clip == Clip::value ? settings_.limit : Treatment::no_limit;
-    for (const UpdatePart& part : plan_.updates) {
-        const UpdateArguments arguments{part.tiles,      plan_.tensors,        grads, state_->constants,
-                                        state_->control, plan_.tensor_factors, limit, settings_.clip == Clip::units,
-                                        settings_.seed};
-        update_launches(part.type, part.dense)[part.rule](part.blocks, arguments, stream);
+void Engine::update(const StepRequest& request, const void* const* grads, bool hosted) {
+    UpdateArguments a{};
+    a.tensors = plan_.tensors;
+    a.grads = grads;
+    a.tensor_factors = plan_.tensor_factors;
+    a.limit = settings_.clip == Clip::value ? settings_.limit : Treatment::no_limit;
+    a.by_units = settings_.clip == Clip::units;
+    a.seed = settings_.seed;
+    if (hosted) {
+        a.scale = 1 / request.loss_scale;
+        prepare(a.hosted);
+    } else {
+        a.constants = state_->constants;
+        a.control = state_->control;
     }
+    for (const UpdatePart& part : plan_.updates) {
+        a.tiles = part.tiles;
+        update_launches(part.type, part.dense)[part.rule](part.blocks, a, request.stream);
+    }
+    if (hosted) count_step();
+}
+
+/// The constants of the step to come.
+void Engine::prepare(Constants (&constants)[few_clocks]) const {
+    for (std::size_t i = 0; i < clocks_.size(); ++i) {
+        if (!ticks_[i]) continue;
+        const Clock& clock = clocks_[i];
+        const Group& group = groups_[static_cast<std::size_t>(clock.group)];
+        constants[i].grad_scale = group.grad_scale;
+        constants[i].count = clock.step + 1;
+        all_rules()[group.rule].prepare(group.hyper, clock.step + 1, clock.dtype, constants[i].step);
+    }
+}
+
+void Engine::count_step() {
+    for (std::size_t i = 0; i < clocks_.size(); ++i) clocks_[i].step += ticks_[i];
+    ++completed_;
+    counts_ = Counts::host;
 }
 
 Control Engine::control() const {
     Control control;
     const DeviceScope scope(device_);
-    copy_to_host(&control, state_->control, sizeof control);
+    copy_to_host(&control, state_->control, sizeof control, *last_step_);
     return control;
 }
 
@@ -204,6 +251,7 @@ void Engine::upload(Stream stream) {
     if (!state_) return;  // the first step brings all
     const DeviceScope scope(device_);
     settle(stream);
+    send_counts(stream);
     last_step_->record(stream);
 }
 

@@ -45,7 +45,10 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
         const auto& [rule, type, dense] = key;
         if (!tiles.empty())
             plan.updates.push_back({rule, type, dense, packer.add(tiles), static_cast<std::int64_t>(tiles.size())});
+        // Clocks of empty tensors tick too.
+        if (plan.kinds.empty() || plan.kinds.back() != std::pair(rule, type)) plan.kinds.emplace_back(rule, type);
     }
+    if (plan.kinds.empty()) plan.kinds.emplace_back(0, Dtype::float32);
 }
 
 /// What sums each array's terms; array k has terms [starts[k], starts[k + 1]).

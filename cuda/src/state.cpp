@@ -2,9 +2,11 @@
 
 #include "state.hpp"
 
+#include <cstring>
 #include <map>
 #include <tuple>
 
+#include "adamcore/cuda/kernels.hpp"
 #include "reports.hpp"
 
 namespace adamcore::cuda {
@@ -17,54 +19,61 @@ Engine::State::State(int device, std::size_t groups_known, std::size_t tensors_k
 std::size_t Engine::State::lay_out(Packer packer) {
     groups = packer.reserve<Group>(group_count);
     clocks = packer.reserve<Clock>(tensor_count);
-    constants = packer.reserve<Constants>(tensor_count);
-    control = packer.reserve<Control>(1);
     completed = packer.reserve<std::int64_t>(1);
+    constants = packer.reserve<Constants>(tensor_count);
+    powers = packer.reserve<bias::Powers>(tensor_count * max_decays);
+    control = packer.reserve<Control>(1);
     turn = packer.reserve<std::byte>(tensor_count * (sizeof(void*) + sizeof(std::int32_t)));
     return packer.size();
 }
 
-std::vector<std::int64_t> Engine::all_steps() const {
+/// Asks the device for the counts of steps, unless the host knows them. What is read stays true until the next step, but
+/// where replays, of which nobody tells, may come.
+void Engine::fetch_counts() const {
+    if (counts_ != Counts::device) return;
+    const DeviceScope scope(device_);
+    // Clocks and the number of steps lie side by side: one copy.
+    const auto* const first = reinterpret_cast<const std::byte*>(state_->clocks);
+    const auto offset = reinterpret_cast<const std::byte*>(state_->completed) - first;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(offset) + sizeof completed_);
+    copy_to_host(bytes.data(), first, bytes.size(), *last_step_);
+    std::memcpy(clocks_.data(), bytes.data(), clocks_.size() * sizeof(Clock));
+    std::memcpy(&completed_, bytes.data() + offset, sizeof completed_);
+    if (!has_captured()) counts_ = Counts::both;
+}
+
+std::vector<std::int64_t> Engine::steps() const {
     if (to_count_.size() == entries_.size()) return to_count_;
-    std::vector<Clock> clocks = clocks_;
-    if (!clocks_changed_) {
-        const DeviceScope scope(device_);
-        copy_to_host(clocks.data(), state_->clocks, clocks.size() * sizeof(Clock));
-    }
+    fetch_counts();
     std::vector<std::int64_t> steps;
-    for (const Entry& entry : entries_) steps.push_back(clocks[static_cast<std::size_t>(entry.clock)].step);
+    for (const Entry& entry : entries_) steps.push_back(clocks_[static_cast<std::size_t>(entry.clock)].step);
     return steps;
 }
 
 std::int64_t Engine::steps(std::size_t i) const {
     if (to_count_.size() == entries_.size()) return to_count_[i];
-    Clock clock = clocks_[static_cast<std::size_t>(entries_[i].clock)];
-    if (clocks_changed_) return clock.step;
-    const DeviceScope scope(device_);
-    copy_to_host(&clock, state_->clocks + entries_[i].clock, sizeof clock);
-    return clock.step;
+    fetch_counts();
+    return clocks_[static_cast<std::size_t>(entries_[i].clock)].step;
 }
 
 void Engine::set_steps(std::size_t i, std::int64_t steps) {
-    if (to_count_.size() != entries_.size()) to_count_ = all_steps();
+    if (to_count_.size() != entries_.size()) to_count_ = this->steps();
     to_count_[i] = steps;
 }
 
 std::int64_t Engine::completed() const {
-    if (sets_completed_) return completed_;
-    std::int64_t completed = 0;
-    const DeviceScope scope(device_);
-    copy_to_host(&completed, state_->completed, sizeof completed);
-    return completed;
+    fetch_counts();
+    return completed_;
 }
 
 void Engine::set_completed(std::int64_t steps) {
+    fetch_counts();
     completed_ = steps;
-    sets_completed_ = true;
+    counts_ = Counts::host;
 }
 
 void Engine::require_settled() const {
-    if (planned_ && !kinds_changed_ && to_count_.empty() && !clocks_changed_ && !sets_completed_) return;
+    if (planned_ && !kinds_changed_ && to_count_.empty()) return;
     throw Error(
         "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
         "kinds, and the same ones None, before capturing");
@@ -73,27 +82,32 @@ void Engine::require_settled() const {
 /// Whatever fails for want of memory leaves the rest to be done by the next step.
 void Engine::settle(Stream stream) {
     if (!state_ || state_->tensor_count != entries_.size() || state_->group_count != groups_.size()) {
+        fetch_counts();
         state_ = std::make_shared<State>(device_, groups_.size(), entries_.size(), settings_.stream);
         groups_changed_ = grads_changed_ = true;
+        counts_ = Counts::host;
+        for (Clock& clock : clocks_) clock.knows_powers = false;
     }
     if (!to_count_.empty()) {
+        fetch_counts();
         make_clocks();
-        clocks_changed_ = true;
+        counts_ = Counts::host;
     }
-    const std::size_t before = clocks_.size();
-    const std::vector<std::int32_t> parents = kinds_changed_ ? split_clocks() : std::vector<std::int32_t>{};
+    if (kinds_changed_) split_clocks(stream);
+    if (!planned_ || (kinds_changed_ && measures_)) make_tables(stream);
+    kinds_changed_ = false;
+}
+
+/// What Decide goes by.
+void Engine::send_counts(Stream stream) {
     Staging& staging = Staging::of(device_);
-    if (clocks_changed_) {
+    if (counts_ == Counts::host) {
         staging.send(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock), stream);
-        clocks_changed_ = false;
-    } else {
-        for (std::size_t k = 0; k < parents.size(); ++k)
-            copy_on_device(state_->clocks + before + k, state_->clocks + parents[k], sizeof(Clock), stream);
+        staging.send(state_->completed, &completed_, sizeof completed_, stream);
     }
     if (groups_changed_) staging.send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
-    if (sets_completed_) staging.send(state_->completed, &completed_, sizeof completed_, stream);
-    if (!planned_ || (kinds_changed_ && measures_)) make_tables(stream);
-    kinds_changed_ = groups_changed_ = sets_completed_ = false;
+    groups_changed_ = false;
+    counts_ = Counts::device;
 }
 
 /// Tensors of equal counts get one clock for each group and compute type.
@@ -122,35 +136,39 @@ void Engine::keep_clocks() {
         if (seen[place] && clocks_[place].step != to_count_[i])
             throw Error("tensors that a captured step counts together cannot be given different counts of steps");
         clocks_[place].step = to_count_[i];
+        clocks_[place].knows_powers = false;
         seen[place] = true;
     }
     to_count_.clear();
 }
 
-/// Where only some of a clock's tensors have gradients, the others get a clock of their own. Returns, for each new clock,
-/// the one that it begins as a copy of.
-std::vector<std::int32_t> Engine::split_clocks() {
+/// Where only some of a clock's tensors have gradients, the others get a clock of their own, which begins as a copy.
+void Engine::split_clocks(Stream stream) {
     std::vector<unsigned> seen(clocks_.size());  // bit 0: a tensor with a gradient, bit 1: one without
     for (const Entry& entry : entries_) seen[static_cast<std::size_t>(entry.clock)] |= entry.tensor.grad ? 1u : 2u;
-    std::vector<std::int32_t> parents, successors(clocks_.size(), -1);
+    std::vector<std::int32_t> successors(clocks_.size(), -1);
     for (std::size_t clock = 0; clock < seen.size(); ++clock) {
         if (seen[clock] != 3) continue;
         if (has_captured())
             throw Error(
                 "only some of the tensors that a captured step counts together have gradients now; steps with other "
                 "gradients missing must come before the capture");
-        successors[clock] = static_cast<std::int32_t>(clocks_.size());
-        parents.push_back(static_cast<std::int32_t>(clock));
-        const Clock copy = clocks_[clock];
+        const std::size_t successor = clocks_.size();
+        successors[clock] = static_cast<std::int32_t>(successor);
+        Clock copy = clocks_[clock];
+        copy.knows_powers = false;
         clocks_.push_back(copy);
         planned_ = false;
+        if (counts_ == Counts::host) continue;
+        copy_on_device(state_->clocks + successor, state_->clocks + clock, sizeof(Clock), stream);
+        copy_on_device(state_->powers + successor * max_decays, state_->powers + clock * max_decays,
+                       sizeof(bias::Powers) * max_decays, stream);
     }
     for (Entry& entry : entries_) {
         const std::int32_t successor = successors[static_cast<std::size_t>(entry.clock)];
         if (successor >= 0 && !entry.tensor.grad) entry.clock = successor;
     }
     grads_changed_ = true;
-    return parents;
 }
 
 void Engine::make_tables(Stream stream) {
@@ -165,6 +183,7 @@ void Engine::make_tables(Stream stream) {
     std::vector<std::byte> host(size);
     Packer packer(host.data(), plan_block_->data());
     plan_ = make_plan(request, packer);
+    for (const auto& [rule, type] : plan_.kinds) decide_launch(type, rule).load();
     Staging::of(device_).send(plan_block_->data(), host.data(), size, stream);
     planned_ = true;
 }
@@ -186,6 +205,9 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
         if (grads_changed_) {
             const std::vector<std::byte> bytes = turn();
             Staging::of(device_).send(state_->turn, bytes.data(), bytes.size(), stream);
+            const auto* const ticks = bytes.data() + entries_.size() * sizeof(void*);
+            ticks_.resize(clocks_.size());
+            std::memcpy(ticks_.data(), ticks, ticks_.size() * sizeof(std::int32_t));
             grads_changed_ = false;
         }
         return state_->turn;
@@ -194,16 +216,29 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
     const std::vector<std::byte> bytes = turn();
     const auto own = std::make_shared<Block>(device_, bytes.size());
     copy_to_device_now(own->data(), bytes.data(), bytes.size());
-    if (groups_changed_) {
-        last_step_->wait();  // steps before this one may still have to read them
-        copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
-        groups_changed_ = false;
-    }
+    bring_for_capture();
     captured_.insert(captured_.end(), {own, plan_block_, state_});
     return own->data();
 }
 
-Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever) {
+/// What Decide goes by, for a captured step: at once, since a copy in the capture would be made again at each replay.
+void Engine::bring_for_capture() {
+    if (counts_ != Counts::host && !groups_changed_) {
+        counts_ = Counts::device;
+        return;
+    }
+    last_step_->wait();  // steps and replays before this one may still have to read what is there
+    if (counts_ == Counts::host) {
+        copy_to_device_now(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock));
+        copy_to_device_now(state_->completed, &completed_, sizeof completed_);
+    }
+    copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
+    groups_changed_ = false;
+    counts_ = Counts::device;
+}
+
+Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever,
+                             const std::shared_ptr<const Event>& last_step) {
     const std::scoped_lock lock(lock_);
     if (free_.empty()) {
         blocks_.push_back(std::make_unique<Block>(device_, places * sizeof(Outcome), stream_));
@@ -218,13 +253,13 @@ Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever
         self->free_.push_back(outcome);
     };
     return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_,
-            place};
+            place, last_step};
 }
 
 Outcome Report::read() const {
     Outcome outcome;
     const DeviceScope scope(device_);
-    copy_to_host(&outcome, outcome_, sizeof outcome);
+    copy_to_host(&outcome, outcome_, sizeof outcome, *last_step_);
     return outcome;
 }
 

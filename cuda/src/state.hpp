@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adamcore/cuda/decide.hpp"
 #include "adamcore/cuda/engine.hpp"
 
 namespace adamcore::cuda {
@@ -13,6 +14,7 @@ struct Engine::State {
     Group* groups;
     Clock* clocks;  ///< room for one for each tensor
     Constants* constants;
+    bias::Powers* powers;  ///< by clock, max_decays each
     Control* control;
     std::int64_t* completed;
     std::byte* turn;  ///< what Engine::turn() makes

@@ -2,6 +2,6 @@
 
 namespace adamcore::cuda {
 
-const UpdateLaunches stored_double = launches_of<StoredUpdate, double>(rules::All{});
+const UpdateLaunches stored_double = stored_launches<double>(rules::All{});
 
 }  // namespace adamcore::cuda

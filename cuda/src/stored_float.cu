@@ -2,6 +2,6 @@
 
 namespace adamcore::cuda {
 
-const UpdateLaunches stored_float = launches_of<StoredUpdate, float>(rules::All{});
+const UpdateLaunches stored_float = stored_launches<float>(rules::All{});
 
 }  // namespace adamcore::cuda

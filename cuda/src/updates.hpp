@@ -9,9 +9,14 @@ namespace adamcore::cuda {
 template <template <class, class, class> class Update, class Rule, class T>
 using UpdateBody = Update<Rule, T, std::make_index_sequence<Rule::slots.size()>>;
 
-template <template <class, class, class> class Update, class T, class... Rules>
-constexpr UpdateLaunches launches_of(rule::List<Rules...>) {
-    return {launch_alone<UpdateBody<Update, Rules, T>>...};
+template <class T, class... Rules>
+constexpr UpdateLaunches dense_launches(rule::List<Rules...>) {
+    return {kernel_alone<UpdateBody<DenseUpdate, Rules, T>>...};
+}
+
+template <class T, class... Rules>
+constexpr UpdateLaunches stored_launches(rule::List<Rules...>) {
+    return {kernel_in_phases<UpdateBody<StoredUpdate, Rules, T>>...};
 }
 
 }  // namespace adamcore::cuda

@@ -43,6 +43,9 @@ class Memory(Protocol):
     def state(self, core: Any, index: int, slot: int) -> Any:
         """Return a slot of a tensor's state as the library's array."""
 
+    def steps(self, core: Any) -> list[int]:
+        """Return the counts of steps of all parameters. What is read afterwards comes after those steps."""
+
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return a copy as a NumPy array."""
 
@@ -52,6 +55,10 @@ class Memory(Protocol):
 
 class HostMemory:
     """The CPU's: NumPy's arrays."""
+
+    def steps(self, core: Any) -> list[int]:
+        """Return the counts of steps of all parameters."""
+        return [core.steps(index) for index in range(len(core))]
 
     def state(self, core: Any, index: int, slot: int) -> Any:
         """Return a slot of a tensor's state."""
@@ -93,6 +100,12 @@ class DeviceMemory(ABC):
     def state(self, core: Any, index: int, slot: int) -> Any:
         """Return a slot of a tensor's state as the library's array."""
         return self.view(*core.state(index, slot))
+
+    def steps(self, core: Any) -> list[int]:
+        """Return the counts of steps of all parameters, in one copy, and order the current stream after the steps."""
+        core.order()
+        counts: list[int] = core.all_steps()
+        return counts
 
 
 class CupyMemory(DeviceMemory):

@@ -21,7 +21,8 @@ FORMAT = 1
 
 def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
     """Copy an optimizer's state."""
-    steps, memory = optimizer.steps, optimizer._memory
+    memory = optimizer._memory
+    steps = dict(zip(optimizer.state, memory.steps(optimizer._core), strict=True))
     return {
         "format": FORMAT,
         "optimizer": type(optimizer).__name__,

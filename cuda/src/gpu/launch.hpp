@@ -12,48 +12,56 @@
 namespace adamcore::cuda {
 
 template <class Body>
-__global__ void __launch_bounds__(threads, Body::resident) alone(const typename Body::Arguments arguments) {
-    Body::run(arguments, {static_cast<std::int64_t>(blockIdx.x), static_cast<int>(threadIdx.x)});
+__global__ void __launch_bounds__(threads, Body::resident) alone(const __grid_constant__ typename Body::Arguments a) {
+    Body::run(a, {static_cast<std::int64_t>(blockIdx.x), static_cast<int>(threadIdx.x)});
 }
 
 template <class Body>
-__global__ void __launch_bounds__(threads) in_phases(const typename Body::Arguments arguments) {
+__global__ void __launch_bounds__(threads, Body::resident)
+    in_phases(const __grid_constant__ typename Body::Arguments a) {
     __shared__ typename Body::Shared shared;
     const Place place{static_cast<std::int64_t>(blockIdx.x), static_cast<int>(threadIdx.x)};
-    const int phases = Body::phases(arguments, place);
+    const int phases = Body::phases(a, place);
     for (int phase = 0; phase < phases; ++phase) {
         if (phase > 0) __syncthreads();
-        Body::run(arguments, place, phase, shared);
+        Body::run(a, place, phase, shared);
     }
 }
 
 namespace detail {
 
-template <class Arguments>
-void launch(void (*kernel)(Arguments), std::int64_t blocks, const Arguments& arguments, Stream stream) {
-    if (blocks == 0) return;
-    void* pointers[] = {const_cast<Arguments*>(&arguments)};
-    const cudaError_t status =
-        cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(blocks)), dim3(threads),
-                         pointers, 0, reinterpret_cast<cudaStream_t>(stream));
+inline void check(cudaError_t status, const char* what) {
     if (status == cudaSuccess) return;
     cudaGetLastError();
-    throw Error(std::string("CUDA: starting a kernel failed: ") + cudaGetErrorString(status) + " (" +
+    throw Error(std::string("CUDA: ") + what + " failed: " + cudaGetErrorString(status) + " (" +
                 cudaGetErrorName(status) + ")");
+}
+
+template <class Body, void (*kernel)(typename Body::Arguments)>
+void launch(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
+    if (blocks == 0) return;
+    void* pointers[] = {const_cast<typename Body::Arguments*>(&arguments)};
+    check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(blocks)), dim3(threads),
+                           pointers, 0, reinterpret_cast<cudaStream_t>(stream)),
+          "starting a kernel");
+}
+
+template <class Body, void (*kernel)(typename Body::Arguments)>
+void load() {
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)), "loading a kernel");
 }
 
 }  // namespace detail
 
-/// Starts a kernel whose threads know nothing of each other.
+/// A kernel whose threads know nothing of each other.
 template <class Body>
-void launch_alone(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
-    detail::launch<typename Body::Arguments>(alone<Body>, blocks, arguments, stream);
-}
+inline constexpr Launch<typename Body::Arguments> kernel_alone{detail::launch<Body, alone<Body>>,
+                                                               detail::load<Body, alone<Body>>};
 
-/// Starts a kernel whose blocks go through phases.
+/// A kernel whose blocks go through phases.
 template <class Body>
-void launch_in_phases(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
-    detail::launch<typename Body::Arguments>(in_phases<Body>, blocks, arguments, stream);
-}
+inline constexpr Launch<typename Body::Arguments> kernel_in_phases{detail::launch<Body, in_phases<Body>>,
+                                                                   detail::load<Body, in_phases<Body>>};
 
 }  // namespace adamcore::cuda

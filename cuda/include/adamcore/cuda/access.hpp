@@ -83,24 +83,152 @@ ADAMCORE_FN void store(const T (&from)[N], T* to) {
     for (int k = 0; k < N; ++k) to[k] = from[k];
 }
 
-/// Of N elements the first `count`.
-template <int N, class T>
-ADAMCORE_FN void load(const T* from, int count, T (&to)[N]) {
-    if (count == N) return load(from, to);
-    ADAMCORE_UNROLL
-    for (int k = 0; k < N; ++k) {
-        if (k < count) to[k] = from[k];
-    }
+/// Whether arrays of a dtype can be Raw<T>.
+template <class T>
+ADAMCORE_FN bool is_usual(Dtype dtype) {
+    return dtype == dtype_of<T> || (sizeof(T) == 4 && is_half(dtype));
 }
 
-template <int N, class T>
-ADAMCORE_FN void store(const T (&from)[N], int count, T* to) {
-    if (count == N) return store(from, to);
-    ADAMCORE_UNROLL
-    for (int k = 0; k < N; ++k) {
-        if (k < count) to[k] = from[k];
+/// N elements as they are stored, in registers. What they are is looked at when all arrays have been asked for, and then P
+/// of them at a time: else each array would be waited for before the next is asked for, and registers would not do.
+template <class T, int N>
+struct Raw;
+
+template <int N>
+struct Raw<double, N> {
+    double of[N];
+
+    ADAMCORE_FN void load_from(const void* data, Dtype, std::int64_t begin) {
+        load(global(static_cast<const double*>(data)) + begin, of);
     }
-}
+    ADAMCORE_FN void store_to(void* data, Dtype, std::int64_t begin) const {
+        store(of, global(static_cast<double*>(data)) + begin);
+    }
+    template <int P>
+    ADAMCORE_FN void decode(Dtype, int at, double (&to)[P]) const {
+        ADAMCORE_UNROLL
+        for (int k = 0; k < P; ++k) to[k] = of[at + k];
+    }
+    template <int P>
+    ADAMCORE_FN void encode(const double (&from)[P], Dtype, int at) {
+        ADAMCORE_UNROLL
+        for (int k = 0; k < P; ++k) of[at + k] = from[k];
+    }
+};
+
+/// Elements of four bytes each, or of two, which then share words.
+template <int N>
+struct Raw<float, N> {
+    std::uint32_t words[N];
+
+    ADAMCORE_FN void clear() {
+        ADAMCORE_UNROLL
+        for (int k = 0; k < N; ++k) words[k] = 0;
+    }
+    ADAMCORE_FN void load_from(const void* data, Dtype dtype, std::int64_t begin) {
+        if (dtype == Dtype::float32) {
+            load(global(static_cast<const std::uint32_t*>(data)) + begin, words);
+        } else {
+            load_halves(data, begin);
+        }
+    }
+    ADAMCORE_FN void load_halves(const void* data, std::int64_t begin) {
+        const std::uint16_t* const halves = global(static_cast<const std::uint16_t*>(data)) + begin;
+        // All words are given a value: one that has none is kept in a register from before.
+        ADAMCORE_UNROLL
+        for (int k = pairs; k < N; ++k) words[k] = 0;
+        if constexpr (N > 1) {
+            if (is_wide<N>(halves)) return move_pairs(reinterpret_cast<const std::uint32_t*>(halves));
+        }
+        ADAMCORE_UNROLL
+        for (int k = 0; k < N; ++k) {
+            if (k % 2 == 0) words[k / 2] = 0;
+            set_half(k, halves[k]);
+        }
+    }
+
+    ADAMCORE_FN void store_to(void* data, Dtype dtype, std::int64_t begin) const {
+        if (dtype == Dtype::float32) {
+            store(words, global(static_cast<std::uint32_t*>(data)) + begin);
+        } else {
+            store_halves(data, begin);
+        }
+    }
+    ADAMCORE_FN void store_halves(void* data, std::int64_t begin) const {
+        std::uint16_t* const halves = global(static_cast<std::uint16_t*>(data)) + begin;
+        if constexpr (N > 1) {
+            if (is_wide<N>(halves)) return move_pairs(reinterpret_cast<std::uint32_t*>(halves));
+        }
+        ADAMCORE_UNROLL
+        for (int k = 0; k < N; ++k) halves[k] = half(k);
+    }
+
+    ADAMCORE_FN std::uint16_t half(int k) const { return static_cast<std::uint16_t>(words[k / 2] >> (16 * (k % 2))); }
+    /// Halves are set in their order, or where all of them have been.
+    ADAMCORE_FN void set_half(int k, std::uint16_t half) {
+        const std::uint32_t wide = half;
+        words[k / 2] = k % 2 == 0 ? wide : (words[k / 2] & 0xffffu) | wide << 16;
+    }
+
+    template <class Stored>
+    ADAMCORE_FN Stored at(int k) const {
+        if constexpr (sizeof(Stored) == 4) {
+            return storage::float_of(words[k]);
+        } else {
+            return Stored{half(k)};
+        }
+    }
+    template <class Stored>
+    ADAMCORE_FN void set(int k, Stored value) {
+        if constexpr (sizeof(Stored) == 4) {
+            words[k] = storage::bits_of(value);
+        } else {
+            set_half(k, value.bits);
+        }
+    }
+
+    template <int P>
+    ADAMCORE_FN void decode(Dtype dtype, int at, float (&to)[P]) const {
+        visit_usual(dtype, [&](auto x) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) to[k] = storage::decode(this->at<decltype(x)>(at + k));
+        });
+    }
+    template <int P>
+    ADAMCORE_FN void encode(const float (&from)[P], Dtype dtype, int at) {
+        visit_usual(dtype, [&](auto x) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) set(at + k, storage::encode<decltype(x)>(from[k]));
+        });
+    }
+
+private:
+    static constexpr int pairs = (N + 1) / 2;
+
+    template <class F>
+    ADAMCORE_FN static void visit_usual(Dtype dtype, F&& f) {
+        if (dtype == Dtype::float32) {
+            f(0.0f);
+        } else if (dtype == Dtype::bfloat16) {
+            f(bfloat16{});
+        } else {
+            f(float16{});
+        }
+    }
+
+    ADAMCORE_FN void move_pairs(const std::uint32_t* from) {
+        std::uint32_t some[pairs];
+        load_wide(from, some);
+        ADAMCORE_UNROLL
+        for (int k = 0; k < pairs; ++k) words[k] = some[k];
+    }
+    ADAMCORE_FN void move_pairs(std::uint32_t* to) const {
+        std::uint32_t some[pairs];
+        ADAMCORE_UNROLL
+        for (int k = 0; k < pairs; ++k) some[k] = words[k];
+        store_wide(some, to);
+    }
+};
 
 /// Where element `index` of any array lies. A call and not inlined: strided arrays are the exception.
 template <class Stored>

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 
+#include "adamcore/bias.hpp"
 #include "adamcore/clip.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
-#include "adamcore/rules/all.hpp"
+#include "adamcore/rule_info.hpp"
 
 /// What must be known before gradients are applied: whether they are finite, by what they are clipped, the number of the
 /// step, and what a rule computes once per step. One block; the host need not know the answer.
@@ -26,10 +28,18 @@ struct LookArguments {
     std::int32_t* culprits;  ///< of each block of Look: the first tensor whose gradient is not finite, or -1
 };
 
+// Each once in a kernel, and not once for each use: what runs a few times takes longer to be read than to run.
+ADAMCORE_AWAY inline norm::Squares total_at(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
+    return total_of(terms, first, array);
+}
+ADAMCORE_AWAY inline double correction_of(bias::Powers& known, double beta, std::int64_t t) {
+    return bias::correction(known, beta, t);
+}
+
 /// A tensor's total, and what depends on that alone. Returns the tensor if its gradient is not finite, else -1.
 ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
     const Measured& measured = a.measured[i];
-    const norm::Squares total = total_of(a.terms, a.first, i);
+    const norm::Squares total = total_at(a.terms, a.first, i);
     a.totals[i] = total;
     if (a.clip == Clip::norm_per_tensor)
         a.tensor_factors[measured.tensor] = norm::clip_factor(total, unscaling(a.scaling, a.loss_scale), a.limit);
@@ -39,35 +49,49 @@ ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
 /// The first of two tensors, of which -1 is none.
 ADAMCORE_FN std::int32_t first_of(std::int32_t a, std::int32_t b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
 
+/// The first of all threads' culprits comes to the first thread, by halves: after level k of `levels` they lie among the
+/// first threads >> (k + 1).
+ADAMCORE_FN void fold_culprits(std::int32_t (&culprits)[threads], int level, int thread) {
+    const int half = threads >> (level + 1);
+    if (thread < half) culprits[thread] = first_of(culprits[thread], culprits[thread + half]);
+}
+
+inline constexpr int culprit_levels = 8;
+static_assert(1 << culprit_levels == threads);
+
 /// Looks at many tensors, each by a thread, before Decide does.
 struct Look {
     using Arguments = LookArguments;
+
+    static constexpr int resident = 1;
 
     struct Shared {
         std::int32_t culprit[threads];
     };
 
-    ADAMCORE_FN static int phases(const Arguments&, Place) { return 2; }
+    ADAMCORE_FN static int phases(const Arguments&, Place) { return culprit_levels + 2; }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         if (phase == 0) {
             const std::int64_t i = at.block * threads + at.thread;
             shared.culprit[at.thread] = i < a.count ? look_at(a, i) : -1;
+        } else if (phase <= culprit_levels) {
+            fold_culprits(shared.culprit, phase - 1, at.thread);
         } else if (at.thread == 0) {
-            std::int32_t culprit = -1;
-            for (const std::int32_t each : shared.culprit) culprit = first_of(culprit, each);
-            a.culprits[at.block] = culprit;
+            a.culprits[at.block] = shared.culprit[0];
         }
     }
 };
 
 struct DecideArguments {
     LookArguments look;
-    bool measures;
+    bool decides;           ///< false: what has been decided stands; clocks of another rule or type are to be advanced
+    bool measures;          ///< false, too, where it does not decide
     bool check;             ///< whether a gradient that is not finite stops the step
     norm::Squares* sums;    ///< look.totals or, where Look has been, what Fold has made of them
-    std::int64_t count;     ///< of sums
-    std::int64_t culprits;  ///< of look.culprits, where Look has been; else 0
+    std::int32_t count;     ///< of sums
+    int levels;             ///< levels_of(count), or 0 if nothing is measured
+    std::int32_t culprits;  ///< of look.culprits, where Look has been; else 0
     Outcome* outcome;       ///< or null
 
     // Of the step itself.
@@ -77,48 +101,99 @@ struct DecideArguments {
     std::int32_t clock_count;
     const Group* groups;
     Constants* constants;
+    bias::Powers* powers;  ///< by clock, max_decays each
     std::int64_t* completed;
 };
 
+/// How many phases it takes to fold so many sums, and all threads' culprits.
+inline int levels_of(std::int64_t count) {
+    const int levels = fold_levels(count);
+    return levels > culprit_levels ? levels : culprit_levels;
+}
+
+/// The most decays that a rule has, for the table of their powers.
+inline constexpr int max_decays = 2;
+
+/// Decides, and computes the constants of clocks whose tensors go by Rule, which is the `place`-th of all, in T.
+template <class Rule, class T, int place>
 struct Decide {
     using Arguments = DecideArguments;
 
+    static constexpr int resident = 1;
+
     struct Shared {
         std::int32_t culprit[threads];
+        norm::Squares terms[Fold::capacity];
     };
 
-    ADAMCORE_FN static int phases(const Arguments& a, Place) { return a.measures ? fold_levels(a.count) + 3 : 2; }
+    /// Looking (and powers), folding, deciding, advancing.
+    ADAMCORE_FN static int phases(const Arguments& a, Place) { return 3 + a.levels; }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
-        const int last = phases(a, at) - 1;
-        if (phase == last) {
-            if (!a.control->skip) advance(a, at.thread);
-        } else if (phase == last - 1) {
-            if (at.thread == 0) decide(a, shared);
-        } else if (phase == 0) {
-            shared.culprit[at.thread] = find_culprit(a, at.thread);
-        } else {
-            fold_level(a.sums, a.count, phase - 1, at.thread, threads);
+        if (phase == 0) {
+            if (a.measures) look(a, at.thread, shared);
+            raise_powers(a, at.thread);
+        } else if (phase <= a.levels) {
+            if (phase <= culprit_levels) fold_culprits(shared.culprit, phase - 1, at.thread);
+            fold_level(terms_of(a, shared), a.count, phase - 1, at.thread);
+        } else if (phase == a.levels + 1) {
+            if (a.decides && at.thread == 0) decide(a, shared);
+        } else if (!a.control->skip) {
+            advance(a, at.thread);
         }
     }
 
 private:
-    ADAMCORE_FN static std::int32_t find_culprit(const Arguments& a, int thread) {
-        std::int32_t culprit = -1;
-        if (a.culprits > 0) {
-            for (std::int64_t i = thread; i < a.culprits; i += threads) culprit = first_of(culprit, a.look.culprits[i]);
-        } else {
-            for (std::int64_t i = thread; i < a.count; i += threads) culprit = first_of(culprit, look_at(a.look, i));
-        }
-        return culprit;
+    static constexpr int decays = rule::decay_count<Rule>;
+    static_assert(decays <= max_decays);
+
+    /// Sums are folded in shared memory where they fit.
+    ADAMCORE_FN static norm::Squares* terms_of(const Arguments& a, Shared& shared) {
+        return a.count <= Fold::capacity ? shared.terms : a.sums;
     }
 
-    ADAMCORE_FN static void decide(const Arguments& a, const Shared& shared) {
+    ADAMCORE_FN static void look(const Arguments& a, int thread, Shared& shared) {
+        std::int32_t culprit = -1;
+        ADAMCORE_ROLLED
+        for (std::int32_t i = thread; i < a.culprits; i += threads) culprit = first_of(culprit, a.look.culprits[i]);
+        ADAMCORE_ROLLED
+        for (std::int32_t i = thread; i < a.count; i += threads) {
+            if (a.culprits == 0) culprit = first_of(culprit, look_at(a.look, i));
+            if (a.count <= Fold::capacity) shared.terms[i] = a.sums[i];
+        }
+        shared.culprit[thread] = culprit;
+    }
+
+    /// 1 - decay^t of the steps that clocks would make next, a thread for each power. They wait where the constants will
+    /// be. If the step is skipped, nothing has been lost.
+    ADAMCORE_FN static void raise_powers([[maybe_unused]] const Arguments& a, [[maybe_unused]] int thread) {
+        if constexpr (decays > 0) {
+            ADAMCORE_ROLLED
+            for (std::int32_t k = thread; k < a.clock_count * decays; k += threads) {
+                const std::int32_t i = k / decays;
+                if (!is_due(a, i)) continue;
+                const auto hyper = detail::hyper_of<Rule>(a.groups[a.clocks[i].group].hyper);
+                bias::Powers& known = a.powers[i * max_decays + k % decays];
+                if (!a.clocks[i].knows_powers) known.beta = -1;
+                corrections_of(a.constants[i])[k % decays] =
+                    correction_of(known, rule::decay_of<Rule>(hyper, k % decays), a.clocks[i].step + 1);
+            }
+        }
+    }
+
+    ADAMCORE_FN static double* corrections_of(Constants& constants) {
+        return reinterpret_cast<double*>(constants.step.bytes);
+    }
+
+    ADAMCORE_FN static bool is_due(const Arguments& a, std::int32_t clock) {
+        return a.ticks[clock] && a.clocks[clock].dtype == dtype_of<T> && a.groups[a.clocks[clock].group].rule == place;
+    }
+
+    ADAMCORE_FN static void decide(const Arguments& a, Shared& shared) {
         Control control{unscaling(a.look.scaling, a.look.loss_scale), 0};
         if (a.measures) {
-            Outcome outcome{0, 0, -1};
-            for (const std::int32_t each : shared.culprit) outcome.culprit = first_of(outcome.culprit, each);
-            const norm::Squares squares = a.count > 0 ? a.sums[0] : norm::Squares{};
+            Outcome outcome{0, 0, shared.culprit[0]};
+            const norm::Squares squares = a.count > 0 ? terms_of(a, shared)[0] : norm::Squares{};
             outcome.norm = norm::root(squares, control.scale);
             outcome.skipped = a.check && outcome.culprit >= 0;
             control.skip = outcome.skipped;
@@ -149,14 +224,27 @@ private:
     }
 
     ADAMCORE_FN static void advance(const Arguments& a, int thread) {
+        ADAMCORE_ROLLED
         for (std::int32_t i = thread; i < a.clock_count; i += threads) {
-            if (!a.ticks[i]) continue;
+            if (!is_due(a, i)) continue;
             Clock& clock = a.clocks[i];
             const Group& group = a.groups[clock.group];
-            Constants& constants = a.constants[i];
-            constants.count = ++clock.step;
-            constants.grad_scale = group.grad_scale;
-            detail::prepare_by_place(rules::All{}, group.rule, group.hyper, clock.step, clock.dtype, constants.step);
+            a.constants[i].count = ++clock.step;
+            clock.knows_powers = true;
+            a.constants[i].grad_scale = group.grad_scale;
+            prepare(group, clock.step, a.constants[i]);
+        }
+    }
+
+    ADAMCORE_FN static void prepare(const Group& group, std::int64_t step, Constants& constants) {
+        using Step = typename Rule::template Step<T>;
+        const auto hyper = detail::hyper_of<Rule>(group.hyper);
+        if constexpr (decays > 0) {
+            double corrections[decays];
+            for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
+            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, step, corrections));
+        } else {
+            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, step));
         }
     }
 };

@@ -36,10 +36,10 @@ struct StepRequest {
 /// What a step has to report, in device memory: there once the step is done, and after each replay of a captured one.
 class Report {
 public:
-    Report(std::shared_ptr<void> owner, int device, Outcome* outcome)
-        : owner_(std::move(owner)), device_(device), outcome_(outcome) {}
+    Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Event> last_step)
+        : owner_(std::move(owner)), device_(device), outcome_(outcome), last_step_(std::move(last_step)) {}
 
-    /// Waits for the device.
+    /// Waits for the engine's latest step.
     Outcome read() const;
     Outcome* on_device() const { return outcome_; }
 
@@ -47,9 +47,11 @@ private:
     std::shared_ptr<void> owner_;
     int device_;
     Outcome* outcome_;
+    std::shared_ptr<const Event> last_step_;
 };
 
-/// Updates of a model's tensors on one device, queued without waiting for it.
+/// Updates of a model's tensors on one device, queued without waiting for it. Steps, replays of captured ones and
+/// upload() come one after the other, whatever streams they go to.
 ///
 /// Not for two threads at a time. Arrays belong to the caller, and must stay until what is queued is done, as memory of
 /// CuPy's and PyTorch's pools does.
@@ -72,7 +74,7 @@ public:
     /// A gradient of another dtype or layout.
     void set_kind(std::size_t i, const Entry& entry);
 
-    /// Whether what is queued on a stream becomes part of a CUDA graph.
+    /// Whether what is queued on a stream becomes part of a CUDA graph. Raises Error where the stream must not be used.
     bool is_captured(Stream stream) const {
         const DeviceScope scope(device_);
         return is_capturing(stream);
@@ -85,17 +87,20 @@ public:
     std::optional<Report> step(const StepRequest& request);
     /// Queues what only measures gradients.
     Report measure(const StepRequest& request);
-    /// By what gradients were to be multiplied in the latest step. Waits for the device.
+    /// By what gradients were to be multiplied in the latest step. Waits for it.
     Control control() const;
     /// Brings hyper-parameters and counts of steps to the device, for steps that have been captured.
     void upload(Stream stream);
     /// What is queued on `stream` now comes after all steps so far, and later steps after that.
     void order(Stream stream);
+    /// What the latest step, or replay of one, was recorded by.
+    std::shared_ptr<const Event> last_step() const { return last_step_; }
 
-    /// The number of updates of a tensor. Waits for the device.
+    /// The numbers of updates of all tensors. Waits for the latest step, if only the device knows them.
+    std::vector<std::int64_t> steps() const;
     std::int64_t steps(std::size_t i) const;
     void set_steps(std::size_t i, std::int64_t steps);
-    /// The number of steps that were not skipped. Waits for the device.
+    /// The number of steps that were not skipped. Waits likewise.
     std::int64_t completed() const;
     void set_completed(std::int64_t steps);
 
@@ -107,30 +112,40 @@ private:
     void require_settled() const;
     void count_anew();
     void settle(Stream stream);
+    void send_counts(Stream stream);
     void make_clocks();
     void keep_clocks();
-    std::vector<std::int32_t> split_clocks();
+    void split_clocks(Stream stream);
     void make_tables(Stream stream);
     std::vector<std::byte> turn() const;
     const std::byte* turn_for(Stream stream, bool capturing);
+    void bring_for_capture();
     void order_after_last(Stream stream);
     std::vector<Stream> joined(const StepRequest& request, bool capturing) const;
+    bool is_hosted() const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
     void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const;
-    void update(Stream stream, const void* const* grads) const;
+    void update(const StepRequest& request, const void* const* grads, bool hosted);
+    void prepare(Constants (&constants)[few_clocks]) const;
+    void count_step();
+    void queue_step(const StepRequest& request, bool updates, bool hosted, const std::byte* turn, Outcome* outcome);
     std::optional<Report> run(const StepRequest& request, bool updates);
-    std::vector<std::int64_t> all_steps() const;
+    void fetch_counts() const;
 
     int device_;
     Settings settings_;
     std::vector<Group> groups_;
     std::vector<Entry> entries_;
 
-    std::vector<Clock> clocks_;           ///< the device knows their counts
+    /// Who knows the counts of steps.
+    enum class Counts : std::uint8_t { host, device, both };
+
+    // What the host knows of them; it may find out, which changes nothing.
+    mutable std::vector<Clock> clocks_;
+    mutable std::int64_t completed_ = 0;
+    mutable Counts counts_ = Counts::host;
+    std::vector<std::int32_t> ticks_;     ///< by clock, whether its tensors have gradients
     std::vector<std::int64_t> to_count_;  ///< counts by tensor, to be made clocks; empty unless they have been set
-    std::int64_t completed_ = 0;          ///< to be set
-    bool sets_completed_ = true;
-    bool clocks_changed_ = false;  ///< the host knows counts that the device does not
 
     std::shared_ptr<State> state_;
     std::shared_ptr<Block> plan_block_;
@@ -143,7 +158,7 @@ private:
     std::shared_ptr<Reports> reports_;
     std::vector<std::shared_ptr<void>> captured_;  ///< what captured steps refer to
     std::optional<std::uint64_t> last_stream_;
-    std::optional<Event> last_step_;
+    std::shared_ptr<Event> last_step_;
 };
 
 /// An array by itself, and how it is walked.

@@ -7,27 +7,43 @@
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/runtime.hpp"
 #include "adamcore/cuda/start.hpp"
+#include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/rules/all.hpp"
 
 /// What the compiled part has: a kernel for every rule and compute type, and those that measure and decide.
 namespace adamcore::cuda {
 
-/// Queues `blocks` blocks on a stream.
+/// A kernel.
 template <class Arguments>
-using Launch = void (*)(std::int64_t blocks, const Arguments& arguments, Stream stream);
+struct Launch {
+    void (*queue)(std::int64_t blocks, const Arguments& arguments, Stream stream);
+    /// Brings it to the device: else the first launch does, which may be one that is captured.
+    void (*load)();
+
+    /// Queues `blocks` blocks on a stream.
+    void operator()(std::int64_t blocks, const Arguments& arguments, Stream stream) const {
+        queue(blocks, arguments, stream);
+    }
+};
 
 /// By a rule's place in rules::All.
 using UpdateLaunches = std::array<Launch<UpdateArguments>, rules::All::size>;
+using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
 extern const UpdateLaunches dense_float, dense_double, stored_float, stored_double;
 extern const Launch<MeasureArguments> measure;
 extern const Launch<FoldArguments> fold;
 extern const Launch<UnitArguments> units;
 extern const Launch<LookArguments> look;
-extern const Launch<DecideArguments> decide;
+extern const DecideLaunches decide_float, decide_double;
 extern const Launch<RescaleArguments> rescale;
 extern const Launch<StartArguments> start;
+
+/// What decides of a step, and prepares updates of a compute type by a rule.
+inline const Launch<DecideArguments>& decide_launch(Dtype compute_type, std::size_t rule) {
+    return (compute_type == Dtype::float64 ? decide_double : decide_float)[rule];
+}
 
 /// For `update`: which of them updates arrays of a compute type.
 inline const UpdateLaunches& update_launches(Dtype compute_type, bool dense) {

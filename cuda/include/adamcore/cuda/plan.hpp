@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "adamcore/clip.hpp"
@@ -57,6 +58,8 @@ struct FoldPlan {
 struct Plan {
     const Tensor* tensors = nullptr;
     std::vector<UpdatePart> updates;
+    /// Every rule and compute type that clocks have, each once; one at the least, for that decides.
+    std::vector<std::pair<std::size_t, Dtype>> kinds;
 
     const LeafTile* leaves = nullptr;
     std::int64_t leaf_blocks = 0;

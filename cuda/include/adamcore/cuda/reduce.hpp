@@ -23,6 +23,8 @@ struct MeasureArguments {
 struct Measure {
     using Arguments = MeasureArguments;
 
+    static constexpr int resident = 1;
+
     static constexpr int leaves = threads / norm::lanes;
 
     struct Shared {
@@ -108,9 +110,10 @@ private:
 
 /// Sums `count` <= capacity terms by pairs of neighbours, in place, level by level: a thread's pair at each.
 template <class Terms>
-ADAMCORE_FN void fold_level(Terms&& terms, std::int64_t count, int level, int thread, int thread_count) {
+ADAMCORE_FN void fold_level(Terms&& terms, std::int32_t count, int level, int thread) {
     const std::int64_t reach = std::int64_t{1} << level;
-    for (std::int64_t at = 2 * reach * thread; at + reach < count; at += 2 * reach * thread_count)
+    ADAMCORE_ROLLED
+    for (std::int64_t at = 2 * reach * thread; at + reach < count; at += 2 * reach * threads)
         terms[at] = terms[at] + terms[at + reach];
 }
 
@@ -131,6 +134,8 @@ struct FoldArguments {
 struct Fold {
     using Arguments = FoldArguments;
 
+    static constexpr int resident = 1;
+
     static constexpr std::int64_t capacity = 512;
 
     struct Shared {
@@ -144,7 +149,7 @@ struct Fold {
         if (phase == 0) {
             for (std::int64_t i = at.thread; i < here.count; i += threads) shared.terms[i] = a.terms[here.begin + i];
         } else if (phase < phases(a, at) - 1) {
-            fold_level(shared.terms, here.count, phase - 1, at.thread, threads);
+            fold_level(shared.terms, static_cast<std::int32_t>(here.count), phase - 1, at.thread);
         } else if (at.thread == 0) {
             a.sums[at.block] = shared.terms[0];
         }
@@ -167,7 +172,7 @@ struct UnitArguments {
     double loss_scale;
 };
 
-ADAMCORE_FN double unscaling(const LossScaling* scaling, double loss_scale) {
+ADAMCORE_AWAY inline double unscaling(const LossScaling* scaling, double loss_scale) {
     return 1 / (scaling ? scaling->scale : loss_scale);
 }
 

@@ -34,6 +34,8 @@ struct Clock {
     std::int64_t step;
     std::int32_t group;
     Dtype dtype;
+    bool knows_powers = false;  ///< whether its place in the table of powers has been written
+    std::uint8_t unused[2] = {};
 };
 
 /// What a clock's tensors share in one step.
@@ -43,10 +45,14 @@ struct Constants {
     std::int64_t count;  ///< the number of this step
 };
 
+/// Constants of so few clocks travel with a launch.
+inline constexpr int few_clocks = 8;
+
 /// What has been decided of a step before it begins.
 struct Control {
     double scale;  ///< of gradients: unscaling, and clipping by the global norm
     std::int32_t skip;
+    std::int32_t unused = 0;  ///< no padding: what is copied back has been written whole
 };
 
 /// What a step has to report.
@@ -63,6 +69,12 @@ struct LossScaling {
     std::int32_t failed;  ///< whether a gradient overflowed at the floor
     float multiplier;     ///< `scale`, for losses to be multiplied by
 };
+
+// What the host reads back has no padding, which no kernel would have written.
+static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + sizeof(bool) + 2);
+static_assert(sizeof(Control) == sizeof(double) + 2 * sizeof(std::int32_t));
+static_assert(sizeof(Outcome) == sizeof(double) + 2 * sizeof(std::int32_t));
+static_assert(sizeof(LossScaling) == 5 * sizeof(double) + 2 * sizeof(std::int64_t) + 2 * sizeof(std::int32_t));
 
 /// An array that is measured, whole or unit by unit.
 struct Reading {

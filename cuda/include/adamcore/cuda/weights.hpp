@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/table.hpp"
 #include "adamcore/rounding.hpp"
 #include "adamcore/tensor.hpp"
 
@@ -10,99 +11,141 @@
 /// cpu/weights.hpp is for tiles.
 namespace adamcore::cuda {
 
-/// What is done of an update besides its arithmetic, told to each element.
-struct Chance {
-    std::uint64_t seed;
-    std::int64_t step;
-};
-
 /// Whether neighbours are handed out in eights from the tensor's start: the ties of eight remainders share a byte, and
-/// a pair of elements a random word.
+/// tiles have to begin where random numbers' blocks do.
 ADAMCORE_FN bool counts_from_start(Weights weights) {
     return weights == Weights::remainder || weights == Weights::stochastic;
 }
 
-/// The random word of elements `element` and `element` + 1, an even number: the lower half is the former's.
-ADAMCORE_AWAY inline std::uint32_t random_word(const Chance& chance, std::uint32_t tensor, std::int64_t element) {
-    const rounding::Stream stream{chance.seed, static_cast<std::uint64_t>(chance.step), tensor};
-    const auto place = static_cast<std::uint32_t>(element % rounding::block);
-    std::uint32_t words[4];
-    rounding::random_words(stream, element / rounding::block, place % (2 * rounding::row) / 2, words);
-    const std::uint32_t word = place / (2 * rounding::row);
-    return word < 2 ? (word == 0 ? words[0] : words[1]) : (word == 2 ? words[2] : words[3]);
-}
+/// The random words of a tile, for stochastic rounding. A counter of Philox gives the numbers of eight elements that do
+/// not lie side by side, so threads compute them for each other.
+struct RandomWords {
+    static constexpr std::int64_t counters = tile / 8;
+    static_assert(tile % rounding::block == 0);
 
-/// Weights of one tensor whose parameter is Stored, in groups of N.
-template <class Stored, int N>
-struct KeptWeights {
-    const Tensor& tensor;
-    std::int64_t begin;
-    int count;
+    alignas(widest) std::uint32_t of[4][counters];
 
-    /// Turns the parameter's values into the weights that they stand for.
-    ADAMCORE_FN void recover(float (&weights)[N]) const {
-        if (tensor.weights == Weights::master) {
-            float kept[N] = {};
-            load(global(static_cast<const float*>(tensor.extra[0])) + begin, count, kept);
+    /// A thread's share of the words for `count` elements from `first` on, a tile's beginning.
+    ADAMCORE_FN void draw(const rounding::Stream& stream, std::int64_t first, std::int64_t count, int thread) {
+        const std::int64_t blocks = (count + rounding::block - 1) / rounding::block;
+        for (std::int64_t counter = thread; counter < blocks * rounding::row; counter += threads) {
+            std::uint32_t words[4];
+            rounding::random_words(stream, first / rounding::block + counter / rounding::row,
+                                   static_cast<std::uint32_t>(counter % rounding::row), words);
             ADAMCORE_UNROLL
-            for (int k = 0; k < N; ++k)
-                weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(kept[k]), kept[k]);
-        } else if (tensor.weights == Weights::remainder) {
-            std::uint16_t kept[N] = {};
-            load(global(static_cast<const std::uint16_t*>(tensor.extra[0])) + begin, count, kept);
-            const unsigned ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8];
-            ADAMCORE_UNROLL
-            for (int k = 0; k < N; ++k) {
-                const float near = storage::with_remainder(weights[k], kept[k]);
-                const float whole = math::select((ties >> k & 1u) != 0, storage::as_tie(near), near);
-                weights[k] = storage::current_master(weights[k], storage::rounded<bfloat16>(whole), whole);
-            }
-        } else if (tensor.weights == Weights::compensated) {
-            Stored kept[N] = {};
-            load(global(static_cast<const Stored*>(tensor.extra[0])) + begin, count, kept);
-            ADAMCORE_UNROLL
-            for (int k = 0; k < N; ++k) weights[k] += storage::decode(kept[k]);
+            for (int word = 0; word < 4; ++word) of[word][counter] = words[word];
         }
     }
 
-    /// Rounds weights to the parameter's type, and keeps what that loses.
-    ADAMCORE_FN void keep(const float (&weights)[N], const Chance& chance, Stored (&rounded)[N]) const {
-        if (tensor.weights == Weights::stochastic) return round_at_random(weights, chance, rounded);
-        ADAMCORE_UNROLL
-        for (int k = 0; k < N; ++k) rounded[k] = storage::encode<Stored>(weights[k]);
-        if (tensor.weights == Weights::master) {
-            store(weights, count, global(static_cast<float*>(tensor.extra[0])) + begin);
-        } else if (tensor.weights == Weights::remainder) {
-            keep_remainders(weights);
-        } else if (tensor.weights == Weights::compensated) {
-            Stored lost[N];
+    /// The word of a tile's elements `element` and `element` + 1, an even number: the lower half is the former's.
+    ADAMCORE_FN const std::uint32_t* word_of(std::int64_t element) const {
+        const std::int64_t block = element / rounding::block, place = element % rounding::block;
+        return &of[place / (2 * rounding::row)][block * rounding::row + place % (2 * rounding::row) / 2];
+    }
+};
+
+/// What is kept of N weights, as it is stored.
+template <int N>
+struct Kept {
+    Raw<float, N> raw;
+    unsigned ties = 0;
+
+    ADAMCORE_FN static bool any_of(const Tensor& tensor) {
+        return is_half(tensor.dtype) && (tensor.weights == Weights::master || tensor.weights == Weights::remainder ||
+                                         tensor.weights == Weights::compensated);
+    }
+
+    ADAMCORE_FN void load_from(const Tensor& tensor, std::int64_t begin) {
+        if (tensor.weights == Weights::master) return raw.load_from(tensor.extra[0], Dtype::float32, begin);
+        raw.load_halves(tensor.extra[0], begin);
+        if (tensor.weights == Weights::remainder) ties = byte_of(tensor, begin) >> (begin % 8);
+    }
+
+    ADAMCORE_FN void store_to(const Tensor& tensor, std::int64_t begin) const {
+        if (tensor.weights == Weights::master) return raw.store_to(tensor.extra[0], Dtype::float32, begin);
+        raw.store_halves(tensor.extra[0], begin);
+        if (tensor.weights != Weights::remainder) return;
+        // Eight share a byte, which one thread writes.
+        constexpr unsigned all = (1u << N) - 1;
+        const auto at = static_cast<unsigned>(begin % 8);
+        std::uint8_t& byte = byte_of(tensor, begin);
+        byte = static_cast<std::uint8_t>((byte & ~(all << at)) | (ties & all) << at);
+    }
+
+private:
+    ADAMCORE_FN static std::uint8_t& byte_of(const Tensor& tensor, std::int64_t begin) {
+        return global(static_cast<std::uint8_t*>(tensor.extra[1]))[begin / 8];
+    }
+};
+
+/// P weights of one tensor whose parameter is Stored, of N that have been loaded, from the `at`-th on.
+template <class Stored, int N, int P>
+struct KeptWeights {
+    Weights way;
+    int at;
+
+    /// Turns the parameter's values into the weights that they stand for.
+    ADAMCORE_FN void recover(const Kept<N>& kept, float (&weights)[P]) const {
+        if (way == Weights::master) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < N; ++k)
-                lost[k] = storage::encode<Stored>(storage::finite_or_zero(weights[k] - storage::decode(rounded[k])));
-            store(lost, count, global(static_cast<Stored*>(tensor.extra[0])) + begin);
+            for (int k = 0; k < P; ++k) {
+                const float master = kept.raw.template at<float>(at + k);
+                weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(master), master);
+            }
+        } else if (way == Weights::remainder) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) {
+                const float near = storage::with_remainder(weights[k], kept.raw.half(at + k));
+                const float whole = math::select((kept.ties >> (at + k) & 1u) != 0, storage::as_tie(near), near);
+                weights[k] = storage::current_master(weights[k], storage::rounded<bfloat16>(whole), whole);
+            }
+        } else if (way == Weights::compensated) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) weights[k] += storage::decode(kept.raw.template at<Stored>(at + k));
+        }
+    }
+
+    /// Rounds weights to the parameter's type, and keeps what that loses. `random` has a word for each two elements;
+    /// the first is the `half`-th of the first word.
+    ADAMCORE_FN void keep(const float (&weights)[P], const std::uint32_t* random, int half, Raw<float, N>& param,
+                          Kept<N>& kept) const {
+        if (way == Weights::stochastic) return round_at_random(weights, random, half, param);
+        Stored rounded[P];
+        ADAMCORE_UNROLL
+        for (int k = 0; k < P; ++k) {
+            rounded[k] = storage::encode<Stored>(weights[k]);
+            param.set(at + k, rounded[k]);
+        }
+        if (way == Weights::master) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) kept.raw.set(at + k, weights[k]);
+        } else if (way == Weights::remainder) {
+            keep_remainders(weights, kept);
+        } else if (way == Weights::compensated) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k) {
+                const float lost = storage::finite_or_zero(weights[k] - storage::decode(rounded[k]));
+                kept.raw.set(at + k, storage::encode<Stored>(lost));
+            }
         }
     }
 
 private:
-    ADAMCORE_FN void keep_remainders(const float (&weights)[N]) const {
-        static_assert(N == 8, "a byte of ties has one writer");
-        std::uint16_t kept[N];
-        unsigned ties = 0;
+    ADAMCORE_FN void keep_remainders(const float (&weights)[P], Kept<N>& kept) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < N; ++k) {
-            kept[k] = storage::remainder_of(weights[k]);
-            if (k < count && storage::is_tie_rounded_down(weights[k])) ties |= 1u << k;
+        for (int k = 0; k < P; ++k) {
+            kept.raw.set_half(at + k, storage::remainder_of(weights[k]));
+            const unsigned bit = 1u << (at + k);
+            kept.ties = storage::is_tie_rounded_down(weights[k]) ? kept.ties | bit : kept.ties & ~bit;
         }
-        store(kept, count, global(static_cast<std::uint16_t*>(tensor.extra[0])) + begin);
-        static_cast<std::uint8_t*>(tensor.extra[1])[begin / 8] = static_cast<std::uint8_t>(ties);
     }
 
-    ADAMCORE_FN void round_at_random(const float (&weights)[N], const Chance& chance, Stored (&rounded)[N]) const {
+    ADAMCORE_FN void round_at_random(const float (&weights)[P], const std::uint32_t* random, int half,
+                                     Raw<float, N>& param) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < N; k += 2) {
-            const std::uint32_t word = random_word(chance, tensor.number, begin + k);
-            rounded[k] = storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[k], word & 0xffffu));
-            rounded[k + 1] = storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[k + 1], word >> 16));
+        for (int k = 0; k < P; ++k) {
+            const std::uint32_t bits = random[(at + k) / 2] >> (16 * ((half + at + k) % 2)) & 0xffffu;
+            param.set(at + k, storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[k], bits)));
         }
     }
 };

@@ -1,0 +1,260 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "adamcore/cuda/update.hpp"
+#include "adamcore/cuda/weights.hpp"
+
+namespace adamcore::cuda {
+
+/// Arrays of any types and layouts, and all that precision and clipping by elements ask for.
+template <class Rule, class T, class = std::make_index_sequence<Rule::slots.size()>>
+struct StoredUpdate;
+
+template <class Rule, class T, std::size_t... I>
+struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
+    using Arguments = UpdateArguments;
+    using Step = typename Rule::template Step<T>;
+
+    /// Neighbours that a thread updates at a time: a vector of what takes least room.
+    static constexpr int width = widest / sizeof(T);
+    static constexpr int resident = 3;
+
+    struct NoWords {};
+    struct Shared {
+        std::conditional_t<sizeof(T) == 4, RandomWords, NoWords> random;
+    };
+
+    /// Random words are drawn before they are used.
+    ADAMCORE_FN static int phases(const Arguments& a, Place at) {
+        return rounds_at_random(a.tensors[a.tiles[at.block].tensor]) ? 2 : 1;
+    }
+
+    ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
+        if (a.control && a.control->skip) return;
+        const Tile here = a.tiles[at.block];
+        const Tensor& tensor = a.tensors[here.tensor];
+        if (!a.grads[here.tensor]) return;
+        if constexpr (sizeof(T) == 4) {
+            if (phase == 0 && rounds_at_random(tensor)) return draw(a, here, at.thread, shared);
+        }
+        const bool plain = is_plain(tensor);
+        const Part part = part_of(tensor, here, plain);
+        const std::int64_t whole = plain ? part.count / chunk_of(tensor) * chunk_of(tensor) : 0;
+        update_groups(a, here.tensor, part.first, whole, at.thread, shared);
+        if (whole < part.count || part.head > 0) update_others(a, here, whole, at.thread, shared);
+    }
+
+private:
+    static constexpr std::size_t slots = sizeof...(I);
+
+    struct Task {
+        const Arguments& a;
+        std::int32_t place;
+        const Tensor& tensor;
+        const void* grad;
+        Step step;
+        T scale;             ///< of gradients; after prepare(), where they go through that
+        std::int64_t first;  ///< where the tile begins
+        const Shared& shared;
+
+        ADAMCORE_FN static Task of(const Arguments& a, std::int32_t place, std::int64_t first, const Shared& shared) {
+            const Tensor& tensor = a.tensors[place];
+            const auto known = Known<Step>::of(a, tensor.group);
+            const double scale = prepares(a) ? known.grad_scale : known.grad_scale * scale_of(a, place);
+            return {a, place, tensor, a.grads[place], known.step, static_cast<T>(scale), first, shared};
+        }
+    };
+
+    /// Whether gradients are scaled and held to a limit before the rule's own factor comes in.
+    ADAMCORE_FN static bool prepares(const Arguments& a) { return a.by_units || a.limit < Treatment::no_limit; }
+
+    ADAMCORE_FN static bool rounds_at_random(const Tensor& tensor) {
+        return sizeof(T) == 4 && is_half(tensor.dtype) && tensor.weights == Weights::stochastic;
+    }
+
+    /// Whether all arrays are dense and of dtypes that a whole group of elements can be Raw in.
+    ADAMCORE_FN static bool is_plain(const Tensor& tensor) {
+        return !tensor.layout && is_usual<T>(tensor.grad_dtype) && is_usual<T>(tensor.dtype) &&
+               is_usual<T>(tensor.state_dtype);
+    }
+
+    ADAMCORE_FN static Part part_of(const Tensor& tensor, const Tile& here, bool plain) {
+        const bool free_start = plain && !(is_half(tensor.dtype) && counts_from_start(tensor.weights));
+        const auto item = static_cast<std::int64_t>(size_of(tensor.dtype));
+        return Part::of(tensor, here.index, free_start ? elements_before_whole<width>(tensor.param, item) : 0);
+    }
+
+    ADAMCORE_FN static void draw(const Arguments& a, const Tile& here, int thread, Shared& shared) {
+        const Tensor& tensor = a.tensors[here.tensor];
+        const Constants& constants = a.constants ? a.constants[tensor.group] : a.hosted[tensor.group];
+        const rounding::Stream stream{a.seed, static_cast<std::uint64_t>(constants.count), tensor.number};
+        const Part part = part_of(tensor, here, false);
+        shared.random.draw(stream, part.first, part.count, thread);
+    }
+
+    /// So many neighbours go to one thread: those whose ties share a byte.
+    ADAMCORE_FN static int chunk_of(const Tensor& tensor) {
+        return tensor.weights == Weights::remainder && width < 8 ? 8 : width;
+    }
+
+    ADAMCORE_FN static void update_groups(const Arguments& a, std::int32_t place, std::int64_t first,
+                                          std::int64_t count, int thread, const Shared& shared) {
+        const int chunk = chunk_of(a.tensors[place]);
+        std::int64_t at = std::int64_t{thread} * chunk;
+        if (at >= count) return;
+        const Task task = Task::of(a, place, first, shared);
+        ADAMCORE_ROLLED
+        while (at < count) {
+            update<width>(task, first + at);
+            at += width;
+            if (at % chunk == 0) at += (threads - 1) * chunk;
+        }
+    }
+
+    /// Elements that are in no whole group, one by one: the rest of a tile, what comes before a tensor's first group, and
+    /// all of arrays that are not plain. Neighbouring threads take neighbouring elements, unless those share a byte. Out
+    /// of the way of what is usual.
+    ADAMCORE_AWAY static void update_others(const Arguments& a, const Tile& here, std::int64_t from, int thread,
+                                            const Shared& shared) {
+        const Tensor& tensor = a.tensors[here.tensor];
+        const Part part = part_of(tensor, here, is_plain(tensor));
+        const Task task = Task::of(a, here.tensor, part.first, shared);
+        const std::int64_t rest = part.count - from, run = tensor.weights == Weights::remainder ? 8 : 1;
+        std::int64_t i = thread * run;
+        ADAMCORE_ROLLED
+        while (i < rest + part.head) {
+            update<1>(task, i < rest ? part.first + from + i : i - rest);
+            ++i;
+            if (i % run == 0) i += (threads - 1) * run;
+        }
+    }
+
+    /// N elements of all arrays of a tensor.
+    template <int N>
+    struct Group {
+        Raw<T, N> grad, param, state[slots + 1];
+        T far_grad[1];  ///< of one element of an array that may be of any dtype
+        Kept<N> kept;
+    };
+
+    /// Elements [begin, begin + N). All arrays are asked for before any is looked at; what is looked at is half of them at
+    /// a time.
+    template <int N>
+    ADAMCORE_FN static void update(const Task& task, std::int64_t begin) {
+        constexpr int part = N;
+        const Tensor& tensor = task.tensor;
+        const bool keeps = sizeof(T) == 4 && Kept<N>::any_of(tensor);
+        void* param = tensor.param;
+        std::int64_t param_begin = begin;
+        if (N == 1 && tensor.layout) {
+            param = static_cast<char*>(param) + offset_of(tensor.layout->param, size_of(tensor.dtype), begin);
+            param_begin = 0;
+        }
+        Group<N> group;
+        if constexpr (N > 1) {
+            group.grad.load_from(task.grad, tensor.grad_dtype, begin);
+        } else {
+            const Axes axes = tensor.layout ? tensor.layout->grad : Axes{};
+            read_each(task.grad, tensor.grad_dtype, axes, begin, 1, group.far_grad);
+        }
+        group.param.load_from(param, tensor.dtype, param_begin);
+        (group.state[I].load_from(tensor.state[I], tensor.state_dtype, begin), ...);
+        group.kept.raw.clear();
+        if (keeps) group.kept.load_from(tensor, begin);
+
+        ADAMCORE_UNROLL
+        for (int at = 0; at < N; at += part) update_part<N, part>(task, begin, at, group);
+
+        (group.state[I].store_to(tensor.state[I], tensor.state_dtype, begin), ...);
+        if (keeps) group.kept.store_to(tensor, begin);
+        group.param.store_to(param, tensor.dtype, param_begin);
+    }
+
+    template <int N, int P>
+    ADAMCORE_FN static void update_part(const Task& task, std::int64_t begin, int at, Group<N>& group) {
+        const Tensor& tensor = task.tensor;
+        T grad[P], param[P], state[slots + 1][P];
+        if constexpr (N > 1) {
+            group.grad.decode(tensor.grad_dtype, at, grad);
+        } else {
+            grad[0] = group.far_grad[0];
+        }
+        group.param.decode(tensor.dtype, at, param);
+        (group.state[I].decode(tensor.state_dtype, at, state[I]), ...);
+        if (prepares(task.a)) prepare(task, begin + at, grad);
+        with_kept_weights<N, P>(tensor, at, [&](const auto& weights) { weights.recover(group.kept, param); });
+        apply(task.step, task.scale, grad, param, state);
+        (group.state[I].encode(state[I], tensor.state_dtype, at), ...);
+        const bool is_kept = with_kept_weights<N, P>(tensor, at, [&](const auto& weights) {
+            std::uint32_t random[(N + 1) / 2] = {};
+            const std::int64_t place = begin - task.first;
+            if (weights.way == Weights::stochastic) words_of(task, place, random);
+            weights.keep(param, random, static_cast<int>(place % 2), group.param, group.kept);
+        });
+        if (!is_kept) group.param.encode(param, tensor.dtype, at);
+    }
+
+    template <int Words>
+    ADAMCORE_FN static void words_of(const Task& task, std::int64_t place, std::uint32_t (&random)[Words]) {
+        const std::uint32_t* const words = task.shared.random.word_of(place);
+        ADAMCORE_UNROLL
+        for (int k = 0; k < Words; ++k) random[k] = words[k];
+    }
+
+    template <int P>
+    ADAMCORE_FN static void apply(const Step& step, T scale, const T (&grad)[P], T (&param)[P],
+                                  T (&state)[slots + 1][P]) {
+        const auto with = [&](auto has_l2) {
+            ADAMCORE_UNROLL
+            for (int k = 0; k < P; ++k)
+                Rule::template update<T>(step, gradient::seen<has_l2.value>(step, grad[k], scale, param[k]), param[k],
+                                         state[I][k]...);
+        };
+        if constexpr (rule::has_l2<Step>::value) {
+            if (step.l2 != 0) return with(std::true_type{});
+        }
+        with(std::false_type{});
+    }
+
+    /// Scales gradients, by units if they have factors, and holds them to their limit.
+    template <int P>
+    ADAMCORE_FN static void prepare(const Task& task, std::int64_t begin, T (&grad)[P]) {
+        const Arguments& a = task.a;
+        const T limit = gradient::limit_in<T>(a.limit);
+        const double scale = scale_of(a, task.place);
+        const double* factor = a.by_units ? task.tensor.unit_factors + begin / task.tensor.unit_size : nullptr;
+        std::int64_t left = a.by_units ? task.tensor.unit_size - begin % task.tensor.unit_size : P;
+        ADAMCORE_UNROLL
+        for (int k = 0; k < P; ++k) {
+            if (left == 0) {
+                ++factor;
+                left = task.tensor.unit_size;
+            }
+            --left;
+            grad[k] = gradient::held(grad[k] * static_cast<T>(factor ? scale * *factor : scale), limit);
+        }
+    }
+
+    /// Calls `f` with the KeptWeights of a half-precision parameter of which something is kept, or which is rounded at
+    /// random; false without any.
+    template <int N, int P, class F>
+    ADAMCORE_FN static bool with_kept_weights([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] int at,
+                                              [[maybe_unused]] F&& f) {
+        if constexpr (sizeof(T) == 4) {
+            if (tensor.weights == Weights::plain || !is_half(tensor.dtype)) return false;
+            if (tensor.dtype == Dtype::bfloat16) {
+                f(KeptWeights<bfloat16, N, P>{tensor.weights, at});
+            } else {
+                f(KeptWeights<float16, N, P>{tensor.weights, at});
+            }
+            return true;
+        }
+        return false;
+    }
+};
+
+}  // namespace adamcore::cuda
