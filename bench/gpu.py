@@ -71,8 +71,8 @@ def run(options: argparse.Namespace, until: float) -> Record:
             record.absent[name] = "no time was left for this case"
             continue
         record.cases.extend(measure(cases[name], _peers_of(cases[name], present), options.rounds, until))
-        print(case_of(record, name), "", sep="\n", flush=True)
         save(record, options.json)  # after each case, so that a run that is cut off leaves what it has
+        print(case_of(record, name), "", sep="\n", flush=True)
     save(record, options.json)
     return record
 

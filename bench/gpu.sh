@@ -109,7 +109,8 @@ run() {
     # alone (--foreground), since a second one, or its workers', would end that.
     running="$name" status=""
     set -m
-    env --default-signal=INT timeout --foreground --signal=INT --kill-after=15 "$seconds" "$@" >"$work/pipe" 2>&1 &
+    env --default-signal=INT timeout --foreground --signal=INT --kill-after=15 "$seconds" "$@" \
+      </dev/null >"$work/pipe" 2>&1 &
     child=$!
     set +m
     wait "$child"
@@ -129,7 +130,9 @@ stop() {
   trap '' INT TERM HUP
   if [ -n "$running" ] && [ -z "$status" ]; then
     note "$running" "$1"
-    kill -INT "$child" 2>/dev/null && settled "$child" 10
+    kill -INT "$child" 2>/dev/null
+    settled "$child" 10
+    kill -KILL -- "-$child" 2>/dev/null
     settled "$logger" 5
   elif [ -n "$running" ]; then
     note "$running" "$status"
@@ -179,19 +182,21 @@ tests() {
     [[ " ${files[*]} tests/gpu/test_parity.py " == *" $name "* ]] || files+=("$name")
   done
   run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}"
-  python3 -c "import xdist" 2>/dev/null && workers=(-n 6)
+  python3 -c "import xdist" 2>/dev/null && workers=(-n "$(least 6 "$(nproc)")")
   run test-parity "$2" "${pytest[@]}" tests/gpu/test_parity.py "${options[@]}" "${workers[@]}"
 }
 
 # The experiments' binary takes --seconds and --json, and writes that file after each variant.
 experiments() {
+  [ -n "$emulation" ] && return
+  local seconds
+  seconds="$(least "$1" "$(left)")"
   began=$SECONDS
   if ! prepared_experiments 2>&1 | logged experiments; then
     note experiments 127
     return
   fi
-  run experiments "$1" "$prepared/experiments" --seconds "$(($(least "$1" "$(left)") - 10))" \
-    --json "$experiments"
+  run experiments "$1" "$prepared/experiments" --seconds "$((seconds > 15 ? seconds - 10 : 5))" --json "$experiments"
 }
 
 compare() {

@@ -109,7 +109,16 @@ if(ADAMCORE_CUDA_LIBRARY)
     message(FATAL_ERROR "ADAMCORE_CUDA_LIBRARY is ${ADAMCORE_CUDA_LIBRARY}: it has to be a file, and "
                         "ADAMCORE_CUDA_ARCHITECTURES has to say what it was built for")
   endif()
-  find_package(CUDAToolkit 12 REQUIRED)
+  get_filename_component(folder ${ADAMCORE_CUDA_LIBRARY} DIRECTORY)
+  if(EXISTS ${folder}/libcudart_static.a) # that of the nvcc which built it
+    find_package(Threads REQUIRED)
+    add_library(CUDA::cudart_static STATIC IMPORTED GLOBAL)
+    set_target_properties(
+      CUDA::cudart_static PROPERTIES IMPORTED_LOCATION ${folder}/libcudart_static.a
+                                     INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};rt")
+  else()
+    find_package(CUDAToolkit 12 REQUIRED)
+  endif()
   if(NOT TARGET CUDA::cudart_static)
     message(FATAL_ERROR "No libcudart_static.a is found, which ADAMCORE_CUDA_LIBRARY is linked with")
   endif()

@@ -80,6 +80,11 @@ elif "device.launches" in words:
     finished("compare-launches")
 """
 
+CMAKE = """#!/bin/sh
+mkdir -p {folder} && echo code >{built}
+echo runtime >libcudart_static.a && echo CUDA_cudart_static_LIBRARY:FILEPATH=libcudart_static.a >{tree}/CMakeCache.txt
+"""
+
 EXPERIMENTS = """#!/bin/sh
 sleep 0.1
 echo '{"E1": {"measured": 1}}' >"$4"
@@ -101,7 +106,7 @@ class Script:
         stand_in = folder / "stand_in.py"
         stand_in.write_text(STAND_IN)
         self.put("path/python3", PYTHON.format(python=sys.executable, stand_in=stand_in))
-        self.put("path/cmake", f"mkdir -p {BUILT.parent} && echo code >{BUILT}\n")
+        self.put("path/cmake", CMAKE.format(built=BUILT, folder=BUILT.parent, tree=BUILT.parents[1]))
         self.put("path/nvidia-smi", 'case "$2" in *compute_cap*) echo 9.0 ;; *) echo "Made-up 9000" ;; esac\n')
         self.put("bench/device/experiments/build.sh", 'cp experiments.sh "$1/experiments"\n')
         self.put("experiments.sh", EXPERIMENTS)
@@ -203,7 +208,8 @@ def test_a_whole_run(script: Script) -> None:
 
 def test_what_is_prepared_is_of_these_sources(script: Script) -> None:
     script.run("prepare")
-    assert {path.name for path in (script.folder / ".gpu").iterdir()} == {"libadamcore_cuda.a", "experiments", "stamp"}
+    prepared = {"libadamcore_cuda.a", "libcudart_static.a", "experiments", "stamp"}
+    assert {path.name for path in (script.folder / ".gpu").iterdir()} == prepared
     assert "is of these sources" in script.run("prepare")
     (script.folder / "cuda/src/a").write_text("another kernel")
     output = script.run("build", "experiments", status=1)
@@ -254,3 +260,43 @@ def test_killed_at_any_moment(script: Script, way: str, seed: int) -> None:
     if way in ("TERM", "INT") and process.returncode not in (0, 1):
         assert process.returncode in (128 + signal.Signals[f"SIG{way}"], -signal.Signals[f"SIG{way}"])
         assert {what for what in script.finished() if what in WHOLE} <= script.statuses().keys()
+
+
+def has_launcher() -> bool:
+    """Whether ``python -m emulated SCRIPT`` runs a script on the emulation."""
+    module, package = ROOT / "tests" / "emulated.py", ROOT / "tests" / "emulated" / "__main__.py"
+    return package.exists() or (module.exists() and "__main__" in module.read_text())
+
+
+@pytest.mark.skipif(not has_launcher(), reason="the emulation runs in pytest alone")
+@pytest.mark.parametrize("way", ["", "TERM", "INT", "KILL"])
+def test_on_the_emulation(emulation: Path, tmp_path: Path, way: str) -> None:
+    """The script as it is, with the tests of graphs for all tests, and two tiny cases."""
+    ours = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OUT": str(tmp_path / "out"),
+        "ADAMCORE_GPU_WORK": str(tmp_path / "work"),
+        "ADAMCORE_GPU_EMULATION": str(emulation),
+        "PYTEST_ADDOPTS": "-k test_rates_that_change",
+    }
+    process = subprocess.Popen(
+        ["env", "--default-signal=INT", "bash", ROOT / "bench" / "gpu.sh", "test", "compare"],
+        env={**os.environ, **ours},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if way:
+        time.sleep(random.Random(way).uniform(0, 20))  # noqa: S311
+        process.send_signal(signal.Signals[f"SIG{way}"])
+    output, _ = process.communicate(timeout=300)
+    path = tmp_path / "out" / "gpu.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    parts = {part["name"]: part["status"] for part in record.get("parts", [])}
+    assert len(list((tmp_path / "out").iterdir())) <= 8
+    said = {name: int(status) for name, status in re.findall(r"^-- ([a-z-]+): (\d+)$", output, re.MULTILINE)}
+    assert said.items() <= parts.items()
+    cases = re.findall(r"^(tiny_\d+): ", output, re.MULTILINE)
+    assert set(cases) <= {case["name"] for case in record.get("cases", [])}
+    if not way:
+        assert (parts["test"], parts["compare"], len(cases)) == (0, 0, 2), output

@@ -38,14 +38,17 @@ prepare_library() {
     echo "The library in $prepared is of these sources."
     return
   fi
-  rm -f "$prepared/libadamcore_cuda.a"
+  rm -f "$prepared"/lib*.a
   # The environment's library would be linked instead of built.
   env -u ADAMCORE_CUDA_LIBRARY cmake -S . -B "$tree" -DCMAKE_BUILD_TYPE=Release -DADAMCORE_CUDA=ON \
     -DADAMCORE_CUDA_LIBRARY= -DADAMCORE_CUDA_ARCHITECTURES="${architectures//,/;}" &&
     cmake --build "$tree" --target adamcore_cuda --parallel "$(nproc)" &&
-    cp "$tree/cuda/libadamcore_cuda.a" "$prepared/" &&
+    cp "$tree/cuda/libadamcore_cuda.a" "$(cudart "$tree")" "$prepared/" &&
     put_stamp library "$hash $architectures"
 }
+
+# The static runtime that a tree found for its nvcc.
+cudart() { sed -n 's/^CUDA_cudart_static_LIBRARY:[A-Z]*=//p' "$1/CMakeCache.txt"; }
 
 prepare_experiments() {
   local hash
