@@ -101,7 +101,7 @@ run() {
   shift 2
   began=$SECONDS
   printf '\n== %s (at %ss, %ss at most)\n' "$name" "$SECONDS" "$seconds" | logged "$name"
-  if [ "$seconds" -ge 5 ]; then
+  if [ "$seconds" -ge 3 ]; then
     rm -f "$work/pipe" && mkfifo "$work/pipe"
     logged "$name" <"$work/pipe" &
     logger=$!
@@ -170,9 +170,13 @@ build() {
     hash_of "${sources[@]}" >"$work/built"
 }
 
+# Errors of CUDA that stay with a process, and fail every test after the one they come from: then each file gets a
+# process of its own.
+sticky="illegal (memory access|address|instruction)|misaligned address|unspecified launch failure|device-side assert"
+
 # tests SECONDS SECONDS: for parity, and for all that comes before.
 tests() {
-  local name files=() workers=() options=(-q -rfE --tb=short --maxfail=25 --durations=8 -o faulthandler_timeout=60
+  local name files=() workers=() options=(-q -rfE --tb=short --maxfail=100 --durations=8 -o faulthandler_timeout=60
     -p no:cacheprovider)
   # First what the emulation cannot stand in for; then what it can; files that are not named here last.
   for name in graphs streams process lifetimes torch arrays large norms nonfinite layouts; do
@@ -181,7 +185,11 @@ tests() {
   for name in tests/gpu/test_*.py; do
     [[ " ${files[*]} tests/gpu/test_parity.py " == *" $name "* ]] || files+=("$name")
   done
-  run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}"
+  if ! run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}" && grep -qE "$sticky" "$logs/test.log"; then
+    for name in "${files[@]}"; do
+      run "test-$(basename "${name/test_/}" .py)" 30 "${pytest[@]}" "$name" "${options[@]}"
+    done
+  fi
   python3 -c "import xdist" 2>/dev/null && workers=(-n "$(least 6 "$(nproc)")")
   run test-parity "$2" "${pytest[@]}" tests/gpu/test_parity.py "${options[@]}" "${workers[@]}"
 }
@@ -204,10 +212,10 @@ compare() {
   [ -n "$emulation" ] && tiny=(--tiny)
   seconds="$(least "$1" "$(($(left) - 25))")"
   # Rounds end in time for the case that is being measured to be written.
+  local -x PYTHONPATH="$PWD/bench:$PYTHONPATH"
   run compare "$seconds" "${python[@]}" bench/gpu.py --seconds "$((seconds > 30 ? seconds - 25 : 5))" --json "$record" \
     "${tiny[@]}"
-  [ -n "$emulation" ] && return
-  PYTHONPATH="$PWD/bench:$PYTHONPATH" run compare-launches 25 python3 -m device.launches "$record"
+  [ -n "$emulation" ] || run compare-launches 25 python3 -m device.launches "$record"
 }
 
 # memcheck over everything, and racecheck over what uses shared memory, unless others are named.

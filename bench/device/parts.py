@@ -63,7 +63,7 @@ def summary_of(name: str, log: Path) -> str:
     if not log.exists():
         return ""
     text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
-    before, *stretches = re.split(r"^== ([a-z-]+) \(at .*\)$", text, flags=re.MULTILINE)
+    before, *stretches = re.split(r"^== ([a-z_-]+) \(at .*\)$", text, flags=re.MULTILINE)
     stretch = dict(zip(stretches[::2], stretches[1::2], strict=True)).get(name, before)
     lines = [line.strip() for line in stretch.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(TELLING.get(_group(name), OF_OTHERS), line)] or lines
