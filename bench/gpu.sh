@@ -43,7 +43,7 @@ if [ -z "${OUT:-}" ]; then
   [ -z "$json" ] && rm -f "$record"
 fi
 mkdir -p "$work" "$logs"
-rm -f "$experiments"
+rm -f "$experiments"*
 : >"$listing"
 failed=0 running="" child="" logger="" status="" began=0
 emulation="${ADAMCORE_GPU_EMULATION:-}"
@@ -194,7 +194,8 @@ tests() {
   run test-parity "$2" "${pytest[@]}" tests/gpu/test_parity.py "${options[@]}" "${workers[@]}"
 }
 
-# The experiments' binary takes --seconds and --json, and writes that file after each variant.
+# The experiments' binary takes --seconds and --json, and writes that file as it goes; what it needs beside that file
+# goes with it.
 experiments() {
   [ -n "$emulation" ] && return
   local seconds
@@ -205,6 +206,7 @@ experiments() {
     return
   fi
   run experiments "$1" "$prepared/experiments" --seconds "$((seconds > 15 ? seconds - 10 : 5))" --json "$experiments"
+  rm -f "$experiments".*
 }
 
 compare() {

@@ -88,6 +88,7 @@ echo runtime >libcudart_static.a && echo CUDA_cudart_static_LIBRARY:FILEPATH=lib
 """
 
 EXPERIMENTS = """#!/bin/sh
+touch "$4.E1" "$4.E1.part"
 sleep 0.1
 echo '{"E1": {"measured": 1}}' >"$4"
 echo experiments >>"$STAND_IN_JOURNAL"
@@ -110,7 +111,7 @@ class Script:
         self.put("path/python3", PYTHON.format(python=sys.executable, stand_in=stand_in))
         self.put("path/cmake", CMAKE.format(built=BUILT, folder=BUILT.parent, tree=BUILT.parents[1]))
         self.put("path/nvidia-smi", 'case "$2" in *compute_cap*) echo 9.0 ;; *) echo "Made-up 9000" ;; esac\n')
-        self.put("bench/device/experiments/build.sh", 'cp experiments.sh "$1/experiments"\n')
+        self.put("bench/device/experiments/build.sh", 'mkdir -p "$1" && cp experiments.sh "$1/experiments"\n')
         self.put("experiments.sh", EXPERIMENTS)
 
     def put(self, name: str, text: str) -> None:

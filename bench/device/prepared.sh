@@ -51,7 +51,7 @@ prepare_library() {
 cudart() { sed -n 's/^CUDA_cudart_static_LIBRARY:[A-Z]*=//p' "$1/CMakeCache.txt"; }
 
 prepare_experiments() {
-  local hash
+  local hash tree=build/gpu-experiments
   if [ ! -f bench/device/experiments/build.sh ]; then
     echo "There are no experiments to build."
     return
@@ -62,7 +62,7 @@ prepare_experiments() {
     return
   fi
   rm -f "$prepared/experiments"
-  bash bench/device/experiments/build.sh "$prepared" && put_stamp experiments "$hash"
+  bash bench/device/experiments/build.sh "$tree" && cp "$tree/experiments" "$prepared/" && put_stamp experiments "$hash"
 }
 
 capability() {
