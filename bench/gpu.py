@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+import keep
 from device.acceptance import LARGE, MANY
 from device.roster import ANCHOR, STEPS, STORED
 from environment import record_path
 from record import Record
-from shapes import CASES, Case
+from shapes import CASES, TINY, Case
 
 # Those whose figures are held against what was set out come first, in case time runs out.
 DEFAULT = (*LARGE, MANY, "resnet50", "mixed_4096")
@@ -27,8 +29,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="by name; adamcore always takes part")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=230, help="no case and no round begins later")
-    parser.add_argument("--json", type=Path, help="where the record goes; bench/results, if not given")
-    return parser.parse_args()
+    parser.add_argument("--json", type=Path, help="the record that this becomes part of; a new one in bench/results")
+    parser.add_argument("--tiny", action="store_true", help="two small cases, to see that all of it runs")
+    options = parser.parse_args()
+    if options.tiny:
+        options.cases, options.rounds = [case.name for case in TINY], 2
+    return options
 
 
 @contextmanager
@@ -44,7 +50,7 @@ def one_stream() -> Iterator[None]:
 
 
 def run(options: argparse.Namespace, until: float) -> Record:
-    from device.facts import describe, launches
+    from device.facts import describe
     from device.measure import measure
     from device.report import case_of, checks_of, facts_of
     from roster import muster
@@ -54,19 +60,26 @@ def run(options: argparse.Namespace, until: float) -> Record:
     if ANCHOR not in present:
         sys.exit(f"adamcore: {absent[ANCHOR.key]}")
     facts = describe(dict.fromkeys(name for peer in chosen for name in peer.packages))
-    cases = {case.name: case for case in CASES}
-    facts["torch_launches"] = launches({name: cases[name].shapes for name in (LARGE[0], MANY)})
+    cases = {case.name: case for case in (*CASES, *TINY)}
     record = Record(facts, checks, absent)
     print(facts_of(record), checks_of(record), sep="\n", flush=True)
-    options.json = options.json or record_path(facts["date"], facts["device"]["name"])
+    if options.json is None:
+        options.json = record_path(facts["date"], facts["device"]["name"])
+        options.json.unlink(missing_ok=True)
     for name in options.cases:
         if time.perf_counter() > until:
             record.absent[name] = "no time was left for this case"
             continue
         record.cases.extend(measure(cases[name], _peers_of(cases[name], present), options.rounds, until))
+        save(record, options.json)  # after each case, so that a run that is cut off leaves what it has
         print(case_of(record, name), "", sep="\n", flush=True)
-        record.save(options.json)  # after each case, so that a run that is cut off leaves what it has
+    save(record, options.json)
     return record
+
+
+def save(record: Record, path: Path) -> None:
+    """Put a record into a file, where gpu.sh keeps what its other parts came to."""
+    keep.update(path, lambda found: found.update(asdict(record)))
 
 
 def _peers_of(case: Case, present: list) -> list:
@@ -82,7 +95,6 @@ def main() -> None:
 
     with one_stream():
         record = run(options, until)
-    record.save(options.json)
     print(acceptance_of(verdicts(record)))
     print(f"The record is in {options.json}")
     if wrong := [key for key, finding in record.checks.items() if "adamcore" in key and finding.startswith("off by")]:

@@ -1,109 +1,256 @@
 #!/usr/bin/env bash
-# Build, test, sanitize and compare on a machine with a GPU and without network:
-#   bash bench/gpu.sh [--json PATH] [build] [test] [sanitize] [compare]      (all four, if none is named)
-# A part that fails does not stop the others. ADAMCORE_GPU_SECONDS is the time for everything, ADAMCORE_GPU_WORK where
-# the build and the logs are kept, ADAMCORE_COMMIT what a record names where git's history is not there.
+# Build, test, time and sanitize on a machine with a GPU and without network:
+#   bash bench/gpu.sh prepare       before, on a machine without a GPU: compiles into .gpu what takes long
+#   bash bench/gpu.sh               build, test, experiments, compare: 560 seconds at most
+#   bash bench/gpu.sh sanitize      150 seconds at most; may be followed by tools (initcheck) and parts (graphs)
+#   bash bench/gpu.sh [--json PATH] [test] [experiments] [compare] [sanitize]    some of them
+# A part that fails does not stop the others. $OUT, where it is set, gets the record and the logs: gpu.json and at most
+# 7 files more. Else the record goes to bench/results, and logs stay in ADAMCORE_GPU_WORK, where the build is kept.
+# ADAMCORE_GPU_SECONDS is the time for everything, ADAMCORE_COMMIT what a record names where git's history is not there.
+# ADAMCORE_GPU_EMULATION names the folder of the module _emulated, which then stands for a GPU, at tiny sizes.
 set -uo pipefail
+[ -n "${OUT:-}" ] && mkdir -p "$OUT" && OUT="$(cd "$OUT" && pwd)"
 cd "$(dirname "$0")/.." || exit
+# shellcheck source=bench/device/prepared.sh
+. bench/device/prepared.sh
+
+usage() { sed -n '2,11s/^# \{0,1\}//p' bench/gpu.sh && exit 2; }
 
 work="${ADAMCORE_GPU_WORK:-${TMPDIR:-/tmp}/adamcore-gpu}"
-site="$work/site" logs="$work/logs" listing="$work/parts.tsv"
-total="${ADAMCORE_GPU_SECONDS:-530}"
-json="" parts=()
+json="" parts=() tools=() checks=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --json) json="${2:?--json needs a path}" && shift ;;
-    build | test | sanitize | compare) parts+=("$1") ;;
-    *) sed -n '2,5s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    prepare) prepare && exit || exit 1 ;;
+    build | test | experiments | sanitize | compare) parts+=("$1") ;;
+    memcheck | racecheck | initcheck | synccheck) tools+=("$1") ;;
+    *) if [[ "$1" =~ ^[a-z_]+$ ]] && grep -q "^def $1()" tests/gpu/sanitize.py; then checks+=("$1"); else usage; fi ;;
   esac
   shift
 done
-whole=no
-[ ${#parts[@]} -eq 0 ] && whole=yes && parts=(build test sanitize compare)
+if [ ${#tools[@]} -gt 0 ] || [ ${#checks[@]} -gt 0 ]; then
+  [[ " ${parts[*]} " == *" sanitize "* ]] || parts+=(sanitize)
+fi
+total=560
+[ "${parts[*]:-}" = sanitize ] && total=150
+total="${ADAMCORE_GPU_SECONDS:-$total}"
+[ ${#parts[@]} -eq 0 ] && parts=(test experiments compare)
 
-rm -rf "$logs"
-mkdir -p "$logs"
+site="$work/site" listing="$work/parts.tsv" logs="${OUT:-$work/logs}"
+record="${json:-${OUT:-$work}/gpu.json}" experiments="${OUT:-$work}/experiments.json"
+if [ -z "${OUT:-}" ]; then
+  rm -rf "$logs"
+  [ -z "$json" ] && rm -f "$record"
+fi
+mkdir -p "$work" "$logs"
+rm -f "$experiments"*
 : >"$listing"
-failed=0
-export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+failed=0 running="" child="" logger="" status="" began=0
+emulation="${ADAMCORE_GPU_EMULATION:-}"
+python=(python3) pytest=(python3 -m pytest)
+export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+if [ -n "$emulation" ]; then
+  PYTHONPATH="$PWD/tests:$PYTHONPATH" && export ADAMCORE_EMULATION="$emulation"
+  python=(python3 -m emulated) pytest=(python3 -m pytest -p emulated)
+fi
+ADAMCORE_COMMIT="$(commit_of_sources)" && export ADAMCORE_COMMIT
+
+# device MODULE ARGUMENTS...: a module of bench/device, in a Python of its own.
+device() {
+  local module="$1"
+  shift
+  PYTHONPATH="$PWD/bench:$PYTHONPATH" python3 -m "device.$module" "$@"
+}
+
+# note NAME STATUS: what a part came to, in the listing and the record.
+note() {
+  [ "$2" -ne 0 ] && failed=1
+  printf '%s\t%s\t%s\n' "$1" "$2" "$((SECONDS - began))" >>"$listing"
+  running=""
+  device parts "$listing" "$logs" "$record" --experiments "$experiments" && echo "-- $1: $2"
+}
+
+left() { echo "$((total - SECONDS))"; }
+
+least() { echo "$(($1 < $2 ? $1 : $2))"; }
+
+# logged NAME: to the screen and to the log of NAME's first word, which ends at 12 MiB: there is a limit to what a
+# machine gives back.
+logged() {
+  (
+    trap '' XFSZ
+    ulimit -f 12288
+    exec tee -a "$logs/${1%%-*}.log"
+  )
+}
+
+# settled PROCESS SECONDS: whether it has ended by then.
+settled() {
+  local look
+  for ((look = 0; look < 50 * $2; look++)); do
+    kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.02
+  done
+  return 1
+}
 
 # run NAME SECONDS COMMAND...: with no more than these seconds, or what is left of all.
 run() {
-  local name="$1" seconds="$2" left=$((total - SECONDS)) began=$SECONDS status=125
+  local name="$1" seconds
+  seconds="$(least "$2" "$(left)")"
   shift 2
-  [ "$left" -lt "$seconds" ] && seconds="$left"
-  printf '\n== %s (at %ss, %ss at most)\n' "$name" "$SECONDS" "$seconds"
-  if [ "$seconds" -ge 5 ]; then
-    timeout --kill-after=10 "$seconds" "$@" 2>&1 | tee "$logs/$name.log"
-    status=${PIPESTATUS[0]}
+  began=$SECONDS
+  printf '\n== %s (at %ss, %ss at most)\n' "$name" "$SECONDS" "$seconds" | logged "$name"
+  if [ "$seconds" -ge 3 ]; then
+    rm -f "$work/pipe" && mkfifo "$work/pipe"
+    logged "$name" <"$work/pipe" &
+    logger=$!
+    # SIGINT first, which a script may have been told to ignore: pytest then still says what failed. Once and to pytest
+    # alone (--foreground), since a second one, or its workers', would end that.
+    running="$name" status=""
+    set -m
+    env --default-signal=INT timeout --foreground --signal=INT --kill-after=15 "$seconds" "$@" \
+      </dev/null >"$work/pipe" 2>&1 &
+    child=$!
+    set +m
+    wait "$child"
+    status=$?
+    kill -KILL -- "-$child" 2>/dev/null # what is left of its process group, which set -m gave it
+    settled "$logger" 5 # what a part has left behind may keep the pipe open
+  else
+    status=125
   fi
-  [ "$status" -ne 0 ] && failed=1
-  printf '%s\t%s\t%s\n' "$name" "$status" "$((SECONDS - began))" >>"$listing"
+  note "$name" "$status"
   return "$status"
 }
 
-sources() {
-  find CMakeLists.txt pyproject.toml README.md LICENSE cmake cpp cuda python -type f -not -name '*.pyc' -print0 |
-    sort -z | xargs -0 sha256sum | sha256sum
+# stop STATUS: on a signal. What is known is written first, since the next signal may be SIGKILL.
+# shellcheck disable=SC2329  # called by traps, as is finish
+stop() {
+  trap '' INT TERM HUP
+  if [ -n "$running" ] && [ -z "$status" ]; then
+    note "$running" "$1"
+    kill -INT "$child" 2>/dev/null
+    settled "$child" 10
+    kill -KILL -- "-$child" 2>/dev/null
+    settled "$logger" 5
+  elif [ -n "$running" ]; then
+    note "$running" "$status"
+  fi
+  exit "$1"
 }
 
-architecture() {
-  local capability
-  capability="$(nvidia-smi --id=0 --query-gpu=compute_cap --format=csv,noheader 2>/dev/null)"
-  [ -n "$capability" ] && echo "${capability//./}" || echo 90
+# shellcheck disable=SC2329
+finish() {
+  local place=()
+  [ -z "${OUT:-}$json" ] && place=(--place)
+  rm -f "$work/pipe"
+  echo
+  device parts "$listing" "$logs" "$record" --experiments "$experiments" --show "${place[@]}"
 }
+trap 'stop 129' HUP
+trap 'stop 130' INT
+trap 'stop 143' TERM
+trap finish EXIT
 
 build() {
-  if [ -f "$work/built" ] && [ "$(cat "$work/built")" = "$(sources)" ]; then
-    echo "the build in $site is of these sources"
+  [ -n "$emulation" ] && return
+  if [ -f "$work/built" ] && [ "$(cat "$work/built")" = "$(hash_of "${sources[@]}")" ]; then
+    echo "The build in $site is of these sources."
     return
   fi
   rm -rf "$site" "$work/built"
-  local jobs
-  jobs="$(nproc)"
-  ADAMCORE_CUDA=ON ADAMCORE_CUDA_ARCHITECTURES="${ADAMCORE_CUDA_ARCHITECTURES:-$(architecture)}" \
-    CMAKE_BUILD_PARALLEL_LEVEL="$jobs" run build "$1" \
+  {
+    python3 bench/device/needs.py
+    prepared_library
+  } 2>&1 | logged build
+  ADAMCORE_CUDA=ON ADAMCORE_CUDA_ARCHITECTURES="$(architectures)" ADAMCORE_CUDA_LIBRARY="$(prepared_library path)" \
+    CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" run build "$1" \
     python3 -m pip install --no-build-isolation --no-deps --no-index --no-cache-dir --verbose --target "$site" . &&
-    sources >"$work/built"
+    hash_of "${sources[@]}" >"$work/built"
 }
 
+# Errors of CUDA that stay with a process, and fail every test after the one they come from: then each file gets a
+# process of its own.
+sticky="illegal (memory access|address|instruction)|misaligned address|unspecified launch failure|device-side assert"
+
+# tests SECONDS SECONDS: for parity, and for all that comes before.
 tests() {
-  run test "$1" python3 -m pytest tests/gpu -q --maxfail=25 --durations=8 -p no:cacheprovider
+  local name files=() workers=() options=(-q -rfE --tb=short --maxfail=100 --durations=8 -o faulthandler_timeout=60
+    -p no:cacheprovider)
+  # First what the emulation cannot stand in for; then what it can; files that are not named here last.
+  for name in graphs streams process lifetimes torch arrays large norms nonfinite layouts; do
+    [ -f "tests/gpu/test_$name.py" ] && files+=("tests/gpu/test_$name.py")
+  done
+  for name in tests/gpu/test_*.py; do
+    [[ " ${files[*]} tests/gpu/test_parity.py " == *" $name "* ]] || files+=("$name")
+  done
+  if ! run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}" && grep -qE "$sticky" "$logs/test.log"; then
+    for name in "${files[@]}"; do
+      run "test-$(basename "${name/test_/}" .py)" 30 "${pytest[@]}" "$name" "${options[@]}"
+    done
+  fi
+  python3 -c "import xdist" 2>/dev/null && workers=(-n "$(least 6 "$(nproc)")")
+  run test-parity "$2" "${pytest[@]}" tests/gpu/test_parity.py "${options[@]}" "${workers[@]}"
 }
 
-sanitize() {
-  local tool checker
-  checker="$(PATH="$PATH:/usr/local/cuda/bin" command -v compute-sanitizer)"
-  if [ -z "$checker" ]; then
-    echo "compute-sanitizer is not installed" | tee "$logs/sanitize.log"
-    printf 'sanitize\t127\t0\n' >>"$listing"
-    failed=1
+# The experiments' binary takes --seconds and --json, and writes that file as it goes; what it needs beside that file
+# goes with it.
+experiments() {
+  [ -n "$emulation" ] && return
+  local seconds
+  seconds="$(least "$1" "$(left)")"
+  began=$SECONDS
+  if ! prepared_experiments 2>&1 | logged experiments; then
+    note experiments 127
     return
   fi
-  for tool in memcheck racecheck initcheck synccheck; do
-    PYTHONPATH="$PYTHONPATH:$PWD/tests" run "sanitize-$tool" "$1" \
-      "$checker" --tool "$tool" --error-exitcode 1 python3 tests/gpu/sanitize.py
-  done
+  run experiments "$1" "$prepared/experiments" --seconds "$((seconds > 15 ? seconds - 10 : 5))" --json "$experiments"
+  rm -f "$experiments".*
 }
 
 compare() {
-  local left=$((total - SECONDS)) seconds="$1"
-  [ "$left" -lt "$seconds" ] && seconds="$left"
+  local seconds tiny=()
+  [ -n "$emulation" ] && tiny=(--tiny)
+  seconds="$(least "$1" "$(($(left) - 25))")"
   # Rounds end in time for the case that is being measured to be written.
-  run compare "$seconds" python3 bench/gpu.py --seconds "$((seconds - 25))" --json "$work/compare.json"
+  local -x PYTHONPATH="$PWD/bench:$PYTHONPATH"
+  run compare "$seconds" "${python[@]}" bench/gpu.py --seconds "$((seconds > 30 ? seconds - 25 : 5))" --json "$record" \
+    "${tiny[@]}"
+  [ -n "$emulation" ] || run compare-launches 25 python3 -m device.launches "$record"
 }
 
-rm -f "$work/compare.json"
-export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
-if [ "$whole" = yes ]; then build 170; else build 400; fi
+# memcheck over everything, and racecheck over what uses shared memory, unless others are named.
+sanitize() {
+  local tool checker command=() names=() seconds remaining
+  checker="$(PATH="$PATH:/usr/local/cuda/bin" command -v compute-sanitizer)"
+  if [ -z "$checker$emulation" ]; then
+    began=$SECONDS
+    echo "compute-sanitizer is not installed" | logged sanitize
+    note sanitize 127
+    return
+  fi
+  [ ${#tools[@]} -eq 0 ] && tools=(memcheck racecheck)
+  remaining=${#tools[@]}
+  for tool in "${tools[@]}"; do
+    names=("${checks[@]}")
+    [ ${#checks[@]} -eq 0 ] && [ "$tool" = racecheck ] && names=(clipping scaling many graphs rules)
+    command=("$checker" --tool "$tool" --error-exitcode 1 python3)
+    [ -n "$emulation" ] && command=("${python[@]}")
+    seconds=$(($(left) / remaining))
+    [ "$tool" = memcheck ] && [ "$remaining" -gt 1 ] && seconds=$(($(left) * 2 / 3))
+    remaining=$((remaining - 1))
+    PYTHONPATH="$PWD/tests:$PYTHONPATH" run "sanitize-$tool" "$seconds" "${command[@]}" tests/gpu/sanitize.py "${names[@]}"
+  done
+}
+
+build 170
 for part in "${parts[@]}"; do
   case "$part" in
-    test) if [ "$whole" = yes ]; then tests 120; else tests 400; fi ;;
-    sanitize) if [ "$whole" = yes ]; then sanitize 40; else sanitize 130; fi ;;
-    compare) compare 235 ;;
+    test) tests 125 85 ;;
+    experiments) experiments 90 ;;
+    sanitize) sanitize ;;
+    compare) compare 300 ;;
   esac
 done
-
-echo
-PYTHONPATH="$PWD/bench" python3 -m device.parts "$listing" "$logs" "$work/compare.json" "${json:--}" || failed=1
 exit "$failed"

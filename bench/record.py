@@ -71,7 +71,11 @@ class Record:
 
     @classmethod
     def load(cls, path: Path) -> Record:
-        data = json.loads(path.read_text())
+        return cls.of(json.loads(path.read_text()))
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Record:
+        """Make a record of a file's content, which may hold more."""
         cases = [
             CaseResult(**{**case, "timings": {key: Timing(**timing) for key, timing in case["timings"].items()}})
             for case in data["cases"]

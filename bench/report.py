@@ -7,6 +7,7 @@ from rich.table import Table
 
 from acceptance import Verdict
 from record import ADAMCORE, BYTES_PER_ELEMENT, RIGHT, STREAM, YARDSTICK, CaseResult, Record, Timing
+from text import duration
 
 
 def print_facts(console: Console, record: Record) -> None:
@@ -71,10 +72,3 @@ def print_acceptance(console: Console, verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         table.add_row(verdict.target, verdict.measured, words[verdict.reached])
     console.print(table)
-
-
-def duration(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * scale >= 1:
-            return f"{seconds * scale:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"

@@ -88,3 +88,6 @@ CASES = (
     Case("mixed_4096", mixed()),
     Case("llama2_7b", llama2_7b()),
 )
+
+# What is measured of these says nothing.
+TINY = (Case("tiny_3", [(300,), (7, 11), (1,)]), Case("tiny_20", many(20, 50)))

@@ -11,6 +11,8 @@ set(ADAMCORE_CUDA ${default} CACHE STRING "Build for CUDA: AUTO (where an nvcc w
 set_property(CACHE ADAMCORE_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(ADAMCORE_CUDA_ARCHITECTURES "$ENV{ADAMCORE_CUDA_ARCHITECTURES}"
     CACHE STRING "Such as 80;90: machine code for each, PTX for the last. Empty: all that this nvcc and adamcore know")
+set(ADAMCORE_CUDA_LIBRARY "$ENV{ADAMCORE_CUDA_LIBRARY}"
+    CACHE FILEPATH "A libadamcore_cuda.a of these sources, built before for ADAMCORE_CUDA_ARCHITECTURES: nvcc compiles nothing")
 if(NOT ADAMCORE_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "ADAMCORE_CUDA is ${ADAMCORE_CUDA}: it can be AUTO, ON or OFF")
 endif()
@@ -94,6 +96,38 @@ if(NOT ADAMCORE_CUDA OR (ADAMCORE_CUDA STREQUAL "AUTO" AND CMAKE_CROSSCOMPILING)
   return()
 endif()
 
+string(REPLACE "," ";" architectures "${ADAMCORE_CUDA_ARCHITECTURES}")
+# Sets ADAMCORE_CUDA_ARCHITECTURES_TEXT, which build_info() shows.
+macro(adamcore_name_architectures)
+  string(REGEX REPLACE "-(real|virtual)" "" text "${architectures}")
+  list(REMOVE_DUPLICATES text)
+  string(REPLACE ";" "," ADAMCORE_CUDA_ARCHITECTURES_TEXT "${text}")
+endmacro()
+
+if(ADAMCORE_CUDA_LIBRARY)
+  if(NOT EXISTS ${ADAMCORE_CUDA_LIBRARY} OR NOT architectures)
+    message(FATAL_ERROR "ADAMCORE_CUDA_LIBRARY is ${ADAMCORE_CUDA_LIBRARY}: it has to be a file, and "
+                        "ADAMCORE_CUDA_ARCHITECTURES has to say what it was built for")
+  endif()
+  get_filename_component(folder ${ADAMCORE_CUDA_LIBRARY} DIRECTORY)
+  if(EXISTS ${folder}/libcudart_static.a) # that of the nvcc which built it
+    find_package(Threads REQUIRED)
+    add_library(CUDA::cudart_static STATIC IMPORTED GLOBAL)
+    set_target_properties(
+      CUDA::cudart_static PROPERTIES IMPORTED_LOCATION ${folder}/libcudart_static.a
+                                     INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};rt")
+  else()
+    find_package(CUDAToolkit 12 REQUIRED)
+  endif()
+  if(NOT TARGET CUDA::cudart_static)
+    message(FATAL_ERROR "No libcudart_static.a is found, which ADAMCORE_CUDA_LIBRARY is linked with")
+  endif()
+  adamcore_name_architectures()
+  set(ADAMCORE_HAS_CUDA ON)
+  message(STATUS "adamcore is built with ${ADAMCORE_CUDA_LIBRARY} for ${ADAMCORE_CUDA_ARCHITECTURES_TEXT}")
+  return()
+endif()
+
 # Host code of kernels is compiled by the compiler of everything else.
 if(NOT CMAKE_CUDA_HOST_COMPILER)
   set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
@@ -148,13 +182,10 @@ if(NOT TARGET CUDA::cudart_static)
   return()
 endif()
 
-string(REPLACE "," ";" architectures "${ADAMCORE_CUDA_ARCHITECTURES}")
 if(NOT architectures)
   adamcore_choose_architectures(architectures)
 endif()
-string(REGEX REPLACE "-(real|virtual)" "" text "${architectures}")
-list(REMOVE_DUPLICATES text)
-string(REPLACE ";" "," ADAMCORE_CUDA_ARCHITECTURES_TEXT "${text}")
+adamcore_name_architectures()
 # CMake's 80 is both: keep that for the last.
 list(POP_BACK architectures last)
 list(TRANSFORM architectures APPEND -real REGEX "^[0-9]+[af]?$")

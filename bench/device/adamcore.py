@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import cupy
 
 from device.arrays import BF16, as_cupy, as_numpy, as_torch
-from peers.adamcore import AdamCore, AdamCoreOtherGrads
+from peers.adamcore import AdamCore
 from problem import Array, Arrays
 from stability import AdamCoreClip, AdamCoreScaler
 
@@ -32,8 +32,25 @@ class OnDevice(_CuPy):
     """The same gradient arrays at each step, as from a graph or where gradients are written in place."""
 
 
-class OtherGrads(_CuPy, AdamCoreOtherGrads):
-    pass
+class NewGrads(_CuPy):
+    """New gradient objects at each step, as backpropagation makes them; their memory is the same."""
+
+    key = "adamcore-new-grads"
+    label = "adamcore, new gradient objects"
+
+    def use(self, grads: Arrays) -> None:
+        super().use(grads)
+        self.fresh: list[Any] | None = None
+
+    def renew(self) -> None:
+        self.fresh = [g.view() for g in self.grads]
+
+    def step(self) -> None:
+        if self.fresh is None:
+            self.renew()
+        # What was used is kept until it is replaced, so that a step does not free it.
+        self.used, self.fresh = self.fresh, None
+        self.optimizer.step(self.used)
 
 
 class Graph(_CuPy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acceptance import Verdict
 from device.acceptance import COPY
 from record import RIGHT, STREAM, YARDSTICK, CaseResult, Record
-from report import duration
+from text import aligned, duration
 
 HEADINGS = ("peer", "device", "IQR", "TB/s", "of copy", "of stream", "host", "wall", "device / ours", "wall / ours")
 
@@ -35,7 +35,7 @@ def case_of(record: Record, name: str) -> str:
     keys = sorted(wall.timings, key=lambda key: _order(device, wall, key))
     rows = [HEADINGS, *(_row(key, device, host, wall, record.checks.get(key, "")) for key in keys)]
     absent = [f"  absent: {key}: {reason}" for key, reason in device.absent.items()]
-    return "\n".join([f"{name}: {wall.tensors:,} tensors, {wall.elements:,} elements", *table(rows), *absent])
+    return "\n".join([f"{name}: {wall.tensors:,} tensors, {wall.elements:,} elements", *aligned(rows), *absent])
 
 
 def _order(device: CaseResult, wall: CaseResult, key: str) -> float:
@@ -67,16 +67,7 @@ def _row(key: str, device: CaseResult, host: CaseResult, wall: CaseResult, check
 def acceptance_of(verdicts: list[Verdict]) -> str:
     words = {True: "yes", False: "NO", None: "-"}
     rows = [("acceptance", "measured", "reached"), *((v.target, v.measured, words[v.reached]) for v in verdicts)]
-    return "\n".join(table(rows))
-
-
-def table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Align columns: the first to the left, the others to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in rows
-    ]
+    return "\n".join(aligned(rows))
 
 
 def _is_wrong(finding: str) -> bool:

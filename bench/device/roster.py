@@ -13,7 +13,7 @@ STEPS: tuple[type[Peer], ...] = (
     torch.Fused,
     adamcore.Clip,
     torch.Clip,
-    adamcore.OtherGrads,
+    adamcore.NewGrads,
     adamcore.Graph,
     torch.Graph,
     adamcore.Scaler,

