@@ -62,7 +62,8 @@ TEST_P(Correction, HasTheSameBitsFromTheLastStepsPowers) {
     for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1} << 20, (std::int64_t{1} << 31) - 1000}) {
         std::int64_t t = start;
         for (int i = 0; i < 3000; ++i) {
-            ASSERT_EQ(bias::correction(known, beta, ++t), bias::correction(beta, t)) << "t = " << t;
+            ++t;
+            ASSERT_EQ(bias::correction(known, beta, t), bias::correction(beta, t)) << "t = " << t;
             if (random() % 64 == 0) t += static_cast<std::int64_t>(random() % 300);  // a checkpoint is loaded
             if (random() % 64 == 0) --t;                                             // a step is skipped
         }
