@@ -30,6 +30,13 @@ ADAMCORE_FN T* global(T* pointer) {
     return pointer;
 }
 
+/// From here on a compiler reads again what lies in tables, and keeps nothing of it in registers.
+ADAMCORE_FN void forget() {
+#if defined(__CUDA_ARCH__)
+    asm volatile("" ::: "memory");
+#endif
+}
+
 /// `N` neighbours that move at once.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {

@@ -133,6 +133,31 @@ private:
         }
     }
 
+    /// Where a tensor's arrays are.
+    struct Places {
+        void* param;
+        void* state[slots + 1];
+        void* extra[2];
+
+        ADAMCORE_FN static Places of(const Tensor& tensor) {
+            return {tensor.param, {tensor.state[I]...}, {tensor.extra[0], tensor.extra[1]}};
+        }
+    };
+
+    /// Where N elements of a parameter begin: one by one, they may lie anywhere.
+    template <int N>
+    struct Param {
+        void* data;
+        std::int64_t begin;
+
+        ADAMCORE_FN Param(const Tensor& tensor, void* array, std::int64_t at) : data(array), begin(at) {
+            if (N > 1 || !tensor.layout) return;
+            data = static_cast<char*>(array) +
+                   offset_of(tensor.layout->param, static_cast<std::int64_t>(size_of(tensor.dtype)), at);
+            begin = 0;
+        }
+    };
+
     /// N elements of all arrays of a tensor.
     template <int N>
     struct Group {
@@ -148,12 +173,8 @@ private:
         constexpr int part = N;
         const Tensor& tensor = task.tensor;
         const bool keeps = sizeof(T) == 4 && Kept<N>::any_of(tensor);
-        void* param = tensor.param;
-        std::int64_t param_begin = begin;
-        if (N == 1 && tensor.layout) {
-            param = static_cast<char*>(param) + offset_of(tensor.layout->param, size_of(tensor.dtype), begin);
-            param_begin = 0;
-        }
+        // Where the arrays are is read before the first of them: its elements are far, these are near.
+        Places places = Places::of(tensor);
         Group<N> group;
         if constexpr (N > 1) {
             group.grad.load_from(task.grad, tensor.grad_dtype, begin);
@@ -161,17 +182,21 @@ private:
             const Axes axes = tensor.layout ? tensor.layout->grad : Axes{};
             read_each(task.grad, tensor.grad_dtype, axes, begin, 1, group.far_grad);
         }
-        group.param.load_from(param, tensor.dtype, param_begin);
-        (group.state[I].load_from(tensor.state[I], tensor.state_dtype, begin), ...);
+        const Param<N> param(tensor, places.param, begin);
+        group.param.load_from(param.data, tensor.dtype, param.begin);
+        (group.state[I].load_from(places.state[I], tensor.state_dtype, begin), ...);
         group.kept.raw.clear();
-        if (keeps) group.kept.load_from(tensor, begin);
+        if (keeps) group.kept.load_from(places.extra, tensor.weights, begin);
+        forget();
 
         ADAMCORE_UNROLL
         for (int at = 0; at < N; at += part) update_part<N, part>(task, begin, at, group);
 
-        (group.state[I].store_to(tensor.state[I], tensor.state_dtype, begin), ...);
-        if (keeps) group.kept.store_to(tensor, begin);
-        group.param.store_to(param, tensor.dtype, param_begin);
+        places = Places::of(tensor);
+        (group.state[I].store_to(places.state[I], tensor.state_dtype, begin), ...);
+        if (keeps) group.kept.store_to(places.extra, tensor.weights, begin);
+        const Param<N> result(tensor, places.param, begin);
+        group.param.store_to(result.data, tensor.dtype, result.begin);
     }
 
     template <int N, int P>

@@ -55,26 +55,26 @@ struct Kept {
                                          tensor.weights == Weights::compensated);
     }
 
-    ADAMCORE_FN void load_from(const Tensor& tensor, std::int64_t begin) {
-        if (tensor.weights == Weights::master) return raw.load_from(tensor.extra[0], Dtype::float32, begin);
-        raw.load_halves(tensor.extra[0], begin);
-        if (tensor.weights == Weights::remainder) ties = byte_of(tensor, begin) >> (begin % 8);
+    ADAMCORE_FN void load_from(void* const (&extra)[2], Weights weights, std::int64_t begin) {
+        if (weights == Weights::master) return raw.load_from(extra[0], Dtype::float32, begin);
+        raw.load_halves(extra[0], begin);
+        if (weights == Weights::remainder) ties = byte_of(extra, begin) >> (begin % 8);
     }
 
-    ADAMCORE_FN void store_to(const Tensor& tensor, std::int64_t begin) const {
-        if (tensor.weights == Weights::master) return raw.store_to(tensor.extra[0], Dtype::float32, begin);
-        raw.store_halves(tensor.extra[0], begin);
-        if (tensor.weights != Weights::remainder) return;
+    ADAMCORE_FN void store_to(void* const (&extra)[2], Weights weights, std::int64_t begin) const {
+        if (weights == Weights::master) return raw.store_to(extra[0], Dtype::float32, begin);
+        raw.store_halves(extra[0], begin);
+        if (weights != Weights::remainder) return;
         // Eight share a byte, which one thread writes.
         constexpr unsigned all = (1u << N) - 1;
         const auto at = static_cast<unsigned>(begin % 8);
-        std::uint8_t& byte = byte_of(tensor, begin);
+        std::uint8_t& byte = byte_of(extra, begin);
         byte = static_cast<std::uint8_t>((byte & ~(all << at)) | (ties & all) << at);
     }
 
 private:
-    ADAMCORE_FN static std::uint8_t& byte_of(const Tensor& tensor, std::int64_t begin) {
-        return global(static_cast<std::uint8_t*>(tensor.extra[1]))[begin / 8];
+    ADAMCORE_FN static std::uint8_t& byte_of(void* const (&extra)[2], std::int64_t begin) {
+        return global(static_cast<std::uint8_t*>(extra[1]))[begin / 8];
     }
 };
 
