@@ -79,6 +79,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
             state.captured->capture->spoiled = true;
             fail(cudaErrorStreamCaptureUnsupported);
         }
+        world.note("wait for the stream" + place(handle_of(stream)));
         if (const Queued last = state.last) world.run_until(hold, last);
     });
 }

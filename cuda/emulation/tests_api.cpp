@@ -23,9 +23,11 @@ Stream make_stream(bool blocking) {
 }
 
 void queue(Stream stream, const std::string& what, std::function<void()> work) {
+    // Where this call fails, the work goes when the lock has been let go of: Python's functions want the GIL then.
+    const auto kept = std::make_shared<const std::function<void()>>(std::move(work));
     auto hold = World::hold();
     World::get().fault_point("launch");
-    World::get().queue(hold, stream, what, std::move(work));
+    World::get().queue(hold, stream, what, [kept] { (*kept)(); });
 }
 
 /// Another thread calls it, as with CUDA: who waits for it with what it needs in hand waits for ever.
@@ -52,7 +54,8 @@ void synchronize(Stream stream) { require(cudaStreamSynchronize(handle_of(stream
 
 std::vector<std::string> take_log() {
     const auto hold = World::hold();
-    return std::exchange(World::get().log, {});
+    const auto log = std::exchange(World::get().log, {});
+    return {log.begin(), log.end()};
 }
 
 void inject_fault(const std::string& kind, int nth, bool sticky) {

@@ -66,7 +66,10 @@ Stream World::add_stream(bool blocking) {
 }
 
 void World::note(const std::string& what) {
-    if (!pretends) log.push_back(what);
+    constexpr std::size_t most = 100'000;
+    if (pretends) return;
+    log.push_back(what);
+    if (log.size() > most) log.pop_front();
 }
 
 void World::set_schedule(Schedule schedule, std::uint32_t seed) {

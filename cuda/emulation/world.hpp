@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -92,7 +93,7 @@ public:
 
     std::mutex lock;
     std::map<std::uintptr_t, Allocation> memory, pinned;
-    std::vector<std::string> log;
+    std::deque<std::string> log;  ///< its latest entries
     bool backwards = false, pretends = false;
     std::uint64_t events = 0;
 

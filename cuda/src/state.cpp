@@ -183,7 +183,9 @@ void Engine::make_tables(Stream stream) {
     std::vector<std::byte> host(size);
     Packer packer(host.data(), plan_block_->data());
     plan_ = make_plan(request, packer);
+    // The first launch of a kernel brings it to the device, and may be one that is captured, or come while others capture.
     for (const auto& [rule, type] : plan_.kinds) decide_launch(type, rule).load();
+    for (const UpdatePart& part : plan_.updates) update_launches(part.type, part.dense)[part.rule].load();
     Staging::of(device_).send(plan_block_->data(), host.data(), size, stream);
     planned_ = true;
 }

@@ -101,7 +101,10 @@ TEST_F(CudaStreams, ReadsWhileOthersCapture) {
         std::thread([&] { emulation::begin_capture(other, mode); }).join();
         EXPECT_EQ(twins.engine.steps(1), 1);
         EXPECT_EQ(twins.engine.completed(), 1);
-        for (int k = 0; k < 3; ++k) twins.step_there(request);  // staging grows, reports and events are made
+        for (int k = 0; k < 3; ++k) twins.step_there(request);
+        const std::vector<std::byte> much(std::size_t{1} << (mode == emulation::CaptureMode::global ? 21 : 22));
+        const cuda::Block block(0, much.size());
+        cuda::Staging::of(0).send(block.data(), much.data(), much.size(), own);  // pinned memory is allocated
         EXPECT_NO_THROW(emulation::end_capture(other));
         for (int k = 0; k < 4; ++k) twins.step_here();
         EXPECT_TRUE(twins.agree());

@@ -48,6 +48,7 @@ void launch(std::int64_t blocks, const typename Body::Arguments& arguments, Stre
 
 template <class Body, void (*kernel)(typename Body::Arguments)>
 void load() {
+    const OutsideCapture outside;
     cudaFuncAttributes attributes;
     check(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)), "loading a kernel");
 }

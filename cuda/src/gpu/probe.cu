@@ -12,6 +12,7 @@ __global__ void nothing() {}
 
 bool has_kernels(int device) {
     const DeviceScope scope(device);
+    const OutsideCapture outside;
     cudaFuncAttributes attributes;
     const bool found = cudaFuncGetAttributes(&attributes, nothing) == cudaSuccess;
     if (!found) cudaGetLastError();
