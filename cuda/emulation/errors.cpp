@@ -15,8 +15,7 @@ Text text_of(cudaError_t error) {
         case cudaErrorInvalidValue: return {"cudaErrorInvalidValue", "invalid argument"};
         case cudaErrorNotReady: return {"cudaErrorNotReady", "device not ready"};
         case cudaErrorNotSupported: return {"cudaErrorNotSupported", "operation not supported"};
-        case cudaErrorIllegalAddress:
-            return {"cudaErrorIllegalAddress", "an illegal memory access was encountered"};
+        case cudaErrorIllegalAddress: return {"cudaErrorIllegalAddress", "an illegal memory access was encountered"};
         case cudaErrorLaunchOutOfResources:
             return {"cudaErrorLaunchOutOfResources", "too many resources requested for launch"};
         case cudaErrorStreamCaptureUnsupported:
@@ -31,7 +30,8 @@ Text text_of(cudaError_t error) {
             return {"cudaErrorStreamCaptureImplicit",
                     "operation would make the legacy stream depend on a capturing blocking stream"};
         case cudaErrorCapturedEvent:
-            return {"cudaErrorCapturedEvent", "operation not permitted on an event last recorded in a capturing stream"};
+            return {"cudaErrorCapturedEvent",
+                    "operation not permitted on an event last recorded in a capturing stream"};
     }
     return {"cudaErrorUnknown", "unknown error"};
 }
@@ -41,9 +41,7 @@ Text text_of(cudaError_t error) {
 const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
 const char* cudaGetErrorString(cudaError_t error) { return text_of(error).words; }
 
-cudaError_t cudaGetLastError() {
-    return std::exchange(adamcore::cuda::emulation::last_error(), cudaSuccess);
-}
+cudaError_t cudaGetLastError() { return std::exchange(adamcore::cuda::emulation::last_error(), cudaSuccess); }
 
 namespace adamcore::cuda::emulation {
 
@@ -55,7 +53,6 @@ cudaError_t& last_error() {
 void fail(cudaError_t code) { throw Failure(code); }
 
 Failure::Failure(cudaError_t failed)
-    : Error(std::string("CUDA: ") + cudaGetErrorString(failed) + " (" + cudaGetErrorName(failed) + ")"),
-      code(failed) {}
+    : Error(std::string("CUDA: ") + cudaGetErrorString(failed) + " (" + cudaGetErrorName(failed) + ")"), code(failed) {}
 
 }  // namespace adamcore::cuda::emulation

@@ -91,7 +91,8 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
     return call("", [&](World& world, World::Hold&) {
         const auto found = emulation::find(world.memory, memory);
         const bool is_known = found != world.memory.end();
-        *attributes = {is_known ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered, is_known ? found->second.device : 0};
+        *attributes = {is_known ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered,
+                       is_known ? found->second.device : 0};
     });
 }
 

@@ -17,10 +17,11 @@ void define_emulation(py::module_& m) {
     using cuda::Stream;
     using Free = py::call_guard<py::gil_scoped_release>;
     const auto address = [](void* memory) { return reinterpret_cast<std::uintptr_t>(memory); };
-    const auto memory = [](std::uintptr_t at) { return reinterpret_cast<void*>(at); };  // NOLINT(performance-no-int-to-ptr)
+    const auto memory = [](std::uintptr_t at) {
+        return reinterpret_cast<void*>(at);
+    };  // NOLINT(performance-no-int-to-ptr)
     m.def(
-        "allocate",
-        [=](std::size_t bytes, int device) { return address(emulation::allocate_for(device, bytes)); },
+        "allocate", [=](std::size_t bytes, int device) { return address(emulation::allocate_for(device, bytes)); },
         py::arg("bytes"), py::arg("device"));
     m.def(
         "release", [=](std::uintptr_t at, Stream stream) { emulation::release_on(memory(at), stream); },
@@ -28,8 +29,10 @@ void define_emulation(py::module_& m) {
     m.def(
         "adopt", [=](std::uintptr_t at, std::size_t bytes, int device) { emulation::adopt(memory(at), bytes, device); },
         py::arg("address"), py::arg("bytes"), py::arg("device"));
-    m.def("forget", [=](std::uintptr_t at) { emulation::forget(memory(at)); }, py::arg("address"));
-    m.def("device_of", [=](std::uintptr_t at) { return cuda::device_of(memory(at)); }, py::arg("address"));
+    m.def(
+        "forget", [=](std::uintptr_t at) { emulation::forget(memory(at)); }, py::arg("address"));
+    m.def(
+        "device_of", [=](std::uintptr_t at) { return cuda::device_of(memory(at)); }, py::arg("address"));
     m.def("live_allocations", &emulation::live_allocations);
     m.def("set_device", &emulation::set_device, py::arg("device"));
     m.def("current_device", &emulation::current_device);
@@ -52,8 +55,9 @@ void define_emulation(py::module_& m) {
     m.def("queue_delay", &emulation::queue_delay, py::arg("stream"), py::arg("milliseconds"), Free());
     m.def("synchronize", py::overload_cast<>(&emulation::synchronize), Free());
     m.def("synchronize", py::overload_cast<Stream>(&emulation::synchronize), py::arg("stream"), Free());
-    m.def("is_capturing", [](Stream stream) { return cuda::capturing_of(stream) == cuda::Capturing::yes; },
-          py::arg("stream"));
+    m.def(
+        "is_capturing", [](Stream stream) { return cuda::capturing_of(stream) == cuda::Capturing::yes; },
+        py::arg("stream"));
 
     py::class_<Event>(m, "Event")
         .def(py::init<>())
@@ -63,9 +67,10 @@ void define_emulation(py::module_& m) {
         .def("wait", &Event::wait, Free());
 
     py::class_<emulation::Graph, std::shared_ptr<emulation::Graph>>(m, "Graph")
-        .def("launch", [](const std::shared_ptr<emulation::Graph>& graph, Stream stream) {
-            emulation::launch(graph, stream);
-        }, py::arg("stream"), Free());
+        .def(
+            "launch",
+            [](const std::shared_ptr<emulation::Graph>& graph, Stream stream) { emulation::launch(graph, stream); },
+            py::arg("stream"), Free());
     m.def(
         "begin_capture",
         [](Stream stream, const std::string& mode) {

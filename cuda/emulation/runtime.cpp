@@ -89,7 +89,8 @@ cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* identity) {
 }
 
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-    *mode = static_cast<cudaStreamCaptureMode>(std::exchange(emulation::thread_mode(), static_cast<CaptureMode>(*mode)));
+    *mode =
+        static_cast<cudaStreamCaptureMode>(std::exchange(emulation::thread_mode(), static_cast<CaptureMode>(*mode)));
     return cudaSuccess;
 }
 

@@ -116,8 +116,8 @@ void World::queue(Hold& hold, Stream handle, const std::string& what, std::funct
 }
 
 bool World::is_ready(Operation& operation, Clock::time_point now) {
-    if (operation.running || !std::all_of(operation.after.begin(), operation.after.end(),
-                                          [](const Queued& each) { return each->done; }))
+    if (operation.running ||
+        !std::all_of(operation.after.begin(), operation.after.end(), [](const Queued& each) { return each->done; }))
         return false;
     operation.after.clear();
     if (operation.delay == Clock::duration{}) return true;

@@ -254,8 +254,8 @@ Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever
         const std::scoped_lock hold(self->lock_);
         self->free_.push_back(outcome);
     };
-    return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_,
-            place, last_step};
+    return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_, place,
+            last_step};
 }
 
 Outcome Report::read() const {

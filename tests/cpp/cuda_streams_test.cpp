@@ -222,9 +222,10 @@ TEST_F(CudaStreams, MemoryStaysUntilWhatUsesItIsDone) {
             engine.step(request);
         }
         emulation::synchronize();
-        dispatch(cpu::best_kernels(), {group},
-                 {adamcore::tensor(expected.data(), static_cast<const float*>(g.data()), 3000, 1, m2.data(), v2.data())},
-                 cpu::Serial{});
+        dispatch(
+            cpu::best_kernels(), {group},
+            {adamcore::tensor(expected.data(), static_cast<const float*>(g.data()), 3000, 1, m2.data(), v2.data())},
+            cpu::Serial{});
         ASSERT_EQ(p, expected) << seed;
     }
 }

@@ -22,7 +22,8 @@ public:
         engine.add_group(group_);
         for (std::size_t i = 0; i < count; ++i) {
             for (auto* side : {&here_, &there_}) {
-                for (std::size_t array = 0; array < arrays; ++array) (*side)[i][array].assign(1000 + 7 * i, start(array));
+                for (std::size_t array = 0; array < arrays; ++array)
+                    (*side)[i][array].assign(1000 + 7 * i, start(array));
             }
             cuda::Entry entry;
             entry.tensor = tensor_of(there_[i], 0);
