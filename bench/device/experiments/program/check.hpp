@@ -12,7 +12,7 @@ namespace adamcore::experiments {
 
 inline const std::string same_bits = "same bits";
 
-/// By "experiment detail: variant"; on the device the base's name says whether it gives the host's bits.
+/// By "experiment detail: variant"; more of the base: on the device whether it gives the host's bits, there the library's.
 using Findings = std::map<std::string, std::string>;
 
 /// Three steps of every variant from equal arrays. On the host where `device` is null.

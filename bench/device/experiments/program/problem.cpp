@@ -95,11 +95,12 @@ std::byte* Problem::array(Region region, std::int64_t set, std::size_t tensor) c
     return buffers_[region].data() + static_cast<std::int64_t>(item_[region] * static_cast<double>(element));
 }
 
-std::vector<Tensor> Problem::tensors_of(std::int64_t set) const {
+std::vector<Tensor> Problem::tensors(std::int64_t set) const {
     std::vector<Tensor> tensors(request_.sizes.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         Tensor& t = tensors[i];
         t.param = array(param, set, i);
+        t.grad = array(grad, set, i);
         t.size = request_.sizes[i];
         t.dtype = facts_.param;
         t.grad_dtype = facts_.grad;
@@ -146,9 +147,9 @@ Problem::LeafTables Problem::pack_leaves(Packer& packer, int leaves) const {
 }
 
 Problem::SetTables Problem::pack_set(Packer& packer, std::int64_t set, std::int64_t t) const {
-    const std::vector<Tensor> tensors = tensors_of(set);
+    const std::vector<Tensor> tensors = this->tensors(set);
     std::vector<const void*> grads;
-    for (std::size_t i = 0; i < tensors.size(); ++i) grads.push_back(array(grad, set, i));
+    for (const Tensor& tensor : tensors) grads.push_back(tensor.grad);
     Group group{detail::adamw_place, {}, 1.0};
     group.hyper = {hyper.lr, hyper.beta1, hyper.beta2, hyper.eps, hyper.weight_decay};
     Constants constants{{}, 1.0, t};

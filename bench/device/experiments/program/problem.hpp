@@ -54,6 +54,9 @@ public:
     MeasureArguments measure(std::int64_t set, int leaves) const;
     std::int64_t measure_blocks(int leaves) const;
 
+    /// Of a set, as the library's CPU engine takes them; for arrays on the host.
+    std::vector<Tensor> tensors(std::int64_t set) const;
+
     /// All arrays as in the beginning.
     void refill();
     /// The next step that is decided is number t; constants are those of t.
@@ -97,7 +100,6 @@ private:
     void place_arrays();
     void pack_tables(std::int64_t t);
     SetTables pack_set(Packer& packer, std::int64_t set, std::int64_t t) const;
-    std::vector<Tensor> tensors_of(std::int64_t set) const;
     TileTables pack_tiles(Packer& packer, const std::vector<Tensor>& tensors, int tile) const;
     LeafTables pack_leaves(Packer& packer, int leaves) const;
     std::byte* array(Region region, std::int64_t set, std::size_t tensor) const;
