@@ -31,7 +31,8 @@ def library() -> Path | None:
 
 def cuobjdump() -> str | None:
     tools = Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/bin")
-    return shutil.which("cuobjdump", path=os.pathsep.join([os.environ["PATH"], "/usr/local/cuda/bin", *map(str, tools)]))
+    folders = [os.environ["PATH"], "/usr/local/cuda/bin", *map(str, tools)]
+    return shutil.which("cuobjdump", path=os.pathsep.join(folders))
 
 
 def dump(option: str) -> str:

@@ -40,11 +40,13 @@ struct Part {
     }
 };
 
-/// How many elements come before the first that lies on a multiple of N elements.
+/// How many elements come before the first that lies on a multiple of N elements, of 2, 4 or 8 bytes each.
 template <int N>
 ADAMCORE_FN std::int64_t elements_before_whole(const void* array, std::int64_t item_size) {
-    const auto place = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(array)) / item_size;
-    return (N - place % N) % N;
+    const auto item = static_cast<std::uint32_t>(item_size);
+    const auto bytes_before =
+        (0u - static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(array))) & (N * item - 1);
+    return bytes_before / item;  // of 32 bits: a device divides longer numbers slowly
 }
 
 ADAMCORE_FN double scale_of(const UpdateArguments& a, std::int32_t tensor) {
