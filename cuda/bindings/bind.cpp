@@ -89,6 +89,7 @@ void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, c
         each.reference = {};
     }
     seen_.resize(size());
+    const py::gil_scoped_release release;
     engine_->order(added.stream);  // the first step may go to another stream
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "adamcore/cuda/engine.hpp"
 #include "bare.hpp"
@@ -54,8 +55,9 @@ private:
 class Measuring {
 public:
     Measuring(const std::vector<Taken>& arrays, const DeviceTaker& taker, Clip clip, double limit)
-        : request_(taker.request()), engine_(taker.device(), settings(clip, limit, request_.stream)) {
-        engine_.add_group({});
+        : request_(taker.request()) {
+        engine_.emplace(taker.device(), settings(clip, limit, request_.stream));
+        engine_->add_group({});
         walks_.reserve(arrays.size());
         for (const Taken& taken : arrays) {
             const ArrayView& view = taken.view;
@@ -67,17 +69,23 @@ public:
             entry.tensor.dtype = entry.tensor.grad_dtype = view.dtype;
             entry.tensor.state_dtype = compute_dtype(view.dtype);
             entry.measured_grad = {walks_.back().axes(), 0};
-            engine_.add(entry);
+            engine_->add(entry);
         }
     }
+    ~Measuring() {
+        const py::gil_scoped_release release;  // memory goes back through a queue that may be full
+        engine_.reset();
+    }
+    Measuring(const Measuring&) = delete;
+    Measuring& operator=(const Measuring&) = delete;
 
     double norm() {
         const py::gil_scoped_release release;
-        return engine_.measure(request_).read().norm;
+        return engine_->measure(request_).read().norm;
     }
     double factor() const {
         const py::gil_scoped_release release;
-        return engine_.control().scale;
+        return engine_->control().scale;
     }
 
 private:
@@ -91,7 +99,7 @@ private:
 
     cuda::StepRequest request_;
     std::vector<Walk> walks_;
-    cuda::Engine engine_;
+    std::optional<cuda::Engine> engine_;
 };
 
 void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double factor, double limit) {
