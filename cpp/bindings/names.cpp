@@ -54,12 +54,6 @@ py::object Names::take(const py::object& grads, bool in_groups, Taker& taker) co
     return take_sequence(grads, taker);
 }
 
-py::object keep_arrays(const py::object& grads) {
-    if (PyDict_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyDict_Values(grads.ptr()));
-    if (PyList_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyList_AsTuple(grads.ptr()));
-    return grads;
-}
-
 py::object Names::take_sequence(const py::object& grads, Taker& taker) const {
     const auto sequence = py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "grads: not a sequence"));
     if (!sequence) throw py::error_already_set();

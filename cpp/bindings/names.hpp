@@ -56,9 +56,6 @@ private:
     py::dict places_;
 };
 
-/// What keeps the arrays of what Names::take returned alive, whatever becomes of that: needed by who lets go of the GIL.
-py::object keep_arrays(const py::object& grads);
-
 /// Whether it is one array and no structure of them.
 bool is_one_array(py::handle object);
 

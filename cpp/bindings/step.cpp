@@ -11,6 +11,13 @@ namespace {
 /// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
 std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
 
+/// What keeps the arrays of a list or dict alive, whatever becomes of that.
+py::object keep(const py::object& grads) {
+    if (PyDict_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyDict_Values(grads.ptr()));
+    if (PyList_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyList_AsTuple(grads.ptr()));
+    return grads;
+}
+
 }  // namespace
 
 py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
@@ -35,7 +42,7 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
     if (active_elements_ < worth_releasing(size())) {
         work();
     } else {
-        const py::object kept = keep_arrays(arrays);
+        const py::object kept = keep(arrays);
         const py::gil_scoped_release release;
         work();
     }

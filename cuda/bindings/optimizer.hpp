@@ -28,12 +28,13 @@ public:
 
     /// Whether the step was skipped, the gradients' norm, and the label of the first that is not finite, or None. Waits
     /// for the optimizer's latest step.
-    py::tuple read() const;
+    py::tuple read();
 
 private:
     cuda::Report report_;
     std::shared_ptr<const Names> names_;
     bool by_name_;
+    std::optional<cuda::Outcome> known_;
 };
 
 /// _core.Optimizer for arrays in the memory of one CUDA device: steps are queued, and nothing waits for them.
@@ -107,7 +108,7 @@ private:
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
     bool has_not_moved(std::size_t tensor, PyObject* grad) const;
-    py::object take_grad(std::size_t tensor, const py::object& grad, bool by_name);
+    void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void expect(std::size_t tensor, DeviceArray grad);
     void require_params_in_place() const;
     ArrayView param_view(std::size_t tensor) const;
@@ -123,7 +124,8 @@ private:
     std::vector<Seen> seen_;
     std::vector<std::pair<py::object, std::uintptr_t>> memory_;
     Regions regions_;
-    cuda::Stream stream_ = 0;                    ///< of the step under way
+    std::vector<PyObject*> held_;                ///< gradients of the step under way, a reference each
+    cuda::Stream stream_ = 0;                    ///< of that step
     unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
     bool params_move_ = false;                   ///< whether any parameter's memory may become another
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped

@@ -31,8 +31,15 @@ const void* address_of(const ArrayView& view) {
 
 }  // namespace
 
+/// It holds what it has taken: a step lets go of the GIL, and the lists of users may change meanwhile.
 struct DeviceOptimizer::GradTaker : Names::Taker {
-    explicit GradTaker(DeviceOptimizer& taker) : optimizer(taker) {}
+    explicit GradTaker(DeviceOptimizer& taker) : optimizer(taker) { optimizer.held_.reserve(optimizer.size()); }
+    ~GradTaker() override {
+        for (PyObject* const grad : optimizer.held_) Py_DECREF(grad);
+        optimizer.held_.clear();
+    }
+    GradTaker(const GradTaker&) = delete;
+    GradTaker& operator=(const GradTaker&) = delete;
 
     bool take_plainly(PyObject* const* grads) override {
         for (std::size_t i = 0; i < optimizer.size(); ++i) {
@@ -42,7 +49,11 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
     }
     bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
     py::object take(std::size_t tensor, const py::object& grad, bool by_name) override {
-        return optimizer.take_grad(tensor, grad, by_name);
+        if (!optimizer.take_plainly(tensor, grad.ptr())) {
+            optimizer.take_grad(tensor, grad, by_name);
+            optimizer.held_.push_back(grad.inc_ref().ptr());
+        }
+        return grad;
     }
 
     DeviceOptimizer& optimizer;
@@ -82,7 +93,10 @@ bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
         return true;
     }
     if (grad != seen.array || !seen.given || referent(seen.reference) != grad) return false;
-    return !seen.may_move || has_not_moved(i, grad);
+    if (seen.may_move && !has_not_moved(i, grad)) return false;
+    Py_INCREF(grad);
+    held_.push_back(grad);
+    return true;
 }
 
 bool DeviceOptimizer::has_not_moved(std::size_t i, PyObject* grad) const {
@@ -90,8 +104,7 @@ bool DeviceOptimizer::has_not_moved(std::size_t i, PyObject* grad) const {
     return pointer && engine_->entry(i).tensor.grad == reinterpret_cast<const void*>(*pointer);
 }
 
-py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
-    if (take_plainly(i, grad.ptr())) return grad;
+void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
     const std::string label = names_->grad_label(i, by_name);
     DeviceArray found = device_array(grad, Access::read, label, stream_ == 0 ? 1 : stream_);
     Bound& bound = bound_[i];
@@ -119,7 +132,6 @@ py::object DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, boo
     grad_libraries_ |= bit_of(found.library);
     bound.lent = found.library == Library::other ? py::make_tuple(grad, found.owner) : py::object();
     expect(i, std::move(found));
-    return grad;
 }
 
 /// Takes a gradient that has been looked at, and works out how it is walked if that is new.
@@ -181,7 +193,6 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {
-        const py::object kept = keep_arrays(held);
         // A queue that is full waits for what may need the GIL, and so does what a kernel's first launch loads.
         const py::gil_scoped_release release;
         if (scaler && !engine_->is_captured(stream_)) scaler->hold(stream_, engine_->last_step());
@@ -213,11 +224,15 @@ void DeviceOptimizer::order() {
     engine_->order(current);
 }
 
-py::tuple StepReport::read() const {
-    const cuda::Outcome outcome = [&] {
-        const py::gil_scoped_release release;
-        return report_.read();
-    }();
+py::tuple StepReport::read() {
+    if (!known_ || report_.is_captured()) {
+        const cuda::Outcome outcome = [&] {
+            const py::gil_scoped_release release;
+            return report_.read();
+        }();
+        known_ = outcome;
+    }
+    const cuda::Outcome& outcome = *known_;
     return py::make_tuple(outcome.skipped != 0, outcome.norm,
                           outcome.culprit < 0
                               ? py::object(py::none())

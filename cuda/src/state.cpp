@@ -255,7 +255,7 @@ Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever
         self->free_.push_back(outcome);
     };
     return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_, place,
-            last_step};
+            last_step, for_ever};
 }
 
 Outcome Report::read() const {

@@ -36,18 +36,26 @@ struct StepRequest {
 /// What a step has to report, in device memory: there once the step is done, and after each replay of a captured one.
 class Report {
 public:
-    Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Event> last_step)
-        : owner_(std::move(owner)), device_(device), outcome_(outcome), last_step_(std::move(last_step)) {}
+    Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Event> last_step,
+           bool is_captured)
+        : owner_(std::move(owner)),
+          device_(device),
+          outcome_(outcome),
+          last_step_(std::move(last_step)),
+          is_captured_(is_captured) {}
 
     /// Waits for the engine's latest step.
     Outcome read() const;
     Outcome* on_device() const { return outcome_; }
+    /// Whether replays report here again.
+    bool is_captured() const { return is_captured_; }
 
 private:
     std::shared_ptr<void> owner_;
     int device_;
     Outcome* outcome_;
     std::shared_ptr<const Event> last_step_;
+    bool is_captured_;
 };
 
 /// Updates of a model's tensors on one device, queued without waiting for it. Steps, replays of captured ones and
