@@ -5,17 +5,45 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-FILES = [f"test_{name}.py" for name in ("parity", "layouts", "norms", "nonfinite", "graphs", "arrays", "lifetimes")]
+# What runs in one process. Those that take longest come first: two processes run at a time.
+FILES = [
+    ("parity",),
+    ("nonfinite",),
+    ("large", "process"),
+    ("graphs", "streams", "arrays", "torch"),
+    ("norms",),
+    ("lifetimes", "layouts"),
+]
+OF_STREAMS = ("graphs", "streams", "lifetimes")
+BACKWARDS = {"ADAMCORE_EMULATION_BACKWARDS": "1"}
+RUNS: dict[str, tuple[list[str], dict[str, str]]] = {
+    **{" ".join(names): ([f"gpu/test_{name}.py" for name in names], {}) for names in FILES},
+    # PyTorch's tensors get to the same kernels.
+    **{
+        f"{name}, threads and blocks in the other order": ([f"gpu/test_{name}.py", "-k", "not torch"], BACKWARDS)
+        for name in ("parity", "norms")
+    },
+    **{
+        f"streams, {schedule}": (
+            [f"gpu/test_{name}.py" for name in OF_STREAMS],
+            {"ADAMCORE_EMULATION_SCHEDULE": schedule, "ADAMCORE_EMULATION_SEED": "1"},
+        )
+        for schedule in ("lazy", "random")
+    },
+    "what is queued": (["emulated_only"], {}),
+}
 
 
-def run(emulation: Path, *arguments: str, **environment: str) -> None:
+def run(emulation: Path, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "emulated", "-p", "no:cacheprovider", *arguments],
         cwd=TESTS,
         env={**os.environ, "ADAMCORE_EMULATION": str(emulation), "PYTHONPATH": paths, **environment},
@@ -23,19 +51,29 @@ def run(emulation: Path, *arguments: str, **environment: str) -> None:
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def result_of(emulation: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Future]]:
+    """Return a run's result. All that are asked for run two at a time, unless pytest itself runs several."""
+    ours = [item for item in request.session.items if item.path == Path(__file__) and hasattr(item, "callspec")]
+    chosen = [item.callspec.params["name"] for item in ours]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        chosen = []
+    pool = ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1))
+    futures = {name: pool.submit(run, emulation, *RUNS[name]) for name in chosen}
+    yield lambda name: futures.get(name) or pool.submit(run, emulation, *RUNS[name])
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_devices_tests(name: str, result_of: Callable[[str], Future]) -> None:
+    done = result_of(name).result()
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_devices_tests(file: str, emulation: Path) -> None:
-    run(emulation, f"gpu/{file}")
-
-
-@pytest.mark.parametrize("file", ["test_parity.py", "test_norms.py"])
-def test_threads_and_blocks_in_the_other_order(file: str, emulation: Path) -> None:
-    run(emulation, f"gpu/{file}", ADAMCORE_EMULATION_BACKWARDS="1")
-
-
-def test_streams_and_waits(emulation: Path) -> None:
-    run(emulation, "emulated_only")
+def test_all_files_are_among_them() -> None:
+    assert {name for names in FILES for name in names} == {
+        path.stem.removeprefix("test_") for path in (TESTS / "gpu").glob("test_*.py")
+    }

@@ -63,8 +63,9 @@ def flatten(params: Any, first: int, label: str, *, in_group: bool) -> FlatParam
 def _is_sequence(params: object) -> bool:
     if isinstance(params, (np.ndarray, AbstractSet, str, bytes)):
         return False
+    # The last one comes last: PyTorch raises RuntimeError there for CUDA tensors that require gradients.
     return isinstance(params, Iterable) and not any(
-        hasattr(params, protocol) for protocol in ("__array_interface__", "__cuda_array_interface__", "__dlpack__")
+        hasattr(params, protocol) for protocol in ("__array_interface__", "__dlpack__", "__cuda_array_interface__")
     )
 
 

@@ -35,18 +35,35 @@ def copies(log: list[str]) -> list[str]:
     return [entry for entry in log if "cop" in entry]
 
 
+def reads(log: list[str]) -> bool:
+    """Whether the host waits for something, or has numbers brought."""
+    return any(entry.startswith(("wait", "copy to the host")) for entry in log)
+
+
+def overtakes(call: Callable[[], Any]) -> bool:
+    """Whether a call returns before what is on the stream has been done: nothing is, before somebody waits for it."""
+    done: list[bool] = []
+    _cuda.synchronize()
+    _cuda.set_schedule("lazy")
+    _cuda.queue(1, "mark", lambda: done.append(True))
+    call()
+    return not done
+
+
 @pytest.fixture
 def grads() -> list[Any]:
     return arrays()
 
 
-def test_a_step_is_two_launches_and_uploads_nothing_new(grads: list[Any]) -> None:
+def test_a_step_is_one_launch_and_uploads_nothing(grads: list[Any]) -> None:
     opt = ac.AdamW(arrays())
     opt.step(grads)
     log = log_of(lambda: opt.step(grads))
-    assert kernels(log) == 2
+    assert kernels(log) == 1
     assert not copies(log)
-    assert "wait for the device" not in log
+    assert not reads(log)
+    assert overtakes(lambda: opt.step(grads))
+    assert not overtakes(opt.param_groups[0]["params"][0].get)
 
 
 def test_new_gradients_are_one_small_copy(grads: list[Any]) -> None:
@@ -56,8 +73,17 @@ def test_new_gradients_are_one_small_copy(grads: list[Any]) -> None:
     assert copies(log) == ["copy of 28 bytes on stream 1"]
 
 
-def test_a_changed_rate_is_one_copy(grads: list[Any]) -> None:
+def test_a_changed_rate_goes_with_the_launch(grads: list[Any]) -> None:
     opt = ac.AdamW(arrays())
+    opt.step(grads)
+    opt.param_groups[0]["lr"] = 0.25
+    log = log_of(lambda: opt.step(grads))
+    assert kernels(log) == 1
+    assert not copies(log)
+
+
+def test_a_changed_rate_of_a_measured_step_is_one_copy(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays(), clip_norm=1.0)
     opt.step(grads)
     opt.param_groups[0]["lr"] = 0.25
     assert len(copies(log_of(lambda: opt.step(grads)))) == 1
@@ -72,9 +98,15 @@ def test_measuring_waits_for_nothing(options: dict[str, Any], launches: int, gra
     opt.step(grads)
     log = log_of(lambda: opt.step(grads))
     assert kernels(log) == launches
-    assert "wait for the device" not in log
+    assert not copies(log)
+    assert not reads(log)
+    infos = []
+    assert overtakes(lambda: infos.append(opt.step(grads)))
+    assert overtakes(lambda: infos[0].skipped)  # waits for its step, and for nothing that comes after it
     info = opt.step(grads)
-    assert "wait for the device" in log_of(lambda: info.skipped)
+    log = log_of(lambda: info.skipped)
+    assert copies(log) == [next(entry for entry in log if entry.startswith("copy to the host"))]
+    assert "wait for the device" not in log
 
 
 def test_a_scaler_waits_for_nothing(grads: list[Any]) -> None:
@@ -85,8 +117,21 @@ def test_a_scaler_waits_for_nothing(grads: list[Any]) -> None:
             opt.step(grads, loss_scale=scaler)
             scaler.device_scale(opt)
 
-    assert "wait for the device" not in log_of(steps)
-    assert "wait for the device" in log_of(lambda: scaler.scale)
+    steps()
+    assert not reads(log_of(steps))
+    assert overtakes(steps)
+    log = log_of(lambda: scaler.scale)
+    assert len(copies(log)) == 1
+    assert reads(log)
+    assert "wait for the device" not in log
+
+
+def test_a_count_is_one_copy_to_the_host(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays(), nonfinite="skip")
+    opt.step(grads)
+    log = log_of(lambda: opt.steps["0"])
+    assert len(copies(log)) == 1
+    assert "wait for the device" not in log
 
 
 def test_ten_thousand_tensors_in_groups_are_one_launch() -> None:
@@ -98,6 +143,8 @@ def test_ten_thousand_tensors_in_groups_are_one_launch() -> None:
     log = log_of(lambda: opt.step(grads))
     assert kernels(log) == 2
     assert not copies(log)
+    assert not reads(log)
+    assert overtakes(lambda: opt.step(grads))
 
 
 def test_another_stream_waits_for_the_last_step(grads: list[Any]) -> None:
@@ -120,8 +167,9 @@ class OnStream:
         self.__cuda_array_interface__ = {**array.__cuda_array_interface__, "stream": stream}
 
 
-@pytest.mark.parametrize("stream", [2, 77])
-def test_gradients_of_another_stream_are_ordered_both_ways(stream: int) -> None:
+@pytest.mark.parametrize("stream", [cupy.cuda.Stream.ptds, cupy.cuda.Stream(non_blocking=True)], ids=["2", "own"])
+def test_gradients_of_another_stream_are_ordered_both_ways(stream: Any) -> None:
+    stream = stream.ptr
     opt = ac.SGD(cupy.asarray(np.ones(N, np.float32)), lr=0.5)
     grad = OnStream(cupy.asarray(np.ones(N, np.float32)), stream)
     log = log_of(lambda: opt.step(grad))
@@ -197,13 +245,16 @@ def test_a_forked_child_is_told(grads: list[Any]) -> None:
 
 
 def test_memory_is_given_back(grads: list[Any]) -> None:
+    _cuda.synchronize()  # memory goes back in the order of streams
     before = _cuda.live_allocations()
     opt = ac.AdamW(arrays(), clip_norm=1.0)
     infos = [opt.step(grads) for _ in range(600)]
     assert all(info.grad_norm == infos[0].grad_norm for info in infos)
     del opt, infos
+    _cuda.synchronize()
     assert _cuda.live_allocations() == before
     assert ac.global_norm(grads) > 0
+    _cuda.synchronize()
     assert _cuda.live_allocations() == before
 
 
@@ -250,7 +301,8 @@ def test_a_capture_waits_for_steps_that_read_other_rates(grads: list[Any]) -> No
         stream.begin_capture()
         log = log_of(lambda: opt.step(grads))
         stream.end_capture()
-    assert any(entry.startswith("wait for") for entry in log[: len(log) - 1 - log[::-1].index("copy at once")])
+    waited = next(i for i, entry in enumerate(log) if entry.startswith("wait for"))
+    assert any(entry.startswith("copy of") for entry in log[waited:])
 
 
 def test_a_scaler_that_comes_with_a_capture_is_refused(grads: list[Any]) -> None:
@@ -277,7 +329,7 @@ def test_a_schedule_and_a_scaler_can_be_captured(grads: list[Any]) -> None:
         stream.begin_capture()
         log = log_of(lambda: opt.step(grads, loss_scale=scaler))
         graph = stream.end_capture()
-        assert "wait for the device" not in log
+        assert not [entry for entry in copies(log) if "host" in entry]
         opt.upload()
         graph.launch()
     assert opt.steps["0"] == 2

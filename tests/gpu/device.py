@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,9 +14,12 @@ import torch
 import adamcore as ac
 from storage import BF16, F16, F32, F64
 
+# Whether the device is not a real one, and what is large has to be smaller there.
+SLOW = os.environ.get("ADAMCORE_GPU_SLOW") == "1"
 UINTS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 TORCH_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 TORCH_DTYPES = {F16: torch.float16, BF16: torch.bfloat16, F32: torch.float32, F64: torch.float64}
+TORCH_DTYPES[np.dtype(np.int32)] = torch.int32
 
 # The clock of the whole device, in nanoseconds, so that no clock rate needs to be known.
 _spin = cupy.RawKernel(

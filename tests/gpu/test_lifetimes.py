@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import adamcore as ac
-from gpu.device import CUPY, TORCH, Library, bits_of, everything, spin
+from gpu.device import CUPY, SLOW, TORCH, Library, bits_of, everything, spin
 from storage import F32
 
-SIZE = 1 << 20
+SIZE = 1 << 18 if SLOW else 1 << 20
 OPTIONS: list[dict[str, Any]] = [{}, {"clip_norm": 0.5}, {"clip_adaptive": 0.01}, {"nonfinite": "skip"}]
 
 

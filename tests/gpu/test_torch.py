@@ -73,7 +73,7 @@ def test_training_a_module() -> None:
             net.zero_grad()
             loss = torch.nn.functional.mse_loss(net(x), y)
             loss.backward()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
         optimizer.step({name: p.grad for name, p in ours.named_parameters()})
         other.step()
     assert losses[-1] == pytest.approx(losses[-2], rel=1e-2)

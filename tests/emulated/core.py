@@ -1,0 +1,122 @@
+"""The emulation itself, memory as an array library keeps it, and work that Python queues."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import traceback
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+SCHEDULE, SEED = "ADAMCORE_EMULATION_SCHEDULE", "ADAMCORE_EMULATION_SEED"
+CAPACITY = 64 << 30
+"""What a device says that it has."""
+
+
+def _load() -> ModuleType:
+    (path,) = Path(os.environ["ADAMCORE_EMULATION"]).glob("_emulated*.so")
+    spec = importlib.util.spec_from_file_location("_emulated", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+EMULATED: Any = _load()
+EMULATED.architectures = "emulated"
+EMULATED.run_backwards(os.environ.get("ADAMCORE_EMULATION_BACKWARDS") == "1")
+
+
+def start_schedule(name: str = "") -> str:
+    """Begin the order that the environment names, `name`'s share of it; return how to get it again."""
+    schedule, seed = os.environ.get(SCHEDULE, "random"), os.environ.get(SEED, "0")
+    EMULATED.set_schedule(schedule, zlib.crc32(f"{seed} {name}".encode()))
+    return f"{SCHEDULE}={schedule} {SEED}={seed}"
+
+
+@contextlib.contextmanager
+def current(device: int) -> Any:
+    """Make a device current in this thread for a while."""
+    outer = EMULATED.current_device()
+    EMULATED.set_device(device)
+    try:
+        yield
+    finally:
+        EMULATED.set_device(outer)
+
+
+failures: list[BaseException] = []
+"""What queued work has raised: on a device nobody is there to catch it."""
+
+
+def queue(stream: int, what: str, work: Callable[[], Any]) -> None:
+    """Queue work of an array library. Its name goes to the log."""
+
+    def run() -> None:
+        try:
+            with np.errstate(all="ignore"):
+                work()
+        except BaseException as error:  # noqa: BLE001  (must not pass through the queue, which would stay as it is)
+            traceback.print_exc()
+            failures.append(error)
+
+    EMULATED.queue(stream, what, run)
+
+
+class Pool:
+    """What an array library has taken of the devices' memory."""
+
+    def __init__(self) -> None:
+        self.used = self.most = self.blocks = 0
+
+    def add(self, size: int, blocks: int) -> None:
+        self.used += size
+        self.blocks += blocks
+        self.most = max(self.most, self.used)
+
+    def free_bytes(self) -> int:
+        """What is left of a device, where allocations by others count as 1 MiB each."""
+        return CAPACITY - self.most - ((EMULATED.live_allocations() - self.blocks) << 20)
+
+
+class Memory:
+    """A block of the current device's. It goes back in the order of the stream that it was taken on."""
+
+    def __init__(self, pool: Pool, size: int, stream: int) -> None:
+        self.pool, self.size, self.stream, self.device = pool, size, stream, EMULATED.current_device()
+        # Room at the end, so that it can be seen as numbers of 8 bytes.
+        self.ptr = EMULATED.allocate((size + 15) // 8 * 8, self.device)
+        pool.add(size, 1)
+
+    def __del__(self) -> None:
+        if EMULATED is None or not hasattr(self, "ptr"):
+            return
+        with current(self.device):
+            EMULATED.release(self.ptr, self.stream)
+        self.pool.add(-self.size, -1)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"shape": ((self.size + 15) // 8 * 8,), "typestr": "|u1", "data": (self.ptr, False), "version": 3}
+
+
+def view_of(ptr: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return an array over memory that it does not keep."""
+    dtype = np.dtype(dtype)
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    fields = {
+        "shape": tuple(shape),
+        "typestr": f"|V{dtype.itemsize}",
+        "data": (ptr, False),
+        "strides": None if strides is None else tuple(strides),
+        "version": 3,
+    }
+    return np.asarray(SimpleNamespace(__array_interface__=fields)).view(dtype)
