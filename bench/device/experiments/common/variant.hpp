@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/kernel.hpp"
-#include "dense/engine.hpp"
+#include "dense/before.hpp"
 #include "dense/update.hpp"
 
 /// What is timed: up to three launches that make a step.
@@ -47,7 +47,7 @@ Variants stored_shared_variants();
 Variants stored_fixed_variants(Weights weights);
 /// E4: leaves a block; the engine's update.
 Variants measure_variants();
-Variant engine_update();
+Variant before_update();
 
 /// What else a measurement needs.
 Kernel copy_kernel();
@@ -76,11 +76,11 @@ Variant dense_variant(std::string name) {
     return variant;
 }
 
-/// The engine's own.
+/// As the engine had it.
 template <class = void>
-Variant engine_variant(std::string name) {
+Variant before_variant(std::string name) {
     Variant variant{std::move(name)};
-    variant.update = kernel_alone<DenseEngine>();
+    variant.update = kernel_alone<DenseBefore>();
     return variant;
 }
 

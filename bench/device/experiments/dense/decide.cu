@@ -60,7 +60,7 @@ Variant behind(Variant update) {
 
 template <class C>
 Variant step(std::string name) {
-    return behind<C>(engine_variant(std::move(name)));
+    return behind<C>(before_variant(std::move(name)));
 }
 
 template <class C>

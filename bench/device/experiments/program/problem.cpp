@@ -153,7 +153,7 @@ Problem::SetTables Problem::pack_set(Packer& packer, std::int64_t set, std::int6
     Group group{detail::adamw_place, {}, 1.0};
     group.hyper = {hyper.lr, hyper.beta1, hyper.beta2, hyper.eps, hyper.weight_decay};
     Constants constants{{}, 1.0, t};
-    adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, constants.step);
+    before::prepare_in<before::AdamW, float>(group.hyper, t, constants.step);
 
     SetTables tables{};
     tables.control = packer.add(std::vector<Control>{{1.0, 0, 0}});

@@ -112,7 +112,7 @@ std::vector<Trial> other_trials(std::size_t cache) {
         request.grads = grads;
         request.row = model_columns;
         const char* detail = grads == Filling::grads ? "all rows" : "2% of rows";
-        trials.push_back({"E4", "gpt2_wte", detail, request, 28, 1000, 1, {engine_update()}});
+        trials.push_back({"E4", "gpt2_wte", detail, request, 28, 1000, 1, {before_update()}});
     }
     return trials;
 }
