@@ -102,6 +102,8 @@ Variants decide_variants() {
         dependent<PerRuleLanesCached, FlatAwaitsWithData>("rule+lanes+cached+pdl+flat"),
         chained<DecideBase>("chain"),
         chained<PerRuleLanesCached>("rule+lanes+cached+chain"),
+        engine_with_arguments(),
+        engine_with_decide(),
     };
 }
 

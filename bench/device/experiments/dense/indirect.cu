@@ -9,6 +9,8 @@ Variants dense_variants() {
     return {
         dense_variant<Base>("base"),
         before_variant("before"),
+        engine_with_arguments(),
+        engine_with_tables(),
         dense_variant<WithTile<Base, 2048>>("tile2048"),
         dense_variant<WithTile<Base, 8192>>("tile8192"),
         dense_variant<WithTile<Base, 16384>>("tile16384"),

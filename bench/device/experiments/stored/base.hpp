@@ -75,10 +75,11 @@ struct StoredPart {
     ADAMCORE_FN bool prepares() const { return by_units || limit < Treatment::no_limit; }
 
     /// Scales gradients, by units if they have factors, and holds them to their limit.
-    ADAMCORE_FN void prepare(std::int64_t begin, float (&g)[eight]) const {
+    template <int N>
+    ADAMCORE_FN void prepare(std::int64_t begin, float (&g)[N]) const {
         const float most = gradient::limit_in<float>(limit);
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) {
+        for (int k = 0; k < N; ++k) {
             const std::int64_t element = math::min(begin + k, tensor->size - 1);
             const double factor = by_units ? scale * tensor->unit_factors[element / tensor->unit_size] : scale;
             g[k] = gradient::held(g[k] * static_cast<float>(factor), most);
