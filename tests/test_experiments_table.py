@@ -31,7 +31,7 @@ def experiments(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 @pytest.fixture
 def record() -> dict[str, Any]:
-    """A copy at 1 TB/s, updates of the engine at 0.8 and of one row each at 1: round figures, measured nowhere."""
+    """A copy at 1 TB/s, the base at 0.8 and updates of one row each at 1: round figures, measured nowhere."""
     device = {"name": "Made-up 9000", "multiprocessors": 1, "cache": 1 << 20, "driver": 13000}
 
     def part(**more: Any) -> dict[str, Any]:
@@ -52,7 +52,9 @@ def record() -> dict[str, Any]:
             check={"E1 t = 10: host": "same bits", "E1 t = 10: lanes": "OTHER BITS: 1 of 2 halfwords"},
         ),
         "E2": part(
-            cases=[case("gpt2_124m", "", 1e9, base=1.25e-3, flat=1e-3)], complete=False, error="cudaMalloc failed"
+            cases=[case("gpt2_124m", "", 1e9, base=1.25e-3, flat=1e-3, engine_tables=1.1e-3)],
+            complete=False,
+            error="cudaMalloc failed",
         ),
     }
 
@@ -62,7 +64,9 @@ def test_shares_times_and_predictions(experiments: ModuleType, record: dict[str,
     host = found["1x1024", "t = 10", "host"]
     assert (host.measured, host.predicted, host.gain) == ("3.00 us", "3.5 us", "+300.0 %")
     flat = found["gpt2_124m", "", "flat"]
-    assert (flat.measured, flat.gain) == ("1.000", "+25.0 %")
+    assert (flat.measured, flat.predicted, flat.gain) == ("1.000", "none", "+25.0 %")
+    assert found["gpt2_124m", "", "engine+tables"].measured == "0.909"
+    assert found["llama7b_layer", "t = 10", "engine+decide"].predicted == "none"
     assert flat.quartiles == pytest.approx((0.995e-3, 1.005e-3))
     assert found["gpt2_124m", "", "base"].measured == "0.800"
     assert found["1x1024", "t = 10", "pdl"].measured == "not on this device"
@@ -94,8 +98,14 @@ def test_report(experiments: ModuleType, record: dict[str, Any]) -> None:
     assert "E2 did not end: cudaMalloc failed" in text
     assert "E3: not measured" in text
     assert "3.00 us (3.5 us)" in text
+    assert "0.909 (none)" in text
     assert any(line.split()[-6:] == ["update", "62", "0", "0", "256", "4"] for line in text.splitlines())
     assert "995.00 - 1005.00" in experiments.report(record, long=True)
+
+
+def test_the_engine_is_among_what_is_expected(experiments: ModuleType) -> None:
+    rows = {(t.experiment, t.variant) for t in experiments.timings_of({})}
+    assert {("E1", "engine+decide"), ("E2", "engine+tables"), ("E3", "engine+2"), ("E4", "engine")} <= rows
 
 
 def test_without_a_record(experiments: ModuleType, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ code+=(-gencode "arch=compute_$each,code=compute_$each")
 
 flags=(-O3 -std=c++17 -fmad=false -prec-div=true -prec-sqrt=true -ftz=false --expt-relaxed-constexpr
   -Xcompiler=-ffp-contract=off,-fno-math-errno,-fno-trapping-math
-  -I. -I"$folder" -I"$root/cpp/include" -I"$root/cuda/include")
+  -I. -I"$folder" -I"$root/cpp/include" -I"$root/cuda/include" -I"$root/cuda/src/gpu")
 [ "$("$nvcc" --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')" -ge 13 ] && flags+=(--compress-mode=size)
 
 python3 models.py >"$folder/models.hpp"
@@ -38,7 +38,7 @@ export -f compile
 export nvcc folder
 declare -p flags code >"$folder/flags.sh"
 # The longest first.
-printf '%s\0' stored/*.cu dense/*.cu common/*.cu program/*.cpp |
+printf '%s\0' stored/*.cu library/*.cu dense/*.cu common/*.cu program/*.cpp |
   xargs -0 -n 1 -P "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" bash -c 'source "$folder/flags.sh"; compile "$1"' compile
 "$nvcc" "${code[@]}" -cudart static -Xcompiler=-static-libstdc++,-static-libgcc "$folder"/objects/*.o -o "$folder/experiments"
 ls -l "$folder/experiments"

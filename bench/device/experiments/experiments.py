@@ -144,7 +144,7 @@ def summary_of(experiment: str, timings: list[Timing]) -> str:
 
 def _cell(timing: Timing) -> str:
     measured = timing.measured if len(timing.measured) <= 30 else timing.measured[:27] + "..."
-    return f"{measured} ({timing.predicted})" if timing.predicted else measured
+    return f"{measured} ({timing.predicted})"
 
 
 def long_of(timings: list[Timing]) -> str:

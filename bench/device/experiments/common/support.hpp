@@ -2,7 +2,9 @@
 
 #include <cstdint>
 
+#include "adamcore/bias.hpp"
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/table.hpp"
 #include "common/kernel.hpp"
 
 /// What a measurement needs beside the variants: data, clocks set back, a copy, and a wait.
@@ -16,7 +18,8 @@ enum class Filling {
     zero_rows,    ///< grads, of which one row of 50 is not zero
     wild_params,  ///< with NaN, infinities, subnormal and huge numbers among them
     wild_grads,
-    bits  ///< 16 random bits for each element
+    bits,      ///< 16 random bits for each element
+    wild_bits  ///< half of them 0x8000: remainders of ties, which small weights keep
 };
 
 struct FillArguments {
@@ -39,8 +42,9 @@ struct Fill {
         const std::int64_t end = math::min(a.count, (at.block + 1) * per_block);
         for (std::int64_t i = at.block * per_block + at.thread; i < end; i += threads) {
             const std::uint32_t random = hash(static_cast<std::uint32_t>(i) ^ a.seed);
-            if (a.filling == Filling::bits) {
-                static_cast<std::uint16_t*>(a.data)[i] = static_cast<std::uint16_t>(random);
+            if (a.filling == Filling::bits || a.filling == Filling::wild_bits) {
+                const bool is_tie = a.filling == Filling::wild_bits && (random & 0x80000u) != 0;
+                static_cast<std::uint16_t*>(a.data)[i] = static_cast<std::uint16_t>(is_tie ? 0x8000u : random);
                 continue;
             }
             const float value = value_of(a, i, random);
@@ -76,11 +80,14 @@ private:
     }
 };
 
-/// Clocks whose distance is `stride` bytes.
+/// Clocks whose distance is `stride` bytes, and what the engine's Decide knows of powers.
 struct ResetArguments {
     Clock* first;
+    cuda::Clock* engine;
+    bias::Powers* powers;  ///< or null
     std::int64_t stride, count;
     std::int64_t step;
+    bias::Powers known[2];
 };
 
 struct Reset {
@@ -90,7 +97,19 @@ struct Reset {
 
     ADAMCORE_FN static void run(const Arguments& a, Place at) {
         const std::int64_t i = at.block * threads + at.thread;
-        if (i < a.count) reinterpret_cast<Clock*>(reinterpret_cast<char*>(a.first) + i * a.stride)->step = a.step;
+        if (i >= a.count) return;
+        of_set(a, a.first, i)->step = a.step;
+        of_set(a, a.engine, i)->step = a.step;
+        if (!a.powers) return;
+        bias::Powers* const powers = of_set(a, a.powers, i);
+        powers[0] = a.known[0];
+        powers[1] = a.known[1];
+    }
+
+private:
+    template <class T>
+    ADAMCORE_FN static T* of_set(const Arguments& a, T* first, std::int64_t set) {
+        return reinterpret_cast<T*>(reinterpret_cast<char*>(first) + set * a.stride);
     }
 };
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/kernel.hpp"
-#include "dense/engine.hpp"
+#include "dense/before.hpp"
 #include "dense/update.hpp"
 
 /// What is timed: up to three launches that make a step.
@@ -16,6 +16,7 @@ struct Variant {
     Kernel measure{}, decide{}, update{};
     int tile = 4096;
     int leaves = 0;                    ///< that a block of `measure` takes
+    bool is_engine = false;            ///< the library's kernels, which have its tables
     bool constants_by_host = false;    ///< in update's arguments
     bool update_is_dependent = false;  ///< launched programmatically behind what comes before
     bool decide_is_dependent = false;
@@ -40,14 +41,22 @@ Variants decide_variants();
 Variants dense_variants();
 Variants flat_variants();
 Variants norm_variants();
-/// E3: as is; with raw loads; with random words shared; and kernels for one storage alone, of bfloat16.
+/// E3: as is; with raw loads; with random words shared; kernels for one storage alone, of bfloat16; and other
+/// widths.
 Variants stored_base_variants();
 Variants stored_raw_variants();
 Variants stored_shared_variants();
 Variants stored_fixed_variants(Weights weights);
-/// E4: leaves a block; the engine's update.
+Variants stored_width_variants();
+Variants stored_width_variants_by_hardware();
+/// E4: leaves a block; the engine's update as it was.
 Variants measure_variants();
-Variant engine_update();
+Variant before_update();
+/// The library's own, whose constants the host computes ("engine"), Decide, or whoever filled the tables.
+Variant engine_with_arguments();
+Variant engine_with_decide();
+Variant engine_with_tables();
+Variants stored_engine_variants();
 
 /// What else a measurement needs.
 Kernel copy_kernel();
@@ -76,11 +85,11 @@ Variant dense_variant(std::string name) {
     return variant;
 }
 
-/// The engine's own.
+/// As the engine had it.
 template <class = void>
-Variant engine_variant(std::string name) {
+Variant before_variant(std::string name) {
     Variant variant{std::move(name)};
-    variant.update = kernel_alone<DenseEngine>();
+    variant.update = kernel_alone<DenseBefore>();
     return variant;
 }
 

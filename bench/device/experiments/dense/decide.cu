@@ -60,7 +60,7 @@ Variant behind(Variant update) {
 
 template <class C>
 Variant step(std::string name) {
-    return behind<C>(engine_variant(std::move(name)));
+    return behind<C>(before_variant(std::move(name)));
 }
 
 template <class C>
@@ -102,6 +102,8 @@ Variants decide_variants() {
         dependent<PerRuleLanesCached, FlatAwaitsWithData>("rule+lanes+cached+pdl+flat"),
         chained<DecideBase>("chain"),
         chained<PerRuleLanesCached>("rule+lanes+cached+chain"),
+        engine_with_arguments(),
+        engine_with_decide(),
     };
 }
 

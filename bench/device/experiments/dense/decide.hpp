@@ -6,6 +6,7 @@
 #include "adamcore/clip.hpp"
 #include "adamcore/norm.hpp"
 #include "adamcore/rules/all.hpp"
+#include "common/before.hpp"
 #include "common/kernel.hpp"
 
 /// E1: what is decided of a step before it begins, by one block.
@@ -178,9 +179,9 @@ private:
         constants.count = t;
         constants.grad_scale = group.grad_scale;
         if constexpr (C::per_rule) {
-            adamcore::detail::prepare_as<AdamW>(group.hyper, t, clock.dtype, constants.step);
+            before::prepare_as<AdamW>(group.hyper, t, clock.dtype, constants.step);
         } else {
-            adamcore::detail::prepare_by_place(rules::All{}, group.rule, group.hyper, t, clock.dtype, constants.step);
+            before::prepare_by_place(rules::All{}, group.rule, group.hyper, t, clock.dtype, constants.step);
         }
     }
 
@@ -201,7 +202,7 @@ private:
     ADAMCORE_FN static void fill(const Arguments& a, std::int32_t i, int lane, std::int64_t t) {
         const Group& group = a.groups[a.clocks[i].group];
         Constants& constants = a.constants[i];
-        auto& step = *reinterpret_cast<AdamW::Step<T>*>(constants.step.bytes);
+        auto& step = *reinterpret_cast<before::AdamW::Step<T>*>(constants.step.bytes);
         const auto h = adamcore::detail::hyper_of<AdamW>(group.hyper);
         const double beta = lane == 0 ? h.beta1 : h.beta2;
         const bias::DoubleDouble power =

@@ -2,13 +2,15 @@
 
 namespace adamcore::experiments {
 
-Variant engine_update() { return engine_variant("base"); }
+Variant before_update() { return before_variant("base"); }
 
 Variants dense_variants() {
     using Base = DenseBase;
     return {
         dense_variant<Base>("base"),
-        engine_variant("engine"),
+        before_variant("before"),
+        engine_with_arguments(),
+        engine_with_tables(),
         dense_variant<WithTile<Base, 2048>>("tile2048"),
         dense_variant<WithTile<Base, 8192>>("tile8192"),
         dense_variant<WithTile<Base, 16384>>("tile16384"),

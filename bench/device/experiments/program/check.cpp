@@ -13,10 +13,10 @@ constexpr int steps = 3;
 
 using Bits = std::vector<std::byte>;
 
-Bits bits_after_steps(const Variant& variant, Problem& problem, std::int64_t first) {
+Bits bits_after_steps(const Trial& trial, const Variant& variant, Problem& problem) {
     problem.refill();
-    problem.set_step(first);
-    for (int k = 0; k < steps; ++k) queue_step(variant, problem, 0, first + k);
+    problem.set_step(trial.step);
+    for (int k = 0; k < steps; ++k) queue_step(variant, problem, 0, trial.step_after(k));
     if (problem.request().where == On::device) wait_for_device("a check of " + variant.name);
     return problem.written();
 }
@@ -34,7 +34,7 @@ std::string compared_with_host(const Trial& trial, const Variant& base, Problem&
     ProblemRequest request = trial.problem;
     request.where = On::host;
     Problem on_host(request);
-    return compared(bits_after_steps(base, problem, trial.step), bits_after_steps(base, on_host, trial.step));
+    return compared(bits_after_steps(trial, base, problem), bits_after_steps(trial, base, on_host));
 }
 
 /// What the library's CPU engine makes of the same: "base" is to stay what the engine's kernels were.
@@ -43,9 +43,8 @@ std::string compared_with_library(const Trial& trial, const Bits& base) {
     std::vector<Tensor> tensors = problem.tensors(0);
     Treatment treatment;
     treatment.seed = Problem::seed;
-    const bool has_decide = trial.variants.front().decide.function != nullptr;
     for (int k = 0; k < steps; ++k) {
-        for (Tensor& tensor : tensors) tensor.step = trial.step + (has_decide ? k : 0);
+        for (Tensor& tensor : tensors) tensor.step = trial.step_after(k);
         cpu::step<AdamW>(tensors.data(), static_cast<std::int64_t>(tensors.size()), Problem::hyper, cpu::Serial{},
                          treatment);
     }
@@ -55,7 +54,7 @@ std::string compared_with_library(const Trial& trial, const Bits& base) {
 void check_trial(const Trial& trial, const DeviceFacts* device, Findings& findings) {
     Problem problem(trial.problem);
     const Variant& base = trial.variants.front();
-    const Bits expected = bits_after_steps(base, problem, trial.step);
+    const Bits expected = bits_after_steps(trial, base, problem);
     if (!device && base.update.function) {
         std::string& finding = findings[key_of(trial, base) + " as the library has it"];
         if (finding.empty() || finding == same_bits) finding = compared_with_library(trial, expected);
@@ -67,7 +66,7 @@ void check_trial(const Trial& trial, const DeviceFacts* device, Findings& findin
             finding = device ? "not on this device" : "not on the host";
             continue;
         }
-        finding = compared(bits_after_steps(variant, problem, trial.step), expected);
+        finding = compared(bits_after_steps(trial, variant, problem), expected);
         if (finding != same_bits) finding += " (" + trial.name + ")";
     }
 }

@@ -24,8 +24,9 @@ namespace {
 constexpr double grace = 5;
 
 double share_of(const std::string& experiment) {
-    if (experiment == "E2") return 0.4;
-    return experiment == "E4" ? 0.08 : 0.26;
+    if (experiment == "E1") return 0.23;
+    if (experiment == "E2") return 0.37;
+    return experiment == "E3" ? 0.32 : 0.08;
 }
 
 std::string text_of(const std::string& path) {

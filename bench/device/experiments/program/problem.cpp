@@ -12,6 +12,8 @@ namespace {
 
 /// Elements that arrays begin at multiples of: 256 bytes and more.
 constexpr std::int64_t alignment = 128;
+/// More than a variant has steps in a trial.
+constexpr std::int64_t many_sets = 8192;
 
 std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
 std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
@@ -35,28 +37,6 @@ bool ProblemRequest::operator==(const ProblemRequest& o) const {
 }
 
 std::int64_t ProblemRequest::elements() const { return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}); }
-
-/// Lays a set's tables out, and copies them into an image of the memory where they will lie.
-class Problem::Packer {
-public:
-    Packer(std::byte* image, std::byte* base) : image_(image), base_(base) {}
-
-    template <class T>
-    T* add(const std::vector<T>& values) {
-        used_ = round_up(used_, 256);
-        if (image_ && !values.empty()) std::memcpy(image_ + used_, values.data(), values.size() * sizeof(T));
-        T* const place = reinterpret_cast<T*>(base_ + used_);
-        used_ += static_cast<std::int64_t>(values.size() * sizeof(T));
-        return place;
-    }
-
-    std::int64_t used() const { return round_up(used_, 256); }
-
-private:
-    std::byte* image_;
-    std::byte* base_;
-    std::int64_t used_ = 0;
-};
 
 Problem::Problem(const ProblemRequest& request) : request_(request), facts_(facts_of(request.storage)) {
     place_arrays();
@@ -153,7 +133,7 @@ Problem::SetTables Problem::pack_set(Packer& packer, std::int64_t set, std::int6
     Group group{detail::adamw_place, {}, 1.0};
     group.hyper = {hyper.lr, hyper.beta1, hyper.beta2, hyper.eps, hyper.weight_decay};
     Constants constants{{}, 1.0, t};
-    adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, constants.step);
+    before::prepare_in<before::AdamW, float>(group.hyper, t, constants.step);
 
     SetTables tables{};
     tables.control = packer.add(std::vector<Control>{{1.0, 0, 0}});
@@ -170,6 +150,12 @@ Problem::SetTables Problem::pack_set(Packer& packer, std::int64_t set, std::int6
     tables.powers = packer.add(std::vector<PowerCache>{known(hyper.beta1), known(hyper.beta2)});
     tables.tensors = packer.add(tensors);
     tables.grads = packer.add(grads);
+    EngineTables shared{};
+    shared.tensors = tables.tensors;
+    shared.grads = tables.grads;
+    shared.groups = tables.groups;
+    shared.ticks = tables.ticks;
+    tables.engine = EngineTables::pack(packer, shared, tensors, group, t);
     for (const int tile : request_.tiles) tables.tiles.push_back(pack_tiles(packer, tensors, tile));
     for (const int leaves : request_.leaves) tables.leaves.push_back(pack_leaves(packer, leaves));
     return tables;
@@ -233,7 +219,7 @@ void Problem::refill() {
     if (facts_.weights == Weights::master) {
         fill(kept, request_.params);  // of the same numbers, and so what the parameter is rounded from
     } else if (item_[kept] > 0) {
-        fill(kept, Filling::bits);
+        fill(kept, request_.params == Filling::wild_params ? Filling::wild_bits : Filling::bits);
     }
     buffers_[ties].clear();
 }
@@ -254,7 +240,11 @@ void Problem::run(const Kernel& kernel, std::int64_t blocks, const void* argumen
 void Problem::set_step(std::int64_t t) { pack_tables(t); }
 
 void Problem::queue_clocks(std::int64_t t) const {
-    const ResetArguments arguments{sets_[0].clocks, table_stride_, request_.sets, t - 1};
+    ResetArguments arguments{sets_[0].clocks, sets_[0].engine.clocks, nullptr, table_stride_, request_.sets, t - 1, {}};
+    // Of many sets none is decided twice, and what is written here would be found in a cache.
+    if (request_.sets < many_sets) arguments.powers = sets_[0].engine.powers;
+    arguments.known[0] = powers_before(hyper.beta1, t);
+    arguments.known[1] = powers_before(hyper.beta2, t);
     run(reset_kernel(), blocks_for(request_.sets, Reset::threads), &arguments);
 }
 

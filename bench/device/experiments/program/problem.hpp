@@ -9,6 +9,7 @@
 #include "dense/decide.hpp"
 #include "dense/measure.hpp"
 #include "program/device.hpp"
+#include "program/engine.hpp"
 
 /// The arrays and tables that variants work on.
 namespace adamcore::experiments {
@@ -53,6 +54,7 @@ public:
     DecideArguments decide(std::int64_t set) const;
     MeasureArguments measure(std::int64_t set, int leaves) const;
     std::int64_t measure_blocks(int leaves) const;
+    const EngineTables& engine(std::int64_t set) const { return sets_[static_cast<std::size_t>(set)].engine; }
 
     /// Of a set, as the library's CPU engine takes them; for arrays on the host.
     std::vector<Tensor> tensors(std::int64_t set) const;
@@ -93,9 +95,8 @@ private:
         Control* control;
         std::int64_t* completed;
         PowerCache* powers;
+        EngineTables engine;
     };
-
-    class Packer;
 
     void place_arrays();
     void pack_tables(std::int64_t t);

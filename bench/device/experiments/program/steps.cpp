@@ -9,6 +9,13 @@ void queue_step(const Variant& variant, const Problem& problem, std::int64_t set
     };
     if (variant.measure.function)
         run(variant.measure, problem.measure_blocks(variant.leaves), problem.measure(set, variant.leaves), false);
+    if (variant.is_engine) {
+        const EngineTables& engine = problem.engine(set);
+        if (variant.decide.function) run(variant.decide, 1, engine.decide(), false);
+        const auto arguments =
+            variant.constants_by_host ? engine.update(Problem::seed, Problem::hyper, t) : engine.update(Problem::seed);
+        return run(variant.update, engine.blocks, arguments, false);
+    }
     if (variant.decide.function) run(variant.decide, 1, problem.decide(set), variant.decide_is_dependent);
     if (!variant.update.function) return;
     UpdateArguments arguments = problem.update(set, variant.tile);

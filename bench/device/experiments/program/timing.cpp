@@ -135,7 +135,7 @@ Timings Timer::measure(const Trial& trial, Clockwork::time_point end) {
             continue;
         }
         const auto step = [&](std::int64_t set, std::int64_t round) {
-            queue_step(variant, problem, set, trial.step + round);
+            queue_step(variant, problem, set, trial.step_after(round));
         };
         const auto prepare = [&] {
             if (variant.decide.function) problem.queue_clocks(trial.step);

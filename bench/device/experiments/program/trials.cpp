@@ -15,6 +15,7 @@ constexpr double caches = 4;
 constexpr std::int64_t most_sets = 16384;
 
 const std::vector<int> all_tiles{2048, 4096, 8192, 16384};
+const std::string by_tile = "+tile";
 
 std::vector<std::int64_t> sizes_of(const std::string& model) {
     for (const Model& each : models) {
@@ -36,16 +37,19 @@ Variants joined(std::vector<Variants> lists) {
 
 Variants stored_variants(Storage storage) {
     Variants shared = stored_shared_variants();
+    Variants widths = joined({stored_width_variants(), stored_width_variants_by_hardware()});
     // What has no random numbers shares none.
     if (storage != Storage::stochastic) {
         const auto unused = [](const Variant& v) {
-            return v.name.find("tile") != std::string::npos || v.name == "raw+warp";
+            return v.name.find(by_tile) != std::string::npos || v.name == "raw+warp";
         };
         shared.erase(std::remove_if(shared.begin(), shared.end(), unused), shared.end());
+        for (Variant& variant : widths) variant.name.erase(variant.name.find(by_tile), by_tile.size());
     }
     Variants fixed = stored_fixed_variants(facts_of(storage).weights);
     if (storage != Storage::stochastic) fixed.erase(fixed.begin());
-    return joined({stored_base_variants(), stored_raw_variants(), std::move(shared), std::move(fixed)});
+    return joined({stored_base_variants(), stored_engine_variants(), stored_raw_variants(), std::move(shared),
+                   std::move(widths), std::move(fixed)});
 }
 
 ProblemRequest request_of(const std::string& model, Storage storage, std::size_t cache) {
@@ -112,7 +116,7 @@ std::vector<Trial> other_trials(std::size_t cache) {
         request.grads = grads;
         request.row = model_columns;
         const char* detail = grads == Filling::grads ? "all rows" : "2% of rows";
-        trials.push_back({"E4", "gpt2_wte", detail, request, 28, 1000, 1, {engine_update()}});
+        trials.push_back({"E4", "gpt2_wte", detail, request, 28, 1000, 1, {before_update(), engine_with_arguments()}});
     }
     return trials;
 }

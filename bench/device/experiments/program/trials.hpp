@@ -19,6 +19,9 @@ struct Trial {
     std::int64_t step;  ///< that an update starts from
     double weight;      ///< its share of the time
     Variants variants;
+
+    /// The number of a set's next step after `done` of them. Where nothing is decided, it stays the same.
+    std::int64_t step_after(std::int64_t done) const { return variants.front().decide.function ? step + done : step; }
 };
 
 inline const std::vector<std::string> experiment_names{"E1", "E2", "E3", "E4"};

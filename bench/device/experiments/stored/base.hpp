@@ -5,6 +5,7 @@
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/rounding.hpp"
+#include "common/before.hpp"
 #include "common/kernel.hpp"
 
 /// E3, as the engine had it: arrays of any type, each decoded before the next is asked for. Strided arrays are left out.
@@ -15,6 +16,25 @@ inline constexpr int stored_tile = 4096;
 
 ADAMCORE_FN bool counts_from_start(Weights weights) {
     return weights == Weights::remainder || weights == Weights::stochastic;
+}
+
+/// Of eight elements the first `count`.
+template <class T>
+ADAMCORE_FN void load_some(const T* from, int count, T (&to)[eight]) {
+    if (count == eight) return cuda::load(from, to);
+    ADAMCORE_UNROLL
+    for (int k = 0; k < eight; ++k) {
+        if (k < count) to[k] = from[k];
+    }
+}
+
+template <class T>
+ADAMCORE_FN void store_some(const T (&from)[eight], int count, T* to) {
+    if (count == eight) return cuda::store(from, to);
+    ADAMCORE_UNROLL
+    for (int k = 0; k < eight; ++k) {
+        if (k < count) to[k] = from[k];
+    }
 }
 
 /// One block's part of a tensor, and what is known of the step.
@@ -55,10 +75,11 @@ struct StoredPart {
     ADAMCORE_FN bool prepares() const { return by_units || limit < Treatment::no_limit; }
 
     /// Scales gradients, by units if they have factors, and holds them to their limit.
-    ADAMCORE_FN void prepare(std::int64_t begin, float (&g)[eight]) const {
+    template <int N>
+    ADAMCORE_FN void prepare(std::int64_t begin, float (&g)[N]) const {
         const float most = gradient::limit_in<float>(limit);
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) {
+        for (int k = 0; k < N; ++k) {
             const std::int64_t element = math::min(begin + k, tensor->size - 1);
             const double factor = by_units ? scale * tensor->unit_factors[element / tensor->unit_size] : scale;
             g[k] = gradient::held(g[k] * static_cast<float>(factor), most);
@@ -112,7 +133,7 @@ private:
 
     ADAMCORE_FN static void apply(const Constants& constants, float scale, const float (&grad)[eight],
                                   float (&param)[eight], float (&first)[eight], float (&second)[eight]) {
-        const auto step = *reinterpret_cast<const AdamW::Step<float>*>(constants.step.bytes);
+        const auto step = *reinterpret_cast<const before::AdamW::Step<float>*>(constants.step.bytes);
         const auto with = [&](auto has_l2) {
             ADAMCORE_UNROLL
             for (int k = 0; k < eight; ++k)
@@ -201,13 +222,13 @@ private:
         ADAMCORE_FN void recover(float (&weights)[eight]) const {
             if (tensor.weights == Weights::master) {
                 float kept[eight] = {};
-                cuda::load(cuda::global(static_cast<const float*>(tensor.extra[0])) + begin, count, kept);
+                load_some(cuda::global(static_cast<const float*>(tensor.extra[0])) + begin, count, kept);
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; ++k)
                     weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(kept[k]), kept[k]);
             } else if (tensor.weights == Weights::remainder) {
                 std::uint16_t kept[eight] = {};
-                cuda::load(cuda::global(static_cast<const std::uint16_t*>(tensor.extra[0])) + begin, count, kept);
+                load_some(cuda::global(static_cast<const std::uint16_t*>(tensor.extra[0])) + begin, count, kept);
                 const unsigned ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8];
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; ++k) {
@@ -232,12 +253,12 @@ private:
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; ++k) rounded[k] = storage::encode<Stored>(weights[k]);
                 if (tensor.weights == Weights::master) {
-                    cuda::store(weights, count, cuda::global(static_cast<float*>(tensor.extra[0])) + begin);
+                    store_some(weights, count, cuda::global(static_cast<float*>(tensor.extra[0])) + begin);
                 } else if (tensor.weights == Weights::remainder) {
                     keep_remainders(weights);
                 }
             }
-            cuda::store(rounded, count, cuda::global(static_cast<Stored*>(tensor.param)) + begin);
+            store_some(rounded, count, cuda::global(static_cast<Stored*>(tensor.param)) + begin);
         }
 
     private:
@@ -253,7 +274,7 @@ private:
                 kept[k] = storage::remainder_of(weights[k]);
                 if (k < count && storage::is_tie_rounded_down(weights[k])) ties |= 1u << k;
             }
-            cuda::store(kept, count, cuda::global(static_cast<std::uint16_t*>(tensor.extra[0])) + begin);
+            store_some(kept, count, cuda::global(static_cast<std::uint16_t*>(tensor.extra[0])) + begin);
             static_cast<std::uint8_t*>(tensor.extra[1])[begin / 8] = static_cast<std::uint8_t>(ties);
         }
     };

@@ -13,6 +13,16 @@ struct Form : StoredRaw {
     static constexpr int resident = blocks;
 };
 
+template <class C>
+struct Four : C {
+    static constexpr int width = 4;
+};
+
+template <class C>
+struct Forgetting : C {
+    static constexpr bool forgets = true;
+};
+
 /// For one storage alone: what all branches cost.
 template <class C, Dtype state, Weights kept>
 struct Fixed : C {

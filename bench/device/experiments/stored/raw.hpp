@@ -19,6 +19,9 @@ struct StoredRaw {
     static constexpr Conversion conversion = Conversion::integer;
     static constexpr Philox philox = Philox::each;
     static constexpr bool fixed = false;  ///< whether the kernel is compiled for one storage
+    static constexpr int width = eight;   ///< neighbours that a thread has asked for at a time, eight or four
+    /// Whether what lies in tables is read again behind the loads, instead of being held in registers.
+    static constexpr bool forgets = false;
 };
 
 /// Two bfloat16 in a word, rounded by the processor. NaN becomes 0x7fff, where the library keeps the sign and has 0x7fc0.
@@ -32,9 +35,10 @@ ADAMCORE_FN std::uint32_t hardware_pair(float low, float high) {
 #endif
 }
 
-/// Eight neighbours as they lie in memory: in four words or in eight.
+/// Neighbours as they lie in memory: two in a word or one.
+template <int width>
 struct Raw {
-    std::uint32_t word[eight];
+    std::uint32_t word[width];
 
     template <class Stored>
     ADAMCORE_FN Stored half(int k) const {
@@ -42,14 +46,14 @@ struct Raw {
     }
 
     template <class Stored>
-    ADAMCORE_FN void set(const Stored (&from)[eight]) {
+    ADAMCORE_FN void set(const Stored (&from)[width]) {
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; k += 2) word[k / 2] = from[k].bits | std::uint32_t{from[k + 1].bits} << 16;
+        for (int k = 0; k < width; k += 2) word[k / 2] = from[k].bits | std::uint32_t{from[k + 1].bits} << 16;
     }
 
-    ADAMCORE_FN void decode(Dtype dtype, float (&to)[eight]) const {
+    ADAMCORE_FN void decode(Dtype dtype, float (&to)[width]) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) {
+        for (int k = 0; k < width; ++k) {
             if (dtype == Dtype::bfloat16) {
                 to[k] = storage::decode(half<bfloat16>(k));
             } else if (dtype == Dtype::float16) {
@@ -61,33 +65,33 @@ struct Raw {
     }
 
     template <Conversion conversion>
-    ADAMCORE_FN void encode(Dtype dtype, const float (&from)[eight]) {
+    ADAMCORE_FN void encode(Dtype dtype, const float (&from)[width]) {
         if (dtype == Dtype::bfloat16) {
             encode_bfloat16<conversion>(from);
         } else if (dtype == Dtype::float16) {
-            float16 to[eight];
+            float16 to[width];
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) to[k] = storage::encode<float16>(from[k]);
+            for (int k = 0; k < width; ++k) to[k] = storage::encode<float16>(from[k]);
             set(to);
         } else {
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) word[k] = storage::bits_of(from[k]);
+            for (int k = 0; k < width; ++k) word[k] = storage::bits_of(from[k]);
         }
     }
 
     template <Conversion conversion>
-    ADAMCORE_FN void encode_bfloat16(const float (&from)[eight]) {
+    ADAMCORE_FN void encode_bfloat16(const float (&from)[width]) {
         if constexpr (conversion == Conversion::hardware) {
             bool any_nan = false;
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) any_nan |= from[k] != from[k];
+            for (int k = 0; k < width; ++k) any_nan |= from[k] != from[k];
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; k += 2) word[k / 2] = hardware_pair(from[k], from[k + 1]);
+            for (int k = 0; k < width; k += 2) word[k / 2] = hardware_pair(from[k], from[k + 1]);
             if (!any_nan) return;
         }
-        bfloat16 to[eight];
+        bfloat16 to[width];
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) to[k] = storage::encode<bfloat16>(from[k]);
+        for (int k = 0; k < width; ++k) to[k] = storage::encode<bfloat16>(from[k]);
         set(to);
     }
 };
@@ -106,30 +110,41 @@ struct RawArray {
         return item == 0 || reinterpret_cast<std::uintptr_t>(at(element)) % cuda::widest == 0;
     }
 
-    ADAMCORE_FN void ask(std::int64_t begin, Raw& raw) const {
+    template <int width>
+    ADAMCORE_FN void ask(std::int64_t begin, Raw<width>& raw) const {
+        constexpr int half = width / 2;
         if (item == 0) return;
-        const auto* from = reinterpret_cast<const Quad*>(at(begin));
-        const Quad low = from[0];
+        const auto* from = reinterpret_cast<const Words<half>*>(at(begin));
+        const Words<half> low = from[0];
         ADAMCORE_UNROLL
-        for (int k = 0; k < 4; ++k) raw.word[k] = low.of[k];
+        for (int k = 0; k < half; ++k) raw.word[k] = low.of[k];
         if (item == 2) return;
-        const Quad high = from[1];
+        const Words<half> high = from[1];
         ADAMCORE_UNROLL
-        for (int k = 0; k < 4; ++k) raw.word[4 + k] = high.of[k];
+        for (int k = 0; k < half; ++k) raw.word[half + k] = high.of[k];
     }
 
-    ADAMCORE_FN void put(std::int64_t begin, const Raw& raw) const {
+    template <int width>
+    ADAMCORE_FN void put(std::int64_t begin, const Raw<width>& raw) const {
+        constexpr int half = width / 2;
         if (item == 0) return;
-        auto* to = reinterpret_cast<Quad*>(at(begin));
-        to[0] = {raw.word[0], raw.word[1], raw.word[2], raw.word[3]};
-        if (item == 4) to[1] = {raw.word[4], raw.word[5], raw.word[6], raw.word[7]};
+        auto* to = reinterpret_cast<Words<half>*>(at(begin));
+        Words<half> words;
+        ADAMCORE_UNROLL
+        for (int k = 0; k < half; ++k) words.of[k] = raw.word[k];
+        to[0] = words;
+        if (item == 2) return;
+        ADAMCORE_UNROLL
+        for (int k = 0; k < half; ++k) words.of[k] = raw.word[half + k];
+        to[1] = words;
     }
 
 private:
-    using Quad = cuda::Pack<std::uint32_t, 4>;
+    template <int N>
+    using Words = cuda::Pack<std::uint32_t, N>;
 };
 
-/// The words of the eight elements from `begin` on, a multiple of eight, lie in four counters side by side.
+/// The words of eight elements from a multiple of eight on lie in four counters side by side; those of four, in two.
 struct Counters {
     std::int64_t block;
     int word, lane;

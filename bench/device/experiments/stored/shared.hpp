@@ -4,7 +4,7 @@
 
 #include "stored/update.hpp"
 
-/// E3: four random words belong to four threads each. Whoever computes a counter gives three of its words away.
+/// E3: a counter's four random words belong to different threads. Whoever computes it gives the others' away.
 namespace adamcore::experiments {
 
 /// A block computes the words of its tile first.
@@ -18,15 +18,14 @@ struct StoredByTile : StoredCommon<C> {
         alignas(16) std::uint32_t words[stored_tile / 2];
     };
 
-    ADAMCORE_FN static int phases(const Arguments&, Place) { return 2; }
+    ADAMCORE_FN static int phases(const Arguments& a, Place at) {
+        return Base::rounds_at_random(a.tensors[a.tiles[at.block].tensor]) ? 2 : 1;
+    }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         if (Base::is_idle(a, at)) return;
         const StoredPart part = StoredPart::of<false>(a, a.tiles[at.block]);
-        if (phase == 0) {
-            if (Base::rounds_at_random(*part.tensor)) fill(part, at.thread, shared);
-            return;
-        }
+        if (phase == 0 && Base::rounds_at_random(*part.tensor)) return fill(part, at.thread, shared);
         Base::sweep(part, at.thread, [&](std::int64_t begin, typename Base::Words& of) {
             cuda::load_wide(shared.words + (begin - part.first) / 2, of);
         });
@@ -53,6 +52,8 @@ struct StoredByWarp : StoredCommon<C> {
     using Base = StoredCommon<C>;
     using typename Base::Arguments;
     using typename Base::Words;
+
+    static_assert(Base::width == eight);
 
     struct Shared {
         alignas(16) std::uint32_t words[4 * Base::threads];

@@ -16,9 +16,11 @@ ADAMCORE_AWAY inline void run_away(StoredPart part, int thread) { StoredBase::ru
 template <class C>
 struct StoredCommon {
     using Arguments = UpdateArguments;
-    using Words = std::uint32_t[4];
 
-    static constexpr int threads = C::threads, resident = C::resident;
+    static constexpr int threads = C::threads, resident = C::resident, width = C::width;
+
+    /// Random words of as many elements.
+    using Words = std::uint32_t[width / 2];
 
     ADAMCORE_FN static bool is_idle(const Arguments& a, Place at) {
         return a.control->skip || !a.grads[a.tiles[at.block].tensor];
@@ -50,7 +52,7 @@ struct StoredCommon {
 
     /// What a thread has asked for.
     struct Asked {
-        Raw grad, param, first, second, extra;
+        Raw<width> grad, param, first, second, extra;
         unsigned ties;
 
         ADAMCORE_FN static Asked of(const Arrays& arrays, const Tensor& tensor, std::int64_t begin) {
@@ -62,17 +64,17 @@ struct StoredCommon {
             arrays.second.ask(begin, asked.second);
             arrays.extra.ask(begin, asked.extra);
             if (weights_of(tensor) == Weights::remainder)
-                asked.ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8];
+                asked.ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8] >> (begin % 8);
             return asked;
         }
     };
 
-    /// From what was asked for to what is stored; `words(of)` gives four random words.
+    /// From what was asked for to what is stored; `words(of)` gives random words.
     template <class GetWords>
     ADAMCORE_FN static void finish(const StoredPart& part, const Arrays& arrays, const Asked& asked, std::int64_t begin,
                                    GetWords&& words) {
         const Tensor& tensor = *part.tensor;
-        float param[eight], grad[eight], first[eight], second[eight];
+        float param[width], grad[width], first[width], second[width];
         recover(tensor, asked, param);
         asked.grad.decode(grad_type(tensor), grad);
         asked.first.decode(state_type(tensor), first);
@@ -82,7 +84,7 @@ struct StoredCommon {
         const double scale = prepares ? part.constants->grad_scale : part.constants->grad_scale * part.scale;
         const auto step = *reinterpret_cast<const AdamW::Step<float>*>(part.constants->step.bytes);
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k)
+        for (int k = 0; k < width; ++k)
             AdamW::update<float>(step, grad[k] * static_cast<float>(scale), param[k], first[k], second[k]);
         put(arrays.first, begin, state_type(tensor), first);
         put(arrays.second, begin, state_type(tensor), second);
@@ -92,7 +94,7 @@ struct StoredCommon {
         }
         Words of;
         words(of);
-        Raw raw;
+        Raw<width> raw;
         if (param_type(tensor) == Dtype::bfloat16) {
             round_at_random<bfloat16>(param, of, raw);
         } else {
@@ -106,10 +108,28 @@ struct StoredCommon {
     ADAMCORE_FN static void sweep(const StoredPart& part, int thread, GetWords&& words) {
         const Arrays arrays = Arrays::of(part);
         if (!arrays.are_plain(part)) return run_away(part, thread);
-        for (std::int64_t at = std::int64_t{thread} * eight; at < part.count; at += threads * eight) {
-            const std::int64_t begin = part.first + at;
+        const auto update = [&](std::int64_t begin) {
             const Asked asked = Asked::of(arrays, *part.tensor, begin);
-            finish(part, arrays, asked, begin, [&](Words& of) { words(begin, of); });
+            if constexpr (C::forgets) {
+                cuda::forget();
+                finish(part, Arrays::of(part), asked, begin, [&](Words& of) { words(begin, of); });
+            } else {
+                finish(part, arrays, asked, begin, [&](Words& of) { words(begin, of); });
+            }
+        };
+        if constexpr (width == eight) {
+            for (std::int64_t at = std::int64_t{thread} * eight; at < part.count; at += threads * eight)
+                update(part.first + at);
+        } else {
+            // As in the engine: eight remainders share a byte of ties, so a thread takes both fours.
+            const int chunk = weights_of(*part.tensor) == Weights::remainder ? eight : width;
+            std::int64_t at = std::int64_t{thread} * chunk;
+            ADAMCORE_ROLLED
+            while (at < part.count) {
+                update(part.first + at);
+                at += width;
+                if (at % chunk == 0) at += (threads - 1) * chunk;
+            }
         }
     }
 
@@ -134,24 +154,24 @@ private:
         return tensor.weights;
     }
 
-    ADAMCORE_FN static void put(const RawArray& array, std::int64_t begin, Dtype dtype, const float (&from)[eight]) {
-        Raw raw;
-        raw.encode<C::conversion>(dtype, from);
+    ADAMCORE_FN static void put(const RawArray& array, std::int64_t begin, Dtype dtype, const float (&from)[width]) {
+        Raw<width> raw;
+        raw.template encode<C::conversion>(dtype, from);
         array.put(begin, raw);
     }
 
     /// The weights that the parameter's values stand for.
-    ADAMCORE_FN static void recover(const Tensor& tensor, const Asked& asked, float (&weights)[eight]) {
+    ADAMCORE_FN static void recover(const Tensor& tensor, const Asked& asked, float (&weights)[width]) {
         const Dtype dtype = param_type(tensor);
         asked.param.decode(dtype, weights);
         if (!is_half(dtype)) return;
-        float whole[eight];
+        float whole[width];
         if (weights_of(tensor) == Weights::master) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) whole[k] = storage::float_of(asked.extra.word[k]);
+            for (int k = 0; k < width; ++k) whole[k] = storage::float_of(asked.extra.word[k]);
         } else if (weights_of(tensor) == Weights::remainder) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) {
+            for (int k = 0; k < width; ++k) {
                 const float near = storage::with_remainder(weights[k], asked.extra.template half<bfloat16>(k).bits);
                 whole[k] = math::select((asked.ties >> k & 1u) != 0, storage::as_tie(near), near);
             }
@@ -159,51 +179,58 @@ private:
             return;
         }
         // What rounds to the parameter is the weight. Bfloat16 numbers are compared as they are stored.
-        Raw rounded;
-        rounded.encode<C::conversion>(dtype, whole);
+        Raw<width> rounded;
+        rounded.template encode<C::conversion>(dtype, whole);
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) {
+        for (int k = 0; k < width; ++k) {
             if (dtype == Dtype::bfloat16) {
                 const std::uint32_t differs = (rounded.word[k / 2] ^ asked.param.word[k / 2]) >> (k % 2 * 16);
                 weights[k] = math::select((differs & 0xffffu) == 0, whole[k], weights[k]);
             } else {
-                weights[k] = storage::current_master(weights[k], storage::decode(rounded.half<float16>(k)), whole[k]);
+                weights[k] =
+                    storage::current_master(weights[k], storage::decode(rounded.template half<float16>(k)), whole[k]);
             }
         }
     }
 
     /// Keeps of weights what the parameter loses.
     ADAMCORE_FN static void keep(const Tensor& tensor, const RawArray& extra, std::int64_t begin,
-                                 const float (&weights)[eight]) {
+                                 const float (&weights)[width]) {
         if (!is_half(param_type(tensor))) return;
-        Raw raw;
+        Raw<width> raw;
         if (weights_of(tensor) == Weights::master) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) raw.word[k] = storage::bits_of(weights[k]);
+            for (int k = 0; k < width; ++k) raw.word[k] = storage::bits_of(weights[k]);
             extra.put(begin, raw);
         } else if (weights_of(tensor) == Weights::remainder) {
             unsigned ties = 0;
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; k += 2)
+            for (int k = 0; k < width; k += 2)
                 raw.word[k / 2] =
                     storage::remainder_of(weights[k]) | std::uint32_t{storage::remainder_of(weights[k + 1])} << 16;
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k) ties |= storage::is_tie_rounded_down(weights[k]) ? 1u << k : 0u;
+            for (int k = 0; k < width; ++k) ties |= storage::is_tie_rounded_down(weights[k]) ? 1u << k : 0u;
             extra.put(begin, raw);
-            static_cast<std::uint8_t*>(tensor.extra[1])[begin / 8] = static_cast<std::uint8_t>(ties);
+            std::uint8_t& byte = static_cast<std::uint8_t*>(tensor.extra[1])[begin / 8];
+            if constexpr (width == eight) {
+                byte = static_cast<std::uint8_t>(ties);
+            } else {
+                const auto at = static_cast<unsigned>(begin % 8);
+                byte = static_cast<std::uint8_t>((byte & ~(0xfu << at)) | ties << at);
+            }
         }
     }
 
     template <class Half>
-    ADAMCORE_FN static void round_at_random(const float (&weights)[eight], const Words& words, Raw& to) {
+    ADAMCORE_FN static void round_at_random(const float (&weights)[width], const Words& words, Raw<width>& to) {
         if constexpr (C::conversion == Conversion::hardware && std::is_same_v<Half, bfloat16>) {
             bool in_range = true;
             ADAMCORE_UNROLL
-            for (int k = 0; k < eight; ++k)
+            for (int k = 0; k < width; ++k)
                 in_range &= (storage::bits_of(weights[k]) & 0x7fffffffu) < rounding::largest_bfloat16;
             if (in_range) {
                 ADAMCORE_UNROLL
-                for (int k = 0; k < eight; k += 2) {
+                for (int k = 0; k < width; k += 2) {
                     const std::uint32_t low = storage::bits_of(weights[k]) + (words[k / 2] & 0xffffu);
                     const std::uint32_t high = storage::bits_of(weights[k + 1]) + (words[k / 2] >> 16);
                     to.word[k / 2] = low >> 16 | (high & 0xffff0000u);
@@ -211,9 +238,9 @@ private:
                 return;
             }
         }
-        Half rounded[eight];
+        Half rounded[width];
         ADAMCORE_UNROLL
-        for (int k = 0; k < eight; ++k) {
+        for (int k = 0; k < width; ++k) {
             const std::uint32_t random = words[k / 2] >> (k % 2 * 16) & 0xffffu;
             rounded[k] = storage::encode_exact<Half>(rounding::stochastic<Half>(weights[k], random));
         }
@@ -221,7 +248,7 @@ private:
     }
 };
 
-/// Each thread computes its own four words, of four counters.
+/// Each thread computes its own words, each of another counter.
 template <class C>
 struct Stored : StoredCommon<C> {
     using Base = StoredCommon<C>;
@@ -233,7 +260,7 @@ struct Stored : StoredCommon<C> {
         Base::sweep(part, at.thread, [&](std::int64_t begin, typename Base::Words& of) {
             const Counters counters = Counters::of(begin);
             ADAMCORE_UNROLL
-            for (int k = 0; k < 4; ++k) {
+            for (int k = 0; k < Base::width / 2; ++k) {
                 std::uint32_t words[4];
                 const auto lane = static_cast<std::uint32_t>(counters.lane + k);
                 rounding::random_words(part.stream(), counters.block, lane, words);

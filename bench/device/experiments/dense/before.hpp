@@ -7,11 +7,12 @@
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/rule.hpp"
+#include "common/before.hpp"
 #include "common/kernel.hpp"
 
 /// The engine's update of dense arrays as it stood when the experiments were made, line by line: the base of E1 and E2.
 /// It has the path of rules that add weight decay to the gradient, which AdamW never takes.
-namespace adamcore::experiments::engine {
+namespace adamcore::experiments::before {
 
 inline constexpr int threads = 256;
 inline constexpr std::int64_t tile = 4096;
@@ -49,7 +50,7 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
     using Arguments = UpdateArguments;
     using Step = typename Rule::template Step<T>;
 
-    static constexpr int threads = engine::threads;
+    static constexpr int threads = before::threads;
     static constexpr int width = cuda::widest / sizeof(T);
     /// Vectors of each array that are asked for before the first is used: memory is far.
     static constexpr int batch = sizeof...(I) <= 2 ? 2 : 1;
@@ -158,10 +159,10 @@ private:
     }
 };
 
-}  // namespace adamcore::experiments::engine
+}  // namespace adamcore::experiments::before
 
 namespace adamcore::experiments {
 
-using DenseEngine = engine::DenseUpdate<AdamW, float>;
+using DenseBefore = before::DenseUpdate<before::AdamW, float>;
 
 }  // namespace adamcore::experiments
