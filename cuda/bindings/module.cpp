@@ -60,7 +60,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"))
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"))
-        .def("order", &DeviceOptimizer::order)
+        .def("order", &DeviceOptimizer::order, py::arg("stream"))
         .def("state", &DeviceOptimizer::state, py::arg("tensor"), py::arg("slot"))
         .def("slots", &DeviceOptimizer::slots, py::arg("tensor"))
         .def("steps", &DeviceOptimizer::steps, py::arg("tensor"))

@@ -51,16 +51,22 @@ void require_count(std::int64_t steps) {
 
 // What waits for the device lets go of the GIL, which what the device waits for may need.
 
+/// A schedule may ask for counts: while it runs, its step has not begun.
+std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
+    if (stepping_.load() == std::this_thread::get_id()) return std::nullopt;
+    return std::optional<Exclusive>(std::in_place, busy_, groups_.owner());
+}
+
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");
-    const Exclusive exclusive(busy_, groups_.owner());
+    const auto exclusive = exclusive_for_counts();
     const py::gil_scoped_release release;
     return engine_->steps(tensor);
 }
 
 std::vector<std::int64_t> DeviceOptimizer::all_steps() const {
     if (!engine_) return {};
-    const Exclusive exclusive(busy_, groups_.owner());
+    const auto exclusive = exclusive_for_counts();
     const py::gil_scoped_release release;
     return engine_->steps();
 }
@@ -74,7 +80,7 @@ void DeviceOptimizer::set_steps(std::size_t tensor, std::int64_t steps) {
 }
 
 std::int64_t DeviceOptimizer::completed() const {
-    const Exclusive exclusive(busy_, groups_.owner());
+    const auto exclusive = exclusive_for_counts();
     return count_completed();
 }
 

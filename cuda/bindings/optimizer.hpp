@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/engine.hpp"
+#include "exclusive.hpp"
 #include "gate.hpp"
 #include "groups.hpp"
 #include "names.hpp"
@@ -37,6 +39,18 @@ private:
     std::optional<cuda::Outcome> known_;
 };
 
+/// Says which thread steps, as long as it lives.
+class Stepping {
+public:
+    explicit Stepping(std::atomic<std::thread::id>& thread) : thread_(thread) { thread_ = std::this_thread::get_id(); }
+    ~Stepping() { thread_ = std::thread::id(); }
+    Stepping(const Stepping&) = delete;
+    Stepping& operator=(const Stepping&) = delete;
+
+private:
+    std::atomic<std::thread::id>& thread_;
+};
+
 /// _core.Optimizer for arrays in the memory of one CUDA device: steps are queued, and nothing waits for them.
 class DeviceOptimizer {
 public:
@@ -56,8 +70,8 @@ public:
                     Scaler* scaler);
     /// Brings hyper-parameters to the device before a captured step is replayed.
     void upload(const py::list& param_groups);
-    /// What the library queues on its current stream from now on comes after all steps so far.
-    void order();
+    /// What is queued on a stream from now on comes after all steps so far, and steps come after what is queued there.
+    void order(cuda::Stream stream);
 
     std::vector<std::string> slots(std::size_t tensor) const;
     /// That number of these: the object that keeps the memory, the offset in bytes, shape, strides in bytes, and dtype.
@@ -103,6 +117,7 @@ private:
     void bind_params(const py::list& params, const std::vector<std::string>& names,
                      const std::vector<std::string>& labels, std::int32_t group, Addition& added) const;
     void bind_state(const Group& group, const py::object& library, Addition& added) const;
+    std::optional<Exclusive> exclusive_for_counts() const;
     std::int64_t count_completed() const;
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
@@ -130,6 +145,7 @@ private:
     bool params_move_ = false;                   ///< whether any parameter's memory may become another
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
     mutable std::atomic<bool> busy_{false};
+    std::atomic<std::thread::id> stepping_{};  ///< the thread of the step under way, whose schedules may ask for counts
 };
 
 }  // namespace adamcore::python

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/memory.hpp"
+#include "adamcore/cuda/sequence.hpp"
 #include "adamcore/cuda/table.hpp"
 
 namespace adamcore::python {
@@ -19,13 +21,16 @@ class Scaler {
 public:
     /// `memory` keeps what lies at `address`, with room for LossScaling.
     Scaler(int device, py::object memory, std::uintptr_t address)
-        : device_(device), memory_(std::move(memory)), place_(reinterpret_cast<cuda::LossScaling*>(address)) {}
+        : device_(device), memory_(std::move(memory)), place_(reinterpret_cast<cuda::LossScaling*>(address)) {
+        const cuda::DeviceScope scope(device);
+        sequence_ = std::make_shared<cuda::Sequence>();
+    }
 
     static std::size_t size() { return sizeof(cuda::LossScaling); }
     /// Where in it the scale is, as a float32.
     static std::size_t multiplier_offset() { return offsetof(cuda::LossScaling, multiplier); }
 
-    /// Takes over LossScaler's numbers, in the order of a stream, behind the steps that use it.
+    /// Takes over LossScaler's numbers, in the order of a stream, between the steps that use it.
     void write(const py::dict& numbers, cuda::Stream stream) {
         const auto number = [&](const char* name) { return numbers[name].cast<double>(); };
         cuda::LossScaling s{};
@@ -39,11 +44,15 @@ public:
         s.multiplier = static_cast<float>(s.scale);
         const py::gil_scoped_release release;  // a queue that is full waits for what may need it
         const cuda::DeviceScope scope(device_);
-        if (written_) written_->hold(stream);
+        if (cuda::is_capturing(stream))
+            throw cuda::Error(
+                "LossScaler: its numbers cannot be written in a CUDA graph that is captured: each replay would write "
+                "them "
+                "again");
+        const auto uses = sequence();
+        uses->follow(stream);
         cuda::Staging::of(device_).send(place_, &s, sizeof s, stream);
-        const auto written = std::make_shared<cuda::Event>();
-        written->record(stream);
-        written_ = written;
+        uses->advance(stream);
     }
 
     /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last reading. Waits for the
@@ -53,7 +62,7 @@ public:
         {
             const py::gil_scoped_release release;  // what is waited for may need it
             const cuda::DeviceScope scope(device_);
-            cuda::copy_to_host(&s, place_, sizeof s, *written_);
+            cuda::copy_to_host(&s, place_, sizeof s, sequence()->latest());
             constexpr std::int32_t none = 0;
             if (s.failed) cuda::copy_to_device_now(&place_->failed, &none, sizeof none);
         }
@@ -61,12 +70,14 @@ public:
         return py::make_tuple(s.scale, s.clean_steps, failed);
     }
 
-    /// A step on `stream` is to find what was written. In a capture this cannot be ordered, and has been.
-    void hold(cuda::Stream stream, const std::shared_ptr<const cuda::Event>& last_step) const {
-        if (written_ && written_ != last_step) written_->hold(stream);
+    /// From now on it is used by the steps of that sequence; the first, on `stream`, comes after what was written.
+    void join(const std::shared_ptr<cuda::Sequence>& steps, cuda::Stream stream) {
+        const auto before = sequence();
+        if (before == steps) return;
+        before->follow(stream);
+        const std::scoped_lock lock(lock_);
+        sequence_ = steps;
     }
-    /// A step has been queued that changes the scale.
-    void note(std::shared_ptr<const cuda::Event> step) { written_ = std::move(step); }
 
     cuda::LossScaling* on_device() const { return place_; }
     int device() const { return device_; }
@@ -76,7 +87,13 @@ private:
     int device_;
     py::object memory_;
     cuda::LossScaling* place_;
-    std::shared_ptr<const cuda::Event> written_;  ///< behind what wrote last
+    std::shared_ptr<cuda::Sequence> sequence_;  ///< of what writes to it; threads without the GIL come here
+    std::mutex lock_;
+
+    std::shared_ptr<cuda::Sequence> sequence() {
+        const std::scoped_lock lock(lock_);
+        return sequence_;
+    }
 };
 
 }  // namespace adamcore::python

@@ -172,6 +172,7 @@ void DeviceOptimizer::require_params_in_place() const {
 py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                                  bool check, Scaler* scaler) {
     const Exclusive exclusive(busy_, groups_.owner());
+    const Stepping stepping(stepping_);
     if (scaler && scaler->device() != device_)
         throw py::value_error(groups_.owner() + ": the LossScaler's scale is on CUDA device " +
                               std::to_string(scaler->device()) + ", the parameters are on device " +
@@ -195,10 +196,8 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const auto report = [&] {
         // A queue that is full waits for what may need the GIL, and so does what a kernel's first launch loads.
         const py::gil_scoped_release release;
-        if (scaler && !engine_->is_captured(stream_)) scaler->hold(stream_, engine_->last_step());
-        auto found = engine_->step(request);
-        if (scaler) scaler->note(engine_->last_step());
-        return found;
+        if (scaler && !engine_->is_captured(stream_)) scaler->join(engine_->sequence(), stream_);
+        return engine_->step(request);
     }();
     if (may_skip || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
@@ -216,12 +215,11 @@ void DeviceOptimizer::upload(const py::list& param_groups) {
     engine_->upload(current);
 }
 
-void DeviceOptimizer::order() {
+void DeviceOptimizer::order(cuda::Stream stream) {
     if (!engine_) return;
     const Exclusive exclusive(busy_, groups_.owner());
-    const cuda::Stream current = stream();
     const py::gil_scoped_release release;
-    engine_->order(current);
+    engine_->order(std::max<cuda::Stream>(stream, 1));
 }
 
 py::tuple StepReport::read() {

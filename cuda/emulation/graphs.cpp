@@ -20,7 +20,7 @@ void World::require_safe_call() {
     if (thread_mode() == CaptureMode::relaxed) return;
     for (const auto& each : captures) {
         const auto capture = each.lock();
-        if (!capture || capture->mode == CaptureMode::relaxed) continue;
+        if (!capture || capture->ended || capture->mode == CaptureMode::relaxed) continue;
         const bool own = capture->thread == thread_number();
         if (!own && (capture->mode != CaptureMode::global || thread_mode() != CaptureMode::global)) continue;
         capture->spoiled = true;
@@ -63,6 +63,7 @@ void begin_capture(Stream stream, CaptureMode mode) {
     StreamState& state = world.stream(stream);
     if (state.legacy || state.captured) fail(cudaErrorStreamCaptureUnsupported);
     auto capture = std::make_shared<Capture>();
+    capture->number = ++world.captures_begun;
     capture->mode = mode;
     capture->origin = stream;
     capture->thread = thread_number();
@@ -95,6 +96,7 @@ std::shared_ptr<const Graph> end_capture(Stream stream) {
             joined = joined && is_joined(*graph, node, captured.frontier);
         other.captured.reset();
     });
+    captured.capture->ended = true;
     if (captured.capture->spoiled) fail(cudaErrorStreamCaptureInvalidated);
     if (!joined) fail(cudaErrorStreamCaptureUnjoined);
     return graph;
@@ -111,7 +113,11 @@ void launch(const std::shared_ptr<const Graph>& graph, Stream stream) {
     world.note("graph" + place(stream));
     const Queued start = world.append(hold, state, {}, {graph->last_launch});
     std::vector<Queued> done;
+    std::set<EventState*> recorded;
     for (const Node& node : graph->nodes) {
+        // What such a node waits for, CUDA does not say.
+        if (node.waits_for && recorded.count(node.waits_for.get())) fail(cudaErrorNotSupported);
+        if (node.records) recorded.insert(node.records.get());
         std::vector<Queued> after{start};
         for (const std::size_t each : node.after) after.push_back(done[each]);
         if (node.waits_for) after.push_back(node.waits_for->recorded);

@@ -102,6 +102,15 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
     });
 }
 
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
+                                     unsigned long long* identity) {
+    return call("", [&](World& world, World::Hold&) {
+        const StreamState& state = world.stream(handle_of(stream));
+        *status = state.captured ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+        if (state.captured) *identity = state.captured->capture->number;
+    });
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
     return call("event", [&](World& world, World::Hold&) {
         world.require_safe_call();
@@ -153,6 +162,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
             if (!state.captured) fail(cudaErrorInvalidValue);
             world.add_node(state, {"hold", {}, {}, event->state, nullptr});
         } else if (known.captured) {
+            if (known.captured->capture->ended) fail(cudaErrorCapturedEvent);
             if (!state.captured) state.captured = Captured{known.captured->capture, {}};
             state.captured->frontier.insert(known.captured->frontier.begin(), known.captured->frontier.end());
         } else if (state.captured) {

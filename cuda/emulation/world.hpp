@@ -49,10 +49,11 @@ struct Graph {
 };
 
 struct Capture {
+    std::uint64_t number = 0;
     CaptureMode mode = CaptureMode::relaxed;
     Stream origin = 0;
     std::uint64_t thread = 0;
-    bool spoiled = false;
+    bool spoiled = false, ended = false;
     std::shared_ptr<Graph> graph = std::make_shared<Graph>();
 };
 
@@ -95,7 +96,7 @@ public:
     std::map<std::uintptr_t, Allocation> memory, pinned;
     std::deque<std::string> log;  ///< its latest entries
     bool backwards = false, pretends = false;
-    std::uint64_t events = 0;
+    std::uint64_t events = 0, captures_begun = 0;
 
     /// A stream's state. Handles 0 and 1 are the current device's legacy stream, 2 this thread's default one.
     StreamState& stream(Stream handle);

@@ -10,7 +10,7 @@ namespace adamcore::cuda {
 Engine::Engine(int device, const Settings& settings)
     : device_(device), settings_(settings), reports_(std::make_shared<Reports>(device, settings.stream)) {
     const DeviceScope scope(device);
-    last_step_ = std::make_shared<Event>();
+    sequence_ = std::make_shared<Sequence>();
 }
 
 Engine::~Engine() = default;
@@ -38,7 +38,13 @@ void Engine::add_group(const Group& group) {
 void Engine::set_group(std::size_t index, const Group& group) {
     Group& known = groups_[index];
     if (known.hyper == group.hyper && known.grad_scale == group.grad_scale && known.rule == group.rule) return;
-    if (known.rule != group.rule) planned_ = false;
+    if (known.rule != group.rule) {
+        if (has_captured())
+            throw Error(
+                "options that choose the rule (nesterov, say) cannot change after a step has been captured into a CUDA "
+                "graph: make another optimizer");
+        planned_ = false;
+    }
     known = group;
     groups_changed_ = true;
 }
@@ -89,19 +95,19 @@ std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
     if (capturing) {
         require_settled();
     } else {
-        order_after_last(request.stream);
-        settle(request.stream);
+        sequence_->follow(request.stream);
+        if (settle(request.stream)) load_kernels(updates);
     }
     std::optional<Report> report;
-    if (measures) report = reports_->make(reports_, capturing, last_step_);
-    const bool hosted = updates && !capturing && is_hosted();
+    if (measures) report = reports_->make(reports_, capturing, sequence_);
+    const bool hosted = updates && !capturing && is_hosted(request);
     if (!hosted && !capturing) send_counts(request.stream);
     const std::byte* const turn = turn_for(request.stream, capturing);
 
     Ordered ordered(device_, request.stream, others);
-    if (capturing) last_step_->hold_at_each_replay(request.stream);
+    if (capturing) sequence_->follow_when_replayed(request.stream);
     queue_step(request, updates, hosted, turn, report ? report->on_device() : nullptr);
-    capturing ? last_step_->record_at_each_replay(request.stream) : last_step_->record(request.stream);
+    capturing ? sequence_->advance_when_replayed(request.stream) : sequence_->advance(request.stream);
     ordered.finish();
     return report;
 }
@@ -117,8 +123,22 @@ void Engine::queue_step(const StepRequest& request, bool updates, bool hosted, c
 
 /// Whether the host can compute a step's constants: it knows the counts of steps, nothing is decided on the device, and
 /// there are so few clocks that their constants travel with the launches.
-bool Engine::is_hosted() const {
-    return counts_ != Counts::device && !measures_ && !has_captured() && clocks_.size() <= few_clocks;
+bool Engine::is_hosted(const StepRequest& request) const {
+    return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() &&
+           clocks_.size() <= few_clocks;
+}
+
+/// A kernel's first launch brings it to the device, and may be one that is captured, or come while others capture.
+void Engine::load_kernels(bool updates) const {
+    for (const auto& [rule, type] : plan_.kinds) decide_launch(type, rule).load();
+    if (updates) {
+        for (const UpdatePart& part : plan_.updates) update_launches(part.type, part.dense)[part.rule].load();
+    }
+    if (!measures_) return;
+    cuda::measure.load();
+    fold.load();
+    units.load();
+    look.load();
 }
 
 /// The other streams that can be ordered with the step's: in a capture those that are captured too.
@@ -135,13 +155,6 @@ std::vector<Stream> Engine::joined(const StepRequest& request, bool capturing) c
         if ((found == Capturing::yes) == capturing) others.push_back(other);
     }
     return others;
-}
-
-/// Replays may have gone to any stream.
-void Engine::order_after_last(Stream stream) {
-    const std::uint64_t identity = identity_of(stream);
-    if (last_stream_ && (*last_stream_ != identity || has_captured())) last_step_->hold(stream);
-    last_stream_ = identity;
 }
 
 void Engine::measure_gradients(const StepRequest& request, const void* const* grads) const {
@@ -242,7 +255,7 @@ void Engine::count_step() {
 Control Engine::control() const {
     Control control;
     const DeviceScope scope(device_);
-    copy_to_host(&control, state_->control, sizeof control, *last_step_);
+    copy_to_host(&control, state_->control, sizeof control, sequence_->latest());
     return control;
 }
 
@@ -251,15 +264,17 @@ void Engine::upload(Stream stream) {
     if (!state_) return;  // the first step brings all
     const DeviceScope scope(device_);
     settle(stream);
+    const bool is_known = counts_ != Counts::device && !has_captured();
     send_counts(stream);
-    last_step_->record(stream);
+    if (is_known) counts_ = Counts::both;
+    sequence_->advance(stream);
 }
 
 void Engine::order(Stream stream) {
     const DeviceScope scope(device_);
     if (is_capturing(stream)) throw Error("only steps can be captured into a CUDA graph, not what comes before them");
-    order_after_last(stream);
-    last_step_->record(stream);
+    sequence_->follow(stream);
+    sequence_->advance(stream);
 }
 
 }  // namespace adamcore::cuda

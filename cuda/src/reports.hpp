@@ -12,7 +12,7 @@ public:
     Reports(int device, std::optional<Stream> stream) : device_(device), stream_(stream) {}
 
     /// A captured step's is never used again, since the graph may outlive all that we know of.
-    Report make(const std::shared_ptr<Reports>& self, bool for_ever, const std::shared_ptr<const Event>& last_step);
+    Report make(const std::shared_ptr<Reports>& self, bool for_ever, const std::shared_ptr<const Sequence>& steps);
 
 private:
     static constexpr std::size_t places = 256;

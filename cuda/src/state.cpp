@@ -18,8 +18,8 @@ Engine::State::State(int device, std::size_t groups_known, std::size_t tensors_k
 
 std::size_t Engine::State::lay_out(Packer packer) {
     groups = packer.reserve<Group>(group_count);
+    completed = packer.reserve<std::int64_t>(completed_room);
     clocks = packer.reserve<Clock>(tensor_count);
-    completed = packer.reserve<std::int64_t>(1);
     constants = packer.reserve<Constants>(tensor_count);
     powers = packer.reserve<bias::Powers>(tensor_count * max_decays);
     control = packer.reserve<Control>(1);
@@ -32,13 +32,13 @@ std::size_t Engine::State::lay_out(Packer packer) {
 void Engine::fetch_counts() const {
     if (counts_ != Counts::device) return;
     const DeviceScope scope(device_);
-    // Clocks and the number of steps lie side by side: one copy.
-    const auto* const first = reinterpret_cast<const std::byte*>(state_->clocks);
-    const auto offset = reinterpret_cast<const std::byte*>(state_->completed) - first;
-    std::vector<std::byte> bytes(static_cast<std::size_t>(offset) + sizeof completed_);
-    copy_to_host(bytes.data(), first, bytes.size(), *last_step_);
-    std::memcpy(clocks_.data(), bytes.data(), clocks_.size() * sizeof(Clock));
-    std::memcpy(&completed_, bytes.data() + offset, sizeof completed_);
+    // The number of steps and the clocks lie side by side: one copy.
+    const auto* const first = reinterpret_cast<const std::byte*>(state_->completed);
+    const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(state_->clocks) - first);
+    std::vector<std::byte> bytes(offset + clocks_.size() * sizeof(Clock));
+    copy_to_host(bytes.data(), first, bytes.size(), sequence_->latest());
+    std::memcpy(&completed_, bytes.data(), sizeof completed_);
+    std::memcpy(clocks_.data(), bytes.data() + offset, clocks_.size() * sizeof(Clock));
     if (!has_captured()) counts_ = Counts::both;
 }
 
@@ -79,8 +79,8 @@ void Engine::require_settled() const {
         "kinds, and the same ones None, before capturing");
 }
 
-/// Whatever fails for want of memory leaves the rest to be done by the next step.
-void Engine::settle(Stream stream) {
+/// Whatever fails for want of memory leaves the rest to be done by the next step. Returns whether there are new tables.
+bool Engine::settle(Stream stream) {
     if (!state_ || state_->tensor_count != entries_.size() || state_->group_count != groups_.size()) {
         fetch_counts();
         state_ = std::make_shared<State>(device_, groups_.size(), entries_.size(), settings_.stream);
@@ -94,8 +94,10 @@ void Engine::settle(Stream stream) {
         counts_ = Counts::host;
     }
     if (kinds_changed_) split_clocks(stream);
-    if (!planned_ || (kinds_changed_ && measures_)) make_tables(stream);
+    const bool is_new = !planned_ || (kinds_changed_ && measures_);
+    if (is_new) make_tables(stream);
     kinds_changed_ = false;
+    return is_new;
 }
 
 /// What Decide goes by.
@@ -103,7 +105,8 @@ void Engine::send_counts(Stream stream) {
     Staging& staging = Staging::of(device_);
     if (counts_ == Counts::host) {
         staging.send(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock), stream);
-        staging.send(state_->completed, &completed_, sizeof completed_, stream);
+        const std::int64_t completed[completed_room] = {completed_};
+        staging.send(state_->completed, completed, sizeof completed, stream);
     }
     if (groups_changed_) staging.send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
     groups_changed_ = false;
@@ -161,8 +164,8 @@ void Engine::split_clocks(Stream stream) {
         planned_ = false;
         if (counts_ == Counts::host) continue;
         copy_on_device(state_->clocks + successor, state_->clocks + clock, sizeof(Clock), stream);
-        copy_on_device(state_->powers + successor * max_decays, state_->powers + clock * max_decays,
-                       sizeof(bias::Powers) * max_decays, stream);
+        Staging::of(device_).send(&state_->clocks[successor].knows_powers, &copy.knows_powers, sizeof copy.knows_powers,
+                                  stream);
     }
     for (Entry& entry : entries_) {
         const std::int32_t successor = successors[static_cast<std::size_t>(entry.clock)];
@@ -183,9 +186,6 @@ void Engine::make_tables(Stream stream) {
     std::vector<std::byte> host(size);
     Packer packer(host.data(), plan_block_->data());
     plan_ = make_plan(request, packer);
-    // The first launch of a kernel brings it to the device, and may be one that is captured, or come while others capture.
-    for (const auto& [rule, type] : plan_.kinds) decide_launch(type, rule).load();
-    for (const UpdatePart& part : plan_.updates) update_launches(part.type, part.dense)[part.rule].load();
     Staging::of(device_).send(plan_block_->data(), host.data(), size, stream);
     planned_ = true;
 }
@@ -229,10 +229,11 @@ void Engine::bring_for_capture() {
         counts_ = Counts::device;
         return;
     }
-    last_step_->wait();  // steps and replays before this one may still have to read what is there
+    sequence_->latest().wait();  // steps and replays before this one may still have to read what is there
     if (counts_ == Counts::host) {
         copy_to_device_now(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock));
-        copy_to_device_now(state_->completed, &completed_, sizeof completed_);
+        const std::int64_t completed[completed_room] = {completed_};
+        copy_to_device_now(state_->completed, completed, sizeof completed);
     }
     copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
     groups_changed_ = false;
@@ -240,7 +241,7 @@ void Engine::bring_for_capture() {
 }
 
 Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever,
-                             const std::shared_ptr<const Event>& last_step) {
+                             const std::shared_ptr<const Sequence>& steps) {
     const std::scoped_lock lock(lock_);
     if (free_.empty()) {
         blocks_.push_back(std::make_unique<Block>(device_, places * sizeof(Outcome), stream_));
@@ -255,13 +256,13 @@ Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever
         self->free_.push_back(outcome);
     };
     return {std::shared_ptr<void>(place, [give_back](void* p) { give_back(static_cast<Outcome*>(p)); }), device_, place,
-            last_step, for_ever};
+            steps, for_ever};
 }
 
 Outcome Report::read() const {
     Outcome outcome;
     const DeviceScope scope(device_);
-    copy_to_host(&outcome, outcome_, sizeof outcome, *last_step_);
+    copy_to_host(&outcome, outcome_, sizeof outcome, steps_->latest());
     return outcome;
 }
 

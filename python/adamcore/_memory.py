@@ -43,8 +43,11 @@ class Memory(Protocol):
     def state(self, core: Any, index: int, slot: int) -> Any:
         """Return a slot of a tensor's state as the library's array."""
 
+    def order(self, core: Any) -> None:
+        """See to it that what is read or written here comes between an optimizer's steps."""
+
     def steps(self, core: Any) -> list[int]:
-        """Return the counts of steps of all parameters. What is read afterwards comes after those steps."""
+        """Return the counts of steps of all parameters."""
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return a copy as a NumPy array."""
@@ -55,6 +58,9 @@ class Memory(Protocol):
 
 class HostMemory:
     """The CPU's: NumPy's arrays."""
+
+    def order(self, core: Any) -> None:
+        """Do nothing: a step has been done when it returns."""
 
     def steps(self, core: Any) -> list[int]:
         """Return the counts of steps of all parameters."""
@@ -101,9 +107,13 @@ class DeviceMemory(ABC):
         """Return a slot of a tensor's state as the library's array."""
         return self.view(*core.state(index, slot))
 
+    def order(self, core: Any) -> None:
+        """Order the stream that arrays are copied on, this library's current one, among the steps."""
+        if len(core):
+            core.order(self.stream(core.device))
+
     def steps(self, core: Any) -> list[int]:
-        """Return the counts of steps of all parameters, in one copy, and order the current stream after the steps."""
-        core.order()
+        """Return the counts of steps of all parameters, in one copy."""
         counts: list[int] = core.all_steps()
         return counts
 

@@ -22,6 +22,7 @@ FORMAT = 1
 def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
     """Copy an optimizer's state."""
     memory = optimizer._memory
+    memory.order(optimizer._core)
     steps = dict(zip(optimizer.state, memory.steps(optimizer._core), strict=True))
     return {
         "format": FORMAT,
@@ -52,7 +53,7 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
     groups = _checked_groups(optimizer, state_dict["param_groups"], completed)
     steps = _checked_state(optimizer, state_dict["state"])
 
-    optimizer.upload()  # what is written here comes after steps on other streams
+    optimizer._memory.order(optimizer._core)
     for group, saved in zip(optimizer.param_groups, groups, strict=True):
         group.update(saved)
     for index, (name, slots) in enumerate(optimizer.state.items()):
@@ -60,6 +61,7 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
             optimizer._memory.assign(array, on_host(state_dict["state"][name][slot]))
         optimizer._core.set_steps(index, steps[name])
     optimizer._core.completed = completed
+    optimizer._memory.order(optimizer._core)
     optimizer.upload()
 
 

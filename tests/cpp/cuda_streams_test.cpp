@@ -161,6 +161,63 @@ TEST_F(CudaStreams, StepsAndUploadsFollowReplaysOnOtherStreams) {
     }
 }
 
+TEST_F(CudaStreams, SeveralStepsOfAGraphFollowEachOther) {
+    const Stream first = emulation::make_stream(false), second = emulation::make_stream(false);
+    for (std::uint32_t seed = 0; seed < 20; ++seed) {
+        use(emulation::Schedule::random, seed);
+        Twins twins;
+        twins.step_there({first});
+        twins.step_here();
+        cuda::Event fork, join;
+        emulation::begin_capture(first);
+        twins.step_there({first});
+        fork.record(first);
+        fork.hold(second);
+        twins.step_there({second});
+        twins.step_there({first});
+        join.record(second);
+        join.hold(first);
+        const auto graph = emulation::end_capture(first);
+        for (int k = 0; k < 3; ++k) {
+            emulation::launch(graph, k % 2 ? first : second);
+            for (int step = 0; step < 3; ++step) twins.step_here();
+        }
+        ASSERT_TRUE(twins.agree()) << seed;
+    }
+}
+
+TEST_F(CudaStreams, TheRuleStaysWhatAGraphKnows) {
+    const Stream stream = emulation::make_stream(false);
+    const Group group = distinct_group(index_of<SgdMomentum>(), false, 1.0);
+    std::vector<float> p(100, 1), g(100, 1), m(100);
+    cuda::Engine engine(0, {});
+    engine.add_group(group);
+    cuda::Entry entry;
+    entry.tensor = adamcore::tensor(p.data(), static_cast<const float*>(g.data()), 100, 0, m.data());
+    engine.add(entry);
+    engine.step({stream});
+    Group nesterov = group;
+    nesterov.rule = index_of<SgdNesterov>();
+    engine.set_group(0, nesterov);
+    engine.step({stream});
+    emulation::begin_capture(stream);
+    engine.step({stream});
+    const auto graph = emulation::end_capture(stream);
+    EXPECT_THROW(engine.set_group(0, group), cuda::Error);
+    emulation::launch(graph, stream);
+    EXPECT_EQ(engine.steps(0), 3);
+}
+
+TEST_F(CudaStreams, AnUploadLeavesTheCountsWithTheHost) {
+    const Stream stream = emulation::make_stream(false);
+    Twins twins;
+    twins.step_there({stream});
+    twins.engine.upload(stream);
+    emulation::take_log();
+    twins.step_there({stream});
+    EXPECT_EQ(logged("kernel"), 1);
+}
+
 TEST_F(CudaStreams, AnErrorLeavesNothingThatTerminates) {
     const Stream own = emulation::make_stream(false), other = emulation::make_stream(false);
     std::vector<float> values(5000, 1.0f);

@@ -242,6 +242,13 @@ Capturing capturing_of(Stream stream) {
     return status == cudaStreamCaptureStatusNone ? Capturing::no : Capturing::yes;
 }
 
+std::uint64_t capture_of(Stream stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    unsigned long long identity = 0;
+    check(cudaStreamGetCaptureInfo(handle_of(stream), &status, &identity), "asking which capture a stream is in");
+    return identity;
+}
+
 std::uint64_t identity_of(Stream stream) {
     unsigned long long identity = 0;
     check(cudaStreamGetId(handle_of(stream), &identity), "asking for a stream's identity");

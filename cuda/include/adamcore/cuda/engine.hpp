@@ -10,6 +10,7 @@
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/runtime.hpp"
+#include "adamcore/cuda/sequence.hpp"
 #include "adamcore/rule_info.hpp"
 
 namespace adamcore::cuda {
@@ -36,12 +37,12 @@ struct StepRequest {
 /// What a step has to report, in device memory: there once the step is done, and after each replay of a captured one.
 class Report {
 public:
-    Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Event> last_step,
+    Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Sequence> steps,
            bool is_captured)
         : owner_(std::move(owner)),
           device_(device),
           outcome_(outcome),
-          last_step_(std::move(last_step)),
+          steps_(std::move(steps)),
           is_captured_(is_captured) {}
 
     /// Waits for the engine's latest step.
@@ -54,7 +55,7 @@ private:
     std::shared_ptr<void> owner_;
     int device_;
     Outcome* outcome_;
-    std::shared_ptr<const Event> last_step_;
+    std::shared_ptr<const Sequence> steps_;
     bool is_captured_;
 };
 
@@ -71,7 +72,8 @@ public:
     Engine& operator=(const Engine&) = delete;
 
     void add_group(const Group& group);
-    /// Takes effect with the next step. The rule may change to one with the same state.
+    /// Takes effect with the next step. The rule may change to one with the same state, unless a step has been captured:
+    /// then it raises Error.
     void set_group(std::size_t index, const Group& group);
 
     /// `entry.tensor.step` is the number of updates done.
@@ -101,8 +103,8 @@ public:
     void upload(Stream stream);
     /// What is queued on `stream` now comes after all steps so far, and later steps after that.
     void order(Stream stream);
-    /// What the latest step, or replay of one, was recorded by.
-    std::shared_ptr<const Event> last_step() const { return last_step_; }
+    /// What steps, replays and upload() are pieces of.
+    const std::shared_ptr<Sequence>& sequence() const { return sequence_; }
 
     /// The numbers of updates of all tensors. Waits for the latest step, if only the device knows them.
     std::vector<std::int64_t> steps() const;
@@ -119,7 +121,7 @@ private:
     void require_open() const;
     void require_settled() const;
     void count_anew();
-    void settle(Stream stream);
+    bool settle(Stream stream);
     void send_counts(Stream stream);
     void make_clocks();
     void keep_clocks();
@@ -128,9 +130,9 @@ private:
     std::vector<std::byte> turn() const;
     const std::byte* turn_for(Stream stream, bool capturing);
     void bring_for_capture();
-    void order_after_last(Stream stream);
     std::vector<Stream> joined(const StepRequest& request, bool capturing) const;
-    bool is_hosted() const;
+    bool is_hosted(const StepRequest& request) const;
+    void load_kernels(bool updates) const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
     void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const;
     void update(const StepRequest& request, const void* const* grads, bool hosted);
@@ -165,8 +167,7 @@ private:
 
     std::shared_ptr<Reports> reports_;
     std::vector<std::shared_ptr<void>> captured_;  ///< what captured steps refer to
-    std::optional<std::uint64_t> last_stream_;
-    std::shared_ptr<Event> last_step_;
+    std::shared_ptr<Sequence> sequence_;
 };
 
 /// An array by itself, and how it is walked.

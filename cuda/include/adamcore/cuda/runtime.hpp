@@ -80,6 +80,8 @@ enum class Capturing : std::uint8_t {
 Capturing capturing_of(Stream stream);
 /// Raises Error where the stream must not be used.
 bool is_capturing(Stream stream);
+/// Tells captures apart: of a stream that is captured.
+std::uint64_t capture_of(Stream stream);
 /// Tells streams apart that have the same handle one after the other.
 std::uint64_t identity_of(Stream stream);
 

@@ -21,7 +21,7 @@ struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
 
     /// Neighbours that a thread updates at a time: a vector of what takes least room.
     static constexpr int width = widest / sizeof(T);
-    static constexpr int resident = 3;
+    static constexpr int resident = sizeof(T) == 4 ? 3 : 2;
 
     struct NoWords {};
     struct Shared {

@@ -1,0 +1,38 @@
+#include "adamcore/cuda/sequence.hpp"
+
+namespace adamcore::cuda {
+
+void Sequence::follow(Stream stream) {
+    const std::scoped_lock lock(lock_);
+    const std::uint64_t identity = identity_of(stream);
+    if (capture_ || (stream_ && *stream_ != identity)) latest_.hold(stream);
+}
+
+void Sequence::advance(Stream stream) {
+    const std::scoped_lock lock(lock_);
+    stream_ = identity_of(stream);
+    latest_.record(stream);
+}
+
+/// One node that waits is enough for a graph, whose own pieces are ordered as its streams are: CUDA does not say what a
+/// node waits for whose event has been recorded before it in the same graph.
+void Sequence::follow_when_replayed(Stream stream) {
+    const std::scoped_lock lock(lock_);
+    const std::uint64_t capture = capture_of(stream), identity = identity_of(stream);
+    if (capture_ != capture) {
+        within_.emplace();
+        latest_.hold_at_each_replay(stream);
+        capture_ = capture;
+    } else if (captured_stream_ != identity) {
+        within_->hold(stream);
+    }
+    captured_stream_ = identity;
+}
+
+void Sequence::advance_when_replayed(Stream stream) {
+    const std::scoped_lock lock(lock_);
+    latest_.record_at_each_replay(stream);
+    within_->record(stream);
+}
+
+}  // namespace adamcore::cuda
