@@ -170,22 +170,25 @@ build() {
     hash_of "${sources[@]}" >"$work/built"
 }
 
-# Errors of CUDA that stay with a process, and fail every test after the one they come from: then each file gets a
-# process of its own.
+# Errors of CUDA that stay with a process, and fail every test after the one they come from.
 sticky="illegal (memory access|address|instruction)|misaligned address|unspecified launch failure|device-side assert"
 
 # tests SECONDS SECONDS: for parity, and for all that comes before.
 tests() {
-  local name files=() workers=() options=(-q -rfE --tb=short --maxfail=100 --durations=8 -o faulthandler_timeout=60
+  local name status=0 files=() workers=() options=(-q -rfE --tb=short --maxfail=100 --durations=8 -o faulthandler_timeout=60
     -p no:cacheprovider)
-  # First what the emulation cannot stand in for; then what it can; files that are not named here last.
-  for name in graphs streams process lifetimes torch arrays large norms nonfinite layouts; do
+  # First what the emulation cannot stand in for; then what it can; files that are not named here last. Graphs have a
+  # process of their own: they order replays by event nodes, and if that hung, the rest would be lost.
+  run test-graphs "$(least 40 "$1")" "${pytest[@]}" tests/gpu/test_graphs.py "${options[@]}"
+  for name in streams process lifetimes torch arrays large norms nonfinite layouts; do
     [ -f "tests/gpu/test_$name.py" ] && files+=("tests/gpu/test_$name.py")
   done
   for name in tests/gpu/test_*.py; do
-    [[ " ${files[*]} tests/gpu/test_parity.py " == *" $name "* ]] || files+=("$name")
+    [[ " ${files[*]} tests/gpu/test_parity.py tests/gpu/test_graphs.py " == *" $name "* ]] || files+=("$name")
   done
-  if ! run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}" && grep -qE "$sticky" "$logs/test.log"; then
+  run test "$1" "${pytest[@]}" "${files[@]}" "${options[@]}" || status=$?
+  # After such an error, or where a test hung until it was killed, each file gets a process of its own.
+  if [ "$status" -eq 137 ] || { [ "$status" -ne 0 ] && grep -qE "$sticky" "$logs/test.log"; }; then
     for name in "${files[@]}"; do
       run "test-$(basename "${name/test_/}" .py)" 30 "${pytest[@]}" "$name" "${options[@]}"
     done
@@ -247,7 +250,7 @@ sanitize() {
 build 170
 for part in "${parts[@]}"; do
   case "$part" in
-    test) tests 125 85 ;;
+    test) tests 105 85 ;;
     experiments) experiments 90 ;;
     sanitize) sanitize ;;
     compare) compare 300 ;;
