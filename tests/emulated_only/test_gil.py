@@ -1,4 +1,4 @@
-"""Calls that a full queue, or work that is waited for, holds up: what comes before may be a function that needs the GIL."""
+"""Calls that a full queue or a wait holds up: what comes before may be a function that needs the GIL."""
 
 from __future__ import annotations
 
