@@ -105,14 +105,19 @@ LAYERS = [
     ("cuda/memory.hpp", {"cuda/runtime.hpp"}),
     ("cuda/table.hpp", {"norm.hpp", "rule_info.hpp", "tensor.hpp"}),
     ("cuda/access.hpp", {"layout.hpp", "math.hpp", "storage.hpp"}),
-    ("cuda/weights.hpp", {"cuda/access.hpp", "rounding.hpp", "tensor.hpp"}),
-    ("cuda/update.hpp", {"cuda/access.hpp", "cuda/table.hpp", "cuda/weights.hpp", "gradient.hpp", "rule.hpp"}),
+    ("cuda/sequence.hpp", {"cuda/runtime.hpp"}),
+    ("cuda/weights.hpp", {"cuda/access.hpp", "cuda/table.hpp", "rounding.hpp", "tensor.hpp"}),
+    ("cuda/update.hpp", {"cuda/access.hpp", "cuda/table.hpp", "gradient.hpp", "rule.hpp"}),
+    ("cuda/stored.hpp", {"cuda/update.hpp", "cuda/weights.hpp"}),
     ("cuda/start.hpp", {"cuda/access.hpp", "cuda/table.hpp"}),
     ("cuda/reduce.hpp", {"cuda/access.hpp", "cuda/table.hpp", "gradient.hpp", "norm.hpp"}),
-    ("cuda/decide.hpp", {"clip.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rules/all.hpp"}),
+    ("cuda/decide.hpp", {"bias.hpp", "clip.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rule_info.hpp"}),
     ("cuda/kernels.hpp", {"cuda/", "rules/all.hpp"}),
     ("cuda/plan.hpp", {"clip.hpp", "cuda/memory.hpp", "cuda/table.hpp", "norm.hpp", "tensor.hpp"}),
-    ("cuda/engine.hpp", {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "rule_info.hpp"}),
+    (
+        "cuda/engine.hpp",
+        {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
+    ),
     ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "tensor.hpp", "version.hpp"}),
 ]
 
