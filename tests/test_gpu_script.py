@@ -6,6 +6,7 @@ record, are the real ones.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -273,13 +274,7 @@ def test_killed_at_any_moment(script: Script, way: str, seed: int) -> None:
         assert {what for what in script.finished() if what in WHOLE} <= script.statuses().keys()
 
 
-def has_launcher() -> bool:
-    """Whether ``python -m emulated SCRIPT`` runs a script on the emulation."""
-    module, package = ROOT / "tests" / "emulated.py", ROOT / "tests" / "emulated" / "__main__.py"
-    return package.exists() or (module.exists() and "__main__" in module.read_text())
-
-
-@pytest.mark.skipif(not has_launcher(), reason="the emulation runs in pytest alone")
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the comparison needs torch")
 @pytest.mark.parametrize("way", ["", "TERM", "INT", "KILL"])
 def test_on_the_emulation(emulation: Path, tmp_path: Path, way: str) -> None:
     """The script as it is, with the tests of graphs for all tests, and two tiny cases."""

@@ -8,6 +8,7 @@ their work, ADAMCORE_EMULATION_LARGE=1 the sizes of a real device.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,8 @@ OF_TORCH = (
     "test_steps_from_other_threads",
     "test_build_info",
 )
+MUCH = 5000
+"""New objects, of which some may be garbage."""
 WITHOUT_A_GPU = {"test_what_the_extension_links": "there is no extension for CUDA to look at"}
 
 
@@ -48,6 +51,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
     config.stash[_LEFT_OUT] = {reason: len(some) for reason, some in left_out.items()}
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage between tests alone.
+
+    Python does so at any time, also in work that a device is just doing: an optimizer among the garbage would then wait
+    for the device, and so for itself.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
 
 
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
@@ -78,6 +92,8 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:  # noqa: ARG001
     except RuntimeError as error:  # a capture that a failing test has not ended
         failures.append(error)
     EMULATED.set_device(0)
+    if gc.get_count()[0] > MUCH:
+        gc.collect()
     if failures and outcome.excinfo is None:
         outcome.force_exception(failures[0])
 

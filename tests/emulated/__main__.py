@@ -5,6 +5,7 @@ ADAMCORE_EMULATION names the folder of the built module.
 
 from __future__ import annotations
 
+import gc
 import runpy
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from emulated.install import install
 
 def main() -> None:
     install()
+    gc.disable()  # garbage must not be collected in work that a device is just doing
     start_schedule()
     script, *arguments = sys.argv[1:]
     if script == "-c":
