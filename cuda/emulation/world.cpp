@@ -10,6 +10,8 @@ namespace {
 constexpr std::size_t most_pending = 1000;
 
 thread_local int device_of_thread = 0;
+/// How many operations this thread is in the middle of: Python's may collect garbage that waits for the device.
+thread_local int depth = 0;
 
 bool comes_before(const Operation& operation, const Operation* later, std::set<const Operation*>& seen) {
     if (!seen.insert(later).second) return false;
@@ -150,7 +152,9 @@ void World::run(Hold& hold, const Queued& operation) {
         // Gone before the lock is held again: Python's functions want the GIL, in whose possession others want the lock.
         const std::function<void()> work = std::exchange(operation->work, nullptr);
         hold.unlock();
+        ++depth;
         if (work) work();
+        --depth;
     }
     hold.lock();
     operation->done = true;
@@ -162,6 +166,8 @@ void World::run_until(Hold& hold, const Queued& target) {
     while (target ? !target->done : !pending_.empty()) {
         if (const Queued next = pick(target)) {
             run(hold, next);
+        } else if (depth > 0) {
+            return;  // what is left waits for what this thread is in the middle of
         } else {
             changed_.wait_for(hold, std::chrono::milliseconds(1));  // another thread's turn, or a delay
         }
