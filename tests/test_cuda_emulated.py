@@ -22,6 +22,7 @@ FILES = [
     ("lifetimes", "layouts"),
 ]
 OF_STREAMS = ("graphs", "streams", "lifetimes")
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:logging")
 BACKWARDS = {"ADAMCORE_EMULATION_BACKWARDS": "1"}
 RUNS: dict[str, tuple[list[str], dict[str, str]]] = {
     **{" ".join(names): ([f"gpu/test_{name}.py" for name in names], {}) for names in FILES},
@@ -41,16 +42,20 @@ RUNS: dict[str, tuple[list[str], dict[str, str]]] = {
 }
 
 
-def run(emulation: Path, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def python(emulation: Path, arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "emulated", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, *arguments],
         cwd=TESTS,
         env={**os.environ, "ADAMCORE_EMULATION": str(emulation), "PYTHONPATH": paths, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(emulation: Path, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return python(emulation, ["-m", "pytest", "-q", "-p", "emulated", *WITHOUT, *arguments], **environment)
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +82,9 @@ def test_all_files_are_among_them() -> None:
     assert {name for names in FILES for name in names} == {
         path.stem.removeprefix("test_") for path in (TESTS / "gpu").glob("test_*.py")
     }
+
+
+def test_what_the_sanitizers_look_at(emulation: Path) -> None:
+    done = python(emulation, ["-m", "emulated", "gpu/sanitize.py"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("graphs: done\n")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -177,6 +178,16 @@ TEST_P(Cuda, AFoldIsSumPairsForEveryCount) {
         ASSERT_EQ(found.sum, sum.sum) << count;
         ASSERT_EQ(found.power, sum.power) << count;
     }
+}
+
+/// A kernel writes members, and not what lies between them: copied back, that would be memory nobody has written.
+TEST(CudaTable, WhatIsReadBackHasNoPadding) {
+    EXPECT_EQ(offsetof(cuda::Control, unused) + sizeof(cuda::Control::unused), sizeof(cuda::Control));
+    EXPECT_EQ(offsetof(cuda::Control, unused), offsetof(cuda::Control, skip) + sizeof(cuda::Control::skip));
+    EXPECT_EQ(offsetof(cuda::Outcome, culprit) + sizeof(cuda::Outcome::culprit), sizeof(cuda::Outcome));
+    EXPECT_EQ(offsetof(cuda::LossScaling, multiplier) + sizeof(cuda::LossScaling::multiplier),
+              sizeof(cuda::LossScaling));
+    EXPECT_EQ(offsetof(cuda::Clock, unused) + sizeof(cuda::Clock::unused), sizeof(cuda::Clock));
 }
 
 TEST(CudaUpdate, TheHeadEndsWhereVectorsBegin) {

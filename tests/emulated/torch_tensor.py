@@ -147,14 +147,13 @@ def raw_of(tensor: Any) -> Any:
     if not isinstance(tensor, DeviceTensor):
         return tensor
     inner = tensor.inner
-    if inner.is_neg() or inner.is_conj() or inner.numel() == 0:
+    if inner.numel() == 0:
+        return torch.empty_strided(inner.size(), inner.stride(), dtype=inner.dtype)
+    if inner.is_neg() or inner.is_conj():
         return inner
     whole = tensor.block.raw
-    return (
-        whole[: whole.numel() // 16 * 16]
-        .view(inner.dtype)
-        .as_strided(inner.size(), inner.stride(), inner.storage_offset())
-    )
+    flat = whole[: whole.numel() // 16 * 16].view(inner.dtype)
+    return flat.as_strided(inner.size(), inner.stride(), inner.storage_offset())
 
 
 def queue_work(what: str, work: Callable[[], Any]) -> None:
