@@ -11,7 +11,7 @@
 #define ADAMCORE_AWAY __host__ __device__ __noinline__
 #else
 #define ADAMCORE_UNROLL
-#define ADAMCORE_AWAY
+#define ADAMCORE_AWAY ADAMCORE_OUTLINE
 #endif
 
 /// Neighbouring elements between memory and registers, in accesses as wide as an array's alignment allows.
