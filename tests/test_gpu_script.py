@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+EXHAUSTIVE = "ADAMCORE_EXHAUSTIVE" in os.environ
 TOOLS = ("bash", "timeout", "mkfifo", "sha256sum")
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmarks are not in the source distribution"),
@@ -31,7 +32,8 @@ pytestmark = [
 SOURCES = "CMakeLists.txt pyproject.toml README.md LICENSE cmake/a cpp/CMakeLists.txt cpp/include/a cpp/src/rules.cpp"
 SOURCES += " cuda/CMakeLists.txt cuda/include/a cuda/src/a python/a"
 BUILT = Path("build/gpu-library/cuda/libadamcore_cuda.a")
-WHOLE = ["build", "test", "test-parity", "experiments", "compare", "compare-launches"]
+TESTS = ["test-graphs", "test", "test-parity"]
+WHOLE = ["build", *TESTS, "experiments", "compare", "compare-launches"]
 
 PYTHON = """#!/bin/sh
 case "$*" in
@@ -65,7 +67,7 @@ if "-m pip" in words:
 elif "-m pytest" in words:
     signal.signal(signal.SIGINT, interrupted)
     time.sleep(float(os.environ.get("STAND_IN_TEST", rng.uniform(0, 0.1))))
-    if "graphs" in words and "parity" not in words and "STAND_IN_STICKY" in os.environ:
+    if "streams" in words and "STAND_IN_STICKY" in os.environ:
         sys.exit("RuntimeError: an illegal memory access was encountered")
     print("=== 3 passed in 0.1s ===", flush=True)
     finished("test-parity" if "parity" in words else "test")
@@ -232,7 +234,7 @@ def test_a_second_call_adds_to_the_record(script: Script) -> None:
     script.run("sanitize")
     script.run("sanitize", "initcheck", "graphs")
     assert script.statuses() == dict.fromkeys(
-        ["build", "test", "test-parity", "sanitize-memcheck", "sanitize-racecheck", "sanitize-initcheck"], 0
+        ["build", *TESTS, "sanitize-memcheck", "sanitize-racecheck", "sanitize-initcheck"], 0
     )
     log = (script.out / "sanitize.log").read_text()
     assert "--tool racecheck --error-exitcode 1 python3 tests/gpu/sanitize.py clipping scaling many graphs rules" in log
@@ -243,8 +245,9 @@ def test_a_second_call_adds_to_the_record(script: Script) -> None:
 
 def test_a_part_that_runs_out_of_time_says_what_failed(script: Script) -> None:
     output = script.run("test", "compare", status=1, STAND_IN_TEST="60", ADAMCORE_GPU_SECONDS="4")
-    assert script.statuses() == {"build": 0, "test": 124, "test-parity": 125, "compare": 125, "compare-launches": 125}
-    assert script.summaries()["test"] == "1 failed, 2 passed in 0.1s"
+    left = dict.fromkeys(["test", "test-parity", "compare", "compare-launches"], 125)
+    assert script.statuses() == {"build": 0, "test-graphs": 124, **left}
+    assert script.summaries()["test-graphs"] == "1 failed, 2 passed in 0.1s"
     assert "out of time" in output
     assert "no time left" in output
 
@@ -252,12 +255,17 @@ def test_a_part_that_runs_out_of_time_says_what_failed(script: Script) -> None:
 def test_after_an_error_that_stays_with_a_process_each_file_has_its_own(script: Script) -> None:
     script.run("test", status=1, STAND_IN_STICKY="1", STAND_IN_TEST="0")
     statuses = script.statuses()
-    assert (statuses["test"], statuses["test-graphs"], statuses["test-streams"]) == (1, 1, 0)
+    assert (statuses["test-graphs"], statuses["test"], statuses["test-streams"], statuses["test-process"]) == (
+        0,
+        1,
+        1,
+        0,
+    )
     assert len(statuses) == 2 + len(list((ROOT / "tests" / "gpu").glob("test_*.py")))
     assert script.summaries()["test-large"] == "3 passed in 0.1s"
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3 if EXHAUSTIVE else 1))
 @pytest.mark.parametrize("way", ["TERM", "INT", "KILL", "all killed"])
 def test_killed_at_any_moment(script: Script, way: str, seed: int) -> None:
     script.run("prepare")
@@ -275,7 +283,7 @@ def test_killed_at_any_moment(script: Script, way: str, seed: int) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the comparison needs torch")
-@pytest.mark.parametrize("way", ["", "TERM", "INT", "KILL"])
+@pytest.mark.parametrize("way", ["", "TERM", "INT", "KILL"] if EXHAUSTIVE else [""])
 def test_on_the_emulation(emulation: Path, tmp_path: Path, way: str) -> None:
     """The script as it is, with the tests of graphs for all tests, and two tiny cases."""
     ours = {
@@ -283,7 +291,7 @@ def test_on_the_emulation(emulation: Path, tmp_path: Path, way: str) -> None:
         "OUT": str(tmp_path / "out"),
         "ADAMCORE_GPU_WORK": str(tmp_path / "work"),
         "ADAMCORE_GPU_EMULATION": str(emulation),
-        "PYTEST_ADDOPTS": "-k test_rates_that_change",
+        "PYTEST_ADDOPTS": "-k 'test_rates_that_change or test_per_thread_default_streams'",
     }
     process = subprocess.Popen(
         ["env", "--default-signal=INT", "bash", ROOT / "bench" / "gpu.sh", "test", "compare"],
