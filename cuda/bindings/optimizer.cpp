@@ -1,7 +1,6 @@
 #include "optimizer.hpp"
 
 #include "adamcore/rules_info.hpp"
-#include "exclusive.hpp"
 #include "kept.hpp"
 
 namespace adamcore::python {
@@ -49,13 +48,13 @@ void require_count(std::int64_t steps) {
 
 }  // namespace
 
-// What waits for the device lets go of the GIL, which what the device waits for may need.
-
 /// A schedule may ask for counts: while it runs, its step has not begun.
 std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
     if (stepping_.load() == std::this_thread::get_id()) return std::nullopt;
     return std::optional<Exclusive>(std::in_place, busy_, groups_.owner());
 }
+
+// What waits for the device lets go of the GIL, which what the device waits for may need.
 
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");

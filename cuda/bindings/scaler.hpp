@@ -47,8 +47,7 @@ public:
         if (cuda::is_capturing(stream))
             throw cuda::Error(
                 "LossScaler: its numbers cannot be written in a CUDA graph that is captured: each replay would write "
-                "them "
-                "again");
+                "them again");
         const auto uses = sequence();
         uses->follow(stream);
         cuda::Staging::of(device_).send(place_, &s, sizeof s, stream);

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import traceback
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from builds import import_from
 
 SCHEDULE, SEED = "ADAMCORE_EMULATION_SCHEDULE", "ADAMCORE_EMULATION_SEED"
 CAPACITY = 64 << 30
 """What a device says that it has."""
 
 
-def _load() -> ModuleType:
-    (path,) = Path(os.environ["ADAMCORE_EMULATION"]).glob("_emulated*.so")
-    spec = importlib.util.spec_from_file_location("_emulated", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-EMULATED: Any = _load()
+EMULATED: Any = import_from("_emulated", Path(os.environ["ADAMCORE_EMULATION"]))
 EMULATED.architectures = "emulated"
 EMULATED.run_backwards(os.environ.get("ADAMCORE_EMULATION_BACKWARDS") == "1")
 

@@ -96,8 +96,8 @@ ADAMCORE_FN bool is_usual(Dtype dtype) {
     return dtype == dtype_of<T> || (sizeof(T) == 4 && is_half(dtype));
 }
 
-/// N elements as they are stored, in registers. What they are is looked at when all arrays have been asked for, and then P
-/// of them at a time: else each array would be waited for before the next is asked for, and registers would not do.
+/// N elements as they are stored, in registers. What they are is looked at when all arrays have been asked for: else each
+/// array would be waited for before the next is asked for.
 template <class T, int N>
 struct Raw;
 
@@ -111,15 +111,13 @@ struct Raw<double, N> {
     ADAMCORE_FN void store_to(void* data, Dtype, std::int64_t begin) const {
         store(of, global(static_cast<double*>(data)) + begin);
     }
-    template <int P>
-    ADAMCORE_FN void decode(Dtype, int at, double (&to)[P]) const {
+    ADAMCORE_FN void decode(Dtype, double (&to)[N]) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) to[k] = of[at + k];
+        for (int k = 0; k < N; ++k) to[k] = of[k];
     }
-    template <int P>
-    ADAMCORE_FN void encode(const double (&from)[P], Dtype, int at) {
+    ADAMCORE_FN void encode(const double (&from)[N], Dtype) {
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) of[at + k] = from[k];
+        for (int k = 0; k < N; ++k) of[k] = from[k];
     }
 };
 
@@ -194,18 +192,16 @@ struct Raw<float, N> {
         }
     }
 
-    template <int P>
-    ADAMCORE_FN void decode(Dtype dtype, int at, float (&to)[P]) const {
+    ADAMCORE_FN void decode(Dtype dtype, float (&to)[N]) const {
         visit_usual(dtype, [&](auto x) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) to[k] = storage::decode(this->at<decltype(x)>(at + k));
+            for (int k = 0; k < N; ++k) to[k] = storage::decode(this->at<decltype(x)>(k));
         });
     }
-    template <int P>
-    ADAMCORE_FN void encode(const float (&from)[P], Dtype dtype, int at) {
+    ADAMCORE_FN void encode(const float (&from)[N], Dtype dtype) {
         visit_usual(dtype, [&](auto x) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) set(at + k, storage::encode<decltype(x)>(from[k]));
+            for (int k = 0; k < N; ++k) set(k, storage::encode<decltype(x)>(from[k]));
         });
     }
 

@@ -166,11 +166,9 @@ private:
         Kept<N> kept;
     };
 
-    /// Elements [begin, begin + N). All arrays are asked for before any is looked at; what is looked at is half of them at
-    /// a time.
+    /// Elements [begin, begin + N). All arrays are asked for before any is looked at.
     template <int N>
     ADAMCORE_FN static void update(const Task& task, std::int64_t begin) {
-        constexpr int part = N;
         const Tensor& tensor = task.tensor;
         const bool keeps = sizeof(T) == 4 && Kept<N>::any_of(tensor);
         // Where the arrays are is read before the first of them: its elements are far, these are near.
@@ -189,8 +187,7 @@ private:
         if (keeps) group.kept.load_from(places.extra, tensor.weights, begin);
         forget();
 
-        ADAMCORE_UNROLL
-        for (int at = 0; at < N; at += part) update_part<N, part>(task, begin, at, group);
+        compute(task, begin, group);
 
         places = Places::of(tensor);
         (group.state[I].store_to(places.state[I], tensor.state_dtype, begin), ...);
@@ -199,28 +196,29 @@ private:
         group.param.store_to(result.data, tensor.dtype, result.begin);
     }
 
-    template <int N, int P>
-    ADAMCORE_FN static void update_part(const Task& task, std::int64_t begin, int at, Group<N>& group) {
+    /// What has been loaded becomes what is to be stored.
+    template <int N>
+    ADAMCORE_FN static void compute(const Task& task, std::int64_t begin, Group<N>& group) {
         const Tensor& tensor = task.tensor;
-        T grad[P], param[P], state[slots + 1][P];
+        T grad[N], param[N], state[slots + 1][N];
         if constexpr (N > 1) {
-            group.grad.decode(tensor.grad_dtype, at, grad);
+            group.grad.decode(tensor.grad_dtype, grad);
         } else {
             grad[0] = group.far_grad[0];
         }
-        group.param.decode(tensor.dtype, at, param);
-        (group.state[I].decode(tensor.state_dtype, at, state[I]), ...);
-        if (prepares(task.a)) prepare(task, begin + at, grad);
-        with_kept_weights<N, P>(tensor, at, [&](const auto& weights) { weights.recover(group.kept, param); });
+        group.param.decode(tensor.dtype, param);
+        (group.state[I].decode(tensor.state_dtype, state[I]), ...);
+        if (prepares(task.a)) prepare(task, begin, grad);
+        with_kept_weights<N>(tensor, [&](const auto& weights) { weights.recover(group.kept, param); });
         apply(task.step, task.scale, grad, param, state);
-        (group.state[I].encode(state[I], tensor.state_dtype, at), ...);
-        const bool is_kept = with_kept_weights<N, P>(tensor, at, [&](const auto& weights) {
+        (group.state[I].encode(state[I], tensor.state_dtype), ...);
+        const bool is_kept = with_kept_weights<N>(tensor, [&](const auto& weights) {
             std::uint32_t random[(N + 1) / 2] = {};
             const std::int64_t place = begin - task.first;
             if (weights.way == Weights::stochastic) words_of(task, place, random);
             weights.keep(param, random, static_cast<int>(place % 2), group.param, group.kept);
         });
-        if (!is_kept) group.param.encode(param, tensor.dtype, at);
+        if (!is_kept) group.param.encode(param, tensor.dtype);
     }
 
     template <int Words>
@@ -230,12 +228,12 @@ private:
         for (int k = 0; k < Words; ++k) random[k] = words[k];
     }
 
-    template <int P>
-    ADAMCORE_FN static void apply(const Step& step, T scale, const T (&grad)[P], T (&param)[P],
-                                  T (&state)[slots + 1][P]) {
+    template <int N>
+    ADAMCORE_FN static void apply(const Step& step, T scale, const T (&grad)[N], T (&param)[N],
+                                  T (&state)[slots + 1][N]) {
         const auto with = [&](auto has_l2) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k)
+            for (int k = 0; k < N; ++k)
                 Rule::template update<T>(step, gradient::seen<has_l2.value>(step, grad[k], scale, param[k]), param[k],
                                          state[I][k]...);
         };
@@ -246,15 +244,15 @@ private:
     }
 
     /// Scales gradients, by units if they have factors, and holds them to their limit.
-    template <int P>
-    ADAMCORE_FN static void prepare(const Task& task, std::int64_t begin, T (&grad)[P]) {
+    template <int N>
+    ADAMCORE_FN static void prepare(const Task& task, std::int64_t begin, T (&grad)[N]) {
         const Arguments& a = task.a;
         const T limit = gradient::limit_in<T>(a.limit);
         const double scale = scale_of(a, task.place);
         const double* factor = a.by_units ? task.tensor.unit_factors + begin / task.tensor.unit_size : nullptr;
-        std::int64_t left = a.by_units ? task.tensor.unit_size - begin % task.tensor.unit_size : P;
+        std::int64_t left = a.by_units ? task.tensor.unit_size - begin % task.tensor.unit_size : N;
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) {
+        for (int k = 0; k < N; ++k) {
             if (left == 0) {
                 ++factor;
                 left = task.tensor.unit_size;
@@ -266,15 +264,14 @@ private:
 
     /// Calls `f` with the KeptWeights of a half-precision parameter of which something is kept, or which is rounded at
     /// random; false without any.
-    template <int N, int P, class F>
-    ADAMCORE_FN static bool with_kept_weights([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] int at,
-                                              [[maybe_unused]] F&& f) {
+    template <int N, class F>
+    ADAMCORE_FN static bool with_kept_weights([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] F&& f) {
         if constexpr (sizeof(T) == 4) {
             if (tensor.weights == Weights::plain || !is_half(tensor.dtype)) return false;
             if (tensor.dtype == Dtype::bfloat16) {
-                f(KeptWeights<bfloat16, N, P>{tensor.weights, at});
+                f(KeptWeights<bfloat16, N>{tensor.weights});
             } else {
-                f(KeptWeights<float16, N, P>{tensor.weights, at});
+                f(KeptWeights<float16, N>{tensor.weights});
             }
             return true;
         }

@@ -78,74 +78,73 @@ private:
     }
 };
 
-/// P weights of one tensor whose parameter is Stored, of N that have been loaded, from the `at`-th on.
-template <class Stored, int N, int P>
+/// N weights of one tensor whose parameter is Stored.
+template <class Stored, int N>
 struct KeptWeights {
     Weights way;
-    int at;
 
     /// Turns the parameter's values into the weights that they stand for.
-    ADAMCORE_FN void recover(const Kept<N>& kept, float (&weights)[P]) const {
+    ADAMCORE_FN void recover(const Kept<N>& kept, float (&weights)[N]) const {
         if (way == Weights::master) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) {
-                const float master = kept.raw.template at<float>(at + k);
+            for (int k = 0; k < N; ++k) {
+                const float master = kept.raw.template at<float>(k);
                 weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(master), master);
             }
         } else if (way == Weights::remainder) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) {
-                const float near = storage::with_remainder(weights[k], kept.raw.half(at + k));
-                const float whole = math::select((kept.ties >> (at + k) & 1u) != 0, storage::as_tie(near), near);
+            for (int k = 0; k < N; ++k) {
+                const float near = storage::with_remainder(weights[k], kept.raw.half(k));
+                const float whole = math::select((kept.ties >> k & 1u) != 0, storage::as_tie(near), near);
                 weights[k] = storage::current_master(weights[k], storage::rounded<bfloat16>(whole), whole);
             }
         } else if (way == Weights::compensated) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) weights[k] += storage::decode(kept.raw.template at<Stored>(at + k));
+            for (int k = 0; k < N; ++k) weights[k] += storage::decode(kept.raw.template at<Stored>(k));
         }
     }
 
     /// Rounds weights to the parameter's type, and keeps what that loses. `random` has a word for each two elements;
     /// the first is the `half`-th of the first word.
-    ADAMCORE_FN void keep(const float (&weights)[P], const std::uint32_t* random, int half, Raw<float, N>& param,
+    ADAMCORE_FN void keep(const float (&weights)[N], const std::uint32_t* random, int half, Raw<float, N>& param,
                           Kept<N>& kept) const {
         if (way == Weights::stochastic) return round_at_random(weights, random, half, param);
-        Stored rounded[P];
+        Stored rounded[N];
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) {
+        for (int k = 0; k < N; ++k) {
             rounded[k] = storage::encode<Stored>(weights[k]);
-            param.set(at + k, rounded[k]);
+            param.set(k, rounded[k]);
         }
         if (way == Weights::master) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) kept.raw.set(at + k, weights[k]);
+            for (int k = 0; k < N; ++k) kept.raw.set(k, weights[k]);
         } else if (way == Weights::remainder) {
             keep_remainders(weights, kept);
         } else if (way == Weights::compensated) {
             ADAMCORE_UNROLL
-            for (int k = 0; k < P; ++k) {
+            for (int k = 0; k < N; ++k) {
                 const float lost = storage::finite_or_zero(weights[k] - storage::decode(rounded[k]));
-                kept.raw.set(at + k, storage::encode<Stored>(lost));
+                kept.raw.set(k, storage::encode<Stored>(lost));
             }
         }
     }
 
 private:
-    ADAMCORE_FN void keep_remainders(const float (&weights)[P], Kept<N>& kept) const {
+    ADAMCORE_FN void keep_remainders(const float (&weights)[N], Kept<N>& kept) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) {
-            kept.raw.set_half(at + k, storage::remainder_of(weights[k]));
-            const unsigned bit = 1u << (at + k);
+        for (int k = 0; k < N; ++k) {
+            kept.raw.set_half(k, storage::remainder_of(weights[k]));
+            const unsigned bit = 1u << k;
             kept.ties = storage::is_tie_rounded_down(weights[k]) ? kept.ties | bit : kept.ties & ~bit;
         }
     }
 
-    ADAMCORE_FN void round_at_random(const float (&weights)[P], const std::uint32_t* random, int half,
+    ADAMCORE_FN void round_at_random(const float (&weights)[N], const std::uint32_t* random, int half,
                                      Raw<float, N>& param) const {
         ADAMCORE_UNROLL
-        for (int k = 0; k < P; ++k) {
-            const std::uint32_t bits = random[(at + k) / 2] >> (16 * ((half + at + k) % 2)) & 0xffffu;
-            param.set(at + k, storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[k], bits)));
+        for (int k = 0; k < N; ++k) {
+            const std::uint32_t bits = random[k / 2] >> (16 * ((half + k) % 2)) & 0xffffu;
+            param.set(k, storage::encode_exact<Stored>(rounding::stochastic<Stored>(weights[k], bits)));
         }
     }
 };
