@@ -3,14 +3,15 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <string>
+#include <new>
 #include <thread>
 
 #include "adamcore/cpu/parallel.hpp"
 
 #if defined(__linux__)
 #include <sched.h>
+
+#include "cgroup.hpp"
 #endif
 
 namespace adamcore::cpu {
@@ -40,40 +41,16 @@ int affinity_threads() {
     return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
+/// Processors' worth of time, or 0 where nothing limits it.
+double cgroup_quota() noexcept {
 #if defined(__linux__)
-
-/// quota / period of one cgroup folder, or 0 if it sets no limit.
-double quota_of(const std::string& folder) {
-    double quota = 0, period = 0;
-    if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) return period > 0 ? quota / period : 0;
-    std::ifstream v1_quota(folder + "/cpu.cfs_quota_us"), v1_period(folder + "/cpu.cfs_period_us");
-    if (v1_quota >> quota && v1_period >> period && quota > 0 && period > 0) return quota / period;
+    try {
+        return cgroup::least_quota_of("/proc/self/cgroup", "/sys/fs/cgroup");
+    } catch (const std::bad_alloc&) {
+    }
+#endif
     return 0;
 }
-
-/// The least quota of this process's cgroup and of those above it (cgroup v2, and v1's cpu controller), or 0.
-double cgroup_quota() {
-    double least = 0;
-    std::ifstream groups("/proc/self/cgroup");
-    for (std::string line; std::getline(groups, line);) {
-        const auto first = line.find(':'), second = line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const bool unified = controllers.empty();
-        if (!unified && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-        const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-        for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
-            const double quota = quota_of(root + (path == "/" ? "" : path));
-            if (quota > 0 && (least == 0 || quota < least)) least = quota;
-            if (path.find('/') == std::string::npos) break;
-        }
-    }
-    return least;
-}
-
-#else
-double cgroup_quota() { return 0; }
-#endif
 
 }  // namespace
 

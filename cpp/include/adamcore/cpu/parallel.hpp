@@ -28,6 +28,9 @@ using PartBody = void (*)(void* context, int part);
 /// Calls `body(context, part)` for every part on the library's `threads` threads, the caller's among them. On the
 /// calling thread alone while another thread's parts are running, and in a child made by fork(), which has no other.
 /// Part of adamcore::kernels.
+///
+/// The threads block all signals, run where the calling thread or the process's first may run now, and end when the
+/// program or plugin that holds this code does.
 void run_on_threads(int parts, int threads, PartBody body, void* context) noexcept;
 
 /// Whether this process was made by fork() after the library was loaded. Part of adamcore::kernels.

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "job.hpp"
+#include "placement.hpp"
+#include "worker_thread.hpp"
+
+#if defined(ADAMCORE_HAS_PTHREADS)
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace adamcore::cpu {
+
+inline void pause() noexcept {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+/// Threads that sleep between jobs. The caller of run() works too, and waits only for those that have begun: a thread
+/// that gets no processor, because another library's threads spin there, delays nobody.
+///
+/// Nobody takes a lock on the way in or out: a lock that is held for a moment puts the other side to sleep, and waking
+/// takes as long as many a step.
+class ThreadPool {
+public:
+    /// False, without having done anything, while another thread's job is running.
+    bool run(int parts, int threads, PartBody body, void* context) noexcept {
+        if (running_.exchange(true, std::memory_order_acquire)) return false;
+        job_.begin(parts, threads, body, context);
+        while (started_ < job_.threads() - 1 && start_worker()) {
+        }
+        placement_.look_now_and_then();
+        open_.store(true);
+        for (int i = 0; i < std::min(started_, job_.threads() - 1); ++i) call(workers_[i]);
+        job_.work(0);
+        open_.store(false);
+        wait_for_those_inside();
+        running_.store(false, std::memory_order_release);
+        return true;
+    }
+
+#if defined(ADAMCORE_HAS_PTHREADS)
+    /// Ends the threads, for their code is about to be unloaded, or the process ends; there are no more jobs.
+    ///
+    /// In a child made by fork() there are none to end. While a job runs nothing is done: code that runs is not
+    /// unloaded, so the process ends, and must not wait for a job that may wait for the thread which ends it.
+    void stop() noexcept {
+        if (getpid() != process_ || running_.exchange(true, std::memory_order_acquire)) return;
+        stopping_.store(true);
+        for (int i = 0; i < started_; ++i) {
+            Worker& worker = workers_[i];
+            worker.calls.fetch_add(1);
+            { const std::lock_guard<std::mutex> lock(worker.mutex); }  // it is waiting now, or has seen the call
+            worker.wake.notify_one();
+        }
+        for (int i = 0; i < started_; ++i) workers_[i].thread.join();
+    }
+#endif
+
+private:
+    struct Worker {
+        std::atomic<std::uint64_t> calls{0};
+        std::atomic<bool> asleep{false};
+        std::mutex mutex;
+        std::condition_variable wake;
+        WorkerThread thread;  ///< this and the rest are the callers'
+        Placement::Place place;
+        ThreadPool* pool = nullptr;
+        int number = 0;
+    };
+
+    void call(Worker& worker) noexcept {
+        worker.calls.fetch_add(1);
+        if (!worker.asleep.load()) {
+            if (placement_.is_outdated(worker.place)) placement_.put(worker.thread, worker.place);
+            return;
+        }
+        {
+            const std::lock_guard<std::mutex> lock(worker.mutex);  // it is waiting now, or has seen the call
+            placement_.put(worker.thread, worker.place);
+        }
+        worker.wake.notify_one();
+    }
+
+    /// A worker says that it is inside before it looks whether there is a job, and the job is closed before this looks
+    /// for workers: in the one order that all threads see, whoever has found it open is found here.
+    void wait_for_those_inside() noexcept {
+        for (int i = 0; inside_.load() != 0; ++i) {
+            if (i < 4096) {
+                pause();
+            } else {
+                std::this_thread::yield();  // it has been held up, perhaps for want of this processor
+            }
+        }
+    }
+
+    /// False where the system gives no more threads; those there are, the caller at least, do the work.
+    bool start_worker() noexcept {
+        Worker& worker = workers_[started_];
+        worker.pool = this;
+        worker.number = started_;
+        const auto live = [](void* self) -> void* {
+            Worker& me = *static_cast<Worker*>(self);
+            WorkerThread::name_this();
+            me.pool->live(me);
+            return nullptr;
+        };
+        if (!worker.thread.start(live, &worker)) return false;
+        ++started_;
+        return true;
+    }
+
+    void live(Worker& self) noexcept {
+        for (std::uint64_t seen = 0;;) {
+            seen = next_call(self, seen);
+            if (stopping_.load()) return;
+            inside_.fetch_add(1);
+            if (open_.load() && self.number + 1 < job_.threads()) job_.work(self.number + 1);  // else it came too late
+            inside_.fetch_sub(1);
+        }
+    }
+
+    /// Waits for a call after the one `seen`: awake for a moment, since steps often follow each other, then asleep.
+    static std::uint64_t next_call(Worker& self, std::uint64_t seen) noexcept {
+        const auto until = std::chrono::steady_clock::now() + awake;
+        do {
+            for (int i = 0; i < 32; ++i) {
+                if (const auto now = self.calls.load(); now != seen) return now;
+                pause();
+            }
+        } while (std::chrono::steady_clock::now() < until);
+        std::unique_lock<std::mutex> lock(self.mutex);
+        self.asleep.store(true);
+        self.wake.wait(lock, [&] { return self.calls.load() != seen; });
+        self.asleep.store(false);
+        return self.calls.load();
+    }
+
+    static constexpr std::chrono::microseconds awake{50};
+
+#if defined(ADAMCORE_HAS_PTHREADS)
+    pid_t process_ = getpid();
+#endif
+    std::atomic<bool> running_{false};  ///< a thread's job runs, or there are no more
+    int started_ = 0;                   ///< this, the job while it is closed, and placement belong to who set running_
+    Placement placement_;
+    Job job_;
+    std::atomic<bool> open_{false};
+    std::atomic<int> inside_{0};
+    std::atomic<bool> stopping_{false};
+    Worker workers_[max_threads];
+};
+
+}  // namespace adamcore::cpu
