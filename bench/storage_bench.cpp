@@ -3,9 +3,9 @@
 ///     cmake --preset dev && cmake --build --preset dev && build/dev/bench/storage_bench
 ///     build/dev/bench/storage_bench --benchmark_filter='bfloat16.*avx512/threads:2/64000000'
 ///
-/// A name reads parameter, gradient, state and what is kept of weights. `of_stream` is the median of stream time / update
-/// time, the two taking turns over the same arrays; the stream adds a number to every word of what is written in place,
-/// and reads the gradient.
+/// A name reads parameter, gradient, state and what is kept of weights. Half-precision state is rounded at random
+/// unless it says nearest. `of_stream` is the median of stream time / update time, the two taking turns over the same
+/// arrays; the stream adds a number to every word of what is written in place, and reads the gradient.
 
 #include <benchmark/benchmark.h>
 
@@ -26,10 +26,12 @@ namespace {
 struct Storage {
     Dtype param, grad, state;
     Weights weights;
+    StateRounding state_rounding = StateRounding::stochastic;  // as optimizers have it
 
     std::string name() const {
         constexpr const char* names[] = {"plain", "master", "remainder", "compensated", "stochastic"};
-        return std::string(name_of(param)) + "/" + name_of(grad) + "/" + name_of(state) + "/" +
+        return std::string(name_of(param)) + "/" + name_of(grad) + "/" + name_of(state) +
+               (state_rounding == StateRounding::nearest ? " to nearest/" : "/") +
                names[static_cast<std::size_t>(weights)];
     }
 };
@@ -103,6 +105,7 @@ public:
         tensor_.grad_dtype = problem.storage.grad;
         tensor_.state_dtype = problem.storage.state;
         tensor_.weights = problem.storage.weights;
+        tensor_.state_rounding = problem.storage.state_rounding;
         void* grad = add(size_of(problem.storage.grad) * 8);
         fill_with(problem.storage.grad, grad, 1e-2, true);
         tensor_.grad = grad;
@@ -205,7 +208,10 @@ std::vector<Storage> all_storage() {
     const Dtype f4 = Dtype::float32, f8 = Dtype::float64, f2 = Dtype::float16, b2 = Dtype::bfloat16;
     std::vector<Storage> all{{f4, f4, f4, Weights::plain}, {f8, f8, f8, Weights::plain}};
     for (const Dtype grad : {f2, b2}) all.push_back({f4, grad, f4, Weights::plain});
-    for (const Dtype state : {f2, b2}) all.push_back({f4, f4, state, Weights::plain});
+    for (const Dtype state : {f2, b2}) {
+        all.push_back({f4, f4, state, Weights::plain});
+        all.push_back({f4, f4, state, Weights::plain, StateRounding::nearest});
+    }
     for (const Dtype param : {f2, b2}) {
         for (const Weights weights :
              {Weights::plain, Weights::master, Weights::remainder, Weights::compensated, Weights::stochastic}) {

@@ -1,5 +1,7 @@
 #include "adamcore/cuda/engine.hpp"
 
+#include <algorithm>
+
 #include "adamcore/cuda/kernels.hpp"
 #include "adamcore/rules_info.hpp"
 #include "reports.hpp"
@@ -22,14 +24,22 @@ void Engine::require_open() const {
 }
 
 /// What the device knows is to be moved to other memory.
-void Engine::count_anew() {
-    if (to_count_.size() != entries_.size()) to_count_ = steps();
-    set_completed(completed());
+void Engine::count_anew() { set_counts(to_count_.size() == entries_.size() ? to_count_ : steps(), completed()); }
+
+void Engine::make_room(std::size_t groups, std::size_t tensors) {
+    require_open();
+    if (to_count_.size() != entries_.size() || counts_ != Counts::host) count_anew();
+    const auto grow = [](auto& elements, std::size_t more) {
+        const std::size_t needed = elements.size() + more;
+        if (needed > elements.capacity()) elements.reserve(std::max(needed, 2 * elements.capacity()));
+    };
+    grow(groups_, groups);
+    grow(entries_, tensors);
+    grow(to_count_, tensors);
 }
 
 void Engine::add_group(const Group& group) {
-    require_open();
-    count_anew();
+    make_room(1, 0);
     groups_.push_back(group);
     groups_changed_ = true;
     planned_ = false;
@@ -50,8 +60,7 @@ void Engine::set_group(std::size_t index, const Group& group) {
 }
 
 void Engine::add(const Entry& entry) {
-    require_open();
-    count_anew();
+    make_room(0, 1);
     to_count_.push_back(entry.tensor.step);
     entries_.push_back(entry);
     planned_ = false;
@@ -221,7 +230,7 @@ void Engine::update(const StepRequest& request, const void* const* grads, bool h
     a.by_units = settings_.clip == Clip::units;
     a.seed = settings_.seed;
     if (hosted) {
-        a.scale = 1 / request.loss_scale;
+        a.scale = Scale(1) / request.loss_scale;
         prepare(a.hosted);
     } else {
         a.constants = state_->constants;

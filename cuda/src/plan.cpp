@@ -17,7 +17,7 @@ bool is_active(const Entry& entry) { return entry.tensor.grad && entry.tensor.si
 void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
     std::vector<Tensor> tensors;
     std::map<std::tuple<std::size_t, Dtype, bool>, std::vector<Tile>> parts;
-    const double* factors = plan.unit_factors;
+    const Scale* factors = plan.unit_factors;
     for (const Entry& entry : request.entries) {
         Tensor tensor = entry.tensor;
         const std::size_t rule = request.rules[static_cast<std::size_t>(tensor.group)];
@@ -133,11 +133,11 @@ void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
         plan.look_blocks = blocks_for(plan.measured_count, threads);
         plan.culprits = packer.reserve<std::int32_t>(static_cast<std::size_t>(plan.look_blocks));
     }
-    if (request.clip == Clip::norm_per_tensor) plan.tensor_factors = packer.reserve<double>(entries.size());
+    if (request.clip == Clip::norm_per_tensor) plan.tensor_factors = packer.reserve<Scale>(entries.size());
     if (!by_units) return;
     plan.units = units.back();
     plan.unit_squares = packer.reserve<norm::Squares>(static_cast<std::size_t>(plan.units));
-    plan.unit_factors = packer.reserve<double>(static_cast<std::size_t>(plan.units));
+    plan.unit_factors = packer.reserve<Scale>(static_cast<std::size_t>(plan.units));
     plan.unit_fold = plan_fold(units, packer);
     if (plan.unit_fold.blocks == 0) plan.unit_fold.sums = plan.unit_squares;
 }

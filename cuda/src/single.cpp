@@ -30,7 +30,7 @@ void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
 
 }  // namespace
 
-void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double factor, double limit, Stream stream) {
+void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("gradients cannot be clipped by themselves in a CUDA graph that is captured");
     RescaleArguments arguments{nullptr, nullptr, nullptr, factor, limit};
@@ -58,6 +58,8 @@ void start_state(int device, const std::vector<Tensor>& tensors, const Group& gr
     const RuleInfo& info = all_rules()[group.rule];
     for (std::size_t slot = 0; slot < info.slot_count; ++slot)
         arguments.initial[slot] = info.initial(group.hyper, slot);
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot)
+        arguments.nonnegative |= info.slots[slot].nonnegative ? 1u << slot : 0u;
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < tensors.size(); ++i) add_tiles(i, tensors[i].size, tiles);
     const Temporary tables(device, stream, [&](Packer packer) {

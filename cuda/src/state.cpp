@@ -56,19 +56,27 @@ std::int64_t Engine::steps(std::size_t i) const {
     return clocks_[static_cast<std::size_t>(entries_[i].clock)].step;
 }
 
-void Engine::set_steps(std::size_t i, std::int64_t steps) {
-    if (to_count_.size() != entries_.size()) to_count_ = this->steps();
-    to_count_[i] = steps;
-}
-
 std::int64_t Engine::completed() const {
     fetch_counts();
     return completed_;
 }
 
-void Engine::set_completed(std::int64_t steps) {
+void Engine::require_countable(const std::vector<std::int64_t>& steps) const {
+    if (!has_captured()) return;
+    std::vector<std::int64_t> of_clock(clocks_.size(), -1);
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        std::int64_t& known = of_clock[static_cast<std::size_t>(entries_[i].clock)];
+        if (known >= 0 && known != steps[i])
+            throw Error("tensors that a captured step counts together cannot be given different counts of steps");
+        known = steps[i];
+    }
+}
+
+void Engine::set_counts(const std::vector<std::int64_t>& steps, std::int64_t completed) {
+    std::vector<std::int64_t> to_count = steps;
     fetch_counts();
-    completed_ = steps;
+    to_count_ = std::move(to_count);
+    completed_ = completed;
     counts_ = Counts::host;
 }
 
@@ -133,14 +141,10 @@ void Engine::make_clocks() {
 
 /// Captured steps know which clock is whose.
 void Engine::keep_clocks() {
-    std::vector<bool> seen(clocks_.size());
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-        const auto place = static_cast<std::size_t>(entries_[i].clock);
-        if (seen[place] && clocks_[place].step != to_count_[i])
-            throw Error("tensors that a captured step counts together cannot be given different counts of steps");
-        clocks_[place].step = to_count_[i];
-        clocks_[place].knows_powers = false;
-        seen[place] = true;
+        Clock& clock = clocks_[static_cast<std::size_t>(entries_[i].clock)];
+        clock.step = to_count_[i];
+        clock.knows_powers = false;
     }
     to_count_.clear();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adamcore/math.hpp"
+#include "adamcore/scale.hpp"
 
 /// What becomes of a gradient's element before a rule sees it.
 namespace adamcore::gradient {
@@ -18,13 +19,22 @@ ADAMCORE_FN T held(T x, T limit) {
     return math::select(x > limit, limit, math::select(x < -limit, -limit, x));
 }
 
-/// The gradient as a rule sees it: scaled, with the L2 term if there is one.
-template <bool HasL2, class Step, class T>
-ADAMCORE_FN auto seen([[maybe_unused]] const Step& step, T grad, T grad_scale, [[maybe_unused]] T param) {
+template <class T>
+ADAMCORE_FN T scaled(T grad, T scale) {
+    return grad * scale;
+}
+template <class T>
+ADAMCORE_FN T scaled(T grad, Multiplier<T> scale) {
+    return scale(grad);
+}
+
+/// The gradient as a rule sees it: scaled, by a T or a Multiplier, with the L2 term if there is one.
+template <bool HasL2, class Step, class T, class By>
+ADAMCORE_FN auto seen([[maybe_unused]] const Step& step, T grad, By grad_scale, [[maybe_unused]] T param) {
     if constexpr (HasL2) {
-        return static_cast<double>(grad * grad_scale) + step.l2 * static_cast<double>(param);
+        return static_cast<double>(scaled(grad, grad_scale)) + step.l2 * static_cast<double>(param);
     } else {
-        return grad * grad_scale;
+        return scaled(grad, grad_scale);
     }
 }
 

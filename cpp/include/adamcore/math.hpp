@@ -5,6 +5,17 @@
 /// Everything here is forced inline. Code for several instruction sets is linked into one program,
 /// and an out-of-line copy compiled for the widest would be picked for all of them.
 
+// Fast math takes NaN and infinity for impossible, and sums in an order of its own: checks would pass what they are to find,
+// and the digits that averages and corrections keep would be lost in silence.
+#if !defined(ADAMCORE_ALLOW_FAST_MATH)
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(_M_FP_FAST) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error \
+    "adamcore: -ffast-math (-Ofast, /fp:fast, or a part of it) breaks the checks for NaN and the exactness of adamcore. \
+Compile what includes adamcore without it (add -fno-fast-math), or define ADAMCORE_ALLOW_FAST_MATH to do without them."
+#endif
+#endif
+
 #if defined(__CUDACC__)
 #define ADAMCORE_FN __host__ __device__ __forceinline__
 #elif defined(_MSC_VER)
@@ -38,6 +49,16 @@
 #else
 #define ADAMCORE_IVDEP _Pragma("GCC ivdep")
 #endif
+#endif
+
+// Around headers with such loops: where they are not vectorised (-Os, sanitizers), clang says so to the user, who cannot
+// help it.
+#if defined(__clang__)
+#define ADAMCORE_LOOPS_BEGIN _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wpass-failed\"")
+#define ADAMCORE_LOOPS_END _Pragma("clang diagnostic pop")
+#else
+#define ADAMCORE_LOOPS_BEGIN
+#define ADAMCORE_LOOPS_END
 #endif
 
 // Before a loop that a device is not to unroll: instructions too are read from memory.

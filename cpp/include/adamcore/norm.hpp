@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
+#include "adamcore/scale.hpp"
 #include "adamcore/storage.hpp"
 
 /// Sums of squares of one fixed shape, so that a norm's bits depend on the numbers alone.
@@ -31,6 +31,8 @@ struct Reading {
 struct Squares {
     double sum = 0;
     std::int32_t power = 0;
+    /// Whether one of the numbers, finite as a double, is infinite as a float.
+    std::int32_t outgrows = 0;
 
     static constexpr int shift = 540;
 };
@@ -79,17 +81,25 @@ ADAMCORE_FN Squares scaled_squares(double sum, double scale) {
     return {sum, scale > 1 && sum > 0 ? -1 : 0};
 }
 
-/// The squares of a leaf, of which `sum(scale)` is the total of (x * scale)^2. Not finite if and only if an element is
-/// not.
-template <class Stored, class Sum>
-ADAMCORE_FN Squares leaf_squares(Sum&& sum) {
-    const double plain = sum(1.0);
-    const double scale = second_scale<Stored>(plain);
-    return scale == 1 ? Squares{plain, 0} : scaled_squares(sum(scale), scale);
+/// Whether a double is infinite as a float, which is rounded to nearest.
+ADAMCORE_FN bool is_infinite_in_float(double x) { return x >= 0x1.ffffffp127 || x <= -0x1.ffffffp127; }
+
+/// Whether numbers of which `sum` is the total of squares may be, so that one has to look.
+template <class Stored>
+ADAMCORE_FN bool may_outgrow_float(double sum) {
+    return sizeof(Stored) == 8 && sum >= 0x1p255;
 }
 
-/// x * 2^power.
-ADAMCORE_CALL double scaled(double x, std::int32_t power) { return std::ldexp(x, power); }
+/// The squares of a leaf, of which `sum(scale)` is the total of (x * scale)^2, and `outgrows()` tells whether an element is
+/// infinite in float. Not finite if and only if an element is not.
+template <class Stored, class Sum, class Outgrows>
+ADAMCORE_FN Squares leaf_squares(Sum&& sum, Outgrows&& outgrows) {
+    const double plain = sum(1.0);
+    const double scale = second_scale<Stored>(plain);
+    Squares squares = scale == 1 ? Squares{plain, 0} : scaled_squares(sum(scale), scale);
+    if (may_outgrow_float<Stored>(plain)) squares.outgrows = outgrows() ? 1 : 0;
+    return squares;
+}
 
 namespace detail {
 
@@ -102,13 +112,13 @@ ADAMCORE_CALL Squares sum_of_unequal(Squares a, Squares b) {
     }
     ADAMCORE_ROLLED
     for (std::int32_t power = b.power; power < a.power; ++power) b.sum = b.sum * 0x1p-540 * 0x1p-540;
-    return {a.sum + b.sum, a.power};
+    return {a.sum + b.sum, a.power, a.outgrows | b.outgrows};
 }
 
 }  // namespace detail
 
 ADAMCORE_FN Squares operator+(Squares a, Squares b) {
-    if (a.power == b.power) return {a.sum + b.sum, a.power};
+    if (a.power == b.power) return {a.sum + b.sum, a.power, a.outgrows | b.outgrows};
     if (b.sum == 0) return a;
     return a.sum == 0 ? b : detail::sum_of_unequal(a, b);
 }
@@ -127,45 +137,41 @@ ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
 
 ADAMCORE_FN bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
 
-/// The L2 norm of numbers with these squares, each multiplied by `scale` > 0. Infinite where it is beyond double's range.
-ADAMCORE_CALL double root(Squares squares, double scale = 1) {
-    return scaled(math::sqrt(squares.sum) * scale, Squares::shift * squares.power);
+/// The L2 norm of numbers with these squares.
+ADAMCORE_CALL Scale magnitude(Squares squares) {
+    const double root = math::sqrt(squares.sum);
+    return squares.power == 0 && scale::is_usual(root) ? Scale(root)
+                                                       : scale::normalised(root, Squares::shift * squares.power);
 }
 
-/// Whether numbers with these squares are finite and, if they are to be `narrowed`, in float's range too.
-ADAMCORE_FN bool fits(Squares squares, bool narrowed) {
-    return is_finite(squares) && (!narrowed || root(squares) <= 0x1.fffffep127);
-}
+/// The same of the numbers multiplied by `scale` > 0.
+ADAMCORE_CALL Scale magnitude(Squares squares, Scale scale) { return scale::product(magnitude(squares), scale); }
 
-/// root() / 2^shift, which is finite for all finite squares and scales up to 1.
-ADAMCORE_FN double small_root(Squares squares, double scale = 1) {
-    return root({squares.sum, squares.power - 1}, scale);
-}
+/// And that as a double. Infinite where it is beyond double's range.
+ADAMCORE_CALL double root(Squares squares, Scale scale = 1) { return scale::value(magnitude(squares, scale)); }
+
+/// Whether numbers with these squares are finite and, if they are to be `narrowed`, still are in float32.
+ADAMCORE_FN bool fits(Squares squares, bool narrowed) { return is_finite(squares) && !(narrowed && squares.outgrows); }
 
 /// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
-ADAMCORE_CALL double clip_factor(Squares squares, double scale, double limit) {
-    if (!is_finite(squares)) return 1;
-    double most = limit, norm = root(squares, scale) + 1e-6;
-    if (norm - norm != 0) {
-        most = scaled(limit, -Squares::shift);
-        norm = small_root(squares, scale);
-    }
-    return std::fmin(1.0, most / norm);
+ADAMCORE_CALL Scale clip_factor(Squares squares, Scale scale, double limit) {
+    if (!is_finite(squares) || limit - limit != 0) return 1;
+    const Scale norm = magnitude(squares, scale);
+    // With a power it is so small that 1e-6 is all that is left, or so large that nothing is left of 1e-6.
+    const double wide = (norm.power < 0 ? 0 : norm.number) + 1e-6;
+    const Scale factor = limit / (norm.power > 0 ? norm : Scale(wide));
+    return is_below_one(factor) ? factor : 1;
 }
 
 /// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
 /// image recognition without normalization", equation 3): the gradient's norm is held to `limit` times the weights',
 /// which count for at least 1e-3.
-ADAMCORE_FN double adaptive_factor(Squares weights, Squares grads, double scale, double limit) {
-    if (!is_finite(weights) || !is_finite(grads)) return 1;
-    double most = limit * std::fmax(root(weights), 1e-3);
-    double norm = root(grads, scale);
-    if (most - most != 0 || norm - norm != 0) {
-        most = limit * std::fmax(small_root(weights), scaled(1e-3, -Squares::shift));
-        norm = small_root(grads, scale);
-        return norm > most ? most / norm : 1;
-    }
-    return norm > most ? most / std::fmax(norm, 1e-6) : 1;
+ADAMCORE_FN Scale adaptive_factor(Squares weights, Squares grads, Scale scale, double limit) {
+    if (!is_finite(weights) || !is_finite(grads) || limit - limit != 0) return 1;
+    const Scale size = magnitude(weights), norm = magnitude(grads) * scale;
+    const Scale most = limit * (size < 1e-3 ? Scale(1e-3) : size);
+    if (!(most < norm)) return 1;
+    return most / (norm < 1e-6 ? Scale(1e-6) : norm);
 }
 
 }  // namespace adamcore::norm

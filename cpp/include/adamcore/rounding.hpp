@@ -73,10 +73,16 @@ template <class Stored>
 struct Stochastic;
 
 /// A finite weight rounded to a neighbour in Stored, up in magnitude if `random`, uniform in [0, 2^16), is large enough.
-/// Beyond the largest finite number it stays there until nearest would round to infinity.
+/// Beyond the largest finite number it stays there until nearest would round to infinity, and then is infinite. NaN stays.
 template <class Stored>
 ADAMCORE_FN float stochastic(float weight, std::uint32_t random) {
     return Stochastic<Stored>::of(weight, random);
+}
+
+/// What has no finite neighbour in Stored: infinite, or NaN as it is.
+ADAMCORE_FN float infinite_or_nan(std::uint32_t bits) {
+    const std::uint32_t infinite = (bits & 0x80000000u) | 0x7f800000u;
+    return storage::float_of(math::select((bits & 0x7fffffffu) > 0x7f800000u, bits, infinite));
 }
 
 /// The bits of the largest finite bfloat16, as a float.
@@ -90,7 +96,7 @@ struct Stochastic<bfloat16> {
         const std::uint32_t up = (magnitude + random) & 0xffff0000u;
         const std::uint32_t finite = math::select(up > largest_bfloat16, largest_bfloat16, up);
         const float kept = storage::float_of(finite | (bits & 0x80000000u));
-        return math::select(magnitude >= largest_bfloat16 + 0x8000u, weight, kept);
+        return math::select(magnitude >= largest_bfloat16 + 0x8000u, infinite_or_nan(bits), kept);
     }
 };
 
@@ -114,7 +120,7 @@ struct Stochastic<float16> {
         const float subnormal = static_cast<float>(static_cast<std::int32_t>((fixed + random) >> 16)) * 0x1p-24f;
         const std::uint32_t result =
             math::select(magnitude < smallest_normal, storage::bits_of(subnormal), finite) | (bits & 0x80000000u);
-        return math::select(magnitude >= largest + 0x1000u, weight, storage::float_of(result));
+        return math::select(magnitude >= largest + 0x1000u, infinite_or_nan(bits), storage::float_of(result));
     }
 
 private:

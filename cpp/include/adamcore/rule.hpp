@@ -15,13 +15,14 @@
 ///
 ///     struct MyRule {
 ///         static constexpr auto name = "my_rule";
-///         static constexpr auto slots = rule::slots("buffer");        // state arrays, in update() order
+///         static constexpr auto slots = rule::slots("buffer", rule::square("square"));  // in update() order
 ///         struct Hyper { double lr = 1e-3; };                         // doubles only
 ///         static constexpr auto fields = rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr));
 ///
 ///         template <class T> struct Step { T lr; double l2; };
 ///         template <class T> static Step<T> prepare(const Hyper& h, std::int64_t t);
-///         template <class T, class G> ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer);
+///         template <class T, class G>
+///         ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer, T& square);
 ///
 ///         static double initial(const Hyper& h, std::size_t slot);   // optional: state's first value, else 0
 ///     };
@@ -93,9 +94,30 @@ constexpr std::array<Field<Hyper>, sizeof...(F)> fields(F... field) {
     return {field...};
 }
 
-template <class... Name>
-constexpr std::array<const char*, sizeof...(Name)> slots(Name... name) {
-    return {name...};
+/// A state array: the name that users see, and whether it holds sums or averages of squares. Those are never negative,
+/// and what is divided by their root would be divided by eps alone if storage made zeros of them.
+struct Slot {
+    const char* name;
+    bool nonnegative = false;
+
+    constexpr Slot(const char* slot_name, bool is_nonnegative = false)  // a name alone will do
+        : name(slot_name), nonnegative(is_nonnegative) {}
+};
+
+constexpr Slot square(const char* name) { return {name, true}; }
+
+template <class... S>
+constexpr std::array<Slot, sizeof...(S)> slots(S... slot) {
+    return {Slot(slot)...};
+}
+
+/// A bit for each of a rule's slots, the first the lowest: whether it is nonnegative.
+template <class Rule>
+constexpr unsigned nonnegative_slots() {
+    unsigned bits = 0;
+    for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
+        bits |= Rule::slots[slot].nonnegative ? 1u << slot : 0u;
+    return bits;
 }
 
 template <class Hyper, class... Decay>

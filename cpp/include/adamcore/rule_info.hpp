@@ -33,7 +33,7 @@ struct FieldInfo {
 /// What is known of a rule at run time: how a program that picks rules by name sees it.
 struct RuleInfo {
     std::string_view name;
-    const char* const* slots;
+    const rule::Slot* slots;
     std::size_t slot_count;
     std::array<FieldInfo, max_fields> fields;
     std::size_t field_count;

@@ -9,6 +9,7 @@
 #include "adamcore/dtype.hpp"
 #include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
+#include "adamcore/scale.hpp"
 
 namespace adamcore {
 
@@ -24,6 +25,9 @@ enum class Weights : std::uint8_t {
     compensated,  ///< `extra[0]`: what rounding lost, in the parameter's type
     stochastic,   ///< the parameter alone, rounded up or down at random
 };
+
+/// How half-precision state is rounded when it is stored; state_rounding.hpp has the way. Other state is not rounded.
+enum class StateRounding : std::uint8_t { nearest, stochastic };
 
 /// How many bits of each extra array belong to a weight; 0: there is no such array.
 constexpr std::array<std::size_t, 2> extra_bits(Weights weights) {
@@ -60,13 +64,18 @@ struct alignas(64) Tensor {
 
     void* extra[2] = {};
     /// Where gradients are clipped unit by unit: a factor for every `unit_size` elements.
-    const double* unit_factors = nullptr;
+    const Scale* unit_factors = nullptr;
     std::int64_t unit_size = 0;
     /// What stochastic rounding tells tensors apart by: Python makes it from the parameter's name.
     std::uint32_t number = 0;
+    StateRounding state_rounding = StateRounding::nearest;
 
     /// Whether gradients are read into a smaller type.
     bool narrows_grad() const { return grad_dtype == Dtype::float64 && dtype != Dtype::float64; }
+    ADAMCORE_FN bool rounds_state_at_random() const {
+        const bool is_half = state_dtype == Dtype::float16 || state_dtype == Dtype::bfloat16;
+        return is_half && state_rounding == StateRounding::stochastic;
+    }
 };
 
 static_assert(sizeof(Tensor) == 128 && offsetof(Tensor, state) == 48);
@@ -97,8 +106,8 @@ Tensor tensor(T* param, const G* grad, std::int64_t size, std::int64_t step, Sta
 /// What becomes of gradients on their way to a rule, beside the group's own factor.
 struct Treatment {
     /// Gradients are multiplied by `scale`, by their tensor's factor if there are any, and by their unit's.
-    double scale = 1;
-    const double* tensor_factors = nullptr;
+    Scale scale{};
+    const Scale* tensor_factors = nullptr;
     /// Then they are held to [-limit, limit].
     double limit = no_limit;
     /// Whether tensors have unit_factors.
@@ -109,7 +118,7 @@ struct Treatment {
     static constexpr double no_limit = std::numeric_limits<double>::infinity();
 
     ADAMCORE_FN bool prepares() const { return by_units || limit < no_limit; }
-    double scale_of(std::int64_t tensor) const { return tensor_factors ? scale * tensor_factors[tensor] : scale; }
+    Scale scale_of(std::int64_t tensor) const { return tensor_factors ? scale * tensor_factors[tensor] : scale; }
 };
 
 }  // namespace adamcore

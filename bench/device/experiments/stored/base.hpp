@@ -81,7 +81,8 @@ struct StoredPart {
         ADAMCORE_UNROLL
         for (int k = 0; k < N; ++k) {
             const std::int64_t element = math::min(begin + k, tensor->size - 1);
-            const double factor = by_units ? scale * tensor->unit_factors[element / tensor->unit_size] : scale;
+            const double factor =
+                by_units ? scale * scale::value(tensor->unit_factors[element / tensor->unit_size]) : scale;
             g[k] = gradient::held(g[k] * static_cast<float>(factor), most);
         }
     }

@@ -7,6 +7,8 @@
 #include "adamcore/layout.hpp"
 #include "adamcore/tensor.hpp"
 
+ADAMCORE_LOOPS_BEGIN
+
 namespace adamcore::cpu {
 
 /// Elements that are brought into buffers at a time: few enough that memory is kept busy with the next tile while this one
@@ -105,13 +107,20 @@ struct Arrays {
 
     /// Multiplies by `factor` and holds to [-limit, limit]; NaN stays.
     template <class T>
-    static void scale_and_clip(T* values, std::int64_t count, double factor, double limit) {
-        const T by = static_cast<T>(factor), most = gradient::limit_in<T>(limit);
+    static void scale_and_clip(T* values, std::int64_t count, Scale factor, double limit) {
+        const Multiplier<T> by = scale::multiplier<T>(factor);
+        const T first = by.first, most = gradient::limit_in<T>(limit);
+        if (by.second != 1) {
+            for (std::int64_t i = 0; i < count; ++i) values[i] = gradient::held(by(values[i]), most);
+            return;
+        }
         ADAMCORE_IVDEP
-        for (std::int64_t i = 0; i < count; ++i) values[i] = gradient::held(values[i] * by, most);
+        for (std::int64_t i = 0; i < count; ++i) values[i] = gradient::held(values[i] * first, most);
     }
 };
 
 }  // namespace detail
 
 }  // namespace adamcore::cpu
+
+ADAMCORE_LOOPS_END

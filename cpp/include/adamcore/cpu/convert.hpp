@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+ADAMCORE_LOOPS_BEGIN
+
 /// Dense loops of storage.hpp and rounding.hpp. Where a processor's own instruction gives the same bits several times
 /// as fast, it is used.
 namespace adamcore::cpu::convert {
@@ -107,3 +109,5 @@ ADAMCORE_FN void random_block(const rounding::Stream& stream, std::int64_t index
 }
 
 }  // namespace adamcore::cpu::convert
+
+ADAMCORE_LOOPS_END

@@ -94,12 +94,14 @@ inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept
 /// Updates elements [begin, end) of one tensor by a rule's sweep, where they are or tile by tile.
 template <class T>
 void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
-            std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept {
-    if (!is_direct(tensor, treatment)) return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
+            std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
+    const Scale whole = group_scale * scale;
+    if (!is_direct(tensor, treatment) || !scale::is_normal<T>(whole))
+        return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
     void* state[max_slots];
     for (std::size_t slot = 0; slot < max_slots; ++slot)
         state[slot] = tensor.state[slot] ? static_cast<T*>(tensor.state[slot]) + begin : nullptr;
-    rule(constants, group_scale * scale, end - begin, static_cast<T*>(tensor.param) + begin,
+    rule(constants, whole.number, end - begin, static_cast<T*>(tensor.param) + begin,
          static_cast<const T*>(tensor.grad) + begin, state);
 }
 

@@ -16,8 +16,12 @@ public:
         constexpr unsigned ieee = 0x1f80;  // all exceptions masked, nearest, no FTZ, no DAZ
         constexpr unsigned flags = 0x3f;
         if ((saved_ & ~flags) != ieee) _mm_setcsr(ieee);
+        hold();
     }
-    ~FloatEnvironment() { _mm_setcsr(saved_); }
+    ~FloatEnvironment() {
+        hold();
+        _mm_setcsr(saved_);
+    }
 
 private:
     unsigned saved_;
@@ -25,8 +29,12 @@ private:
     FloatEnvironment() noexcept {
         asm volatile("mrs %0, fpcr" : "=r"(saved_));
         asm volatile("msr fpcr, %0" : : "r"(std::uint64_t{0}));
+        hold();
     }
-    ~FloatEnvironment() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+    ~FloatEnvironment() {
+        hold();
+        asm volatile("msr fpcr, %0" : : "r"(saved_));
+    }
 
 private:
     std::uint64_t saved_;
@@ -37,6 +45,15 @@ private:
 public:
     FloatEnvironment(const FloatEnvironment&) = delete;
     FloatEnvironment& operator=(const FloatEnvironment&) = delete;
+
+private:
+    /// Keeps the compiler, which does not know that arithmetic depends on the register, from moving what reads or writes
+    /// memory out of this scope.
+    static void hold() noexcept {
+#if defined(__GNUC__)
+        asm volatile("" : : : "memory");
+#endif
+    }
 };
 
 }  // namespace adamcore::cpu

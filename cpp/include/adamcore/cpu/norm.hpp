@@ -43,6 +43,7 @@ void measure(const Kernels& kernels, const norm::Reading* arrays, const plan::Cu
 /// Adds each array's leaves up. `totals` may be `leaves`.
 inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm::Squares* leaves,
                        norm::Squares* totals) noexcept {
+    const FloatEnvironment environment;
     for (std::int64_t i = 0; i < count; ++i)
         totals[i] = norm::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
 }
@@ -50,7 +51,7 @@ inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm:
 /// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
 template <class Pool>
 void rescale(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
-             double factor, double limit) noexcept {
+             Scale factor, double limit) noexcept {
     const auto size = [&](std::int64_t i) { return arrays[i].size; };
     detail::run(size, cuts, parts, pool, false, [&] {
         return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {

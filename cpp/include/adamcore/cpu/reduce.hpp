@@ -5,6 +5,8 @@
 #include "adamcore/cpu/arrays.hpp"
 #include "adamcore/norm.hpp"
 
+ADAMCORE_LOOPS_BEGIN
+
 /// What reads arrays, or rescales them, by themselves.
 namespace adamcore::cpu {
 
@@ -13,7 +15,7 @@ using MeasureLeaves = void (*)(const norm::Reading& array, std::int64_t begin, s
                                norm::Squares* leaves) noexcept;
 
 /// Multiplies elements [begin, end) of an array in place by `factor`, and holds them to [-limit, limit].
-using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, double factor,
+using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor,
                          double limit) noexcept;
 
 namespace detail {
@@ -27,14 +29,15 @@ struct Reduction {
             using Stored = decltype(x);
             const auto leaf = [&](std::int64_t at, std::int64_t count) {
                 const auto sum = [&](double scale) { return sum_of_squares<Stored>(array, at, count, scale); };
-                return norm::leaf_squares<Stored>(sum);
+                const auto outgrows = [&] { return outgrows_float(array, at, count); };
+                return norm::leaf_squares<Stored>(sum, outgrows);
             };
             for (std::int64_t at = begin; at < end; at += norm::leaf)
                 *leaves++ = leaf(at, math::min(norm::leaf, end - at));
         });
     }
 
-    static void rescale(const norm::Reading& array, std::int64_t begin, std::int64_t end, double factor,
+    static void rescale(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor,
                         double limit) noexcept {
         visit(array.dtype, [&](auto x) {
             using T = decltype(storage::decode(x));
@@ -67,8 +70,21 @@ private:
         }
         return norm::total(sums);
     }
+
+    static bool outgrows_float(const norm::Reading& array, std::int64_t begin, std::int64_t count) {
+        double buffer[tile];
+        bool found = false;
+        for (std::int64_t at = 0; at < count && !found; at += tile) {
+            const std::int64_t some = math::min(tile, count - at);
+            Arrays<Isa>::load(array.data, array.dtype, array.axes, begin + at, some, buffer);
+            for (std::int64_t i = 0; i < some; ++i) found |= norm::is_infinite_in_float(buffer[i]);
+        }
+        return found;
+    }
 };
 
 }  // namespace detail
 
 }  // namespace adamcore::cpu
+
+ADAMCORE_LOOPS_END

@@ -9,16 +9,26 @@
 #include "adamcore/rule.hpp"
 #include "adamcore/rule_info.hpp"
 
+ADAMCORE_LOOPS_BEGIN
+
 /// The loop over elements, instantiated for each ISA, rule and compute type.
 ///
 /// An ISA's object holds nothing but instances of these templates. They carry the ISA in their names, and all
 /// that they call is forced inline, so no function compiled for one ISA can stand in for another's.
 namespace adamcore::cpu {
 
-/// Updates `count` elements of dense arrays of the compute type T with a Step<T> that is `constants`; the gradient is
-/// multiplied by `grad_scale` first.
-using DenseSweep = void (*)(const StepStorage& constants, double grad_scale, std::int64_t count, void* param,
-                            const void* grad, void* const* state) noexcept;
+/// A rule's sweep, called as a function: updates `count` elements of dense arrays of the compute type T with a Step<T>
+/// that is `constants`; the gradient is multiplied by `grad_scale` first.
+struct DenseSweep {
+    void (*run)(const StepStorage& constants, double grad_scale, std::int64_t count, void* param, const void* grad,
+                void* const* state) noexcept;
+    unsigned nonnegative;  ///< rule::nonnegative_slots
+
+    ADAMCORE_FN void operator()(const StepStorage& constants, double grad_scale, std::int64_t count, void* param,
+                                const void* grad, void* const* state) const noexcept {
+        run(constants, grad_scale, count, param, grad, state);
+    }
+};
 
 namespace detail {
 
@@ -81,7 +91,10 @@ struct RuleSweep<Isa, Rule, T, std::index_sequence<I...>> {
 
 /// The sweep of one rule over arrays of its compute type T.
 template <class Isa, class Rule, class T>
-inline constexpr DenseSweep dense_sweep =
-    detail::RuleSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run;
+inline constexpr DenseSweep dense_sweep{
+    detail::RuleSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run,
+    rule::nonnegative_slots<Rule>()};
 
 }  // namespace adamcore::cpu
+
+ADAMCORE_LOOPS_END

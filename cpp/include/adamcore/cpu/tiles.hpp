@@ -4,9 +4,12 @@
 #include <cstdint>
 
 #include "adamcore/cpu/arrays.hpp"
+#include "adamcore/cpu/state.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/weights.hpp"
 #include "adamcore/tensor.hpp"
+
+ADAMCORE_LOOPS_BEGIN
 
 /// Updates of arrays that a rule cannot work on where they are: tile by tile they are brought into buffers of the
 /// compute type, which stay in the first-level cache, and what has changed is brought back. Precision, layouts and
@@ -16,7 +19,7 @@ namespace adamcore::cpu {
 /// Updates elements [begin, end) of `tensor`, `begin` a multiple of 64, by a rule's sweep with its constants. The
 /// gradient is multiplied by `group_scale` after what `treatment` asks for, `scale` being its scale for this tensor.
 using TileSweep = void (*)(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
-                           std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept;
+                           std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept;
 
 namespace detail {
 
@@ -73,9 +76,11 @@ struct Operand {
 template <class Isa, class T>
 struct Tiles {
     static void sweep(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
-                      std::int64_t end, double group_scale, double scale, const Treatment& treatment) noexcept {
-        Tiles tiles(tensor, treatment, scale);
-        const double rule_scale = treatment.prepares() ? group_scale : group_scale * scale;
+                      std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
+        const Scale whole = group_scale * scale;
+        const bool fits = scale::is_normal<T>(whole);
+        Tiles tiles(rule, tensor, treatment, treatment.prepares() ? scale : whole, treatment.prepares() || !fits);
+        const double rule_scale = treatment.prepares() ? group_scale : fits ? whole.number : 1;
         for (std::int64_t at = begin, next; at < end; at = next) {
             next = math::min(end, (at / tile + 1) * tile);
             tiles.update(rule, constants, rule_scale, at, next - at);
@@ -83,17 +88,21 @@ struct Tiles {
     }
 
 private:
-    Tiles(const Tensor& tensor, const Treatment& treatment, double scale)
+    Tiles(const DenseSweep& rule, const Tensor& tensor, const Treatment& treatment, Scale scale, bool prepares)
         : tensor_(tensor),
           treatment_(treatment),
           scale_(scale),
+          prepares_(prepares),
           keeps_weights_(tensor.weights != Weights::plain && tensor.dtype != Dtype::float32 &&
-                         tensor.dtype != Dtype::float64) {
+                         tensor.dtype != Dtype::float64),
+          draws_keys_(tensor.rounds_state_at_random()) {
         const Layout layout = tensor.layout ? *tensor.layout : Layout{};
         param_ = {tensor.param, tensor.dtype, layout.param, param_buffer_, false};
-        grad_ = {tensor.grad, tensor.grad_dtype, layout.grad, grad_buffer_, treatment.prepares()};
+        grad_ = {tensor.grad, tensor.grad_dtype, layout.grad, grad_buffer_, prepares_};
         while (slots_ < max_slots && tensor.state[slots_]) {
             state_[slots_] = {tensor.state[slots_], tensor.state_dtype, {}, state_buffers_[slots_], false};
+            const bool is_square = (rule.nonnegative >> slots_ & 1) != 0;
+            store_state_[slots_] = State<Isa>::store(tensor.state_dtype, is_square, tensor.state_rounding);
             ++slots_;
         }
     }
@@ -104,19 +113,37 @@ private:
         T* grad = grad_.load(begin, count);
         void* state[max_slots];
         for (std::size_t slot = 0; slot < slots_; ++slot) state[slot] = state_[slot].load(begin, count);
-        if (treatment_.prepares()) prepare(begin, count);
+        if (prepares_) prepare(begin, count);
         if (keeps_weights_) with_extras([&](auto extras) { extras.recover(tensor_, begin, count, param); });
 
         ask_for_next(begin);
         rule(constants, rule_scale, count, param, grad, state);
 
         // State first: it is there while the divisions, which the weights wait for, are under way.
-        for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].store(begin, count);
+        if (draws_keys_) draw_keys(begin);
+        for (std::size_t slot = 0; slot < slots_; ++slot) store_state(slot, begin, count);
         if (keeps_weights_) {
             with_extras([&](auto extras) { store_weights(extras, begin, count); });
         } else {
             param_.store(begin, count);
         }
+    }
+
+    ADAMCORE_FN void store_state(std::size_t slot, std::int64_t begin, std::int64_t count) {
+        if constexpr (sizeof(T) == 4) {
+            const std::uint32_t key = draws_keys_ ? keys_[slot][begin % state::row / tile] : 0;
+            if (store_state_[slot])
+                return store_state_[slot](state_buffers_[slot], begin, count, key, tensor_.state[slot]);
+        }
+        state_[slot].store(begin, count);
+    }
+
+    /// Many tiles' keys at a time.
+    void draw_keys(std::int64_t begin) {
+        const std::int64_t row = state::first_row + begin / state::row;
+        if (row == row_) return;
+        row_ = row;
+        convert::random_block({treatment_.seed, static_cast<std::uint64_t>(tensor_.step), tensor_.number}, row, keys_);
     }
 
     template <class Stored>
@@ -153,11 +180,11 @@ private:
     /// Scales the gradient, by units if they have factors, and holds it to its limit.
     void prepare(std::int64_t begin, std::int64_t count) {
         for (std::int64_t at = 0, next; at < count; at = next) {
-            double factor = scale_;
+            Scale factor = scale_;
             next = count;
             if (treatment_.by_units) {
                 const std::int64_t unit = (begin + at) / tensor_.unit_size;
-                factor *= tensor_.unit_factors[unit];
+                factor = factor * tensor_.unit_factors[unit];
                 next = math::min(count, (unit + 1) * tensor_.unit_size - begin);
             }
             Arrays<Isa>::scale_and_clip(grad_buffer_ + at, next - at, factor, treatment_.limit);
@@ -166,10 +193,14 @@ private:
 
     const Tensor& tensor_;
     const Treatment& treatment_;
-    double scale_;
-    bool keeps_weights_;
+    Scale scale_;
+    bool prepares_;  ///< whether gradients are scaled before the rule's sweep
+    bool keeps_weights_, draws_keys_;
     Operand<Isa, T> param_, grad_, state_[max_slots];
+    StoreState store_state_[max_slots];
     std::size_t slots_ = 0;
+    std::int64_t row_ = 0;  ///< of which keys_ are
+    alignas(64) std::uint32_t keys_[max_slots][rounding::row];
     alignas(64) T param_buffer_[tile];
     alignas(64) T grad_buffer_[tile];
     alignas(64) T state_buffers_[max_slots][tile];
@@ -181,3 +212,5 @@ template <class Isa, class T>
 inline constexpr TileSweep tile_sweep = detail::Tiles<Isa, T>::sweep;
 
 }  // namespace adamcore::cpu
+
+ADAMCORE_LOOPS_END

@@ -5,6 +5,8 @@
 
 #include "adamcore/cpu/arrays.hpp"
 
+ADAMCORE_LOOPS_BEGIN
+
 namespace adamcore::cpu::detail {
 
 /// What is kept of half-precision weights beside the parameter (Weights), for one ISA and type of parameter.
@@ -138,3 +140,5 @@ private:
 };
 
 }  // namespace adamcore::cpu::detail
+
+ADAMCORE_LOOPS_END

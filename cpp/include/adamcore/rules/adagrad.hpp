@@ -10,7 +10,7 @@ namespace adamcore {
 /// Adagrad (Duchi, Hazan & Singer 2011), with weight decay as an L2 term in the gradient.
 struct Adagrad {
     static constexpr auto name = "adagrad";
-    static constexpr auto slots = rule::slots("sum");
+    static constexpr auto slots = rule::slots(rule::square("sum"));
 
     struct Hyper {
         double lr = 1e-2, lr_decay = 0.0, weight_decay = 0.0, initial_accumulator_value = 0.0, eps = 1e-10;

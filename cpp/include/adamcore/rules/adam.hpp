@@ -49,7 +49,7 @@ ADAMCORE_FN T direction(const Step<T>& s, T m, T v) {
 /// Adam (Kingma & Ba 2015, algorithm 1), with weight decay as an L2 term in the gradient.
 struct Adam {
     static constexpr auto name = "adam";
-    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq");
+    static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"));
     using Hyper = adam::Hyper;
     static constexpr auto fields = adam::fields<Hyper>();
 
@@ -80,7 +80,7 @@ struct Adam {
 /// AMSGrad (Reddi, Kale & Kumar 2018), as PyTorch has it: the maximum is taken before the bias correction.
 struct AdamAmsgrad : Adam {
     static constexpr auto name = "adam_amsgrad";
-    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+    static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"), rule::square("max_exp_avg_sq"));
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v, T& v_max) {

@@ -12,7 +12,7 @@ namespace adamcore {
 /// decay to only a few bits (at lr wd = 1e-7 it is 19% off), and because the parameter is then rounded once.
 struct AdamW {
     static constexpr auto name = "adamw";
-    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq");
+    static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"));
 
     struct Hyper {
         double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2;
@@ -46,7 +46,7 @@ struct AdamW {
 /// AdamW with AMSGrad's maximum (Reddi, Kale & Kumar 2018).
 struct AdamWAmsgrad : AdamW {
     static constexpr auto name = "adamw_amsgrad";
-    static constexpr auto slots = rule::slots("exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+    static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"), rule::square("max_exp_avg_sq"));
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v, T& v_max) {

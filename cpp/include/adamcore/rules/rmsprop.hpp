@@ -10,7 +10,7 @@ namespace adamcore {
 /// RMSprop (Tieleman & Hinton 2012, lecture 6.5), with weight decay as an L2 term in the gradient.
 struct RmsProp {
     static constexpr auto name = "rmsprop";
-    static constexpr auto slots = rule::slots("square_avg");
+    static constexpr auto slots = rule::slots(rule::square("square_avg"));
 
     struct Hyper {
         double lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0.0, momentum = 0.0;
@@ -65,7 +65,7 @@ struct RmsProp {
 
 struct RmsPropMomentum : RmsProp {
     static constexpr auto name = "rmsprop_momentum";
-    static constexpr auto slots = rule::slots("square_avg", "momentum_buffer");
+    static constexpr auto slots = rule::slots(rule::square("square_avg"), "momentum_buffer");
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& buffer) {
@@ -76,7 +76,7 @@ struct RmsPropMomentum : RmsProp {
 
 struct RmsPropCentered : RmsProp {
     static constexpr auto name = "rmsprop_centered";
-    static constexpr auto slots = rule::slots("square_avg", "grad_avg");
+    static constexpr auto slots = rule::slots(rule::square("square_avg"), "grad_avg");
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& mean) {
@@ -86,7 +86,7 @@ struct RmsPropCentered : RmsProp {
 
 struct RmsPropCenteredMomentum : RmsProp {
     static constexpr auto name = "rmsprop_centered_momentum";
-    static constexpr auto slots = rule::slots("square_avg", "momentum_buffer", "grad_avg");
+    static constexpr auto slots = rule::slots(rule::square("square_avg"), "momentum_buffer", "grad_avg");
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& square, T& buffer, T& mean) {

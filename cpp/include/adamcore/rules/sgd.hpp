@@ -24,19 +24,27 @@ struct Sgd {
         T lr, momentum;
         Average<T> buffer;
         double l2;
+        bool starts;  ///< whether the buffer is still to be made
     };
 
-    /// The first gradient becomes the buffer, whatever finite numbers were there; damping begins with the second: as
-    /// PyTorch has it.
+    /// The first gradient becomes the buffer, whatever was there, NaN too; damping begins with the second: as PyTorch has
+    /// it.
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
-        return {T(h.lr), T(h.momentum), buffer, h.weight_decay};
+        return {T(h.lr), T(h.momentum), buffer, h.weight_decay, t == 1};
     }
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p) {
         p = p - s.lr * T(g);
+    }
+
+protected:
+    /// A buffer that has not been made is not looked at: zero times what lies there may be NaN.
+    template <class T, class G>
+    ADAMCORE_FN static T next(const Step<T>& s, G g, T buffer) {
+        return average(s.buffer, math::select(s.starts, T(0), buffer), g);
     }
 };
 
@@ -47,7 +55,7 @@ struct SgdMomentum : Sgd {
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {
-        buffer = average(s.buffer, buffer, g);
+        buffer = next(s, g, buffer);
         p = p - s.lr * buffer;
     }
 };
@@ -59,7 +67,7 @@ struct SgdNesterov : Sgd {
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {
-        buffer = average(s.buffer, buffer, g);
+        buffer = next(s, g, buffer);
         p = p - s.lr * (T(g) + s.momentum * buffer);
     }
 };

@@ -24,7 +24,7 @@ struct LookArguments {
     double limit;
     double loss_scale;
     LossScaling* scaling;    ///< or null
-    double* tensor_factors;  ///< or null
+    Scale* tensor_factors;   ///< or null
     std::int32_t* culprits;  ///< of each block of Look: the first tensor whose gradient is not finite, or -1
 };
 
@@ -190,25 +190,27 @@ private:
     }
 
     ADAMCORE_FN static void decide(const Arguments& a, Shared& shared) {
-        Control control{unscaling(a.look.scaling, a.look.loss_scale), 0};
+        Scale scale = unscaling(a.look.scaling, a.look.loss_scale);
+        std::int32_t skip = 0;
         if (a.measures) {
             Outcome outcome{0, 0, shared.culprit[0]};
             const norm::Squares squares = a.count > 0 ? terms_of(a, shared)[0] : norm::Squares{};
-            outcome.norm = norm::root(squares, control.scale);
+            outcome.norm = norm::root(squares, scale);
             outcome.skipped = a.check && outcome.culprit >= 0;
-            control.skip = outcome.skipped;
-            if (a.look.clip == Clip::norm) control.scale *= norm::clip_factor(squares, control.scale, a.look.limit);
-            if (a.look.scaling) update(*a.look.scaling, control.skip != 0);
+            skip = outcome.skipped;
+            if (a.look.clip == Clip::norm)
+                scale = scale::product(scale, norm::clip_factor(squares, scale, a.look.limit));
+            if (a.look.scaling) update(*a.look.scaling, skip != 0);
             if (a.outcome) *a.outcome = outcome;
         }
-        if (!control.skip) ++*a.completed;
-        *a.control = control;
+        if (!skip) ++*a.completed;
+        *a.control = {scale.number, scale.power, skip};
     }
 
     /// What LossScaler.update does in Python.
     ADAMCORE_FN static void update(LossScaling& s, bool overflow) {
         if (!overflow) {
-            if (++s.clean_steps == s.growth_interval) {
+            if (++s.clean_steps >= s.growth_interval) {
                 s.clean_steps = 0;
                 s.scale = math::min(s.scale * s.growth_factor, s.largest);
             }

@@ -71,6 +71,8 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
+    /// Room for more of either, so that add_group() and add() cannot fail. Raises Error.
+    void make_room(std::size_t groups, std::size_t tensors);
     void add_group(const Group& group);
     /// Takes effect with the next step. The rule may change to one with the same state, unless a step has been captured:
     /// then it raises Error.
@@ -109,10 +111,12 @@ public:
     /// The numbers of updates of all tensors. Waits for the latest step, if only the device knows them.
     std::vector<std::int64_t> steps() const;
     std::int64_t steps(std::size_t i) const;
-    void set_steps(std::size_t i, std::int64_t steps);
     /// The number of steps that were not skipped. Waits likewise.
     std::int64_t completed() const;
-    void set_completed(std::int64_t steps);
+    /// Raises Error unless the tensors can have these numbers of updates.
+    void require_countable(const std::vector<std::int64_t>& steps) const;
+    /// Both kinds of counts, of which the former has been asked.
+    void set_counts(const std::vector<std::int64_t>& steps, std::int64_t completed);
 
 private:
     struct State;
@@ -178,7 +182,7 @@ struct Rescaled {
     Axes axes;
 };
 /// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
-void rescale_arrays(int device, const std::vector<Rescaled>& arrays, double factor, double limit, Stream stream);
+void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream);
 
 /// Writes what the state of new tensors begins as, and what is kept of their weights.
 void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream);

@@ -69,7 +69,7 @@ struct Plan {
 
     std::int64_t units = 0;  ///< of all tensors, where they are measured so
     norm::Squares* unit_squares = nullptr;
-    double* unit_factors = nullptr;
+    Scale* unit_factors = nullptr;
     FoldPlan unit_fold;
 
     std::int64_t measured_count = 0;
@@ -79,7 +79,7 @@ struct Plan {
     FoldPlan total_fold;
     std::int64_t look_blocks = 0;
     std::int32_t* culprits = nullptr;
-    double* tensor_factors = nullptr;
+    Scale* tensor_factors = nullptr;
 };
 
 /// Axes on the device.

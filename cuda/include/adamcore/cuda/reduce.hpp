@@ -31,6 +31,7 @@ struct Measure {
         double lane[leaves][norm::lanes];
         double scale[leaves];
         norm::Squares leaf[leaves];
+        bool outgrows[leaves][norm::lanes];  ///< of float64: whether a lane has met what is infinite in float
     };
 
     /// Float64 may have to be summed a second time.
@@ -65,15 +66,25 @@ private:
             const void* unit = static_cast<const char*>(array) + here.unit * reading.stride;
             const double scale = again ? shared.scale[warp] : 1.0;
             visit(reading.dtype, [&](auto x) {
-                sums[lane] = sum_lane<decltype(x)>(unit, reading.axes, begin + lane, begin + count, scale);
+                using Stored = decltype(x);
+                sums[lane] = sum_lane<Stored>(unit, reading.axes, begin + lane, begin + count, scale);
+                if constexpr (sizeof(Stored) == 8) {
+                    if (again) return;
+                    shared.outgrows[warp][lane] = norm::may_outgrow_float<Stored>(sums[lane]) &&
+                                                  outgrows_float(unit, reading.axes, begin + lane, begin + count);
+                }
             });
         } else if (phase < passes - 1) {
             const int half = norm::lanes >> phase;
             if (lane < half) sums[lane] += sums[lane + half];
         } else if (lane == 0 && again) {
+            const std::int32_t outgrows = shared.leaf[warp].outgrows;
             shared.leaf[warp] = norm::scaled_squares(sums[0], shared.scale[warp]);
+            shared.leaf[warp].outgrows = outgrows;
         } else if (lane == 0) {
-            shared.leaf[warp] = {sums[0], 0};
+            shared.leaf[warp] = {sums[0], 0, 0};
+            if (reading.dtype == Dtype::float64 && norm::may_outgrow_float<double>(sums[0]))
+                shared.leaf[warp].outgrows = any_outgrows(shared.outgrows[warp]);
             shared.scale[warp] = reading.dtype == Dtype::float64 ? norm::second_scale<double>(sums[0]) : 1;
         }
     }
@@ -100,6 +111,22 @@ private:
             sum += norm::wide_square(one, scale);
         }
         return sum;
+    }
+
+    /// Whether one of every 32nd element of [begin, end) is infinite in float. Rare.
+    ADAMCORE_AWAY static bool outgrows_float(const void* data, const Axes& axes, std::int64_t begin, std::int64_t end) {
+        bool found = false;
+        ADAMCORE_ROLLED
+        for (std::int64_t at = begin; at < end; at += norm::lanes)
+            found |= norm::is_infinite_in_float(*element_of<double>(data, axes, at));
+        return found;
+    }
+
+    ADAMCORE_FN static std::int32_t any_outgrows(const bool (&lanes)[norm::lanes]) {
+        bool found = false;
+        ADAMCORE_ROLLED
+        for (int lane = 0; lane < norm::lanes; ++lane) found |= lanes[lane];
+        return found ? 1 : 0;
     }
 
     /// `size` elements lie from the block's first leaf on.
@@ -166,14 +193,14 @@ struct UnitArguments {
     const std::int64_t* first;  ///< of 2 * units arrays: units of parameters, then units of gradients
     std::int64_t units;
     norm::Squares* grad_squares;  ///< by unit
-    double* factors;              ///< by unit
+    Scale* factors;               ///< by unit
     double limit;
     const LossScaling* scaling;  ///< or null, and then loss_scale
     double loss_scale;
 };
 
-ADAMCORE_AWAY inline double unscaling(const LossScaling* scaling, double loss_scale) {
-    return 1 / (scaling ? scaling->scale : loss_scale);
+ADAMCORE_AWAY inline Scale unscaling(const LossScaling* scaling, double loss_scale) {
+    return Scale(1) / (scaling ? scaling->scale : loss_scale);
 }
 
 /// The factors of adaptive clipping, a thread for each unit.
@@ -196,7 +223,8 @@ struct RescaleArguments {
     const Tile* tiles;
     const Reading* readings;
     void* const* arrays;
-    double factor, limit;
+    Scale factor;
+    double limit;
 };
 
 /// Multiplies arrays in place by a factor and holds them to [-limit, limit].
@@ -215,10 +243,11 @@ struct Rescale {
             for (std::int64_t i = first + at.thread * width; i < last; i += threads * width) {
                 const int count = static_cast<int>(math::min<std::int64_t>(width, last - i));
                 T values[width];
+                const Multiplier<T> by = scale::multiplier<T>(a.factor);
                 read(a.arrays[here.tensor], reading.dtype, reading.axes, i, count, values);
                 ADAMCORE_UNROLL
                 for (int k = 0; k < width; ++k)
-                    values[k] = gradient::held(values[k] * static_cast<T>(a.factor), gradient::limit_in<T>(a.limit));
+                    values[k] = gradient::held(by(values[k]), gradient::limit_in<T>(a.limit));
                 write(values, a.arrays[here.tensor], reading.dtype, reading.axes, i, count);
             }
         });

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/state.hpp"
 #include "adamcore/cuda/table.hpp"
 
 namespace adamcore::cuda {
@@ -12,6 +13,7 @@ struct StartArguments {
     const Tile* tiles;
     const Tensor* tensors;
     double initial[max_slots];  ///< by slot
+    unsigned nonnegative;       ///< rule::nonnegative_slots
 };
 
 /// What state begins as: slots as their rule says, masters as the parameters, the rest as zero.
@@ -34,7 +36,12 @@ private:
     template <class T>
     ADAMCORE_FN static void start_slots(const Arguments& a, const Tensor& tensor, std::int64_t i) {
         for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot) {
-            const auto value = static_cast<T>(a.initial[slot]);
+            auto value = static_cast<T>(a.initial[slot]);
+            if constexpr (sizeof(T) == 4) {
+                const bool is_square = (a.nonnegative >> slot & 1) != 0;
+                if (is_square && tensor.state_dtype == Dtype::bfloat16) value = state::nonzero<bfloat16>(value);
+                if (is_square && tensor.state_dtype == Dtype::float16) value = state::nonzero<float16>(value);
+            }
             write_each(&value, tensor.state[slot], tensor.state_dtype, Axes{}, i, 1);
         }
     }

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "adamcore/cuda/state.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/cuda/weights.hpp"
 
@@ -26,11 +27,12 @@ struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
     struct NoWords {};
     struct Shared {
         std::conditional_t<sizeof(T) == 4, RandomWords, NoWords> random;
+        std::conditional_t<sizeof(T) == 4, StateKeys, NoWords> keys;
     };
 
     /// Random words are drawn before they are used.
     ADAMCORE_FN static int phases(const Arguments& a, Place at) {
-        return rounds_at_random(a.tensors[a.tiles[at.block].tensor]) ? 2 : 1;
+        return draws(a.tensors[a.tiles[at.block].tensor]) ? 2 : 1;
     }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
@@ -39,7 +41,7 @@ struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
         const Tensor& tensor = a.tensors[here.tensor];
         if (!a.grads[here.tensor]) return;
         if constexpr (sizeof(T) == 4) {
-            if (phase == 0 && rounds_at_random(tensor)) return draw(a, here, at.thread, shared);
+            if (phase == 0 && draws(tensor)) return draw(a, here, at.thread, shared);
         }
         const bool plain = is_plain(tensor);
         const Part part = part_of(tensor, here, plain);
@@ -57,15 +59,15 @@ private:
         const Tensor& tensor;
         const void* grad;
         Step step;
-        T scale;             ///< of gradients; after prepare(), where they go through that
-        std::int64_t first;  ///< where the tile begins
+        Multiplier<T> scale;  ///< of gradients; after prepare(), where they go through that
+        std::int64_t first;   ///< where the tile begins
         const Shared& shared;
 
         ADAMCORE_FN static Task of(const Arguments& a, std::int32_t place, std::int64_t first, const Shared& shared) {
             const Tensor& tensor = a.tensors[place];
             const auto known = Known<Step>::of(a, tensor.group);
-            const double scale = prepares(a) ? known.grad_scale : known.grad_scale * scale_of(a, place);
-            return {a, place, tensor, a.grads[place], known.step, static_cast<T>(scale), first, shared};
+            const Scale scale = prepares(a) ? Scale(known.grad_scale) : known.grad_scale * scale_of(a, place);
+            return {a, place, tensor, a.grads[place], known.step, scale::multiplier<T>(scale), first, shared};
         }
     };
 
@@ -76,6 +78,10 @@ private:
         return sizeof(T) == 4 && is_half(tensor.dtype) && tensor.weights == Weights::stochastic;
     }
 
+    ADAMCORE_FN static bool draws(const Tensor& tensor) {
+        return sizeof(T) == 4 && (rounds_at_random(tensor) || tensor.rounds_state_at_random());
+    }
+
     /// Whether all arrays are dense and of dtypes that a whole group of elements can be Raw in.
     ADAMCORE_FN static bool is_plain(const Tensor& tensor) {
         return !tensor.layout && is_usual<T>(tensor.grad_dtype) && is_usual<T>(tensor.dtype) &&
@@ -83,7 +89,7 @@ private:
     }
 
     ADAMCORE_FN static Part part_of(const Tensor& tensor, const Tile& here, bool plain) {
-        const bool free_start = plain && !(is_half(tensor.dtype) && counts_from_start(tensor.weights));
+        const bool free_start = plain && !counts_from_start(tensor);
         const auto item = static_cast<std::int64_t>(size_of(tensor.dtype));
         return Part::of(tensor, here.index, free_start ? elements_before_whole<width>(tensor.param, item) : 0);
     }
@@ -93,7 +99,8 @@ private:
         const Constants& constants = a.constants ? a.constants[tensor.group] : a.hosted[tensor.group];
         const rounding::Stream stream{a.seed, static_cast<std::uint64_t>(constants.count), tensor.number};
         const Part part = part_of(tensor, here, false);
-        shared.random.draw(stream, part.first, part.count, thread);
+        if (rounds_at_random(tensor)) shared.random.draw(stream, part.first, part.count, thread);
+        if (tensor.rounds_state_at_random()) shared.keys.draw(stream, part.first, part.count, thread);
     }
 
     /// So many neighbours go to one thread: those whose ties share a byte.
@@ -211,7 +218,7 @@ private:
         if (prepares(task.a)) prepare(task, begin, grad);
         with_kept_weights<N>(tensor, [&](const auto& weights) { weights.recover(group.kept, param); });
         apply(task.step, task.scale, grad, param, state);
-        (group.state[I].encode(state[I], tensor.state_dtype), ...);
+        (encode_slot<I>(task, begin, state[I], group.state[I]), ...);
         const bool is_kept = with_kept_weights<N>(tensor, [&](const auto& weights) {
             std::uint32_t random[(N + 1) / 2] = {};
             const std::int64_t place = begin - task.first;
@@ -219,6 +226,21 @@ private:
             weights.keep(param, random, static_cast<int>(place % 2), group.param, group.kept);
         });
         if (!is_kept) group.param.encode(param, tensor.dtype);
+    }
+
+    template <std::size_t Slot, int N>
+    ADAMCORE_FN static void encode_slot(const Task& task, std::int64_t begin, const T (&from)[N], Raw<T, N>& to) {
+        const Tensor& tensor = task.tensor;
+        if constexpr (sizeof(T) == 4) {
+            if (is_half(tensor.state_dtype)) {
+                constexpr bool is_square = (rule::nonnegative_slots<Rule>() >> Slot & 1) != 0;
+                const bool at_random = tensor.rounds_state_at_random();
+                const std::uint32_t random =
+                    at_random ? task.shared.keys.number_of(begin, begin - task.first, Slot) : 0;
+                return encode_state<is_square>(from, tensor, at_random, random, to);
+            }
+        }
+        to.encode(from, tensor.state_dtype);
     }
 
     template <int Words>
@@ -229,7 +251,7 @@ private:
     }
 
     template <int N>
-    ADAMCORE_FN static void apply(const Step& step, T scale, const T (&grad)[N], T (&param)[N],
+    ADAMCORE_FN static void apply(const Step& step, Multiplier<T> scale, const T (&grad)[N], T (&param)[N],
                                   T (&state)[slots + 1][N]) {
         const auto with = [&](auto has_l2) {
             ADAMCORE_UNROLL
@@ -248,17 +270,18 @@ private:
     ADAMCORE_FN static void prepare(const Task& task, std::int64_t begin, T (&grad)[N]) {
         const Arguments& a = task.a;
         const T limit = gradient::limit_in<T>(a.limit);
-        const double scale = scale_of(a, task.place);
-        const double* factor = a.by_units ? task.tensor.unit_factors + begin / task.tensor.unit_size : nullptr;
+        const Scale scale = scale_of(a, task.place);
+        const Scale* factor = a.by_units ? task.tensor.unit_factors + begin / task.tensor.unit_size : nullptr;
         std::int64_t left = a.by_units ? task.tensor.unit_size - begin % task.tensor.unit_size : N;
+        Multiplier<T> by = scale::multiplier<T>(factor ? scale * *factor : scale);
         ADAMCORE_UNROLL
         for (int k = 0; k < N; ++k) {
             if (left == 0) {
-                ++factor;
+                by = scale::multiplier<T>(scale * *++factor);
                 left = task.tensor.unit_size;
             }
             --left;
-            grad[k] = gradient::held(grad[k] * static_cast<T>(factor ? scale * *factor : scale), limit);
+            grad[k] = gradient::held(by(grad[k]), limit);
         }
     }
 

@@ -50,9 +50,13 @@ inline constexpr int few_clocks = 8;
 
 /// What has been decided of a step before it begins.
 struct Control {
-    double scale;  ///< of gradients: unscaling, and clipping by the global norm
+    // A Scale in parts: what is copied back has been written whole, so there is no padding.
+    double number;
+    std::int32_t power;
     std::int32_t skip;
-    std::int32_t unused = 0;  ///< no padding: what is copied back has been written whole
+
+    /// Of gradients: unscaling, and clipping by the global norm.
+    ADAMCORE_FN Scale scale() const { return {number, power}; }
 };
 
 /// What a step has to report.

@@ -17,10 +17,10 @@ struct UpdateArguments {
     const Tile* tiles;
     const Tensor* tensors;
     const void* const* grads;
-    const Constants* constants;    ///< by clock; null: the host has computed them, and they are in `hosted`
-    const Control* control;        ///< null: the step is not skipped, and gradients are multiplied by `scale`
-    const double* tensor_factors;  ///< or null
-    double scale;
+    const Constants* constants;   ///< by clock; null: the host has computed them, and they are in `hosted`
+    const Control* control;       ///< null: the step is not skipped, and gradients are multiplied by `scale`
+    const Scale* tensor_factors;  ///< or null
+    Scale scale;
     double limit;  ///< elements of gradients are held to it
     bool by_units;
     std::uint64_t seed;
@@ -49,8 +49,8 @@ ADAMCORE_FN std::int64_t elements_before_whole(const void* array, std::int64_t i
     return bytes_before / item;  // of 32 bits: a device divides longer numbers slowly
 }
 
-ADAMCORE_FN double scale_of(const UpdateArguments& a, std::int32_t tensor) {
-    const double scale = a.control ? a.control->scale : a.scale;
+ADAMCORE_FN Scale scale_of(const UpdateArguments& a, std::int32_t tensor) {
+    const Scale scale = a.control ? a.control->scale() : a.scale;
     return a.tensor_factors ? scale * a.tensor_factors[tensor] : scale;
 }
 
@@ -94,7 +94,7 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
         if (!grad) return;
         const auto known = Known<Step>::of(a, tensor.group);
         const Step& step = known.step;
-        const auto scale = static_cast<T>(known.grad_scale * scale_of(a, here.tensor));
+        const auto scale = scale::multiplier<T>(known.grad_scale * scale_of(a, here.tensor));
         const Arrays arrays{
             global(static_cast<T*>(tensor.param)), global(grad), {global(static_cast<T*>(tensor.state[I]))...}};
         const Part part = Part::of(tensor, here.index, elements_before_whole<width>(tensor.param, sizeof(T)));
@@ -118,7 +118,8 @@ private:
     };
 
     template <bool HasL2>
-    ADAMCORE_FN static void sweep(const Step& step, T scale, const Arrays& arrays, const Part& part, int thread) {
+    ADAMCORE_FN static void sweep(const Step& step, Multiplier<T> scale, const Arrays& arrays, const Part& part,
+                                  int thread) {
         const std::int64_t whole = part.count / width;
         if (arrays.are_wide(part.first)) {
             constexpr int stride = threads * width;
@@ -139,13 +140,14 @@ private:
     }
 
     template <bool HasL2>
-    ADAMCORE_FN static void with_head(const Step& step, T scale, const Arrays& arrays, const Part& part, int thread) {
+    ADAMCORE_FN static void with_head(const Step& step, Multiplier<T> scale, const Arrays& arrays, const Part& part,
+                                      int thread) {
         if (thread < part.head) one<HasL2>(step, scale, arrays, thread);
     }
 
     /// Batch vectors, `stride` elements apart; each array's as its own alignment allows unless all are Wide.
     template <bool HasL2, int Batch, bool Wide>
-    ADAMCORE_FN static void vectors(const Step& step, T scale, const Arrays& arrays, std::int64_t at,
+    ADAMCORE_FN static void vectors(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t at,
                                     [[maybe_unused]] std::int64_t stride) {
         T grad[Batch][width], param[Batch][width], state[slots + 1][Batch][width];
         const auto fetch = [](const T* from, T(&to)[width]) {
@@ -180,7 +182,7 @@ private:
     }
 
     template <bool HasL2>
-    ADAMCORE_FN static void one(const Step& step, T scale, const Arrays& arrays, std::int64_t at) {
+    ADAMCORE_FN static void one(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t at) {
         Rule::template update<T>(step, gradient::seen<HasL2>(step, arrays.grad[at], scale, arrays.param[at]),
                                  arrays.param[at], arrays.state[I][at]...);
     }

@@ -13,8 +13,9 @@ namespace adamcore::cuda {
 
 /// Whether neighbours are handed out in eights from the tensor's start: the ties of eight remainders share a byte, and
 /// tiles have to begin where random numbers' blocks do.
-ADAMCORE_FN bool counts_from_start(Weights weights) {
-    return weights == Weights::remainder || weights == Weights::stochastic;
+ADAMCORE_FN bool counts_from_start(const Tensor& tensor) {
+    if (tensor.rounds_state_at_random()) return true;
+    return is_half(tensor.dtype) && (tensor.weights == Weights::remainder || tensor.weights == Weights::stochastic);
 }
 
 /// The random words of a tile, for stochastic rounding. A counter of Philox gives the numbers of eight elements that do
