@@ -1,90 +1,51 @@
 #include "regions.hpp"
 
 #include <algorithm>
+#include <utility>
 
-#include <pybind11/numpy.h>
+#include "region_index.hpp"
 
 namespace adamcore::python {
-namespace {
 
-constexpr std::size_t filter_bits_per_owner = 16;
+Regions::Addition::Addition() = default;
 
-/// The place of a pointer's bit in a filter of 2^n words.
-std::pair<std::size_t, std::uint64_t> bit_of(const void* pointer, std::size_t words) {
-    const auto bits = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(pointer)) * 0x9E3779B97F4A7C15u;
-    return {static_cast<std::size_t>(bits >> 32) & (words - 1), std::uint64_t{1} << (bits >> 26 & 63)};
+Regions::Addition::Addition(Addition&& other) noexcept
+    : entries_(std::move(other.entries_)), index_(std::exchange(other.index_, nullptr)) {}
+
+Regions::Addition& Regions::Addition::operator=(Addition&& other) noexcept {
+    std::swap(entries_, other.entries_);
+    std::swap(index_, other.index_);
+    return *this;
 }
 
-/// Whether two regions that reach into each other share memory: interleaved views may not. NumPy solves it exactly; where
-/// it would take too long the answer is yes.
-bool overlap(const Regions::Region& a, const Regions::Region& b) {
-    if (!a.array && !b.array) return true;
-    // The memory of a dense region, as an array, where that is not at hand.
-    const auto array_of = [](const Regions::Region& region) -> py::object {
-        if (region.array) return py::reinterpret_borrow<py::object>(region.array);
-        return py::array(py::dtype::of<std::uint8_t>(), {static_cast<Py_ssize_t>(region.end - region.begin)},
-                         {Py_ssize_t{1}}, reinterpret_cast<const void*>(region.begin), py::none());
-    };
-    try {
-        return py::module_::import("numpy").attr("shares_memory")(array_of(a), array_of(b), 1000000).cast<bool>();
-    } catch (py::error_already_set& error) {
-        if (error.matches(PyExc_MemoryError) || error.matches(PyExc_KeyboardInterrupt)) throw;
-        return true;
+Regions::Addition::~Addition() {
+    if (!index_) return;
+    for (Entry& entry : entries_) {
+        if (entry.is_put) index_->remove(entry);
     }
 }
 
-}  // namespace
-
-Regions::Region Regions::region_of(const ArrayView& view, py::handle array, std::int64_t tensor) {
-    Region region{0, 0, tensor, nullptr};
-    if (view.size == 0) return region;
-    region.begin = region.end = reinterpret_cast<std::uintptr_t>(view.data);
-    for (int axis = 0; axis < view.ndim; ++axis) {
-        const Py_ssize_t reach = (view.shape[axis] - 1) * view.strides[axis];
-        (reach < 0 ? region.begin : region.end) += static_cast<std::uintptr_t>(reach);
-    }
-    region.end += static_cast<std::uintptr_t>(view.item_size());
-    if (!is_dense(view)) region.array = array.ptr();
-    return region;
+void Regions::Addition::add(const Region& region, const void* owner) {
+    if (region.begin != region.end) entries_.emplace_back(region, owner);
 }
 
-void Regions::add(const Region& region, const void* owner) {
-    if (region.begin == region.end) return;
-    all_.push_back(region);
-    has_gaps_ = has_gaps_ || region.array;
-    longest_ = std::max(longest_, region.end - region.begin);
-    if (owner) {
-        owners_.push_back(owner);
-    } else {
-        foreign_.push_back(region);
-    }
-}
+Regions::Regions() : index_(std::make_unique<Index>()) {}
 
-void Regions::sort() {
-    for (auto* regions : {&all_, &foreign_}) {
-        std::sort(regions->begin(), regions->end(), [](Region a, Region b) { return a.begin < b.begin; });
-    }
-    std::sort(owners_.begin(), owners_.end());
-    std::size_t words = 1;
-    while (64 * words < filter_bits_per_owner * owners_.size()) words *= 2;
-    filter_.assign(words, 0);
-    for (const void* owner : owners_) {
-        const auto [word, bit] = bit_of(owner, words);
-        filter_[word] |= bit;
-    }
-}
+Regions::Regions(Regions&& other) noexcept = default;
+Regions& Regions::operator=(Regions&& other) noexcept = default;
+Regions::~Regions() = default;
 
-std::optional<std::pair<Regions::Region, Regions::Region>> Regions::find_overlap() const {
-    for (std::size_t i = 0; i < all_.size(); ++i) {
-        for (std::size_t k = i + 1; k < all_.size() && all_[k].begin < all_[i].end; ++k) {
-            if (overlap(all_[i], all_[k])) return std::pair{all_[i], all_[k]};
-        }
+std::optional<Regions::Overlap> Regions::find_overlap(Addition& added) {
+    added.index_ = index_.get();
+    for (Entry& entry : added.entries_) {
+        if (entry.is_put) continue;
+        if (const Entry* found = index_->put(entry)) return Overlap{found->region, entry.region};
     }
     return std::nullopt;
 }
 
-void Regions::require_apart(const std::function<std::string(std::int64_t)>& label) const {
-    const auto overlap = find_overlap();
+void Regions::check(Addition& added, const Label& label) {
+    const auto overlap = find_overlap(added);
     if (!overlap) return;
     const auto label_of = [&](std::int64_t tensor) { return tensor < 0 ? "the optimizer's state" : label(tensor); };
     const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
@@ -92,29 +53,20 @@ void Regions::require_apart(const std::function<std::string(std::int64_t)>& labe
                           "; every parameter must have memory of its own");
 }
 
-bool Regions::is_owner(const void* owner) const noexcept {
-    const auto [word, bit] = bit_of(owner, filter_.size());
-    return (filter_[word] & bit) != 0 && std::binary_search(owners_.begin(), owners_.end(), owner);
-}
-
-std::optional<Regions::Region> Regions::search(const std::vector<Region>& sorted, const Region& region) const {
-    // Whatever reaches into the region begins before its end, and not further before its begin than the longest is.
-    auto next = std::lower_bound(sorted.begin(), sorted.end(), region.end,
-                                 [](const Region& one, std::uintptr_t value) { return one.begin < value; });
-    while (next != sorted.begin()) {
-        const Region& one = *--next;
-        if (region.begin > one.begin && region.begin - one.begin >= longest_) break;
-        if (one.end > region.begin && overlap(one, region)) return one;
-        if (!has_gaps_) break;  // then they are disjoint, and none before this one reaches further
-    }
-    return std::nullopt;
+void Regions::commit(Addition&& added) noexcept {
+    index_->entries.splice(index_->entries.end(), added.entries_);
+    added.index_ = nullptr;
 }
 
 std::optional<Regions::Region> Regions::find_overlap(const Region& region, const void* owner) const {
     if (region.begin == region.end) return std::nullopt;
-    const bool apart = owner && !is_owner(owner);
-    if (apart && foreign_.empty()) return std::nullopt;
-    return search(apart ? foreign_ : all_, region);
+    if (owner && is_plainly_apart(owner)) return std::nullopt;
+    const Entry* const found = index_->find_again(region);
+    return found ? std::optional(found->region) : std::nullopt;
+}
+
+bool Regions::is_plainly_apart(const void* owner) const noexcept {
+    return !index_->has_foreign() && !index_->has_owner(owner);
 }
 
 }  // namespace adamcore::python

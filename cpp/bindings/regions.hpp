@@ -2,56 +2,70 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "view.hpp"
+#include "region.hpp"
 
 namespace adamcore::python {
 
 /// The memory that is written, so that what is read, and what else is written, can be held apart from it.
+///
+/// Regions are added all or none, in two moves: check() may fail and leaves everything as it was, commit() cannot. Adding
+/// one to n others takes O(log n), interleaved ones included.
 class Regions {
+    class Index;
+    struct Entry;
+
 public:
-    /// From the first byte that an array touches to after the last. A strided one does not touch all between.
-    struct Region {
-        std::uintptr_t begin = 0, end = 0;
-        std::int64_t tensor = -1;   ///< whose it is, or -1 for the optimizer's state
-        PyObject* array = nullptr;  ///< where the region has gaps: the array, borrowed
+    using Region = python::Region;
+    using Overlap = std::pair<Region, Region>;
+    using Label = std::function<std::string(std::int64_t)>;
+
+    /// Regions that are to be added. To be gone before the Regions that it has been checked against.
+    class Addition {
+    public:
+        Addition();
+        Addition(Addition&& other) noexcept;
+        Addition& operator=(Addition&& other) noexcept;
+        ~Addition();
+
+        /// Adds a region; `owner` is what owner_of() says of the array. Empty regions overlap nothing.
+        void add(const Region& region, const void* owner);
+
+    private:
+        friend class Regions;
+        std::list<Entry> entries_;
+        Index* index_ = nullptr;  ///< where they have been put, to be taken out again unless they are committed
     };
 
-    /// What `view` of `array` touches.
-    static Region region_of(const ArrayView& view, py::handle array, std::int64_t tensor);
+    Regions();
+    Regions(Regions&& other) noexcept;
+    Regions& operator=(Regions&& other) noexcept;
+    ~Regions();
 
-    /// Adds a region; `owner` is what owner_of() says of the array. Empty regions overlap nothing.
-    void add(const Region& region, const void* owner);
+    /// Two regions that share memory, of which one at least is of `added`, if any do. To be called, or check(), before
+    /// commit(), and again if something has been added to `added` since.
+    std::optional<Overlap> find_overlap(Addition& added);
 
-    /// To be called after adding and before any question.
-    void sort();
+    /// Raises ValueError if there are two; `label(tensor)` is what users call a tensor's array.
+    void check(Addition& added, const Label& label);
 
-    /// Two regions that share memory, if any do.
-    std::optional<std::pair<Region, Region>> find_overlap() const;
-
-    /// Raises ValueError if two of them do; `label(tensor)` is what users call a tensor's array.
-    void require_apart(const std::function<std::string(std::int64_t)>& label) const;
+    /// Adds what has been checked. Nothing can fail.
+    void commit(Addition&& added) noexcept;
 
     /// A region that shares memory with this one, if any does.
     std::optional<Region> find_overlap(const Region& region, const void* owner) const;
 
     /// Whether memory that `owner` owns is known to be apart from all regions: what one array object owns is disjoint
     /// from what any other does. False says nothing.
-    bool is_plainly_apart(const void* owner) const noexcept { return foreign_.empty() && !is_owner(owner); }
+    bool is_plainly_apart(const void* owner) const noexcept;
 
 private:
-    bool is_owner(const void* owner) const noexcept;
-    std::optional<Region> search(const std::vector<Region>& sorted, const Region& region) const;
-
-    std::vector<Region> all_, foreign_;     // foreign: memory that no array object owns
-    std::uintptr_t longest_ = 0;            // of all regions
-    bool has_gaps_ = false;                 // whether any region has gaps
-    std::vector<const void*> owners_;       // sorted
-    std::vector<std::uint64_t> filter_{0};  // a bit for each owner's hash: most that are none are told at once
+    std::unique_ptr<Index> index_;
 };
 
 }  // namespace adamcore::python
