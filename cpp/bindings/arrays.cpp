@@ -56,8 +56,12 @@ bool has_cuda_interface(py::handle object) {
     return static_cast<bool>(find_attr(object, name));
 }
 
-[[noreturn]] void refuse_kind(py::handle object, const std::string& label) {
-    throw py::type_error(label + ": expected a NumPy array, got " + type_name(object));
+[[noreturn]] void refuse_kind(py::handle object, Access access, const std::string& label) {
+    std::string hint;
+    if (holds_numbers(object))
+        hint = access == Access::read ? "; pass np.asarray(a)"
+                                      : "; pass a = np.asarray(...), and write what becomes of that back";
+    throw py::type_error(label + ": expected a NumPy array, got " + type_name(object) + hint);
 }
 
 [[noreturn]] void refuse_cuda(py::handle object, const std::string& label) {
@@ -94,14 +98,28 @@ bool is_one_array(py::handle object) {
 }
 
 py::object as_numpy(py::handle object, Access access, const std::string& label) {
-    if (is_numpy(object)) return py::reinterpret_borrow<py::object>(object);
-    if (!is_one_array(object)) refuse_kind(object, label);
+    if (is_exactly_numpy(object)) return py::reinterpret_borrow<py::object>(object);
+    if (is_numpy(object)) {
+        require_no_mask(object, label);
+        return py::reinterpret_borrow<py::object>(object);
+    }
+    if (!is_one_array(object)) refuse_kind(object, access, label);
     if (!dlpack::is_producer(object)) refuse_cuda(object, label);
     require_host(dlpack::device_of(object, label), object, label);
     dlpack::Stream no_stream;
     dlpack::Loan loan = dlpack::borrow(object, access, no_stream, label);
     require_host(loan.device, object, label);
     return over(std::move(loan), label);
+}
+
+void require_no_mask(py::handle array, const std::string& label) {
+    static const py::handle name = interned("_mask");
+    if (!is_exactly_numpy(array) && find_attr(array, name))
+        throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
+}
+
+std::optional<Dtype> find_dtype(py::handle array) {
+    return supported_dtype(py::reinterpret_borrow<py::array>(array).dtype());
 }
 
 PyObject* usual_descr(Dtype dtype) {
@@ -132,10 +150,7 @@ std::string dtype_name(py::handle array) {
 }
 
 ArrayView view_of(py::handle object, Access access, const std::string& label) {
-    if (!is_numpy(object)) refuse_kind(object, label);
-    if (py::hasattr(object, "_mask"))
-        throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
-
+    if (!is_numpy(object)) refuse_kind(object, access, label);
     const auto array = py::reinterpret_borrow<py::array>(object);
     const auto* proxy = array_proxy(object.ptr());
     ArrayView view;

@@ -26,8 +26,12 @@ struct Taken {
     py::object kept;              ///< keeps the memory
 };
 
-/// Lets an array in, or raises TypeError or ValueError that begins with the label.
-using Take = std::function<Taken(const py::object& array, Access access, const std::string& label)>;
+/// How arrays are let in. Either raises TypeError or ValueError that begins with the label.
+struct Gate {
+    /// Makes an object one that can be looked at without running anyone's code; for all objects before any is looked at.
+    std::function<py::object(const py::object& array, Access access, const std::string& label)> prepare;
+    std::function<Taken(const py::object& prepared, Access access, const std::string& label)> look;
+};
 
 /// One update of bare arrays: `state[slot][i]` belongs to `params[i]`, whose update has number `t[i]`.
 struct BareUpdate {
@@ -52,12 +56,15 @@ struct CheckedUpdate {
 };
 
 /// Raises before anything has changed.
-CheckedUpdate check(const BareUpdate& update, const Take& take);
+CheckedUpdate check(const BareUpdate& update, const Gate& gate);
+
+/// Says that parameters and state have been written to.
+void note_written(const BareUpdate& update);
 
 /// Lets arrays in that are only read.
-std::vector<Taken> take_all(const py::list& arrays, const std::vector<std::string>& labels, const Take& take);
+std::vector<Taken> take_all(const py::list& arrays, const std::vector<std::string>& labels, const Gate& gate);
 
 /// Lets arrays in that are written, each apart from the others.
-std::vector<Taken> take_written(const py::list& arrays, const std::vector<std::string>& labels, const Take& take);
+std::vector<Taken> take_written(const py::list& arrays, const std::vector<std::string>& labels, const Gate& gate);
 
 }  // namespace adamcore::python

@@ -2,20 +2,22 @@
 
 #include <algorithm>
 
-#include "adamcore/storage.hpp"
-#include "exclusive.hpp"
+#include "adamcore/state_rounding.hpp"
 #include "foreign.hpp"
 #include "kept.hpp"
+#include "memory_error.hpp"
 #include "optimizer.hpp"
+#include "room.hpp"
 #include "text.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
 
 template <class T>
-void fill(T* data, std::int64_t count, double value) {
+void fill(T* data, std::int64_t count, double value, [[maybe_unused]] bool is_square) {
     if constexpr (sizeof(T) == 2) {
-        std::fill(data, data + count, storage::encode<T>(static_cast<float>(value)));
+        std::fill(data, data + count, state::encode<T>(static_cast<float>(value), is_square, false, 0));
     } else {
         std::fill(data, data + count, static_cast<T>(value));
     }
@@ -23,68 +25,105 @@ void fill(T* data, std::int64_t count, double value) {
 
 }  // namespace
 
-/// The parameters of a group that is being added: nothing of the optimizer has changed yet.
+/// A group that is being added: nothing of the optimizer has changed yet.
 struct Optimizer::Addition {
+    std::vector<py::object> arrays;  ///< NumPy's
     std::vector<Tensor> tensors;
     std::vector<Bound> bound;
     std::vector<Form> forms;
     std::vector<Lender> lenders;
-    Regions regions;  ///< the optimizer's, and these parameters'
+    Regions::Addition regions;
+    GroupMemory memory;
+    Containers::Group containers;
+    std::optional<Groups::Candidate> group;
 };
 
-void Optimizer::add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
-                          const std::vector<std::string>& labels, const std::vector<std::string>& keys,
-                          const py::tuple& variant_keys, const py::function& variant) {
-    const Exclusive exclusive(busy_, groups_.owner());
-    Groups::Candidate group = groups_.look_at(hyper, variant_keys, variant, completed_);
-    GroupMemory memory;
+void Optimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
+                          const py::list& names, const std::vector<std::string>& labels,
+                          const std::vector<std::string>& keys, const py::tuple& variant_keys,
+                          const py::function& variant) {
+    const Exclusive exclusive(use_, groups_.owner());
     Addition added;
-    names_.require_new(names, labels);
-    bind_params(params, names, labels, added, memory);
-    added.regions.require_apart([&](std::int64_t tensor) {
+    added.group = groups_.look_at(group, variant_keys, variant, completed_);
+    const std::vector<py::str> exact = exact_names(names);
+    names_.require_new(exact, labels);
+    const auto params = py::reinterpret_borrow<py::list>(group["params"]);
+    take_params(params, labels, added);
+    bind_params(exact, labels, added);
+    bind_state(added.group->group, labels, added);
+    regions_.check(added.regions, [&](std::int64_t tensor) {
         const auto i = static_cast<std::size_t>(tensor);
         return i < size() ? names_.label(i) : labels[i - size()];
     });
-    bind_state(group.group, added.tensors, memory);
     start_weights(added);
-    if (const Slab* state = memory.state.get()) {
-        const auto begin = reinterpret_cast<std::uintptr_t>(state->data());
-        added.regions.add({begin, begin + state->size(), -1, nullptr}, state);
-        added.regions.sort();
-    }
+    added.containers.dict = group;
+    added.containers.params = params;
+    if (!source.is_none()) added.containers.source = source;
+    added.containers.first = size();
+    for (const py::handle param : params) added.containers.arrays.push_back(py::reinterpret_borrow<py::object>(param));
 
-    tensors_.insert(tensors_.end(), added.tensors.begin(), added.tensors.end());
+    make_room(tensors_, added.tensors.size());
+    make_room(bound_, added.tensors.size());
+    make_room(forms_, added.tensors.size());
+    make_room(lenders_, added.lenders.size());
+    active_.reserve(tensors_.capacity());
+    make_room(memory_, 1);
+    containers_.make_room();
+    groups_.make_room();
+    names_.add(exact, labels, keys);
+    if (PyList_Append(param_groups.ptr(), group.ptr()) != 0) {
+        py::error_already_set error;
+        names_.remove_last(names.size());
+        throw error;
+    }
+    commit(std::move(added));
+}
+
+void Optimizer::commit(Addition&& added) noexcept {
+    for (const Tensor& tensor : added.tensors) {
+        tensors_.push_back(tensor);
+        elements_ += tensor.size;
+    }
     std::move(added.bound.begin(), added.bound.end(), std::back_inserter(bound_));
-    forms_.insert(forms_.end(), added.forms.begin(), added.forms.end());
+    std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
     std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
-    groups_.add(std::move(group));
-    memory_.push_back(std::move(memory));
-    names_.add(names, labels, keys);
-    regions_ = std::move(added.regions);
-    for (Bound& each : bound_) each.checked_grad = nullptr;  // not against the new parameters
+    groups_.add(std::move(*added.group));
+    memory_.push_back(std::move(added.memory));
+    containers_.add(std::move(added.containers));
+    regions_.commit(std::move(added.regions));
+    if (has_checked_) {  // not against the new parameters
+        for (Bound& each : bound_) each.checked_grad = nullptr;
+        has_checked_ = false;
+    }
     planned_threads_ = 0;
 }
 
-void Optimizer::bind_params(const py::list& params, const std::vector<std::string>& names,
-                            const std::vector<std::string>& labels, Addition& added, GroupMemory& memory) const {
+/// All that may run the code of an array's class, for all arrays, before the memory of any is looked at.
+void Optimizer::take_params(const py::list& params, const std::vector<std::string>& labels, Addition& added) const {
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        const py::object given = params[i];
+        py::object array = as_numpy(given, Access::write, labels[i]);
+        if (!given.is(array)) added.lenders.push_back({size() + i, given, data_pointer(given), counts_writes(given)});
+        auto pin = py::reinterpret_steal<py::object>(PyWeakref_NewRef(array.ptr(), nullptr));
+        if (!pin) throw py::error_already_set();
+        added.memory.pins.push_back(std::move(pin));
+        added.arrays.push_back(std::move(array));
+    }
+}
+
+void Optimizer::bind_params(const std::vector<py::str>& names, const std::vector<std::string>& labels,
+                            Addition& added) const {
     std::vector<ArrayView> views;
     std::size_t axes = 0;
-    std::vector<py::object> arrays;
-    for (std::size_t i = 0; i < params.size(); ++i) {
-        const std::string& label = labels[i];
-        const py::object given = params[i];
-        arrays.push_back(as_numpy(given, Access::write, label));
-        views.push_back(view_of(arrays.back(), Access::write, label));
-        if (!given.is(arrays.back())) added.lenders.push_back({size() + i, given, data_pointer(given)});
-        require_fit(options_, views.back().dtype, label);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        views.push_back(view_of(added.arrays[i], Access::write, labels[i]));
+        require_fit(options_, views.back().dtype, labels[i]);
         axes += 2 * static_cast<std::size_t>(views.back().ndim);
     }
-    memory.axes = std::make_unique<Py_ssize_t[]>(axes);
-    Py_ssize_t* next_axes = memory.axes.get();
-    added.regions = regions_;
+    added.memory.axes = std::make_unique<Py_ssize_t[]>(axes);
+    Py_ssize_t* next_axes = added.memory.axes.get();
     for (std::size_t i = 0; i < views.size(); ++i) {
         const ArrayView& view = views[i];
-        const auto place = static_cast<std::int64_t>(size() + i);
         Form form;
         form.shape = {view.ndim, next_axes};
         form.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
@@ -99,43 +138,55 @@ void Optimizer::bind_params(const py::list& params, const std::vector<std::strin
         tensor.dtype = view.dtype;
         tensor.state_dtype = options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
-        tensor.number = number_of(names[i]);
+        tensor.state_rounding = options_.state_rounding;
+        tensor.number = number_of(names[i].cast<std::string>());
         Bound bound;
-        bound.param = arrays[i];
-        memory.pins.push_back(py::reinterpret_steal<py::object>(PyWeakref_NewRef(bound.param.ptr(), nullptr)));
-        if (!memory.pins.back()) throw py::error_already_set();
+        bound.param = added.arrays[i];
+        bound.param_descr = py::detail::array_proxy(bound.param.ptr())->descr;
         expect(tensor, bound, form, view, view);
-        added.regions.add(Regions::region_of(view, bound.param, place), owner_of(bound.param.ptr()));
+        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), owner_of(bound.param.ptr()));
         added.tensors.push_back(tensor);
         added.forms.push_back(std::move(form));
         added.bound.push_back(std::move(bound));
     }
-    added.regions.sort();
 }
 
-void Optimizer::bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory) {
+void Optimizer::bind_state(const Group& group, const std::vector<std::string>& labels, Addition& added) const {
     const RuleInfo& info = all_rules()[group.rule];
     Slab::Measure measure;
     const auto nothing = [](std::size_t, std::size_t) {};
-    for (const Tensor& tensor : tensors)
+    std::size_t largest = 0, most = 0;
+    for (std::size_t i = 0; i < added.tensors.size(); ++i) {
+        const std::size_t before = measure.total();
         lay_state_out(
-            tensor, info.slot_count, [&](std::size_t bytes) { return measure.add(bytes); }, nothing, nothing);
+            added.tensors[i], info.slot_count, [&](std::size_t bytes) { return measure.add(bytes); }, nothing, nothing);
+        if (measure.total() - before > most) largest = i, most = measure.total() - before;
+    }
     if (measure.total() == 0) return;
-    memory.state = std::make_shared<Slab>(measure.total());
-    std::byte* const data = memory.state->data();
+    try {
+        added.memory.state = std::make_shared<Slab>(measure.total());
+    } catch (const std::bad_alloc&) {
+        throw_memory_error(groups_.owner() + ": no memory for the state of " + std::to_string(labels.size()) +
+                           (labels.size() == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
+                           "; the most, " + size_text(most) + ", is " + labels[largest] + "'s");
+    }
+    std::byte* const data = added.memory.state->data();
     Slab::Measure again;
-    for (Tensor& tensor : tensors) {
+    for (Tensor& tensor : added.tensors) {
         const auto set = [&](std::size_t slot, std::size_t place) {
             tensor.state[slot] = data + place;
             const double value = info.initial(group.hyper, slot);
             if (value == 0) return;
+            const bool is_square = info.slots[slot].nonnegative;
             visit(tensor.state_dtype,
-                  [&](auto x) { fill(static_cast<decltype(x)*>(tensor.state[slot]), tensor.size, value); });
+                  [&](auto x) { fill(static_cast<decltype(x)*>(tensor.state[slot]), tensor.size, value, is_square); });
         };
         lay_state_out(
             tensor, info.slot_count, [&](std::size_t bytes) { return again.add(bytes); }, set,
             [&](std::size_t i, std::size_t place) { tensor.extra[i] = data + place; });
     }
+    const auto begin = reinterpret_cast<std::uintptr_t>(data);
+    added.regions.add({begin, begin + added.memory.state->size(), -1, nullptr}, added.memory.state.get());
 }
 
 /// Master weights begin as the parameters; remainders and compensations as zero.
@@ -158,24 +209,25 @@ void Optimizer::start_weights(const Addition& added) {
     }
 }
 
+/// All that can fail comes first.
 void Optimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
+    PyObject* const descr = usual_descr(grad.dtype);
     auto layout = layout_of(param, grad, form.order);
     Walk in_c_order(grad, c_order(grad.ndim));
+    std::unique_ptr<Unusual> unusual;
+    if (!like_param || layout || !in_c_order.is_dense()) {
+        unusual = std::make_unique<Unusual>();
+        unusual->axes.assign(grad.shape, grad.shape + grad.ndim);
+        unusual->axes.insert(unusual->axes.end(), grad.strides, grad.strides + grad.ndim);
+        unusual->layout = std::move(layout);
+        unusual->in_c_order = std::move(in_c_order);
+    }
     tensor.grad_dtype = grad.dtype;
-    bound.descr = usual_descr(grad.dtype);
-    bound.expected = form.shape;
-    bound.unusual.reset();
-    tensor.layout = nullptr;
-    if (like_param && !layout && in_c_order.is_dense()) return;
-    bound.unusual = std::make_unique<Unusual>();
-    Unusual& unusual = *bound.unusual;
-    unusual.axes.assign(grad.shape, grad.shape + grad.ndim);
-    unusual.axes.insert(unusual.axes.end(), grad.strides, grad.strides + grad.ndim);
-    unusual.layout = std::move(layout);
-    unusual.in_c_order = std::move(in_c_order);
-    bound.expected = {grad.ndim, unusual.axes.data()};
-    tensor.layout = unusual.layout ? &unusual.layout->layout : nullptr;
+    tensor.layout = unusual && unusual->layout ? &unusual->layout->layout : nullptr;
+    bound.descr = descr;
+    bound.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data()} : form.shape;
+    bound.unusual = std::move(unusual);
 }
 
 }  // namespace adamcore::python

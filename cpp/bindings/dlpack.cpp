@@ -7,6 +7,7 @@
 #include "adamcore/layout.hpp"
 #include "dlpack_abi.hpp"
 #include "foreign.hpp"
+#include "gil.hpp"
 #include "text.hpp"
 
 namespace adamcore::python::dlpack {
@@ -47,14 +48,14 @@ py::object request_capsule(py::handle object, Stream& stream, const std::string&
         for (const char* dropped : {"copy", "max_version", "stream"}) {
             try {
                 stream.was_told = arguments.contains("stream");
-                return produce(**arguments);
+                return run_python([&]() -> py::object { return produce(**arguments); });
             } catch (py::error_already_set& error) {
                 if (!error.matches(PyExc_TypeError)) throw;
             }
             arguments.attr("pop")(dropped);
         }
         stream.was_told = false;
-        return produce();
+        return run_python([&]() -> py::object { return produce(); });
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "its __dlpack__() raised");
     }
@@ -142,7 +143,9 @@ bool is_producer(py::handle object) {
 
 Device device_of(py::handle object, const std::string& label) {
     try {
-        const auto [type, id] = object.attr("__dlpack_device__")().cast<std::pair<py::int_, py::int_>>();
+        const auto [type, id] = run_python([&]() -> py::object {
+                                    return object.attr("__dlpack_device__")();
+                                }).cast<std::pair<py::int_, py::int_>>();
         return {type.cast<std::int32_t>(), id.cast<std::int32_t>()};
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "its __dlpack_device__() raised");

@@ -1,5 +1,7 @@
 #include "foreign.hpp"
 
+#include "gil.hpp"
+
 namespace adamcore::python {
 namespace {
 
@@ -23,7 +25,7 @@ bool is_true(const py::object& object) {
 }  // namespace
 
 py::object find_attr(py::handle object, py::handle name) {
-    PyObject* found = PyObject_GetAttr(object.ptr(), name.ptr());
+    PyObject* found = run_python([&] { return PyObject_GetAttr(object.ptr(), name.ptr()); });
     if (!found) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
         PyErr_Clear();
@@ -42,15 +44,33 @@ bool is_from(py::handle object, std::string_view package) {
     return false;
 }
 
+bool holds_numbers(py::handle object) {
+    if (PyObject_CheckBuffer(object.ptr())) return true;
+    // PyTorch raises at the last one for CUDA tensors that require gradients.
+    static const py::handle protocols[] = {interned("__dlpack__"), interned("__array__"),
+                                           interned("__array_interface__"), interned("__array_struct__"),
+                                           interned("__cuda_array_interface__")};
+    static const py::handle shape = interned("shape"), dtype = interned("dtype");
+    try {
+        for (const py::handle protocol : protocols) {
+            if (find_attr(object, protocol)) return true;
+        }
+        return find_attr(object, shape) && find_attr(object, dtype);
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_Exception)) throw;
+        return true;
+    }
+}
+
 py::object plain_tensor(py::handle tensor, const std::string& label) {
     static const py::handle requires_grad = interned("requires_grad"), is_neg = interned("is_neg");
     try {
         const py::object negative = find_attr(tensor, is_neg);
-        if (negative && is_true(negative()))
+        if (negative && is_true(run_python([&]() -> py::object { return negative(); })))
             throw py::value_error(label +
                                   ": the tensor's memory holds the negatives of its elements; pass a.resolve_neg()");
         const py::object has_graph = find_attr(tensor, requires_grad);
-        if (has_graph && is_true(has_graph)) return tensor.attr("detach")();
+        if (has_graph && is_true(has_graph)) return run_python([&]() -> py::object { return tensor.attr("detach")(); });
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "the tensor cannot be used");
     }
@@ -62,7 +82,7 @@ std::optional<std::uintptr_t> data_pointer(py::handle tensor) {
     try {
         const py::object method = find_attr(tensor, name);
         if (!method) return std::nullopt;
-        return method().cast<std::uintptr_t>();
+        return run_python([&]() -> py::object { return method(); }).cast<std::uintptr_t>();
     } catch (const py::cast_error&) {
         return std::nullopt;
     } catch (py::error_already_set& error) {

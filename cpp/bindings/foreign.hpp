@@ -21,6 +21,10 @@ py::object find_attr(py::handle object, py::handle name);
 /// Whether the object's type, or one that it derives from, is of that package.
 bool is_from(py::handle object, std::string_view package);
 
+/// Whether it is an array of some kind, and no structure of arrays: what is a buffer, speaks one of the protocols for
+/// arrays, or has a shape and a dtype. Rows of such a thing may be copies.
+bool holds_numbers(py::handle object);
+
 inline bool is_torch(py::handle object) { return is_from(object, "torch"); }
 
 /// The tensor itself, or where it requires gradients one over the same memory that does not. Raises ValueError for one

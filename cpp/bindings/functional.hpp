@@ -5,7 +5,7 @@
 namespace adamcore::python {
 
 /// Lets NumPy arrays in, and other libraries' in the CPU's memory.
-Taken take_numpy(const py::object& array, Access access, const std::string& label);
+Gate numpy_gate();
 
 /// One update of bare arrays, in place. Raises before anything has changed.
 void update(const BareUpdate& update);

@@ -1,5 +1,7 @@
 // How an optimizer takes its gradients: by order or by name, each held against its parameter.
 
+#include <algorithm>
+
 #include "foreign.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"
@@ -41,17 +43,22 @@ struct Optimizer::GradTaker : Names::Taker {
 
     bool take_plainly(PyObject* const* grads) override { return optimizer.take_plain_sequence(grads); }
     bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
-    py::object take(std::size_t tensor, const py::object& grad, bool by_name) override {
-        return optimizer.take_grad(tensor, grad, by_name);
+    py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) override {
+        if (grad.is_none()) return grad;
+        return as_numpy(grad, Access::read, optimizer.names_.grad_label(tensor, by_name));
+    }
+    void take(std::size_t tensor, const py::object& grad, bool by_name) override {
+        optimizer.take_grad(tensor, grad, by_name);
     }
     bool is_wary() const override { return !optimizer.lenders_.empty(); }
 
     Optimizer& optimizer;
 };
 
-py::object Optimizer::take_grads(const py::object& grads) {
+py::object Optimizer::take_grads(const py::object& grads, bool hold) {
     GradTaker taker(*this);
-    py::object held = names_.take(grads, groups_.size() > 1, taker);
+    has_checked_ = true;
+    py::object held = names_.take(grads, groups_.size() > 1, taker, hold);
     require_lenders_in_place();
     return held;
 }
@@ -67,6 +74,7 @@ bool Optimizer::take_plain_sequence(PyObject* const* grads) {
                 prefetch_header(grads[i + ahead]);
                 prefetch_header(bound_[i + ahead].param.ptr());
                 prefetch_shape(grads[i + ahead / 2]);
+                prefetch_shape(bound_[i + ahead / 2].param.ptr());
             }
             plain &= take_plainly(i, grads[i]);
         }
@@ -107,16 +115,15 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-py::object Optimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
-    if (take_plainly(i, grad.ptr())) return grad;
+void Optimizer::take_grad(std::size_t i, const py::object& array, bool by_name) {
+    if (take_plainly(i, array.ptr())) return;
     require_same_param(i);
+    if (take_plainly(i, array.ptr())) return;
     const std::string label = names_.grad_label(i, by_name);
-    const py::object array = as_numpy(grad, Access::read, label);
-    if (!array.is(grad) && take_plainly(i, array.ptr())) return array;
     const Form& form = forms_[i];
     const ArrayView view = view_of(array, Access::read, label);
     require_shape(view, form.shape.ndim, form.shape.shape(), label, names_.label(i));
-    if (const auto region = regions_.find_overlap(Regions::region_of(view, array, -1), owner_of(array.ptr())))
+    if (const auto region = regions_.find_overlap(region_of(view, -1), owner_of(array.ptr())))
         throw py::value_error(
             label + ": shares memory with " +
             (region->tensor < 0 ? "the optimizer's state" : names_.label(static_cast<std::size_t>(region->tensor))) +
@@ -124,7 +131,6 @@ py::object Optimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
     expect(tensors_[i], bound_[i], form, param_view(i), view);
     bound_[i].checked_grad = view.data;
     set_grad(i, view.data);
-    return array;
 }
 
 /// The parameter as it was bound.
@@ -135,16 +141,37 @@ ArrayView Optimizer::param_view(std::size_t i) const {
 }
 
 bool Optimizer::is_same_param(std::size_t i) const noexcept {
-    const auto* proxy = array_proxy(bound_[i].param.ptr());
-    return proxy->data == tensors_[i].param && (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
+    const Bound& bound = bound_[i];
+    const auto* proxy = array_proxy(bound.param.ptr());
+    return proxy->data == tensors_[i].param && proxy->descr == bound.param_descr &&
+           (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_) && has_axes(bound.param.ptr(), forms_[i].shape);
 }
 
-void Optimizer::require_same_param(std::size_t i) const {
+void Optimizer::require_same_param(std::size_t i) {
     if (is_same_param(i)) return;
-    const bool moved = array_proxy(bound_[i].param.ptr())->data != tensors_[i].param;
-    throw py::value_error(names_.label(i) +
-                          (moved ? ": the array's memory has moved since the optimizer was made (by resize(), say)"
-                                 : ": the array has been made read-only and cannot be updated in place"));
+    Bound& bound = bound_[i];
+    const auto* proxy = array_proxy(bound.param.ptr());
+    const auto refuse = [&](const char* why) { throw py::value_error(names_.label(i) + why); };
+    if (proxy->data != tensors_[i].param)
+        refuse(": the array's memory has moved since the optimizer was made (by resize(), say)");
+    if (!(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
+        refuse(": the array has been made read-only and cannot be updated in place");
+    const bool same_dtype = find_dtype(bound.param) == tensors_[i].dtype;
+    if (!same_dtype || !has_axes(bound.param.ptr(), forms_[i].shape))
+        refuse(same_dtype
+                   ? ": the array has been given another shape or other strides in place since the optimizer was "
+                     "made; make a new optimizer for it"
+                   : ": the array has been given another dtype in place since the optimizer was made; make a new "
+                     "optimizer for it");
+    bound.param_descr = proxy->descr;
+}
+
+py::list Optimizer::written() const {
+    py::list arrays;
+    for (const Lender& lender : lenders_) {
+        if (lender.counts_writes && tensors_[lender.tensor].grad) arrays.append(lender.array);
+    }
+    return arrays;
 }
 
 void Optimizer::require_lenders_in_place() const {

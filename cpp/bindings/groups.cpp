@@ -1,18 +1,22 @@
 #include "groups.hpp"
 
 #include "adamcore/rules_info.hpp"
+#include "gil.hpp"
+#include "room.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
 
 std::vector<std::string> slot_names(std::size_t rule) {
     const RuleInfo& info = all_rules()[rule];
-    return {info.slots, info.slots + info.slot_count};
+    std::vector<std::string> names;
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot) names.emplace_back(info.slots[slot].name);
+    return names;
 }
 
 Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                                   std::int64_t completed) const {
-    const std::size_t rule = rule_index(variant(hyper).cast<std::string>());
+    const std::size_t rule = rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
     Candidate candidate{{rule, {}, 1.0}, HyperReader(rule, owner_), variant, {}};
     candidate.reader.read(hyper, completed, static_cast<int>(size()), candidate.group.hyper);
     for (const py::handle key : variant_keys)
@@ -20,7 +24,12 @@ Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& varian
     return candidate;
 }
 
-void Groups::add(Candidate candidate) {
+void Groups::make_room() {
+    python::make_room(groups_, 1);
+    python::make_room(readers_, 1);
+}
+
+void Groups::add(Candidate candidate) noexcept {
     groups_.push_back(candidate.group);
     readers_.push_back(
         {std::move(candidate.reader), std::move(candidate.variant), std::move(candidate.variant_values)});
@@ -64,17 +73,27 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
         if (value == seen.ptr()) continue;
         const std::string place = "param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() + "']";
         if (!value) throw py::value_error(owner_ + ": " + place + " is missing");
-        const std::size_t rule = rule_index(group.variant(hyper).cast<std::string>());
+        const std::size_t rule = rule_index(run_python([&] { return group.variant(hyper); }).cast<std::string>());
         if (rule != groups_[index].rule) {
             if (slot_names(rule) != slot_names(groups_[index].rule))
                 throw py::value_error(owner_ + ": " + place +
                                       " decides which state there is and cannot change after the group is added, to " +
                                       repr_of(value));
+            HyperReader reader(rule, owner_);
+            group.reader = std::move(reader);
             groups_[index].rule = rule;
-            group.reader = HyperReader(rule, owner_);
         }
         seen = py::reinterpret_borrow<py::object>(value);
     }
+}
+
+int Groups::traverse(visitproc visit, void* arg) const {
+    for (const Reader& reader : readers_) {
+        Py_VISIT(reader.variant.ptr());
+        for (const auto& [key, value] : reader.variant_values) Py_VISIT(value.ptr());
+        if (const int stop = reader.reader.traverse(visit, arg)) return stop;
+    }
+    return 0;
 }
 
 double Groups::checked_loss_scale(py::handle value) const {

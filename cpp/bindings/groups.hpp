@@ -37,7 +37,11 @@ public:
     /// Reads a group's dict. `variant(hyper)` gives the name of its rule, which depends on `variant_keys`.
     Candidate look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                       std::int64_t completed) const;
-    void add(Candidate candidate);
+    /// Room for one more, so that add() cannot fail.
+    void make_room();
+    void add(Candidate candidate) noexcept;
+    /// For the garbage collector.
+    int traverse(visitproc visit, void* context) const;
 
     /// Reads all groups' dicts again. Schedules are called with `completed` steps.
     void read(const py::list& param_groups, std::int64_t completed);

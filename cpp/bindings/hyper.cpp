@@ -1,6 +1,7 @@
 #include "hyper.hpp"
 
 #include "adamcore/rules_info.hpp"
+#include "gil.hpp"
 #include "text.hpp"
 
 namespace adamcore::python {
@@ -15,6 +16,26 @@ int beta_number(const std::string& field) {
 bool is_immutable_number(py::handle value) { return PyFloat_CheckExact(value.ptr()) || PyLong_CheckExact(value.ptr()); }
 
 std::string in_group(int group) { return group < 0 ? "" : " (in param_groups[" + std::to_string(group) + "])"; }
+
+/// Whether a callable's parameters are those of a schedule; where it does not say, it may be.
+bool takes_one_number(const py::object& callable, std::string& why_not) {
+    const py::module_ inspect = py::module_::import("inspect");
+    py::object signature;
+    try {
+        signature = inspect.attr("signature")(callable);
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_TypeError)) throw;
+        return true;
+    }
+    try {
+        signature.attr("bind")(0);
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+        why_not = py::str(error.value()).cast<std::string>();
+        return false;
+    }
+    return true;
+}
 
 /// Whether seeing the same object again means seeing the same numbers.
 bool is_immutable(py::handle value) {
@@ -53,11 +74,32 @@ HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std
     }
 }
 
-double HyperReader::number(const Source& source, py::handle value, int group) const {
+py::object HyperReader::rate_of(const Source& source, const py::object& schedule, std::int64_t completed,
+                                int group) const {
+    const auto refuse = [&](const std::string& why) {
+        throw py::type_error(owner_ + ": " + source.label +
+                             " must be a number, or a schedule that is called with the number of completed steps and "
+                             "returns one; got " +
+                             repr_of(schedule) + why + in_group(group));
+    };
+    try {
+        return run_python([&] { return schedule(completed); });
+    } catch (py::error_already_set& error) {
+        // What is raised inside is the schedule's own affair.
+        std::string why_not;
+        if (!error.matches(PyExc_Exception)) throw;
+        if (PyType_Check(schedule.ptr())) refuse(", a class that is not made by one number");
+        if (!error.matches(PyExc_TypeError)) throw;
+        if (!takes_one_number(schedule, why_not)) refuse(", which cannot be called with one number: " + why_not);
+        throw;
+    }
+}
+
+double HyperReader::number(const Source& source, py::handle value, int group, py::handle schedule) const {
     const rule::Range range = rule_->fields[source.field].range;
     const auto message = [&] {
         return owner_ + ": " + source.label + " must be " + rule::describe(range) + ", got " + repr_of(value) +
-               in_group(group);
+               (schedule ? " from its schedule, " + repr_of(schedule) : "") + in_group(group);
     };
     const double x = PyFloat_AsDouble(value.ptr());
     if (x == -1.0 && PyErr_Occurred()) {
@@ -91,10 +133,10 @@ void HyperReader::read(const py::dict& hyper, std::int64_t completed, int group,
         if (found == source.seen.ptr()) continue;
         auto value = py::reinterpret_borrow<py::object>(found);
         auto seen = is_immutable(value) ? value : py::object();
-        const bool is_schedule = source.is_rate && PyCallable_Check(found);
-        if (is_schedule) value = value(completed);
+        const py::object schedule = source.is_rate && PyCallable_Check(found) ? value : py::object();
+        if (schedule) value = rate_of(source, value, completed, group);
         if (source.index >= 0) value = element(source, value, group);
-        values[source.field] = number(source, value, group);
+        values[source.field] = number(source, value, group, schedule);
         source.seen = std::move(seen);
     }
 }

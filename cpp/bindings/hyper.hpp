@@ -29,6 +29,12 @@ public:
     /// that names the hyper-parameter and, unless `group` is -1, the place of its group in param_groups.
     void read(const py::dict& hyper, std::int64_t completed, int group, HyperValues& values);
 
+    /// For the garbage collector.
+    int traverse(visitproc visit, void* arg) const {
+        for (const Source& source : sources_) Py_VISIT(source.seen.ptr());
+        return 0;
+    }
+
 private:
     struct Source {
         py::str key;
@@ -39,7 +45,8 @@ private:
         py::object seen;  ///< the latest value if it is immutable, else null
     };
 
-    double number(const Source& source, py::handle value, int group) const;
+    py::object rate_of(const Source& source, const py::object& schedule, std::int64_t completed, int group) const;
+    double number(const Source& source, py::handle value, int group, py::handle schedule) const;
     py::object element(const Source& source, const py::object& value, int group) const;
 
     const RuleInfo* rule_;

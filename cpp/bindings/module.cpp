@@ -2,30 +2,52 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/version.hpp"
+#include "collected.hpp"
 #include "define.hpp"
+#include "foreign.hpp"
 #include "functional.hpp"
+#include "interpreter.hpp"
 #include "norms.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 
 namespace adamcore::python {
 namespace {
 
-/// Names, slots and fields with presets of every rule: what Python's classes are held against.
+/// Names, slots, which of these are never negative, and fields with presets of every rule: what Python's classes are
+/// held against.
 py::dict rules() {
     py::dict found;
     for (const RuleInfo& info : cpu::all_rules()) {
         py::dict fields;
+        py::list slots, nonnegative;
         for (std::size_t i = 0; i < info.field_count; ++i) fields[info.fields[i].name] = info.fields[i].preset;
-        const std::vector<std::string> slots(info.slots, info.slots + info.slot_count);
+        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
+            slots.append(info.slots[slot].name);
+            if (info.slots[slot].nonnegative) nonnegative.append(info.slots[slot].name);
+        }
         py::dict rule;
         rule["slots"] = slots;
+        rule["nonnegative"] = nonnegative;
         rule["fields"] = fields;
         found[py::str(std::string(info.name))] = rule;
     }
     return found;
+}
+
+// Volatile, since compilers do not know that arithmetic depends on the environment, and move it out of its scope.
+double product(double a, double b) {
+    const volatile double x = a, y = b;
+    const volatile double result = x * y;
+    return result;
+}
+bool is_less(double a, double b) {
+    const volatile double x = a, y = b;
+    const volatile bool result = x < y;
+    return result;
 }
 
 std::vector<std::string> built_isas() {
@@ -38,10 +60,11 @@ std::vector<std::string> built_isas() {
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+ADAMCORE_MODULE(_core, m) {
     m.doc() = "adamcore's native part: arrays in, kernels run. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
-    m.def("rules", &rules, "Name -> slots, and fields with their presets, of every rule.");
+    m.def("rules", &rules,
+          "Name -> slots, those that are never negative, and fields with their presets, of every rule.");
 
     m.def(
         "isa", [] { return std::string(cpu::name_of(kernels().isa)); }, "The instruction set in use.");
@@ -52,6 +75,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("set_num_threads", &set_num_threads, py::arg("n"), "Set the number of threads that a step may use.");
     kernels();  // so that a bad ADAMCORE_ISA fails on import, not in the middle of training
 
+    m.def("short_repr", &repr_of, py::arg("value"), "What a value is, in a few words for a message.");
+    m.def("holds_numbers", &holds_numbers, py::arg("value"), "Whether it is an array of some kind, and no structure.");
+
+    define_errors();
     define_update(m, &update);
 
     m.def(
@@ -62,22 +89,29 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
             HyperReader(rule_index(rule), owner).read(hyper, completed, group, values);
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
-        "Raise unless a rule's hyper-parameters are all there and in range.");
+        "Raise unless a rule's hyper-parameters are all there and in range.", Computes());
+    m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
+    m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, of subnormal numbers too.", Computes());
 
     define_norms(m, &global_norm, &clip_norm, &clip_value);
 
-    py::class_<Optimizer>(m, "Optimizer", "What an optimizer keeps natively.")
+    py::class_<Optimizer>(m, "Optimizer", collected<Optimizer>(), "What an optimizer keeps natively.")
         .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
-        .def("add_group", &Optimizer::add_group, py::arg("hyper"), py::arg("params"), py::arg("names"),
-             py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"))
+        .def("add_group", &Optimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
+             py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
+             Computes())
         .def("step", &Optimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"))
-        .def("state", &Optimizer::state, py::arg("tensor"), py::arg("slot"))
-        .def("slots", &Optimizer::slots, py::arg("tensor"))
+             py::arg("check"), Computes())
+        .def("state", &Optimizer::state, py::arg("tensor"))
         .def("steps", &Optimizer::steps, py::arg("tensor"))
-        .def("set_steps", &Optimizer::set_steps, py::arg("tensor"), py::arg("steps"))
-        .def_property("completed", &Optimizer::completed, &Optimizer::set_completed)
+        .def("require_idle", &Optimizer::require_idle)
+        .def("snapshot", &Optimizer::snapshot)
+        .def("restore", &Optimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
+             py::arg("to_numpy"))
+        .def_property_readonly("places", &Optimizer::places)
+        .def_property_readonly("completed", &Optimizer::completed)
         .def("__len__", &Optimizer::size);
+    keep_memory_for_instances<Optimizer>();
 }
 
 }  // namespace adamcore::python

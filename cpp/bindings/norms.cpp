@@ -3,8 +3,10 @@
 #include <limits>
 
 #include "functional.hpp"
+#include "gil.hpp"
 #include "settings.hpp"
 #include "walk.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -35,17 +37,17 @@ norm::Squares squares_of(const Readings& readings) {
     for (const norm::Reading& reading : readings.all) {
         if (reading.size > 0) norms.add(reading);
     }
-    const py::gil_scoped_release release;
+    const GilRelease release;
     norms.measure();
     return norms.sum();
 }
 
-void rescale(const Readings& readings, double factor, double limit) {
+void rescale(const Readings& readings, Scale factor, double limit) {
     const cpu::Threads threads = pool();
     plan::Cut cuts[cpu::max_parts + 1];
     std::vector<std::int64_t> first_leaf(readings.all.size() + 1);
     const auto count = static_cast<std::int64_t>(readings.all.size());
-    const py::gil_scoped_release release;
+    const GilRelease release;
     const int parts = cpu::plan_norm(readings.all.data(), count, threads.size(), cuts, first_leaf.data());
     cpu::rescale(kernels(), readings.all.data(), cuts, parts, threads, factor, limit);
 }
@@ -71,23 +73,27 @@ norm::Squares Norms::sum(std::size_t begin, std::size_t count) const {
 }
 
 double global_norm(const py::list& arrays, const std::vector<std::string>& labels) {
-    const std::vector<Taken> taken = take_all(arrays, labels, take_numpy);
+    const std::vector<Taken> taken = take_all(arrays, labels, numpy_gate());
     return norm::root(squares_of(Readings(taken, order_of_numbers)));
 }
 
 double clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
-    const std::vector<Taken> taken = take_written(arrays, labels, take_numpy);
+    const std::vector<Taken> taken = take_written(arrays, labels, numpy_gate());
     // Both before the GIL is let go, since a view borrows its shape from the array.
     const Readings to_measure(taken, order_of_numbers), to_rescale(taken, memory_order);
     const norm::Squares squares = squares_of(to_measure);
-    const double factor = norm::clip_factor(squares, 1, max_norm);
-    if (factor < 1) rescale(to_rescale, factor, std::numeric_limits<double>::infinity());
+    const Scale factor = norm::clip_factor(squares, 1, max_norm);
+    if (factor < 1) {
+        rescale(to_rescale, factor, std::numeric_limits<double>::infinity());
+        note_written_among(arrays);
+    }
     return norm::root(squares);
 }
 
 void clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
-    const std::vector<Taken> taken = take_written(arrays, labels, take_numpy);
+    const std::vector<Taken> taken = take_written(arrays, labels, numpy_gate());
     rescale(Readings(taken, memory_order), 1, value);
+    note_written_among(arrays);
 }
 
 }  // namespace adamcore::python

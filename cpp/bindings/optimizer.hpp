@@ -13,12 +13,16 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "arrays.hpp"
+#include "checkpoint.hpp"
+#include "containers.hpp"
+#include "exclusive.hpp"
 #include "groups.hpp"
 #include "names.hpp"
 #include "norms.hpp"
 #include "options.hpp"
 #include "regions.hpp"
 #include "slab.hpp"
+#include "units.hpp"
 #include "walk.hpp"
 
 namespace adamcore::python {
@@ -33,12 +37,13 @@ public:
     /// `owner` begins error messages about hyper-parameters ("AdamW"); `options` is what read_options() takes.
     Optimizer(std::string owner, const py::dict& options);
 
-    /// Binds parameters, all or none, and allocates their state.
+    /// Binds parameters, all or none, allocates their state and appends the group's dict to `param_groups`.
     ///
-    /// `labels` are how the user knows each array ("params['w']"), `keys` the ends of their gradients' labels
-    /// ("['w']", "[3]", or "" for a single array). `hyper` is the group's dict; `variant(hyper)` gives the name of
-    /// its rule, which depends on `variant_keys`.
-    void add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
+    /// `group` holds hyper-parameters and, as "params", the list of arrays; `source` is the list or dict that the user
+    /// passed, or None. `labels` are how the user knows each array ("params['w']"), `keys` the ends of their gradients'
+    /// labels ("['w']", "[3]", or "" for a single array). `variant(group)` gives the name of the group's rule, which
+    /// depends on `variant_keys`.
+    void add_group(const py::list& param_groups, const py::dict& group, const py::object& source, const py::list& names,
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                    const py::tuple& variant_keys, const py::function& variant);
 
@@ -49,16 +54,26 @@ public:
     /// that is not finite, or None.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check);
 
-    /// The names of what is kept for a tensor: the rule's slots, then what is kept of its weights.
-    std::vector<std::string> slots(std::size_t tensor) const;
-    /// That number of these, as an array over the memory itself.
-    py::array state(std::size_t tensor, std::size_t slot) const;
-
-    std::int64_t steps(std::size_t tensor) const { return tensors_.at(tensor).step; }
-    void set_steps(std::size_t tensor, std::int64_t steps);
-    std::int64_t completed() const { return completed_; }
-    void set_completed(std::int64_t steps);
+    /// What a parameter's state is made of: name -> an array over the memory itself.
+    py::dict state(std::size_t tensor) const;
+    /// The numbers of updates of each parameter.
+    std::int64_t steps(std::size_t tensor) const;
+    std::int64_t completed() const;
     std::size_t size() const { return tensors_.size(); }
+    /// The places of parameters, by name.
+    const py::dict& places() const { return names_.places(); }
+
+    /// Raises RuntimeError where somebody uses the optimizer.
+    void require_idle() const { use_.require_idle(groups_.owner()); }
+    /// A copy of all state: the dict of names, and the number of completed steps.
+    py::tuple snapshot();
+    /// Takes over what snapshot() has given, and writes `values`, a list of dicts, into the groups' dicts; all or nothing.
+    void restore(const py::list& values, const py::object& state, const py::object& completed,
+                 const py::function& to_numpy);
+
+    /// For the garbage collector.
+    int traverse(visitproc visit, void* context) const;
+    void clear();
 
 private:
     /// A gradient that was accepted though it differs from its parameter in layout, or is walked in another order
@@ -72,6 +87,7 @@ private:
     /// What a step compares for each tensor.
     struct Bound {
         py::object param;
+        PyObject* param_descr = nullptr;  ///< its dtype, which may be given another in place
         PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
         ShapeAndStrides expected;
         const void* checked_grad = nullptr;  ///< known to be apart from all that the optimizer writes
@@ -83,6 +99,7 @@ private:
         std::size_t tensor;
         py::object array;
         std::optional<std::uintptr_t> pointer;  ///< where its memory was, if it says so
+        bool counts_writes;
     };
 
     struct Form {
@@ -100,24 +117,29 @@ private:
     struct Addition;
     struct GradTaker;
 
-    void bind_params(const py::list& params, const std::vector<std::string>& names,
-                     const std::vector<std::string>& labels, Addition& added, GroupMemory& memory) const;
-    static void bind_state(const Group& group, std::vector<Tensor>& tensors, GroupMemory& memory);
+    void take_params(const py::list& params, const std::vector<std::string>& labels, Addition& added) const;
+    void bind_params(const std::vector<py::str>& names, const std::vector<std::string>& labels, Addition& added) const;
+    void bind_state(const Group& group, const std::vector<std::string>& labels, Addition& added) const;
     static void start_weights(const Addition& added);
+    void commit(Addition&& added) noexcept;
     /// Returns what holds the arrays while they are in use; a dict if they are by name.
-    py::object take_grads(const py::object& grads);
+    py::object take_grads(const py::object& grads, bool hold);
     /// False if one of them is unusual, and then nothing is said of the others.
     bool take_plain_sequence(PyObject* const* grads);
     /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
-    /// Returns what holds the memory: the gradient, or a NumPy array over it.
-    py::object take_grad(std::size_t tensor, const py::object& grad, bool by_name);
+    void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Expects gradients of this layout and dtype from now on.
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
     ArrayView param_view(std::size_t tensor) const;
     bool is_same_param(std::size_t tensor) const noexcept;
-    void require_same_param(std::size_t tensor) const;
+    /// Raises if it is another; notes where its description is now if that alone has changed.
+    void require_same_param(std::size_t tensor);
+    /// Those that count writes, of the parameters with a gradient.
+    py::list written() const;
+    StateArrays state_arrays() const;
+    std::vector<StateArray> state_arrays(std::size_t tensor) const;
     /// Raises if the memory of a parameter with a gradient is no longer its lender's. May run anyone's code.
     void require_lenders_in_place() const;
     void plan();
@@ -131,9 +153,11 @@ private:
     Measured measure_units(Treatment& treatment);
     void update(const Treatment& treatment, bool measured);
 
+    mutable Use use_;
     Groups groups_;
     Options options_;
     Names names_;
+    Containers containers_;
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
     std::vector<Form> forms_;
@@ -141,15 +165,17 @@ private:
     std::vector<GroupMemory> memory_;
     Regions regions_;
     std::int64_t completed_ = 0;
+    std::int64_t elements_ = 0;  ///< of all parameters
+    bool has_checked_ = false;   ///< whether any gradient has been held against all parameters
 
     std::vector<plan::Cut> cuts_;
     int parts_ = 1;
     std::atomic<int> planned_threads_{0};  ///< 0: tensors or gradients have come or gone since
     std::int64_t active_elements_ = 0;
     Norms norms_;
-    std::vector<double> factors_;      ///< of tensors, or of all units
+    Units units_;
+    std::vector<Scale> factors_;       ///< of tensors, or of all units
     std::vector<std::size_t> active_;  ///< the tensors that are measured
-    std::atomic<bool> busy_{false};
 };
 
 }  // namespace adamcore::python

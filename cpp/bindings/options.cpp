@@ -22,6 +22,8 @@ constexpr std::array<std::pair<const char*, Weights>, 5> weights_names{{{"plain"
                                                                         {"stochastic", Weights::stochastic}}};
 constexpr std::array<std::pair<const char*, Dtype>, 3> state_names{
     {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float16", Dtype::float16}}};
+constexpr std::array<std::pair<const char*, StateRounding>, 2> state_rounding_names{
+    {{"nearest", StateRounding::nearest}, {"stochastic", StateRounding::stochastic}}};
 constexpr std::array<std::pair<const char*, Clip>, 5> clip_names{{{"none", Clip::none},
                                                                   {"norm", Clip::norm},
                                                                   {"norm_per_tensor", Clip::norm_per_tensor},
@@ -34,6 +36,7 @@ Options read_options(const py::dict& options) {
     Options read;
     read.half_weights = named(weights_names, options["weights"]);
     read.state = named(state_names, options["state"]);
+    read.state_rounding = named(state_rounding_names, options["state_rounding"]);
     read.seed = options["seed"].cast<std::uint64_t>();
     read.clip = named(clip_names, options["clip"]);
     read.limit = options["limit"].cast<double>();

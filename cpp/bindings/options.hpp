@@ -16,6 +16,7 @@ namespace py = pybind11;
 struct Options {
     Weights half_weights = Weights::master;  ///< of half-precision parameters
     Dtype state = Dtype::float32;            ///< of parameters that are updated in float32
+    StateRounding state_rounding = StateRounding::stochastic;
     std::uint64_t seed = 0;
     Clip clip = Clip::none;
     double limit = 0;
@@ -27,12 +28,14 @@ struct Options {
     /// Whether elements are counted in C order, since their numbers matter (a remainder's ties are a list of bits), and
     /// not as they lie in memory.
     bool counts_in_c_order() const {
-        return half_weights == Weights::stochastic || half_weights == Weights::remainder || clip == Clip::units;
+        const bool state_at_random = is_half(state) && state_rounding == StateRounding::stochastic;
+        return half_weights == Weights::stochastic || half_weights == Weights::remainder || clip == Clip::units ||
+               state_at_random;
     }
 };
 
-/// Reads the dict that Python's Optimizer makes of its arguments, checked there: "weights", "state", "seed", "clip",
-/// "limit" and "checks".
+/// Reads the dict that Python's Optimizer makes of its arguments, checked there: "weights", "state",
+/// "state_rounding", "seed", "clip", "limit" and "checks".
 Options read_options(const py::dict& options);
 
 /// Raises ValueError, which begins with `label`, unless a parameter of this dtype can be kept so.

@@ -1,9 +1,10 @@
 // One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
 
 #include "adamcore/cpu/engine.hpp"
-#include "exclusive.hpp"
+#include "gil.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -11,45 +12,44 @@ namespace {
 /// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
 std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
 
-/// What keeps the arrays of a list or dict alive, whatever becomes of that.
-py::object keep(const py::object& grads) {
-    if (PyDict_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyDict_Values(grads.ptr()));
-    if (PyList_Check(grads.ptr())) return py::reinterpret_steal<py::object>(PyList_AsTuple(grads.ptr()));
-    return grads;
-}
-
 }  // namespace
 
 py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                            bool check) {
-    const Exclusive exclusive(busy_, groups_.owner());
+    const Exclusive exclusive(use_, groups_.owner());
     const double scale = groups_.checked_loss_scale(loss_scale);
     check = check || scale != 1 || options_.checks;
+    containers_.require_unchanged(param_groups, names_, groups_.owner());
     groups_.read(param_groups, completed_);
-    const py::object arrays = take_grads(grads);
+    // References to gradients first, then a look at them: nothing runs from there on that could take them away.
+    const bool may_release = elements_ >= worth_releasing(size());
+    const py::object arrays = take_grads(grads, may_release);
+    const py::list written = this->written();
     plan();
     Treatment treatment;
-    treatment.scale = 1 / scale;
+    treatment.scale = Scale(1) / scale;
     treatment.seed = options_.seed;
     if (options_.clip == Clip::value) treatment.limit = options_.limit;
     const bool measures = check || adamcore::measures(options_.clip);
 
     Measured measured;
+    bool skipped = false;
     const auto work = [&] {
         if (measures) measured = measure(treatment);
-        if (!check || !measured.culprit) update(treatment, measures);
+        skipped = check && measured.culprit;
+        if (!skipped) update(treatment, measures);
     };
-    if (active_elements_ < worth_releasing(size())) {
+    if (!may_release || active_elements_ < worth_releasing(size())) {
         work();
     } else {
-        const py::object kept = keep(arrays);
-        const py::gil_scoped_release release;
+        const GilRelease release;
         work();
     }
+    if (!skipped) note_written(written);
     if (!measures) return py::none();
     const auto& culprit = measured.culprit;
     return py::make_tuple(
-        check && culprit, norm::root(measured.squares, 1 / scale),
+        skipped, norm::root(measured.squares, Scale(1) / scale),
         culprit ? py::object(py::str(names_.grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
 }
 
@@ -80,8 +80,9 @@ Optimizer::Measured Optimizer::measure(Treatment& treatment) {
     for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
         if (!norm::fits(norms_.of(at), tensors_[active_[at]].narrows_grad())) measured.culprit = active_[at];
     }
-    const double scale = treatment.scale;
-    if (options_.clip == Clip::norm) treatment.scale *= norm::clip_factor(measured.squares, scale, options_.limit);
+    const Scale scale = treatment.scale;
+    if (options_.clip == Clip::norm)
+        treatment.scale = scale * norm::clip_factor(measured.squares, scale, options_.limit);
     if (options_.clip == Clip::norm_per_tensor) {
         factors_.assign(size(), 1.0);
         for (std::size_t at = 0; at < active_.size(); ++at)
@@ -91,11 +92,8 @@ Optimizer::Measured Optimizer::measure(Treatment& treatment) {
     return measured;
 }
 
-/// A unit is what one index of the first axis selects, or the whole of an array with fewer than two axes.
 Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
     norms_.clear();
-    std::vector<Walk> walks;
-    walks.reserve(2 * active_.size());
     std::size_t units = 0;
     for (const std::size_t i : active_) {
         Tensor& tensor = tensors_[i];
@@ -104,22 +102,18 @@ Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
         grad.data = static_cast<char*>(const_cast<void*>(tensor.grad));
         grad.dtype = tensor.grad_dtype;
         grad.strides = bound_[i].expected.strides();
-        const std::int64_t count = param.ndim < 2 ? 1 : param.shape[0];
+        const std::int64_t count = Units::count_of(param);
         tensor.unit_size = tensor.size / count;
         units += static_cast<std::size_t>(count);
-        for (const ArrayView& view : {param, grad}) {
-            walks.emplace_back(view, c_order(view.ndim), param.ndim < 2 ? 0 : 1);
-            const std::int64_t stride = param.ndim < 2 ? 0 : view.strides[0];
-            for (std::int64_t unit = 0; unit < count; ++unit)
-                norms_.add({view.data + unit * stride, tensor.unit_size, view.dtype, walks.back().axes()});
-        }
+        units_.add(i, param, grad, norms_);
     }
     norms_.measure();
 
     factors_.resize(units);
     treatment.by_units = true;
     Measured measured;
-    std::vector<norm::Squares> totals;
+    std::vector<norm::Squares>& totals = units_.totals;
+    totals.clear();
     std::size_t at = 0, unit = 0;
     for (const std::size_t i : active_) {
         Tensor& tensor = tensors_[i];

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include <pybind11/pybind11.h>
@@ -7,8 +9,64 @@
 /// Python objects in error messages.
 namespace adamcore::python {
 
-inline std::string repr_of(pybind11::handle object) { return pybind11::repr(object).cast<std::string>(); }
+namespace text {
+
+namespace py = pybind11;
+
+inline constexpr std::size_t longest = 80;
+inline constexpr Py_ssize_t most_elements = 8;
+
+/// The shape of an array with axes, or null. Whatever reading it raises, the message is about something else.
+inline py::object shape_of(py::handle object) {
+    if (PyType_Check(object.ptr())) return {};
+    try {
+        const py::object shape = py::getattr(object, "shape", py::none());
+        if (shape.is_none()) return {};
+        py::tuple axes(shape);
+        return axes.empty() ? py::object() : axes;
+    } catch (py::error_already_set&) {
+        return {};
+    }
+}
+
+inline bool is_container(py::handle object) {
+    return PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr()) ||
+           PyAnySet_Check(object.ptr());
+}
+
+/// Whether a container's repr is that of a few things that have no parts.
+inline bool is_brief(py::handle container) {
+    if (PyObject_Size(container.ptr()) > most_elements || PyDict_Check(container.ptr())) return false;
+    for (const py::handle element : container) {
+        if (is_container(element) || shape_of(element)) return false;
+    }
+    return true;
+}
+
+}  // namespace text
 
 inline std::string type_name(pybind11::handle object) { return Py_TYPE(object.ptr())->tp_name; }
+
+/// What the object is, in a few words: its repr where that is short, never the elements of an array.
+inline std::string repr_of(pybind11::handle object) {
+    namespace py = pybind11;
+    try {
+        if (const py::object shape = text::shape_of(object))
+            return "an array of shape " + py::repr(shape).cast<std::string>();
+        if (text::is_container(object) && !text::is_brief(object))
+            return "a " + type_name(object) + " of " + std::to_string(PyObject_Size(object.ptr()));
+        auto said = py::repr(object).cast<std::string>();
+        const std::size_t line = said.find('\n');
+        if (line == std::string::npos && said.size() <= text::longest) return said;
+        // UTF-8 is not cut within a character.
+        std::size_t end = std::min(line, text::longest);
+        while (end > 0 && (static_cast<unsigned char>(said[end]) & 0xC0) == 0x80) --end;
+        return said.substr(0, end) + "...";
+    } catch (py::error_already_set&) {
+        return "an object of type " + type_name(object);
+    } catch (const py::cast_error&) {
+        return "an object of type " + type_name(object);
+    }
+}
 
 }  // namespace adamcore::python

@@ -4,11 +4,14 @@
 
 #include "adamcore/cuda/weights.hpp"
 #include "adamcore/rules_info.hpp"
-#include "exclusive.hpp"
 #include "foreign.hpp"
+#include "gil.hpp"
 #include "kept.hpp"
+#include "memory_error.hpp"
 #include "optimizer.hpp"
+#include "room.hpp"
 #include "shadow.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -18,8 +21,22 @@ constexpr std::size_t group_of_elements = 8;
 constexpr std::size_t alignment = 256;
 
 std::size_t phase_of(const Tensor& tensor) {
-    if (tensor.layout || (is_half(tensor.dtype) && cuda::counts_from_start(tensor.weights))) return 0;
+    if (tensor.layout || cuda::counts_from_start(tensor)) return 0;
     return reinterpret_cast<std::uintptr_t>(tensor.param) / size_of(tensor.dtype) % group_of_elements;
+}
+
+/// Memory of the library's. What it says where there is none, names no array.
+py::tuple allocate(const py::object& library, std::size_t bytes, int device, const std::vector<std::string>& labels) {
+    try {
+        return run_python([&]() -> py::object { return library.attr("allocate")(bytes, device); }).cast<py::tuple>();
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_Exception)) throw;
+        const std::string message =
+            labels.front() + (labels.size() > 1 ? " and " + std::to_string(labels.size() - 1) + " more" : "") +
+            ": no memory on CUDA device " + std::to_string(device) + " for the state, " + size_text(bytes);
+        py::raise_from(error, PyExc_MemoryError, message.c_str());
+        throw py::error_already_set();
+    }
 }
 
 }  // namespace
@@ -30,7 +47,9 @@ struct DeviceOptimizer::Addition {
     std::vector<cuda::Entry> entries;
     std::vector<py::object> shadows;
     std::pair<py::object, std::uintptr_t> memory;
-    Regions regions;  ///< the optimizer's, and these parameters'
+    Regions::Addition regions;
+    Containers::Group containers;
+    std::optional<Groups::Candidate> group;
     int device = -1;
     cuda::Stream stream = 1;              ///< where state is made
     std::vector<cuda::Stream> producers;  ///< where parameters are written
@@ -39,63 +58,101 @@ struct DeviceOptimizer::Addition {
 DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options)
     : groups_(std::move(owner)), options_(read_options(options)) {}
 
-void DeviceOptimizer::add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
-                                const std::vector<std::string>& labels, const std::vector<std::string>& keys,
-                                const py::tuple& variant_keys, const py::function& variant, const py::object& library) {
-    const Exclusive exclusive(busy_, groups_.owner());
-    Groups::Candidate candidate = groups_.look_at(hyper, variant_keys, variant, count_completed());
-    if (engine_ && !engine_->has_captured()) {
-        const py::gil_scoped_release release;  // what the device waits for may need it
-        engine_->steps();                      // known from here on
-    }
-    const auto group = static_cast<std::int32_t>(groups_.size());
+void DeviceOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
+                                const py::list& names, const std::vector<std::string>& labels,
+                                const std::vector<std::string>& keys, const py::tuple& variant_keys,
+                                const py::function& variant, const py::object& library) {
+    const Exclusive exclusive(use_, groups_.owner());
     Addition added;
-    names_->require_new(names, labels);
+    added.group = groups_.look_at(group, variant_keys, variant, count_completed());
+    const std::vector<py::str> exact = exact_names(names);
+    names_->require_new(exact, labels);
     added.device = device_;
-    bind_params(params, names, labels, group, added);
-    added.regions.require_apart([&](std::int64_t tensor) {
-        const auto i = static_cast<std::size_t>(tensor);
-        return i < size() ? names_->label(i) : labels[i - size()];
-    });
+    const auto params = py::reinterpret_borrow<py::list>(group["params"]);
+    bind_params(params, exact, labels, added);
     cuda::require_kernels(added.device);
     // Memory of a pool is to be used where the pool's current stream is.
     added.stream = std::max<cuda::Stream>(library.attr("stream")(added.device).cast<cuda::Stream>(), 1);
-    bind_state(candidate.group, library, added);
+    if (engine_) {
+        const GilRelease release;  // what the device waits for may need it
+        engine_->make_room(1, added.entries.size());
+    }
+    bind_state(added.group->group, library, labels, added);
+    regions_.check(added.regions, [&](std::int64_t tensor) {
+        const auto i = static_cast<std::size_t>(tensor);
+        return i < size() ? names_->label(i) : labels[i - size()];
+    });
+    start_state(added);
+    added.containers = {group, params, source.is_none() ? py::object() : source, size(), {}};
+    for (const py::handle param : params) added.containers.arrays.push_back(py::reinterpret_borrow<py::object>(param));
 
-    if (!engine_) {
-        cuda::Settings settings;
-        settings.clip = options_.clip;
-        settings.limit = options_.limit;
-        settings.seed = options_.seed;
-        engine_.emplace(added.device, settings);
+    make_room(bound_, added.bound.size());
+    make_room(seen_, added.bound.size());
+    make_room(memory_, 1);
+    held_.reserve(bound_.capacity());
+    containers_.make_room();
+    groups_.make_room();
+    const bool is_first = !engine_;
+    try {
+        if (is_first) engine_.emplace(added.device, settings());
+        const GilRelease release;
+        engine_->make_room(1, added.entries.size());
+        engine_->order(added.stream);  // the first step may go to another stream
+    } catch (...) {
+        if (is_first) engine_.reset();
+        throw;
     }
-    device_ = added.device;
-    engine_->add_group(candidate.group);
-    for (std::size_t i = 0; i < added.bound.size(); ++i) {
-        added.bound[i].memory = memory_.size();
-        bound_.push_back(std::move(added.bound[i]));
-        grad_libraries_ |= bit_of(bound_.back().library);
-        params_move_ = params_move_ || bound_.back().pointer.has_value();
-        cuda::Entry& entry = added.entries[i];
-        describe(bound_.back(), entry);
-        engine_->add(entry);
+    try {
+        names_->add(exact, labels, keys);
+        if (PyList_Append(param_groups.ptr(), group.ptr()) != 0) {
+            py::error_already_set error;
+            names_->remove_last(exact.size());
+            throw error;
+        }
+    } catch (...) {
+        if (is_first) engine_.reset();
+        throw;
     }
-    memory_.push_back(std::move(added.memory));
-    groups_.add(std::move(candidate));
-    names_->add(names, labels, keys);
-    regions_ = std::move(added.regions);
-    for (Seen& each : seen_) {  // not held against the new parameters
-        each.array = nullptr;
-        each.reference = {};
-    }
-    seen_.resize(size());
-    const py::gil_scoped_release release;
-    engine_->order(added.stream);  // the first step may go to another stream
+    commit(std::move(added));
 }
 
-void DeviceOptimizer::bind_params(const py::list& params, const std::vector<std::string>& names,
-                                  const std::vector<std::string>& labels, std::int32_t group, Addition& added) const {
-    added.regions = regions_;
+/// There is room for all.
+void DeviceOptimizer::commit(Addition&& added) {
+    device_ = added.device;
+    engine_->add_group(added.group->group);
+    for (std::size_t i = 0; i < added.bound.size(); ++i) {
+        Bound& bound = added.bound[i];
+        bound.memory = memory_.size();
+        grad_libraries_ |= bit_of(bound.library);
+        params_move_ = params_move_ || bound.pointer.has_value();
+        engine_->add(added.entries[i]);
+        bound_.push_back(std::move(bound));
+    }
+    memory_.push_back(std::move(added.memory));
+    groups_.add(std::move(*added.group));
+    containers_.add(std::move(added.containers));
+    regions_.commit(std::move(added.regions));
+    if (has_seen_) {  // not held against the new parameters
+        for (Seen& each : seen_) {
+            each.array = nullptr;
+            each.reference = {};
+        }
+        has_seen_ = false;
+    }
+    seen_.resize(size());
+}
+
+cuda::Settings DeviceOptimizer::settings() const {
+    cuda::Settings settings;
+    settings.clip = options_.clip;
+    settings.limit = options_.limit;
+    settings.seed = options_.seed;
+    return settings;
+}
+
+void DeviceOptimizer::bind_params(const py::list& params, const std::vector<py::str>& names,
+                                  const std::vector<std::string>& labels, Addition& added) const {
+    const auto group = static_cast<std::int32_t>(groups_.size());
     for (std::size_t i = 0; i < params.size(); ++i) {
         const std::string& label = labels[i];
         const py::object array = params[i];
@@ -114,6 +171,7 @@ void DeviceOptimizer::bind_params(const py::list& params, const std::vector<std:
         const ArrayView& view = found.view;
         Bound bound;
         bound.param = array;
+        bound.counts_writes = found.library == Library::torch && counts_writes(array);
         bound.library = found.library;
         if (found.library == Library::torch) bound.pointer = data_pointer(array);
         bound.param_lent = found.owner;
@@ -128,21 +186,22 @@ void DeviceOptimizer::bind_params(const py::list& params, const std::vector<std:
         tensor.dtype = tensor.grad_dtype = view.dtype;
         tensor.state_dtype = options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
-        tensor.number = number_of(names[i]);
+        tensor.state_rounding = options_.state_rounding;
+        tensor.number = number_of(names[i].cast<std::string>());
         bound.axes = found.axes;
         walk(bound, view, view);
         tensor.layout = bound.layout ? &bound.layout->layout : nullptr;
         added.shadows.push_back(shadow_of(view));
-        added.regions.add(Regions::region_of(view, added.shadows.back(), static_cast<std::int64_t>(size() + i)),
-                          nullptr);
+        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), nullptr);
+        describe(bound, entry);
         added.bound.push_back(std::move(bound));
         added.entries.push_back(entry);
     }
     if (added.device < 0) added.device = 0;  // nothing but empty arrays, which are nowhere
-    added.regions.sort();
 }
 
-void DeviceOptimizer::bind_state(const Group& group, const py::object& library, Addition& added) const {
+void DeviceOptimizer::bind_state(const Group& group, const py::object& library, const std::vector<std::string>& labels,
+                                 Addition& added) const {
     const std::size_t slot_count = all_rules()[group.rule].slot_count;
     const auto lay_out = [&](std::byte* data) {
         std::size_t next = 0;
@@ -163,21 +222,23 @@ void DeviceOptimizer::bind_state(const Group& group, const py::object& library, 
     };
     // Arrays without elements are somewhere too.
     const std::size_t bytes = lay_out(nullptr);
-    const auto given = library.attr("allocate")(bytes + alignment, added.device).cast<py::tuple>();
+    const auto given = allocate(library, bytes + alignment, added.device, labels);
     const auto address = given[1].cast<std::uintptr_t>();
     const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
     added.memory = {given[0], address};
     lay_out(reinterpret_cast<std::byte*>(begin));
     added.regions.add({begin, begin + bytes, -1, nullptr}, nullptr);
-    added.regions.sort();
+}
 
+/// Writes what state begins as.
+void DeviceOptimizer::start_state(Addition& added) {
     std::vector<Tensor> tensors;
     for (const cuda::Entry& entry : added.entries) tensors.push_back(entry.tensor);
     auto& others = added.producers;
     others.erase(std::remove(others.begin(), others.end(), added.stream), others.end());
-    const py::gil_scoped_release release;  // a queue that is full waits for what may need it
+    const GilRelease release;  // a queue that is full waits for what may need it
     cuda::Ordered ordered(added.device, added.stream, others);
-    cuda::start_state(added.device, tensors, group, added.stream);
+    cuda::start_state(added.device, tensors, added.group->group, added.stream);
     ordered.finish();
 }
 

@@ -2,7 +2,9 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/version.hpp"
+#include "collected.hpp"
 #include "define.hpp"
+#include "interpreter.hpp"
 #include "optimizer.hpp"
 #include "single.hpp"
 
@@ -25,10 +27,10 @@ std::pair<std::vector<std::string>, std::string> devices() {
 #if defined(ADAMCORE_CUDA_EMULATION)
 void define_emulation(py::module_& m);
 
-PYBIND11_MODULE(_emulated, m, py::mod_gil_not_used()) {
+ADAMCORE_MODULE(_emulated, m) {
     define_emulation(m);
 #else
-PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
+ADAMCORE_MODULE(_cuda, m) {
 #endif
     m.doc() = "adamcore's part for CUDA arrays. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
@@ -37,6 +39,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
     m.def("is_device_array", &is_device_array, py::arg("array"), "Whether this is an array in CUDA memory.");
     m.def("describe", &describe, py::arg("array"), py::arg("write"), py::arg("label"), py::arg("stream"),
           "What is seen of an array.");
+    define_errors();
     define_update(m, &device_update);
     define_norms(m, &device_norm, &device_clip_norm, &device_clip_value);
 
@@ -50,25 +53,28 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
                                       [](const py::object&) { return Scaler::multiplier_offset(); })
         .def_property_readonly("memory", &Scaler::memory)
         .def_property_readonly("device", &Scaler::device)
-        .def("write", &Scaler::write, py::arg("numbers"), py::arg("stream"))
+        .def("write", &Scaler::write, py::arg("numbers"), py::arg("stream"), Computes())
         .def("read", &Scaler::read);
 
-    py::class_<DeviceOptimizer>(m, "Optimizer", "What an optimizer keeps natively.")
+    py::class_<DeviceOptimizer>(m, "Optimizer", collected<DeviceOptimizer>(), "What an optimizer keeps natively.")
         .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
-        .def("add_group", &DeviceOptimizer::add_group, py::arg("hyper"), py::arg("params"), py::arg("names"),
-             py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"), py::arg("library"))
+        .def("add_group", &DeviceOptimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
+             py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
+             py::arg("library"), Computes())
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"), py::arg("scaler"))
-        .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"))
-        .def("order", &DeviceOptimizer::order, py::arg("stream"))
-        .def("state", &DeviceOptimizer::state, py::arg("tensor"), py::arg("slot"))
-        .def("slots", &DeviceOptimizer::slots, py::arg("tensor"))
+             py::arg("check"), py::arg("scaler"), Computes())
+        .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), Computes())
+        .def("state", &DeviceOptimizer::state, py::arg("tensor"))
         .def("steps", &DeviceOptimizer::steps, py::arg("tensor"))
-        .def("all_steps", &DeviceOptimizer::all_steps)
-        .def("set_steps", &DeviceOptimizer::set_steps, py::arg("tensor"), py::arg("steps"))
-        .def_property("completed", &DeviceOptimizer::completed, &DeviceOptimizer::set_completed)
+        .def("require_idle", &DeviceOptimizer::require_idle)
+        .def("snapshot", &DeviceOptimizer::snapshot)
+        .def("restore", &DeviceOptimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
+             py::arg("to_numpy"))
+        .def_property_readonly("places", &DeviceOptimizer::places)
+        .def_property_readonly("completed", &DeviceOptimizer::completed)
         .def_property_readonly("device", &DeviceOptimizer::device)
         .def("__len__", &DeviceOptimizer::size);
+    keep_memory_for_instances<DeviceOptimizer>();
 }
 
 }  // namespace adamcore::python

@@ -1,57 +1,50 @@
 #include "optimizer.hpp"
 
 #include "adamcore/rules_info.hpp"
+#include "foreign.hpp"
+#include "gil.hpp"
 #include "kept.hpp"
 
 namespace adamcore::python {
 
 DeviceOptimizer::~DeviceOptimizer() {
-    const py::gil_scoped_release release;  // to give memory back waits for the device
+    const GilRelease release;  // to give memory back waits for the device
     engine_.reset();
 }
 
-std::vector<std::string> DeviceOptimizer::slots(std::size_t tensor) const {
-    const Tensor& t = engine_->entry(tensor).tensor;
-    std::vector<std::string> names = slot_names(groups_[static_cast<std::size_t>(t.group)].rule);
-    for (const Kept& kept : kept_of(t)) names.emplace_back(kept.name);
-    return names;
-}
-
-py::tuple DeviceOptimizer::state(std::size_t tensor, std::size_t slot) const {
+std::vector<StateArray> DeviceOptimizer::state_arrays(std::size_t tensor) const {
     const Bound& bound = bound_.at(tensor);
     const Tensor& t = engine_->entry(tensor).tensor;
-    const std::size_t slot_count = all_rules()[groups_[static_cast<std::size_t>(t.group)].rule].slot_count;
-    const auto kept = kept_of(t);
-    if (slot >= slot_count + kept.size()) throw py::index_error("no such slot");
-    const auto& [owner, address] = memory_[bound.memory];
-    const bool is_kept = slot >= slot_count;
-    const void* data = is_kept ? t.extra[slot - slot_count] : t.state[slot];
-    const std::string dtype = is_kept ? kept[slot - slot_count].dtype : name_of(t.state_dtype);
-    const auto offset = reinterpret_cast<std::uintptr_t>(data) - address;
-    if (is_kept && slot - slot_count == 1)  // bits, not elements
-        return py::make_tuple(owner, offset, py::make_tuple((t.size + 7) / 8), py::make_tuple(1), dtype);
-    const std::size_t item = is_kept ? (dtype == "float32" ? 4 : 2) : size_of(t.state_dtype);
-    const auto strides = dense_strides(bound.ndim, bound.axes.data(), bound.order, static_cast<Py_ssize_t>(item));
-    const auto tuple_of = [&](const Py_ssize_t* values) {
-        py::tuple all(bound.ndim);
-        for (int i = 0; i < bound.ndim; ++i) all[static_cast<std::size_t>(i)] = values[i];
+    const RuleInfo& info = all_rules()[groups_[static_cast<std::size_t>(t.group)].rule];
+    return arrays_of(t, info, {bound.ndim, bound.axes.data()}, bound.order);
+}
+
+StateArrays DeviceOptimizer::state_arrays() const {
+    StateArrays arrays;
+    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(state_arrays(i));
+    return arrays;
+}
+
+py::dict DeviceOptimizer::state(std::size_t tensor) const {
+    use_.require_idle(groups_.owner());
+    const auto tuple_of = [](const std::vector<Py_ssize_t>& values) {
+        py::tuple all(values.size());
+        for (std::size_t i = 0; i < values.size(); ++i) all[i] = values[i];
         return all;
     };
-    return py::make_tuple(owner, offset, tuple_of(bound.axes.data()), tuple_of(strides.data()), dtype);
+    py::dict state;
+    for (const StateArray& array : state_arrays(tensor)) {
+        const auto& [owner, address] = memory_[bound_[tensor].memory];
+        state[array.name] = py::make_tuple(owner, reinterpret_cast<std::uintptr_t>(array.data) - address,
+                                           tuple_of(array.shape), tuple_of(array.strides), py::str(array.dtype));
+    }
+    return state;
 }
-
-namespace {
-
-void require_count(std::int64_t steps) {
-    if (steps < 0) throw py::value_error("a number of steps must be >= 0, got " + std::to_string(steps));
-}
-
-}  // namespace
 
 /// A schedule may ask for counts: while it runs, its step has not begun.
 std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
-    if (stepping_.load() == std::this_thread::get_id()) return std::nullopt;
-    return std::optional<Exclusive>(std::in_place, busy_, groups_.owner());
+    if (use_.is_held_here()) return std::nullopt;
+    return std::optional<Exclusive>(std::in_place, use_, groups_.owner());
 }
 
 // What waits for the device lets go of the GIL, which what the device waits for may need.
@@ -59,23 +52,8 @@ std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");
     const auto exclusive = exclusive_for_counts();
-    const py::gil_scoped_release release;
+    const GilRelease release;
     return engine_->steps(tensor);
-}
-
-std::vector<std::int64_t> DeviceOptimizer::all_steps() const {
-    if (!engine_) return {};
-    const auto exclusive = exclusive_for_counts();
-    const py::gil_scoped_release release;
-    return engine_->steps();
-}
-
-void DeviceOptimizer::set_steps(std::size_t tensor, std::int64_t steps) {
-    require_count(steps);
-    if (tensor >= size()) throw py::index_error("no such tensor");
-    const Exclusive exclusive(busy_, groups_.owner());
-    const py::gil_scoped_release release;
-    engine_->set_steps(tensor, steps);
 }
 
 std::int64_t DeviceOptimizer::completed() const {
@@ -85,18 +63,74 @@ std::int64_t DeviceOptimizer::completed() const {
 
 std::int64_t DeviceOptimizer::count_completed() const {
     if (completed_) return *completed_;
-    const py::gil_scoped_release release;
+    const GilRelease release;
     return engine_->completed();
 }
 
-void DeviceOptimizer::set_completed(std::int64_t steps) {
-    require_count(steps);
-    const Exclusive exclusive(busy_, groups_.owner());
-    if (engine_) {
-        const py::gil_scoped_release release;
-        engine_->set_completed(steps);
+py::tuple DeviceOptimizer::snapshot() {
+    const Exclusive exclusive(use_, groups_.owner());
+    const cuda::Stream current = stream();
+    std::vector<std::int64_t> steps;
+    std::int64_t completed = 0;
+    {
+        const GilRelease release;
+        engine_->order(current);  // after what the user has queued of the state
+        steps = engine_->steps();
+        completed = engine_->completed();
     }
-    completed_ = engine_ && engine_->has_captured() ? std::nullopt : std::optional(steps);
+    const auto [state, copies] = make_snapshot(state_arrays(), steps, *names_);
+    {
+        const GilRelease release;
+        const cuda::DeviceScope scope(device_);
+        for (const Copy& copy : copies)
+            cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
+    }
+    return py::make_tuple(state, completed);
+}
+
+void DeviceOptimizer::restore(const py::list& values, const py::object& state, const py::object& completed,
+                              const py::function& to_numpy) {
+    const Exclusive exclusive(use_, groups_.owner());
+    const cuda::Stream current = stream();
+    const StateArrays arrays = state_arrays();
+    const auto is_own = [](const void*, const void*) { return false; };  // what is loaded lies in the CPU's memory
+    const Checkpoint checkpoint = read_checkpoint(state, completed, arrays, *names_, is_own, to_numpy);
+    DictUpdates updates(containers_.dicts(), values);
+    const Copies copies = copies_of(checkpoint, arrays);
+    {
+        const GilRelease release;
+        engine_->require_countable(checkpoint.steps);
+        engine_->order(current);  // after what the user has queued of the state
+        const cuda::DeviceScope scope(device_);
+        engine_->sequence()->latest().wait();
+        for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
+        engine_->set_counts(checkpoint.steps, checkpoint.completed);
+    }
+    completed_ = engine_->has_captured() ? std::nullopt : std::optional(checkpoint.completed);
+    updates.apply();
+    py::list groups;
+    for (const py::dict& group : containers_.dicts()) groups.append(group);
+    upload_groups(groups);
+}
+
+int DeviceOptimizer::traverse(visitproc visit, void* arg) const {
+    for (const Bound& bound : bound_) {
+        Py_VISIT(bound.param.ptr());
+        Py_VISIT(bound.param_lent.ptr());
+        Py_VISIT(bound.lent.ptr());
+    }
+    for (const auto& [owner, address] : memory_) Py_VISIT(owner.ptr());
+    if (const int stop = groups_.traverse(visit, arg)) return stop;
+    return containers_.traverse(visit, arg);
+}
+
+void DeviceOptimizer::clear() {
+    regions_ = {};
+    // What goes last may run anyone's code. The memory of state stays until nothing on the device can need it.
+    auto bound = std::move(bound_);
+    auto seen = std::move(seen_);
+    auto groups = std::exchange(groups_, Groups(groups_.owner()));
+    auto containers = std::exchange(containers_, {});
 }
 
 }  // namespace adamcore::python

@@ -11,6 +11,8 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/engine.hpp"
+#include "checkpoint.hpp"
+#include "containers.hpp"
 #include "exclusive.hpp"
 #include "gate.hpp"
 #include "groups.hpp"
@@ -39,18 +41,6 @@ private:
     std::optional<cuda::Outcome> known_;
 };
 
-/// Says which thread steps, as long as it lives.
-class Stepping {
-public:
-    explicit Stepping(std::atomic<std::thread::id>& thread) : thread_(thread) { thread_ = std::this_thread::get_id(); }
-    ~Stepping() { thread_ = std::thread::id(); }
-    Stepping(const Stepping&) = delete;
-    Stepping& operator=(const Stepping&) = delete;
-
-private:
-    std::atomic<std::thread::id>& thread_;
-};
-
 /// _core.Optimizer for arrays in the memory of one CUDA device: steps are queued, and nothing waits for them.
 class DeviceOptimizer {
 public:
@@ -61,7 +51,7 @@ public:
 
     /// As _core.Optimizer.add_group. `library` gives memory: library.allocate(bytes, device) returns an object that
     /// keeps it, and its address.
-    void add_group(const py::dict& hyper, const py::list& params, const std::vector<std::string>& names,
+    void add_group(const py::list& param_groups, const py::dict& group, const py::object& source, const py::list& names,
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys,
                    const py::tuple& variant_keys, const py::function& variant, const py::object& library);
 
@@ -70,18 +60,24 @@ public:
                     Scaler* scaler);
     /// Brings hyper-parameters to the device before a captured step is replayed.
     void upload(const py::list& param_groups);
-    /// What is queued on a stream from now on comes after all steps so far, and steps come after what is queued there.
-    void order(cuda::Stream stream);
-
-    std::vector<std::string> slots(std::size_t tensor) const;
-    /// That number of these: the object that keeps the memory, the offset in bytes, shape, strides in bytes, and dtype.
-    py::tuple state(std::size_t tensor, std::size_t slot) const;
+    /// What a parameter's state is made of: name -> the object that keeps the memory, the offset in bytes, shape, strides
+    /// in bytes, and dtype.
+    py::dict state(std::size_t tensor) const;
 
     std::int64_t steps(std::size_t tensor) const;
-    std::vector<std::int64_t> all_steps() const;
-    void set_steps(std::size_t tensor, std::int64_t steps);
     std::int64_t completed() const;
-    void set_completed(std::int64_t steps);
+    const py::dict& places() const { return names_->places(); }
+
+    void require_idle() const { use_.require_idle(groups_.owner()); }
+    /// As _core.Optimizer's. Either waits for the latest step.
+    py::tuple snapshot();
+    void restore(const py::list& values, const py::object& state, const py::object& completed,
+                 const py::function& to_numpy);
+
+    /// For the garbage collector.
+    int traverse(visitproc visit, void* context) const;
+    void clear();
+
     std::size_t size() const { return bound_.size(); }
     int device() const { return device_; }
 
@@ -100,6 +96,7 @@ private:
 
     struct Bound {
         py::object param, param_lent;
+        bool counts_writes = false;
         Library library = Library::other;
         std::optional<std::uintptr_t> pointer;  ///< the parameter's memory, where that may become another
         std::vector<Py_ssize_t> axes;           ///< its shape and strides
@@ -114,10 +111,18 @@ private:
         Walk measured_param, measured_grad;
     };
 
-    void bind_params(const py::list& params, const std::vector<std::string>& names,
-                     const std::vector<std::string>& labels, std::int32_t group, Addition& added) const;
-    void bind_state(const Group& group, const py::object& library, Addition& added) const;
+    void bind_params(const py::list& params, const std::vector<py::str>& names, const std::vector<std::string>& labels,
+                     Addition& added) const;
+    void bind_state(const Group& group, const py::object& library, const std::vector<std::string>& labels,
+                    Addition& added) const;
+    static void start_state(Addition& added);
+    void commit(Addition&& added);
+    cuda::Settings settings() const;
     std::optional<Exclusive> exclusive_for_counts() const;
+    void upload_groups(const py::list& param_groups);
+    py::list written() const;
+    StateArrays state_arrays() const;
+    std::vector<StateArray> state_arrays(std::size_t tensor) const;
     std::int64_t count_completed() const;
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
@@ -130,8 +135,10 @@ private:
     void walk(Bound& bound, const ArrayView& param, const ArrayView& grad) const;
     void describe(const Bound& bound, cuda::Entry& entry) const;
 
+    mutable Use use_;
     Groups groups_;
     Options options_;
+    Containers containers_;
     std::shared_ptr<Names> names_ = std::make_shared<Names>();  ///< reports know it too
     std::optional<cuda::Engine> engine_;
     int device_ = -1;
@@ -142,10 +149,9 @@ private:
     std::vector<PyObject*> held_;                ///< gradients of the step under way, a reference each
     cuda::Stream stream_ = 0;                    ///< of that step
     unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
+    bool has_seen_ = false;                      ///< whether any gradient has been held against all parameters
     bool params_move_ = false;                   ///< whether any parameter's memory may become another
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
-    mutable std::atomic<bool> busy_{false};
-    std::atomic<std::thread::id> stepping_{};  ///< the thread of the step under way, whose schedules may ask for counts
 };
 
 }  // namespace adamcore::python

@@ -11,6 +11,7 @@
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/sequence.hpp"
 #include "adamcore/cuda/table.hpp"
+#include "gil.hpp"
 
 namespace adamcore::python {
 
@@ -42,7 +43,7 @@ public:
         s.growth_interval = numbers["growth_interval"].cast<std::int64_t>();
         s.clean_steps = numbers["clean_steps"].cast<std::int64_t>();
         s.multiplier = static_cast<float>(s.scale);
-        const py::gil_scoped_release release;  // a queue that is full waits for what may need it
+        const GilRelease release;  // a queue that is full waits for what may need it
         const cuda::DeviceScope scope(device_);
         if (cuda::is_capturing(stream))
             throw cuda::Error(
@@ -59,7 +60,7 @@ public:
     py::tuple read() {
         cuda::LossScaling s{};
         {
-            const py::gil_scoped_release release;  // what is waited for may need it
+            const GilRelease release;  // what is waited for may need it
             const cuda::DeviceScope scope(device_);
             cuda::copy_to_host(&s, place_, sizeof s, sequence()->latest());
             constexpr std::int32_t none = 0;

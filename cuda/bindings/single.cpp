@@ -7,7 +7,9 @@
 #include "adamcore/cuda/engine.hpp"
 #include "bare.hpp"
 #include "gate.hpp"
+#include "gil.hpp"
 #include "shadow.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -15,10 +17,12 @@ namespace {
 /// Lets arrays of one device in, and learns which device and which streams.
 class DeviceTaker {
 public:
-    Take taker() {
-        return [this](const py::object& array, Access access, const std::string& label) {
-            return take(array, access, label);
-        };
+    /// Looking runs code too, but what has been seen of a device's array stays true.
+    Gate gate() {
+        return {[](const py::object& array, Access, const std::string&) { return array; },
+                [this](const py::object& array, Access access, const std::string& label) {
+                    return take(array, access, label);
+                }};
     }
 
     int device() const { return std::max(device_, 0); }
@@ -73,19 +77,19 @@ public:
         }
     }
     ~Measuring() {
-        const py::gil_scoped_release release;  // memory goes back through a queue that may be full
+        const GilRelease release;  // memory goes back through a queue that may be full
         engine_.reset();
     }
     Measuring(const Measuring&) = delete;
     Measuring& operator=(const Measuring&) = delete;
 
     double norm() {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return engine_->measure(request_).read().norm;
     }
-    double factor() const {
-        const py::gil_scoped_release release;
-        return engine_->control().scale;
+    Scale factor() const {
+        const GilRelease release;
+        return engine_->control().scale();
     }
 
 private:
@@ -102,7 +106,7 @@ private:
     std::optional<cuda::Engine> engine_;
 };
 
-void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double factor, double limit) {
+void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, Scale factor, double limit) {
     std::vector<Walk> walks;
     std::vector<cuda::Rescaled> rescaled;
     walks.reserve(arrays.size());
@@ -113,7 +117,7 @@ void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double 
         rescaled.push_back({view.data, view.dtype, view.size, walks.back().axes()});
     }
     const cuda::StepRequest request = taker.request();
-    const py::gil_scoped_release release;  // a queue that is full waits for what may need it
+    const GilRelease release;  // a queue that is full waits for what may need it
     cuda::Ordered ordered(taker.device(), request.stream, request.others);
     cuda::rescale_arrays(taker.device(), rescaled, factor, limit, request.stream);
     ordered.finish();
@@ -123,42 +127,50 @@ void rescale(const std::vector<Taken>& arrays, const DeviceTaker& taker, double 
 
 void device_update(const BareUpdate& bare) {
     DeviceTaker taker;
-    const CheckedUpdate checked = check(bare, taker.taker());
+    const CheckedUpdate checked = check(bare, taker.gate());
     cuda::require_kernels(taker.device());
     const cuda::StepRequest request = taker.request();
     cuda::Settings settings;
     settings.stream = request.stream;
-    const py::gil_scoped_release release;
-    cuda::Engine engine(taker.device(), settings);
-    engine.add_group(checked.group);
-    for (const Tensor& tensor : checked.tensors) {
-        cuda::Entry entry;
-        entry.tensor = tensor;
-        entry.tensor.step = tensor.step - 1;
-        engine.add(entry);
+    {
+        const GilRelease release;
+        cuda::Engine engine(taker.device(), settings);
+        engine.add_group(checked.group);
+        for (const Tensor& tensor : checked.tensors) {
+            cuda::Entry entry;
+            entry.tensor = tensor;
+            entry.tensor.step = tensor.step - 1;
+            engine.add(entry);
+        }
+        engine.step(request);
     }
-    engine.step(request);
+    note_written(bare);
 }
 
 double device_norm(const py::list& arrays, const std::vector<std::string>& labels) {
     DeviceTaker taker;
-    const std::vector<Taken> taken = take_all(arrays, labels, taker.taker());
+    const std::vector<Taken> taken = take_all(arrays, labels, taker.gate());
     return Measuring(taken, taker, Clip::none, 0).norm();
 }
 
 double device_clip_norm(const py::list& arrays, const std::vector<std::string>& labels, double max_norm) {
     DeviceTaker taker;
-    const std::vector<Taken> taken = take_written(arrays, labels, taker.taker());
+    const std::vector<Taken> taken = take_written(arrays, labels, taker.gate());
     Measuring measuring(taken, taker, Clip::norm, max_norm);
-    const double norm = measuring.norm(), factor = measuring.factor();
-    if (factor < 1) rescale(taken, taker, factor, std::numeric_limits<double>::infinity());
+    const double norm = measuring.norm();
+    const Scale factor = measuring.factor();
+    if (factor < 1) {
+        rescale(taken, taker, factor, std::numeric_limits<double>::infinity());
+        note_written_among(arrays);
+    }
     return norm;
 }
 
 void device_clip_value(const py::list& arrays, const std::vector<std::string>& labels, double value) {
     DeviceTaker taker;
-    const std::vector<Taken> taken = take_written(arrays, labels, taker.taker());
+    const std::vector<Taken> taken = take_written(arrays, labels, taker.gate());
     rescale(taken, taker, 1, value);
+    note_written_among(arrays);
 }
 
 }  // namespace adamcore::python

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "exclusive.hpp"
 #include "foreign.hpp"
+#include "gil.hpp"
 #include "optimizer.hpp"
 #include "shadow.hpp"
+#include "written.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -48,12 +49,11 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
         return true;
     }
     bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
-    py::object take(std::size_t tensor, const py::object& grad, bool by_name) override {
-        if (!optimizer.take_plainly(tensor, grad.ptr())) {
-            optimizer.take_grad(tensor, grad, by_name);
-            optimizer.held_.push_back(grad.inc_ref().ptr());
-        }
-        return grad;
+    py::object prepare(std::size_t, const py::object& grad, bool) override { return grad; }
+    void take(std::size_t tensor, const py::object& grad, bool by_name) override {
+        if (optimizer.take_plainly(tensor, grad.ptr())) return;
+        optimizer.take_grad(tensor, grad, by_name);
+        optimizer.held_.push_back(grad.inc_ref().ptr());
     }
 
     DeviceOptimizer& optimizer;
@@ -113,7 +113,7 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
         throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
                               ", but the parameters are on device " + std::to_string(device_));
     const py::array shadow = shadow_of(found.view);
-    if (const auto region = regions_.find_overlap(Regions::region_of(found.view, shadow, -1), nullptr))
+    if (const auto region = regions_.find_overlap(region_of(found.view, -1), nullptr))
         throw py::value_error(
             label + ": shares memory with " +
             (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
@@ -171,8 +171,7 @@ void DeviceOptimizer::require_params_in_place() const {
 
 py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                                  bool check, Scaler* scaler) {
-    const Exclusive exclusive(busy_, groups_.owner());
-    const Stepping stepping(stepping_);
+    const Exclusive exclusive(use_, groups_.owner());
     if (scaler && scaler->device() != device_)
         throw py::value_error(groups_.owner() + ": the LossScaler's scale is on CUDA device " +
                               std::to_string(scaler->device()) + ", the parameters are on device " +
@@ -183,49 +182,60 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.check = check || scaler || request.loss_scale != 1 || options_.checks;
     const bool may_skip = request.check;
     stream_ = stream();
+    containers_.require_unchanged(param_groups, *names_, groups_.owner());
     const bool has_schedule = Groups::has_schedule(param_groups);
     // To ask for the count would wait for the device, which ends a capture; a captured step's rates come with upload().
     if (!has_schedule || completed_ || !engine_->is_captured(stream_))
         groups_.read(param_groups, has_schedule ? count_completed() : 0);
     GradTaker taker(*this);
-    const py::object held = names_->take(grads, groups_.size() > 1, taker);
+    has_seen_ = true;
+    // What is taken is held, and on a device no look at memory becomes stale: shapes are copied, memory stays.
+    const py::object held = names_->take(grads, groups_.size() > 1, taker, false);
     require_params_in_place();
+    const py::list written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {
         // A queue that is full waits for what may need the GIL, and so does what a kernel's first launch loads.
-        const py::gil_scoped_release release;
+        const GilRelease release;
         if (scaler && !engine_->is_captured(stream_)) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
     if (may_skip || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
+    note_written(written);  // also where the device is going to skip the step, which nobody knows yet
     if (!report) return py::none();
     const bool by_name = PyDict_Check(held.ptr());
     return py::cast(StepReport(*report, names_, by_name));
 }
 
+py::list DeviceOptimizer::written() const {
+    py::list arrays;
+    for (std::size_t i = 0; i < size(); ++i) {
+        if (bound_[i].counts_writes && engine_->entry(i).tensor.grad) arrays.append(bound_[i].param);
+    }
+    return arrays;
+}
+
 void DeviceOptimizer::upload(const py::list& param_groups) {
-    const Exclusive exclusive(busy_, groups_.owner());
+    const Exclusive exclusive(use_, groups_.owner());
+    upload_groups(param_groups);
+}
+
+void DeviceOptimizer::upload_groups(const py::list& param_groups) {
+    containers_.require_unchanged(param_groups, *names_, groups_.owner());
     groups_.read(param_groups, Groups::has_schedule(param_groups) ? count_completed() : 0);
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     const cuda::Stream current = stream();
-    const py::gil_scoped_release release;
+    const GilRelease release;
     engine_->upload(current);
-}
-
-void DeviceOptimizer::order(cuda::Stream stream) {
-    if (!engine_) return;
-    const Exclusive exclusive(busy_, groups_.owner());
-    const py::gil_scoped_release release;
-    engine_->order(std::max<cuda::Stream>(stream, 1));
 }
 
 py::tuple StepReport::read() {
     if (!known_ || report_.is_captured()) {
         const cuda::Outcome outcome = [&] {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             return report_.read();
         }();
         known_ = outcome;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "adamcore/cpu/float_environment.hpp"
 #include "adamcore/cuda/kernels.hpp"
 #include "emulation.hpp"
 
@@ -31,6 +32,7 @@ template <class Body>
 void launch_alone(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
     if (blocks == 0) return;
     queue(stream, "kernel", [blocks, arguments] {
+        const cpu::FloatEnvironment environment;  // a device has its own
         for_each_in_turn(blocks, [&](std::int64_t block) {
             for_each_in_turn(threads, [&](std::int64_t thread) {
                 Body::run(arguments, {block, static_cast<int>(thread)});
@@ -43,6 +45,7 @@ template <class Body>
 void launch_in_phases(std::int64_t blocks, const typename Body::Arguments& arguments, Stream stream) {
     if (blocks == 0) return;
     queue(stream, "kernel", [blocks, arguments] {
+        const cpu::FloatEnvironment environment;  // a device has its own
         for_each_in_turn(blocks, [&](std::int64_t block) {
             const auto shared = uninitialized<typename Body::Shared>();
             const int phases = Body::phases(arguments, {block, 0});

@@ -40,44 +40,17 @@ class Native(Protocol):
 class Memory(Protocol):
     """An array library's view of one kind of memory."""
 
-    def state(self, core: Any, index: int, slot: int) -> Any:
-        """Return a slot of a tensor's state as the library's array."""
-
-    def order(self, core: Any) -> None:
-        """See to it that what is read or written here comes between an optimizer's steps."""
-
-    def steps(self, core: Any) -> list[int]:
-        """Return the counts of steps of all parameters."""
-
-    def to_host(self, array: Any) -> NDArray[Any]:
-        """Return a copy as a NumPy array."""
-
-    def assign(self, array: Any, value: NDArray[Any]) -> None:
-        """Write to an array of the same shape and dtype."""
+    def state(self, core: Any, index: int) -> dict[str, Any]:
+        """Return a parameter's state as the library's arrays."""
 
 
 class HostMemory:
     """The CPU's: NumPy's arrays."""
 
-    def order(self, core: Any) -> None:
-        """Do nothing: a step has been done when it returns."""
-
-    def steps(self, core: Any) -> list[int]:
-        """Return the counts of steps of all parameters."""
-        return [core.steps(index) for index in range(len(core))]
-
-    def state(self, core: Any, index: int, slot: int) -> Any:
-        """Return a slot of a tensor's state."""
-        return core.state(index, slot)
-
-    def to_host(self, array: Any) -> NDArray[Any]:
-        """Copy."""
-        copy: NDArray[Any] = array.copy(order="K")
-        return copy
-
-    def assign(self, array: Any, value: NDArray[Any]) -> None:
-        """Copy in."""
-        array[...] = value
+    def state(self, core: Any, index: int) -> dict[str, Any]:
+        """Return a parameter's state."""
+        state: dict[str, Any] = core.state(index)
+        return state
 
 
 class DeviceMemory(ABC):
@@ -99,23 +72,9 @@ class DeviceMemory(ABC):
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return a copy as a NumPy array."""
 
-    @abstractmethod
-    def assign(self, array: Any, value: NDArray[Any]) -> None:
-        """Write to an array of the same shape and dtype."""
-
-    def state(self, core: Any, index: int, slot: int) -> Any:
-        """Return a slot of a tensor's state as the library's array."""
-        return self.view(*core.state(index, slot))
-
-    def order(self, core: Any) -> None:
-        """Order the stream that arrays are copied on, this library's current one, among the steps."""
-        if len(core):
-            core.order(self.stream(core.device))
-
-    def steps(self, core: Any) -> list[int]:
-        """Return the counts of steps of all parameters, in one copy."""
-        counts: list[int] = core.all_steps()
-        return counts
+    def state(self, core: Any, index: int) -> dict[str, Any]:
+        """Return a parameter's state as the library's arrays."""
+        return {name: self.view(*place) for name, place in core.state(index).items()}
 
 
 class CupyMemory(DeviceMemory):
@@ -143,12 +102,6 @@ class CupyMemory(DeviceMemory):
         """Copy."""
         bits: NDArray[Any] = array.view(_UNSIGNED[array.dtype.itemsize]).get()
         return bits.view(array.dtype)
-
-    def assign(self, array: Any, value: NDArray[Any]) -> None:
-        """Copy in."""
-        unsigned = _UNSIGNED[array.dtype.itemsize]
-        with self._cupy.cuda.Device(array.device.id):  # CuPy makes arrays on the current device
-            array.view(unsigned)[...] = self._cupy.asarray(value.view(unsigned))
 
 
 class TorchMemory(DeviceMemory):
@@ -178,11 +131,6 @@ class TorchMemory(DeviceMemory):
         """Copy."""
         bits: NDArray[Any] = array.detach().view(self._integers(array)).cpu().numpy()
         return bits.view(_numpy_dtype(dtype_name(array)))
-
-    def assign(self, array: Any, value: NDArray[Any]) -> None:
-        """Copy in."""
-        bits = np.ascontiguousarray(value).view(f"i{value.dtype.itemsize}" if value.dtype.itemsize > 1 else "u1")
-        array.view(self._integers(array)).copy_(self._torch.from_numpy(bits.reshape(value.shape)))
 
     def _integers(self, array: Any) -> Any:
         names = {1: "uint8", 2: "int16", 4: "int32", 8: "int64"}
@@ -250,28 +198,6 @@ def device_memory_for(array: Any) -> DeviceMemory:
 def on_host(array: Any) -> NDArray[Any]:
     """Return a NumPy array as it is, and a device's as a copy."""
     return array if isinstance(array, np.ndarray) else device_memory_for(array).to_host(array)
-
-
-def note_written(arrays: Iterable[Any]) -> None:
-    """Tell PyTorch, for tensors of its own, that their values have changed: graphs that need the old ones must know."""
-    if tensors := tensors_in(arrays):
-        note_tensors_written(tensors)
-
-
-def tensors_in(arrays: Iterable[Any]) -> list[Any]:
-    """Return those that are PyTorch's, and count their versions."""
-    torch: Any = sys.modules.get("torch")
-    return [a for a in arrays if isinstance(a, torch.Tensor) and not a.is_inference()] if torch else []
-
-
-def note_tensors_written(tensors: list[Any]) -> None:
-    """Do that for `tensors_in` arrays: at once, where PyTorch can (from 2.6 on)."""
-    increment = sys.modules["torch"].autograd.graph.increment_version
-    try:
-        increment(tensors)
-    except (TypeError, AttributeError, RuntimeError):
-        for tensor in tensors:
-            increment(tensor)
 
 
 def dtype_name(array: Any) -> str:

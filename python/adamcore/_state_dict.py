@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adamcore import _core
-from adamcore._memory import dtype_name, is_on_device, on_host
+from adamcore._groups import require_values
+from adamcore._memory import on_host
 
 if TYPE_CHECKING:
     from adamcore._params import Group
@@ -20,20 +22,16 @@ FORMAT = 1
 
 
 def make_state_dict(optimizer: Optimizer) -> dict[str, Any]:
-    """Copy an optimizer's state."""
-    memory = optimizer._memory
-    memory.order(optimizer._core)
-    steps = dict(zip(optimizer.state, memory.steps(optimizer._core), strict=True))
+    """Copy an optimizer's state, as it is between two steps."""
+    groups = [_saved_group(group) for group in optimizer.param_groups]
+    state, completed = optimizer._core.snapshot()
     return {
         "format": FORMAT,
         "optimizer": type(optimizer).__name__,
-        "completed": optimizer._core.completed,
+        "completed": completed,
         "precision": asdict(optimizer.options["precision"]),
-        "param_groups": [_saved_group(group) for group in optimizer.param_groups],
-        "state": {
-            name: {"step": steps[name], **{slot: memory.to_host(array) for slot, array in slots.items()}}
-            for name, slots in optimizer.state.items()
-        },
+        "param_groups": groups,
+        "state": state,
     }
 
 
@@ -49,66 +47,74 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
     if state_dict["optimizer"] != name:
         raise ValueError(f"state_dict: it is of {state_dict['optimizer']!r}, not of {name}")
     _require_precision(state_dict["precision"], asdict(optimizer.options["precision"]))
+    optimizer._core.require_idle()
     completed = _count(state_dict["completed"], "state_dict['completed']")
     groups = _checked_groups(optimizer, state_dict["param_groups"], completed)
-    steps = _checked_state(optimizer, state_dict["state"])
-
-    optimizer._memory.order(optimizer._core)
-    for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        group.update(saved)
-    for index, (name, slots) in enumerate(optimizer.state.items()):
-        for slot, array in slots.items():
-            optimizer._memory.assign(array, on_host(state_dict["state"][name][slot]))
-        optimizer._core.set_steps(index, steps[name])
-    optimizer._core.completed = completed
-    optimizer._memory.order(optimizer._core)
-    optimizer.upload()
+    optimizer._core.restore(groups, state_dict["state"], completed, on_host)
 
 
 def _saved_group(group: Group) -> Group:
-    kept = {key: value for key, value in group.items() if key != "params" and not callable(value)}
-    kept["param_names"] = list(group["param_names"])
-    return kept
+    kept = {key: value for key, value in group.items() if key not in ("params", "param_names") and not callable(value)}
+    return {"param_names": list(group["param_names"]), **{key: _copied(value) for key, value in kept.items()}}
+
+
+def _copied(value: Any) -> Any:
+    """Return what later writes to `value`, an array or a list, do not change."""
+    if isinstance(value, (float, int, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copied, value)) if type(value) in (list, tuple) else tuple(map(_copied, value))
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return copy.deepcopy(value)
 
 
 def _checked_groups(optimizer: Optimizer, groups: Any, completed: int) -> list[Group]:
+    if not isinstance(groups, (list, tuple)):
+        raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
     if len(groups) != len(optimizer.param_groups):
         raise ValueError(
             f"state_dict['param_groups']: {len(groups)} groups, but the optimizer has {len(optimizer.param_groups)}"
         )
-    checked = []
-    rule_of = optimizer._rule
-    for i, (group, saved) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
-        label = f"state_dict['param_groups'][{i}]"
-        _require_names(saved["param_names"], group["param_names"], f"{label}['param_names']")
-        values = {key: value for key, value in saved.items() if key not in ("params", "param_names")}
-        if unknown := [key for key in values if key not in group]:
-            raise ValueError(f"{label}: unknown option {unknown[0]!r}")
-        if callable(group["lr"]):
-            values.pop("lr", None)
-        merged = {**group, **values}
-        rule = rule_of(merged)
-        if _core.rules()[rule]["slots"] != _core.rules()[rule_of(group)]["slots"]:
-            raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {rule_of(group)!r}")
-        _core.check_hyper(rule, type(optimizer).__name__, merged, completed, i)
-        checked.append(values)
-    return checked
+    return [
+        _checked_group(optimizer, group, saved, completed, i)
+        for i, (group, saved) in enumerate(zip(optimizer.param_groups, groups, strict=True))
+    ]
 
 
-def _checked_state(optimizer: Optimizer, state: Any) -> dict[str, int]:
-    _require_names(state, optimizer.state, "state_dict['state']")
-    steps = {}
-    for name, slots in optimizer.state.items():
-        label = f"state_dict['state'][{name!r}]"
-        saved = state[name]
-        _require_names(saved, ["step", *slots], label)
-        steps[name] = _count(saved["step"], f"{label}['step']")
-        for slot, array in slots.items():
-            _require_like(saved[slot], array, f"{label}[{slot!r}]")
-    return steps
+def _checked_group(optimizer: Optimizer, group: Group, saved: Any, completed: int, place: int) -> Group:
+    """Return the values of a group that are to be taken over."""
+    label = f"state_dict['param_groups'][{place}]"
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
+    names = saved.get("param_names")
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{label}['param_names']: expected the names of the group's parameters, got {names!r}")
+    _require_names(names, group["param_names"], f"{label}['param_names']")
+    values = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
+    if unknown := [key for key in values if key not in group]:
+        raise ValueError(f"{label}: unknown option {unknown[0]!r}")
+    if callable(group["lr"]):
+        values.pop("lr", None)
+    # Where the rate was a schedule there is none, and the optimizer's own stays.
+    if missing := [key for key in optimizer.defaults if key not in values and key != "lr"]:
+        raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
+    for key, preset in optimizer.defaults.items():
+        if isinstance(preset, bool) and not isinstance(values[key], (bool, np.bool_)):
+            raise TypeError(f"{label}[{key!r}]: expected True or False, got {values[key]!r}")
+    merged = {**group, **values}
+    rule, own = optimizer._rule(merged), optimizer._rule(group)
+    if _core.rules()[rule]["slots"] != _core.rules()[own]["slots"]:
+        raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {own!r}")
+    _core.check_hyper(rule, type(optimizer).__name__, merged, completed, place)
+    require_values(type(optimizer).__name__, merged)
+    return values
 
 
 def _require_precision(saved: Any, own: dict[str, Any]) -> None:
+    if isinstance(saved, Mapping) and "state_rounding" not in saved:
+        # Of a version that had no choice. What is stored means the same however it was rounded.
+        own = {key: value for key, value in own.items() if key != "state_rounding"}
     _require_names(saved, own, "state_dict['precision']")
     for key, value in own.items():
         if saved[key] != value:
@@ -127,20 +133,11 @@ def _and_more(names: list[str]) -> str:
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
 
 
-def _require_like(array: Any, like: np.ndarray[Any, Any], label: str) -> None:
-    if not isinstance(array, np.ndarray) and not is_on_device(array):
-        raise TypeError(f"{label}: expected a NumPy array, got {type(array).__name__}")
-    if dtype_name(array) != dtype_name(like):
-        raise TypeError(f"{label}: dtype {array.dtype} does not match the optimizer's, which is {like.dtype}")
-    if tuple(array.shape) != tuple(like.shape):
-        raise ValueError(f"{label}: shape {array.shape} does not match the optimizer's, which is {like.shape}")
-
-
 def _count(value: Any, label: str) -> int:
     try:
         count = operator.index(value)
     except TypeError:
         raise TypeError(f"{label}: expected an int, got {value!r}") from None
-    if not 0 <= count < 2**63:
-        raise ValueError(f"{label}: expected a number of steps from 0 to 2**63 - 1, got {count}")
+    if not 0 <= count <= 2**62:
+        raise ValueError(f"{label}: expected a number of steps from 0 to 2**62, got {count}")
     return count

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+
+#include <pybind11/pybind11.h>
+
+namespace adamcore::python {
+
+/// Lets Python's garbage collector see what a T holds, by T::traverse() and T::clear(): without it a cycle through a
+/// parameter, such as a hook that steps its optimizer, would stay for ever.
+template <class T>
+pybind11::custom_type_setup collected() {
+    return pybind11::custom_type_setup([](PyHeapTypeObject* heap_type) {
+        PyTypeObject& type = heap_type->ht_type;
+        type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+        type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+            Py_VISIT(Py_TYPE(self));
+            if (!pybind11::detail::is_holder_constructed(self)) return 0;
+            return pybind11::cast<const T&>(pybind11::handle(self)).traverse(visit, arg);
+        };
+        type.tp_clear = [](PyObject* self) -> int {
+            if (pybind11::detail::is_holder_constructed(self)) pybind11::cast<T&>(pybind11::handle(self)).clear();
+            return 0;
+        };
+    });
+}
+
+/// Makes instances of T, a class of pybind11's, safe to make where memory runs out: pybind11 notes each in a table after it
+/// has stopped catching exceptions, and would end the process. A little memory is kept back for that.
+template <class T>
+void keep_memory_for_instances() {
+    using Init = void (*)(pybind11::detail::instance*, const void*);
+    static Init original;
+    static std::unique_ptr<std::byte[]> kept;
+    constexpr std::size_t size = 4096;
+    auto* const type = pybind11::detail::get_type_info(typeid(T), true);
+    original = type->init_instance;
+    kept = std::make_unique<std::byte[]>(size);
+    type->init_instance = [](pybind11::detail::instance* self, const void* holder) {
+        try {
+            original(self, holder);
+        } catch (const std::bad_alloc&) {
+            kept.reset();
+            original(self, holder);
+            kept.reset(new (std::nothrow) std::byte[size]);
+        }
+    };
+}
+
+}  // namespace adamcore::python
