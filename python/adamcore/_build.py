@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from adamcore import _core
+from adamcore._numbers import as_int
 
-_PACKAGE = Path(__file__).resolve().parent
+# Headers lie beside the compiled part. That of an editable installation is not where these sources are.
+_PACKAGE = Path(_core.__file__).resolve().parent
 
 
 def build_info() -> dict[str, Any]:
@@ -73,15 +75,16 @@ def set_num_threads(n: int) -> None:
 
     Raises
     ------
-    ValueError
-        If `n` is less than 1.
+    TypeError, ValueError
+        If `n` is not an int, or less than 1.
 
     Examples
     --------
     >>> import adamcore as ac
     >>> ac.set_num_threads(ac.get_num_threads())
     """
-    _core.set_num_threads(n)
+    count = as_int(n, "set_num_threads: the number of threads", "at least 1, and an int", 1)
+    _core.set_num_threads(min(count, 2**31 - 1))
 
 
 def get_include() -> str:

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
+
+import numpy as np
+
+from adamcore._core import short_repr
+
+LARGEST_INT = 2**63 - 1
 
 
 def as_float(value: Any, label: str, wanted: str) -> float:
-    """Return `value` as a float, or raise TypeError that says what `label` must be."""
+    """Return `value` as a float, or raise TypeError or ValueError that says what `label` must be."""
+    message = f"{label} must be {wanted}, got {short_repr(value)}"
+    shape: Any = getattr(value, "shape", None)
+    if isinstance(value, (str, bytes, bytearray, bool, np.bool_)) or shape:
+        raise TypeError(message)
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(message) from None
     except (TypeError, ValueError):
-        raise TypeError(f"{label} must be {wanted}, got {value!r}") from None
+        raise TypeError(message) from None
+
+
+def as_int(value: Any, label: str, wanted: str, least: int) -> int:
+    """Return `value` as an int from `least` to 2**63 - 1, or raise TypeError or ValueError that says so."""
+    message = f"{label} must be {wanted}, got {short_repr(value)}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(message)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(message) from None
+    if not least <= number <= LARGEST_INT:
+        raise ValueError(message)
+    return number

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import typing
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from adamcore._core import is_less, short_repr
+from adamcore._names import did_you_mean
 from adamcore._numbers import as_float
 from adamcore.precision import Precision
 
@@ -36,10 +41,17 @@ class Options(TypedDict, total=False):
 PRESETS: dict[str, Any] = {**dict.fromkeys(CLIPS), "nonfinite": "propagate", "precision": None}
 
 
-def check_options(owner: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return all options with their values, held to their ranges; `given` are those that were passed."""
+def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> dict[str, Any]:
+    """Return all options with their values, held to their ranges.
+
+    `given` are those that were passed, `hyper` the names of the other arguments.
+    """
     if unknown := [name for name in given if name not in PRESETS]:
-        raise TypeError(f"{owner}: unexpected argument {unknown[0]!r}")
+        known = [*hyper, *PRESETS]
+        raise TypeError(
+            f"{owner}: unexpected argument {unknown[0]!r}; there are params, {', '.join(known)}"
+            + did_you_mean(unknown[0], known)
+        )
     options = {**PRESETS, **given}
     for name in CLIPS:
         if options[name] is not None:
@@ -47,12 +59,13 @@ def check_options(owner: str, given: dict[str, Any]) -> dict[str, Any]:
     clips = [name for name in CLIPS if options[name] is not None]
     if len(clips) > 1:
         raise ValueError(f"{owner}: {clips[0]} and {clips[1]} do not go together: choose one way of clipping")
-    if options["nonfinite"] not in ("propagate", "skip", "raise"):
-        raise ValueError(f"{owner}: nonfinite must be 'propagate', 'skip' or 'raise', got {options['nonfinite']!r}")
+    if not isinstance(options["nonfinite"], str) or options["nonfinite"] not in ("propagate", "skip", "raise"):
+        got = short_repr(options["nonfinite"])
+        raise ValueError(f"{owner}: nonfinite must be 'propagate', 'skip' or 'raise', got {got}")
     if options["precision"] is None:
         options["precision"] = Precision()
     if not isinstance(options["precision"], Precision):
-        raise TypeError(f"{owner}: precision must be an adamcore.Precision, got {options['precision']!r}")
+        raise TypeError(f"{owner}: precision must be an adamcore.Precision, got {short_repr(options['precision'])}")
     return options
 
 
@@ -63,6 +76,7 @@ def native_options(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "weights": precision._weights,
         "state": precision.state,
+        "state_rounding": precision.state_rounding,
         "seed": precision.seed,
         "clip": CLIPS[clip] if clip else "none",
         "limit": options[clip] if clip else 0.0,
@@ -70,20 +84,48 @@ def native_options(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def show_in_signature(optimizer: type[Optimizer]) -> None:
-    """Put the options in place of ``**options`` in an optimizer's signature, where help and editors look."""
-    signature = inspect.signature(optimizer.__init__)
-    own = [p for p in signature.parameters.values() if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-    notes = Options.__annotations__
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=preset, annotation=notes[name])
-        for name, preset in PRESETS.items()
-    ]
-    optimizer.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+def describe_options(options: Mapping[str, Any]) -> list[str]:
+    """Return lines for an optimizer's repr."""
+    clips = [f"{name}: {options[name]}" for name in CLIPS if options[name] is not None]
+    return [*(clips or ["clipping: none"]), f"nonfinite: {options['nonfinite']}", f"precision: {options['precision']}"]
+
+
+class ShownSignature:
+    """An optimizer's signature, with the options in place of ``**options``: for help and editors, when they ask."""
+
+    def __get__(self, instance: object, owner: type[Optimizer]) -> inspect.Signature:
+        return _signature_of(owner)
+
+
+@functools.cache
+def _signature_of(optimizer: type[Optimizer]) -> inspect.Signature:
+    notes = _annotations_of(optimizer)
+    given = list(inspect.signature(optimizer.__init__).parameters.values())[1:]
+    own = [p.replace(annotation=notes.get(p.name, p.annotation)) for p in given if p.kind is not p.VAR_KEYWORD]
+    if len(own) == len(given):
+        return inspect.Signature(own)
+    notes = typing.get_type_hints(Options)
+    taken = {p.name for p in own}
+    return inspect.Signature(
+        own
+        + [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=preset, annotation=notes[name])
+            for name, preset in PRESETS.items()
+            if name not in taken
+        ]
+    )
+
+
+def _annotations_of(optimizer: type[Optimizer]) -> dict[str, Any]:
+    """Return the types of an optimizer's arguments; none where its module does not have their names at run time."""
+    try:
+        return typing.get_type_hints(optimizer.__init__, localns={"Unpack": list})
+    except (NameError, TypeError, AttributeError):
+        return {}
 
 
 def _limit(owner: str, name: str, value: Any) -> float:
     limit = as_float(value, f"{owner}: {name}", "a number > 0")
-    if not limit > 0:
-        raise ValueError(f"{owner}: {name} must be a number > 0, got {value!r}")
+    if not is_less(0.0, limit):
+        raise ValueError(f"{owner}: {name} must be a number > 0, got {short_repr(value)}")
     return limit

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from adamcore._core import holds_numbers, short_repr
+from adamcore._names import did_you_mean
+
 Group = dict[str, Any]
+
+_HOLD_WHAT_THEY_GIVE = (list, tuple, dict, MappingProxyType)
+"""Containers that give the same objects each time they are asked."""
 
 
 @dataclass
@@ -28,46 +36,125 @@ class FlatParams:
         self.labels.append(label)
         self.keys.append(key)
 
+    def rename(self, names: Any, label: str) -> None:
+        """Give the arrays these names; raise unless they are as many, and go with the names there are."""
+        given = _checked_names(names, label)
+        if len(given) != len(self.names):
+            raise ValueError(f"{label}: {_count(len(given), 'name')} for {_count(len(self.names), 'array')}")
+        self.labels = [f"{of} ({name!r})" for of, name in zip(self.labels, given, strict=True)]
+        self.names = given
+
 
 def split_groups(params: object) -> list[Group] | None:
     """Return the groups if `params` is a sequence of them, else None."""
     if not isinstance(params, Sequence) or not params or not any(isinstance(p, Mapping) for p in params):
         return None
     for i, group in enumerate(params):
-        if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError(f"params[{i}]: expected a group, a dict with the key 'params', got {_kind(group)}")
+        require_group(group, f"params[{i}]", "a group, a dict with the key 'params'")
     return [dict(group) for group in params]
 
 
-def flatten(params: Any, first: int, label: str, *, in_group: bool) -> FlatParams:
+def require_group(group: object, label: str, wanted: str = "a dict with the key 'params'") -> None:
+    """Raise unless it is a mapping with parameters."""
+    if not isinstance(group, Mapping):
+        raise TypeError(f"{label}: expected {wanted}, got {type(group).__name__}")
+    if "params" not in group:
+        hint = next((h for h in (did_you_mean(key, ["params"]) for key in group) if h), "")
+        keys = short_repr([key if isinstance(key, str) else short_repr(key) for key in group])
+        raise TypeError(f"{label}: expected {wanted}, got one with {keys}{hint}")
+
+
+def flatten(
+    params: Any, first: int, label: str, *, in_group: bool, names: Any = None, written: bool = True
+) -> FlatParams:
     """Flatten one array, a sequence of arrays or a mapping from name to array.
 
-    `first` is the number of parameters before these, `label` what the user calls `params`.
+    `first` is the number of parameters before these, `label` what the user calls `params`, `names` a group's
+    "param_names". Where arrays are going to be `written` to, raises TypeError for a container that gives copies.
     """
     flat = FlatParams()
     if isinstance(params, Mapping):
         for name, array in params.items():
-            if not isinstance(name, str):
-                raise TypeError(f"{label}: the names of parameters must be str, got {name!r}")
-            flat.add(array, name, f"{label}[{name!r}]", f"[{name!r}]")
-    elif _is_sequence(params):
+            checked = _checked_name(name, f"{label}: the names of parameters")
+            flat.add(array, checked, f"{label}[{name!r}]", f"[{name!r}]")
+            if label == "params" and name == "params" and isinstance(array, (Mapping, list, tuple)):
+                raise TypeError(
+                    f"params['params']: expected an array, got {type(array).__name__}; if this is a group, put it "
+                    "into a list: [{'params': ...}]"
+                )
+    elif isinstance(params, (AbstractSet, str, bytes)):
+        raise TypeError(f"{label}: expected arrays in an order, got {type(params).__name__}")
+    elif not isinstance(params, (list, tuple)) and (holds_numbers(params) or not isinstance(params, Iterable)):
+        flat.add(params, str(first), label, f"[{first}]" if in_group else "")
+    else:
         for i, array in enumerate(params):
             flat.add(array, str(first + i), f"{label}[{i}]", f"[{first + i}]")
-    elif isinstance(params, (AbstractSet, str, bytes)):
-        raise TypeError(f"{label}: expected arrays in an order, got {_kind(params)}")
-    else:
-        flat.add(params, str(first), label, f"[{first}]" if in_group else "")
+    if written:
+        _require_kept(params, flat)
+    if names is not None:
+        _rename(flat, params, names, label)
     return flat
 
 
-def _is_sequence(params: object) -> bool:
-    if isinstance(params, (np.ndarray, AbstractSet, str, bytes)):
-        return False
-    # The last one comes last: PyTorch raises RuntimeError there for CUDA tensors that require gradients.
-    return isinstance(params, Iterable) and not any(
-        hasattr(params, protocol) for protocol in ("__array_interface__", "__dlpack__", "__cuda_array_interface__")
-    )
+def _rename(flat: FlatParams, params: object, names: Any, label: str) -> None:
+    place = label.removesuffix("['params']") + "['param_names']"
+    if not isinstance(params, Mapping):
+        flat.rename(names, place)
+    elif _checked_names(names, place) != flat.names:
+        raise ValueError(f"{place}: the names are not those of {label}; leave 'param_names' out")
 
 
-def _kind(value: object) -> str:
-    return type(value).__name__
+def _require_kept(params: object, flat: FlatParams) -> None:
+    """Raise TypeError if a container gives other arrays when it is asked again: its own would not be updated."""
+    if type(params) in _HOLD_WHAT_THEY_GIVE or isinstance(params, (np.ndarray, Iterator)) or len(flat.arrays) == 0:
+        return
+    if flat.arrays[0] is params:
+        return
+    again = params.values() if isinstance(params, Mapping) else params
+    if isinstance(again, Iterable):
+        for array, other, place in zip(flat.arrays, again, flat.labels, strict=False):
+            if array is not other and not _is_same_memory(array, other):
+                raise TypeError(
+                    f"{place}: {type(params).__name__} gives a new copy each time it is asked, and what is written to "
+                    "it is lost; keep the arrays in a list or a dict, and pass that"
+                )
+
+
+def _is_same_memory(a: Any, b: Any) -> bool:
+    if not (holds_numbers(a) and holds_numbers(b)):
+        return True  # no arrays, and refused as such
+    pointers = _pointer(a), _pointer(b)
+    return pointers[0] is not None and pointers[0] == pointers[1]
+
+
+def _pointer(array: Any) -> int | None:
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0]) if array.size else 0
+    if callable(getattr(array, "data_ptr", None)):
+        return int(array.data_ptr())
+    fields = getattr(array, "__cuda_array_interface__", None)
+    return int(fields["data"][0]) if fields else None
+
+
+def _checked_names(names: Any, label: str) -> list[str]:
+    if isinstance(names, (str, bytes, AbstractSet, Mapping)) or not isinstance(names, Iterable):
+        raise TypeError(f"{label}: expected a list of str, got {short_repr(names)}")
+    given = [_checked_name(name, f"{label}: the names of parameters") for name in names]
+    if len(set(given)) < len(given):
+        repeated = next(name for name, count in Counter(given).items() if count > 1)
+        raise ValueError(f"{label}: {repeated!r} is there twice")
+    return given
+
+
+def _checked_name(name: object, label: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{label} must be str, got {short_repr(name)}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{label} must be text that UTF-8 can hold, got {name!a}") from None
+    return name
+
+
+def _count(n: int, of: str) -> str:
+    return f"{n} {of}" if n == 1 else f"{n} {of}s"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Mapping
-from typing import Any, NoReturn
+import weakref
+from collections.abc import Callable, Mapping, Sized
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from adamcore._core import product, short_repr
 from adamcore._memory import DeviceMemory, cuda_module
-from adamcore._numbers import as_float
+from adamcore._names import did_you_mean, is_like_one_of
+from adamcore._numbers import as_int
+from adamcore._scaler_settings import LARGEST, SETTINGS, STATE, Setting, checked
 
-_LARGEST = 2.0**126
-"""Its inverse is a normal float32 number, and so is the inverse of that."""
+if TYPE_CHECKING:
+    from adamcore.optimizer import Optimizer
 
 
 class NonFiniteError(FloatingPointError, RuntimeError):
@@ -34,8 +36,14 @@ class LossScaler:
     ``step``, which divides gradients by it. If one is not finite the whole step is skipped and the scale shrinks; after
     `growth_interval` steps without that it grows. It behaves as PyTorch's ``GradScaler`` does, but for its floor.
 
-    One scaler goes with one optimizer: each step may change the scale. Gradients are unscaled, in float32, before the
-    rule sees them, so eps and the learning rate mean what they mean without a scaler.
+    One scaler goes with one optimizer: each step may change the scale, and the step of a second one raises ValueError.
+    Where one scaled loss has gradients for several optimizers, give each the number, and tell the scaler once::
+
+        infos = [opt.step(g, loss_scale=scaler.scale) for opt, g in ...]
+        scaler.update(overflow=any(info.skipped for info in infos))
+
+    (with ``nonfinite="skip"`` where the scale may be 1). Gradients are unscaled, in float32, before the rule sees them,
+    so eps and the learning rate mean what they mean without a scaler.
 
     Parameters
     ----------
@@ -53,12 +61,14 @@ class LossScaler:
     Attributes
     ----------
     scale : float
-        The factor for the next loss; ``float(scaler)`` too.
+        The factor for the next loss; ``float(scaler)`` too. It may be written to.
+    growth_factor, backoff_factor, growth_interval, min_scale
+        As above. They may be written to.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range.
+        If an argument, or what is written to an attribute, is out of range.
 
     References
     ----------
@@ -77,6 +87,15 @@ class LossScaler:
     array([0.5, 1. ], dtype=float16)
     """
 
+    growth_factor = Setting[float]("What the scale is multiplied by when it grows.")
+    backoff_factor = Setting[float]("What the scale is multiplied by after an overflow.")
+    growth_interval = Setting[int](
+        "Steps without overflow before the scale grows; where as many have been counted, the next such step grows it."
+    )
+    min_scale = Setting[float]("The scale's floor.")
+
+    __slots__ = ("__weakref__", "_device_memory", "_native", "_now", "_owner")
+
     def __init__(
         self,
         init_scale: float = 65536.0,
@@ -86,28 +105,55 @@ class LossScaler:
         *,
         min_scale: float = 1.0,
     ) -> None:
-        self.growth_factor = _number(growth_factor, "growth_factor")
-        self.backoff_factor = _number(backoff_factor, "backoff_factor")
-        self.growth_interval = operator.index(growth_interval)
-        self.min_scale = _number(min_scale, "min_scale")
-        if self.min_scale < 1 / _LARGEST:
-            raise ValueError(f"LossScaler: min_scale must be at least 2**-126, got {min_scale!r}")
-        if not self.growth_factor > 1:
-            raise ValueError(f"LossScaler: growth_factor must be > 1, got {growth_factor!r}")
-        if not self.backoff_factor < 1:
-            raise ValueError(f"LossScaler: backoff_factor must be < 1, got {backoff_factor!r}")
-        if self.growth_interval < 1:
-            raise ValueError(f"LossScaler: growth_interval must be at least 1, got {growth_interval!r}")
-        self._scale = self._checked_scale(init_scale, "init_scale")
-        self._clean_steps = 0
+        settings = checked(
+            {
+                "scale": init_scale,
+                "growth_factor": growth_factor,
+                "backoff_factor": backoff_factor,
+                "growth_interval": growth_interval,
+                "min_scale": min_scale,
+            },
+            {"scale": "init_scale"},
+        )
+        self._now: dict[str, Any] = {**settings, "clean_steps": 0}  # a dict: a step is not to write attributes
         self._native: Any = None  # where steps on a device change the scale
         self._device_memory: Any = None
+        self._owner: Callable[[], Optimizer | None] = lambda: None  # whose steps change the scale
 
     @property
     def scale(self) -> float:
         """The factor for the next loss. With an optimizer on a CUDA device, looking at it waits for the device."""
         self.pull()
-        return self._scale
+        return float(self._now["scale"])
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._change(scale=value)
+
+    def _change(self, **changed: Any) -> None:
+        self.pull()
+        settings = checked({**{key: self._now[key] for key in SETTINGS}, **changed})
+        self._replace({**settings, "clean_steps": self._now["clean_steps"]})
+
+    def _replace(self, numbers: dict[str, Any]) -> None:
+        """Take over checked numbers, on the device too, or on neither."""
+        before = self._now
+        self._now = numbers
+        try:
+            self._push()
+        except BaseException:
+            self._now = before
+            raise
+
+    if not TYPE_CHECKING:  # checkers know the attributes
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not hasattr(type(self), name) and (not hasattr(self, "__dict__") or is_like_one_of(name, STATE)):
+                raise AttributeError(
+                    f"LossScaler has no attribute {name!r} to write to; it has {', '.join(STATE)}"
+                    + did_you_mean(name, STATE)
+                )
+            object.__setattr__(self, name, value)
 
     def get_scale(self) -> float:
         """Return `scale`, under PyTorch's name."""
@@ -160,7 +206,7 @@ class LossScaler:
         """
         if self._native is None:
             return
-        self._scale, self._clean_steps, failed = self._native.read()
+        self._now["scale"], self._now["clean_steps"], failed = self._native.read()
         if failed:
             self._raise_at_floor()
 
@@ -169,7 +215,7 @@ class LossScaler:
             self._write(self._native, self._device_memory)
 
     def _write(self, native: Any, memory: DeviceMemory) -> None:
-        native.write({**self._numbers(), "largest": _LARGEST}, memory.stream(native.device))
+        native.write({**self._numbers(), "largest": LARGEST}, memory.stream(native.device))
 
     def update(self, *, overflow: bool) -> None:
         """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.
@@ -193,21 +239,44 @@ class LossScaler:
         >>> scaler.scale
         65536.0
         """
+        if type(overflow) is not bool:
+            has_parts = isinstance(overflow, Sized) and getattr(overflow, "shape", None) != ()
+            if has_parts or overflow is None:  # such as the StepInfo itself
+                raise TypeError(f"LossScaler: overflow must be True or False, got {short_repr(overflow)}")
+            overflow = bool(overflow)
         self.pull()
         self._update(overflow=overflow)
         self._push()
 
     def _update(self, *, overflow: bool) -> None:
+        now = self._now
         if not overflow:
-            self._clean_steps += 1
-            if self._clean_steps == self.growth_interval:
-                self._clean_steps = 0
-                self._scale = min(self._scale * self.growth_factor, _LARGEST)
+            now["clean_steps"] += 1
+            if now["clean_steps"] >= now["growth_interval"]:
+                now["clean_steps"] = 0
+                now["scale"] = min(product(now["scale"], now["growth_factor"]), LARGEST)
             return
-        self._clean_steps = 0
-        if self._scale <= self.min_scale:
+        now["clean_steps"] = 0
+        if now["scale"] <= now["min_scale"]:
             self._raise_at_floor()
-        self._scale = max(self._scale * self.backoff_factor, self.min_scale)
+        now["scale"] = max(product(now["scale"], now["backoff_factor"]), now["min_scale"])
+
+    def require_free_for(self, optimizer: Optimizer) -> None:
+        """Raise ValueError if another optimizer, which is still alive, has been stepped with this scaler."""
+        owner = self._owner()
+        if owner is None or owner is optimizer:
+            return
+        raise ValueError(
+            f"loss_scale: another {type(owner).__name__} has been stepped with this LossScaler, and its steps change "
+            "the scale; so make a LossScaler for each loss, or give optimizers the number and tell the scaler once: "
+            "infos = [o.step(g, loss_scale=scaler.scale) for o, g in zip(optimizers, grads)]; "
+            "scaler.update(overflow=any(i.skipped for i in infos)), with nonfinite='skip' where the scale may be 1"
+        )
+
+    def belong_to(self, optimizer: Optimizer) -> None:
+        """Take note of whose steps change the scale."""
+        if self._owner() is not optimizer:
+            self._owner = weakref.ref(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a later run needs to go on.
@@ -229,14 +298,7 @@ class LossScaler:
         )
 
     def _numbers(self) -> dict[str, Any]:
-        return {
-            "scale": self._scale,
-            "growth_factor": self.growth_factor,
-            "backoff_factor": self.backoff_factor,
-            "growth_interval": self.growth_interval,
-            "min_scale": self.min_scale,
-            "clean_steps": self._clean_steps,
-        }
+        return dict(self._now)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict()`` returned.
@@ -249,36 +311,22 @@ class LossScaler:
         >>> new.scale
         512.0
         """
-        known = self._numbers()
-        if missing := [key for key in known if key not in state_dict]:
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"LossScaler: state_dict must be a dict, got {short_repr(state_dict)}")
+        if missing := [key for key in STATE if key not in state_dict]:
             raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
-        other = LossScaler(
-            state_dict["scale"],
-            state_dict["growth_factor"],
-            state_dict["backoff_factor"],
-            state_dict["growth_interval"],
-            min_scale=state_dict["min_scale"],
-        )
-        other._clean_steps = operator.index(state_dict["clean_steps"])
-        if not 0 <= other._clean_steps < other.growth_interval:
-            raise ValueError(f"LossScaler: state_dict: clean_steps is out of range: {other._clean_steps}")
-        self.__dict__.update({**other.__dict__, "_native": self._native, "_device_memory": self._device_memory})
-        self._push()
+        if unknown := [key for key in state_dict if key not in STATE]:
+            raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; there are {', '.join(STATE)}")
+        settings = checked({key: state_dict[key] for key in SETTINGS})
+        clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
+        self._replace({**settings, "clean_steps": clean_steps})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies of the numbers, which belong to no optimizer."""
+        return type(self), (), self.state_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state)
 
     def __repr__(self) -> str:
         return f"LossScaler(scale={self.scale!r})"
-
-    def _checked_scale(self, scale: float, name: str) -> float:
-        checked = _number(scale, name)
-        if checked > _LARGEST:
-            raise ValueError(f"LossScaler: {name} must be at most 2**126, got {scale!r}")
-        if checked < self.min_scale:
-            raise ValueError(f"LossScaler: {name} must be at least min_scale={self.min_scale!r}, got {scale!r}")
-        return checked
-
-
-def _number(value: Any, name: str) -> float:
-    number = as_float(value, f"LossScaler: {name}", "a number")
-    if not (number > 0 and math.isfinite(number)):
-        raise ValueError(f"LossScaler: {name} must be a finite number > 0, got {value!r}")
-    return number

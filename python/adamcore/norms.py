@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adamcore._memory import Native, module_for, note_written
+from adamcore._core import is_less, short_repr
+from adamcore._memory import Native, module_for
 from adamcore._numbers import as_float
 from adamcore._params import flatten
 from adamcore.loss_scaler import NonFiniteError
@@ -36,7 +37,7 @@ def global_norm(grads: Any) -> float:
     >>> ac.global_norm({"w": np.full((2, 2), 1.5, np.float16), "b": np.array([4.0])})
     5.0
     """
-    arrays, labels = _arrays(grads)
+    arrays, labels = _arrays(grads, written=False)
     return _module(arrays, labels).global_norm(arrays, labels)
 
 
@@ -79,7 +80,6 @@ def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = F
     limit = _limit(max_norm, "clip_grad_norm_: max_norm")
     arrays, labels = _arrays(grads)
     norm = _module(arrays, labels).clip_norm(arrays, labels, limit)
-    note_written(arrays)
     if error_if_nonfinite and not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}")
     return norm
@@ -111,11 +111,10 @@ def clip_grad_value_(grads: Any, value: float) -> None:
     limit = _limit(value, "clip_grad_value_: value")
     arrays, labels = _arrays(grads)
     _module(arrays, labels).clip_value(arrays, labels, limit)
-    note_written(arrays)
 
 
-def _arrays(grads: Any) -> tuple[list[Any], list[str]]:
-    flat = flatten(grads, 0, "grads", in_group=False)
+def _arrays(grads: Any, *, written: bool = True) -> tuple[list[Any], list[str]]:
+    flat = flatten(grads, 0, "grads", in_group=False, written=written)
     given = [(array, label) for array, label in zip(flat.arrays, flat.labels, strict=True) if array is not None]
     return [array for array, _ in given], [label for _, label in given]
 
@@ -126,6 +125,6 @@ def _module(arrays: list[Any], labels: list[str]) -> Native:
 
 def _limit(value: Any, label: str) -> float:
     limit = as_float(value, label, "a number")
-    if not limit >= 0:
-        raise ValueError(f"{label} must be a number >= 0, got {value!r}")
+    if math.isnan(limit) or is_less(limit, 0.0):
+        raise ValueError(f"{label} must be a number >= 0, got {short_repr(value)}")
     return limit

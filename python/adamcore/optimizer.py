@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adamcore import _core
+from adamcore._attributes import require_writable
+from adamcore._groups import OWN_KEYS, Defaults, ParamGroup, Slots, check_options_known
 from adamcore._memory import (
     HOST,
     DeviceMemory,
@@ -18,74 +20,18 @@ from adamcore._memory import (
     cuda_module,
     device_memory_for,
     is_on_device,
-    note_tensors_written,
-    tensors_in,
 )
-from adamcore._options import Options, check_options, native_options, show_in_signature
-from adamcore._params import FlatParams, Group, flatten, split_groups
+from adamcore._options import Options, ShownSignature, check_options, describe_options, native_options
+from adamcore._params import FlatParams, Group, flatten, require_group, split_groups
 from adamcore._state_dict import load_state_dict, make_state_dict
 from adamcore.loss_scaler import LossScaler, NonFiniteError
+from adamcore.step_info import StepInfo
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
 
-class StepInfo:
-    """What a step did: ``skipped, grad_norm = opt.step(grads)``.
-
-    On a CUDA device a step is only queued: looking at either attribute waits until it is done.
-
-    Attributes
-    ----------
-    skipped : bool
-        Whether nothing was updated, because a gradient was not finite.
-    grad_norm : float or None
-        The global L2 norm of the gradients, unscaled and before clipping, where it was computed: with a loss scale,
-        with ``nonfinite`` other than "propagate", and where norms are clipped. inf or NaN if a gradient is not finite.
-    """
-
-    __slots__ = ("_known", "_read")
-
-    def __init__(
-        self,
-        skipped: bool = False,  # noqa: FBT001, FBT002  (as it unpacks)
-        grad_norm: float | None = None,
-        *,
-        read: Callable[[], tuple[bool, float | None]] | None = None,
-    ) -> None:
-        self._known = (skipped, grad_norm)
-        self._read = read
-
-    def _values(self) -> tuple[bool, float | None]:
-        if self._read is not None:
-            self._known = self._read()
-        return self._known
-
-    @property
-    def skipped(self) -> bool:
-        """Whether nothing was updated."""
-        return self._values()[0]
-
-    @property
-    def grad_norm(self) -> float | None:
-        """The gradients' norm, or None."""
-        return self._values()[1]
-
-    def __iter__(self) -> Iterator[bool | float | None]:
-        return iter(self._values())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StepInfo) and self._values() == other._values()
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        skipped, grad_norm = self._values()
-        return f"StepInfo(skipped={skipped}, grad_norm={grad_norm})"
-
-
 _STEPPED = StepInfo()
-_GROUP_KEYS = ("params", "param_names", "name")
 
 
 class Optimizer(ABC):
@@ -115,7 +61,7 @@ class Optimizer(ABC):
     - ``clip_value``: each element is held to ``[-clip_value, clip_value]``;
     - ``nonfinite``: what a gradient with inf or NaN does: "propagate" (the default) looks at none, "skip" leaves
       everything as it was, "raise" raises `NonFiniteError`, also with everything as it was. With a loss scale steps
-      are skipped;
+      are skipped. Float64 gradients of other parameters are read as float32: what rounds to inf there is not finite;
     - ``precision``: a `Precision`, which says how half-precision weights and state are kept.
 
     At most one way of clipping. It happens as gradients are read: they are never written to. Gradients whose norm is
@@ -140,8 +86,7 @@ class Optimizer(ABC):
     _variant_keys: ClassVar[tuple[str, ...]] = ()
     """The hyper-parameters that the rule depends on."""
 
-    def __init_subclass__(cls) -> None:
-        show_in_signature(cls)
+    __signature__ = ShownSignature()
 
     @staticmethod
     @abstractmethod
@@ -149,20 +94,18 @@ class Optimizer(ABC):
         """Return the name of the rule in C++ for a group's hyper-parameters."""
 
     def __init__(self, params: Any, defaults: Group, options: Options) -> None:
-        self.defaults: Group = defaults
-        self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options)))
+        self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options), defaults))
+        self.defaults: Group = Defaults(type(self).__name__, defaults, self._rule)
         self.param_groups: list[Group] = []
-        self._index: dict[str, int] = {}
         self._memory: Memory = HOST
         self._core: Any = None
-        self._tensors: list[Any] = []  # PyTorch's, which are told when they are written to
         flats = self._flatten(params)
-        arrays, labels = ([x for _, flat in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
+        arrays, labels = ([x for _, flat, _ in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
         if not arrays:
             raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
         self._bind(arrays[0], labels[0])
-        for group, flat in flats:
-            self._add_group(group, flat)
+        for group, flat, source in flats:
+            self._add_group(group, flat, source)
         self._require_use_of_precision()
 
     def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
@@ -200,14 +143,13 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        info = (self._step_on_host if self._memory is HOST else self._step_on_device)(grads, loss_scale)
-        if self._tensors:
-            note_tensors_written(self._tensors)
-        return info
+        return (self._step_on_host if self._memory is HOST else self._step_on_device)(grads, loss_scale)
 
     def _step_on_host(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
         if isinstance(loss_scale, LossScaler):
+            loss_scale.require_free_for(self)
             skipped, norm, _ = self._core.step(grads, self.param_groups, loss_scale.scale, check=True)
+            loss_scale.belong_to(self)
             loss_scale.update(overflow=skipped)
             return StepInfo(skipped, norm)
         measured = self._core.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
@@ -216,8 +158,12 @@ class Optimizer(ABC):
     def _step_on_device(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
         scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
         memory: Any = self._memory
+        if scaler:
+            scaler.require_free_for(self)
         native = scaler.bind(memory, self._core.device) if scaler else None
         report = self._core.step(grads, self.param_groups, 1.0 if scaler else loss_scale, scaler is not None, native)
+        if scaler:
+            scaler.belong_to(self)
         if report is None:
             return _STEPPED
 
@@ -251,16 +197,18 @@ class Optimizer(ABC):
         if isinstance(self._memory, DeviceMemory):
             self._core.upload(self.param_groups)
 
-    def _flatten(self, params: Any) -> list[tuple[Group, FlatParams]]:
+    def _flatten(self, params: Any) -> list[tuple[Group, FlatParams, Any]]:
+        """Return each group's options, its arrays, and what they were passed in."""
         groups = split_groups(params)
         if groups is None:
-            return [({}, flatten(params, 0, "params", in_group=False))]
-        flats: list[tuple[Group, FlatParams]] = []
+            return [({}, flatten(params, 0, "params", in_group=False), params)]
+        flats: list[tuple[Group, FlatParams, Any]] = []
         count = 0
         for i, group in enumerate(groups):
-            flat = flatten(group.pop("params"), count, f"params[{i}]['params']", in_group=True)
+            source, names = group.pop("params"), group.pop("param_names", None)
+            flat = flatten(source, count, f"params[{i}]['params']", in_group=True, names=names)
             count += len(flat.names)
-            flats.append((group, flat))
+            flats.append((group, flat, source))
         return flats
 
     def _bind(self, array: Any, label: str) -> None:
@@ -308,26 +256,33 @@ class Optimizer(ABC):
         >>> list(opt.steps)
         ['w', 'b']
         """
-        if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError("group: expected a dict with the key 'params'")
+        require_group(group, "group")
         label = f"param_groups[{len(self.param_groups)}]['params']"
-        flat = flatten(group["params"], len(self._index), label, in_group=True)
-        self._add_group({key: value for key, value in group.items() if key != "params"}, flat)
+        names = group.get("param_names")
+        flat = flatten(group["params"], len(self._core), label, in_group=True, names=names)
+        self._add_group({key: value for key, value in group.items() if key != "params"}, flat, group["params"])
 
-    def _add_group(self, options: Group, flat: FlatParams) -> None:
-        for key in options:
-            if key not in self.defaults and key not in _GROUP_KEYS:
-                known = ", ".join(self.defaults)
-                raise TypeError(f"{type(self).__name__}: unknown option {key!r} in a group; there are {known}")
-        group = {"params": flat.arrays, "param_names": flat.names, **self.defaults, **options}
+    def _add_group(self, options: Group, flat: FlatParams, source: Any) -> None:
+        check_options_known(type(self).__name__, options, self.defaults)
+        group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
+        watched = source if isinstance(source, (list, dict)) else None
         own = (self._memory,) if isinstance(self._memory, DeviceMemory) else ()
         self._core.add_group(
-            group, flat.arrays, flat.names, flat.labels, flat.keys, self._variant_keys, self._rule, *own
+            self.param_groups,
+            group,
+            watched,
+            flat.names,
+            flat.labels,
+            flat.keys,
+            self._variant_keys,
+            self._rule,
+            *own,
         )
-        self._tensors += tensors_in(flat.arrays)
-        for name in flat.names:
-            self._index[name] = len(self._index)
-        self.param_groups.append(group)
+
+    @property
+    def _index(self) -> dict[str, int]:
+        places: dict[str, int] = self._core.places
+        return places
 
     @property
     def state(self) -> Mapping[str, dict[str, Array]]:
@@ -340,7 +295,7 @@ class Optimizer(ABC):
         return _ByName(self._index, self._core.steps)
 
     def _state_of(self, index: int) -> dict[str, Array]:
-        return {name: self._memory.state(self._core, index, slot) for slot, name in enumerate(self._core.slots(index))}
+        return Slots(self._memory.state(self._core, index))
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that a later run needs to go on: state by name, counts of steps, hyper-parameters.
@@ -380,9 +335,20 @@ class Optimizer(ABC):
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter group {i}: {len(group['params'])} parameters")
-            lines += [f"    {key}: {value}" for key, value in group.items() if key not in _GROUP_KEYS]
-        return "\n".join([*lines, ")"])
+            name = f" {group['name']!r}" if "name" in group else ""
+            lines.append(f"Parameter group {i}{name}: {len(group['params'])} parameters")
+            lines += [f"    {key}: {_core.short_repr(value)}" for key, value in group.items() if key not in OWN_KEYS]
+        return "\n".join([*lines, *describe_options(self.options), ")"])
+
+    if not TYPE_CHECKING:  # checkers know the attributes
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            require_writable(self, name)
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            require_writable(self, name)
+            object.__delattr__(self, name)
 
     def __reduce__(self) -> str:
         raise TypeError(
@@ -405,6 +371,12 @@ class _ByName(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         return self._find(self._index[name])
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise TypeError(
+            "state and steps are not replaced: write into the arrays of state, state[name][slot][...] = x; "
+            "load_state_dict sets counts of steps"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)

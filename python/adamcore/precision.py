@@ -6,9 +6,12 @@ import operator
 from dataclasses import dataclass
 from typing import Literal
 
+from adamcore._core import short_repr
+
 Master = Literal["float32", "remainder"]
 Rounding = Literal["nearest", "stochastic", "compensated"]
 State = Literal["float32", "bfloat16", "float16"]
+StateRounding = Literal["nearest", "stochastic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,12 @@ class Precision:
 
     float32 and float64 parameters are what they are, and none of this concerns them. float64 ones keep float64 state.
 
+    State in half precision is rounded up or down at random, right on average. Rounded to nearest, an average of squares
+    stands still in bfloat16: from one step to the next it changes by a thousandth, less than half a unit in the last
+    place, so gradients of long ago would count for ever. ``state_rounding="nearest"`` is for those who need the bits of
+    earlier versions. Either way an average or sum of squares that is too small for its type becomes the type's smallest
+    number and not zero: a step divides by its root.
+
     Parameters
     ----------
     master : {"float32", "remainder", None}
@@ -35,7 +44,10 @@ class Precision:
     rounding : {"nearest", "stochastic", "compensated"}
         How weights become half-precision parameters. Other than nearest needs ``master=None``.
     state : {"float32", "bfloat16", "float16"}
-        Type of the rule's state arrays. In float16, averages of squares of gradients below 2e-4 become zero.
+        Type of the rule's state arrays. In float16, gradients below 2.4e-4 count as that in averages of squares, whose
+        smallest number is 6e-8: such elements take smaller steps.
+    state_rounding : {"stochastic", "nearest"}
+        How half-precision state is rounded. It does not concern float32 state.
     seed : int
         Of stochastic rounding, in [0, 2**64). Random numbers depend on it, the parameter's name, its count of steps and
         the element's place in C order, and on nothing else.
@@ -71,11 +83,13 @@ class Precision:
     rounding: Rounding = "nearest"
     state: State = "float32"
     seed: int = 0
+    state_rounding: StateRounding = "stochastic"
 
     def __post_init__(self) -> None:
         _require(self.master, "master", ("float32", "remainder", None))
         _require(self.rounding, "rounding", ("nearest", "stochastic", "compensated"))
         _require(self.state, "state", ("float32", "bfloat16", "float16"))
+        _require(self.state_rounding, "state_rounding", ("stochastic", "nearest"))
         if self.master is not None and self.rounding != "nearest":
             raise ValueError(
                 f"Precision: rounding={self.rounding!r} needs master=None: with master={self.master!r} the whole "
@@ -84,9 +98,9 @@ class Precision:
         try:
             seed = operator.index(self.seed)
         except TypeError:
-            raise TypeError(f"Precision: seed must be an int, got {self.seed!r}") from None
+            raise TypeError(f"Precision: seed must be an int, got {short_repr(self.seed)}") from None
         if not 0 <= seed < 2**64:
-            raise ValueError(f"Precision: seed must be in [0, 2**64), got {self.seed!r}")
+            raise ValueError(f"Precision: seed must be in [0, 2**64), got {short_repr(self.seed)}")
 
     @property
     def _weights(self) -> str:
@@ -97,6 +111,6 @@ class Precision:
 
 
 def _require(value: object, name: str, known: tuple[object, ...]) -> None:
-    if not any(value == each for each in known):
+    if not (value is None or isinstance(value, str)) or value not in known:
         choices = ", ".join(map(repr, known))
-        raise ValueError(f"Precision: {name} must be one of {choices}, got {value!r}")
+        raise ValueError(f"Precision: {name} must be one of {choices}, got {short_repr(value)}")

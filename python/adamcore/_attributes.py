@@ -1,0 +1,65 @@
+"""What is written to an optimizer itself: attributes that would be lost are refused, with the way that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from adamcore._core import rules
+from adamcore._names import did_you_mean, is_like_one_of
+from adamcore._options import PRESETS
+
+if TYPE_CHECKING:
+    from adamcore.optimizer import Optimizer
+
+_READ_ONLY = {
+    "param_groups": "write to the dicts in it, or call add_param_group",
+    "state": "write into its arrays, state[name][slot][...] = x, or call load_state_dict",
+    "steps": "load_state_dict sets counts of steps",
+    "defaults": "write to its keys",
+    "options": "give them when the optimizer is made",
+}
+
+
+def _hyper_parameters() -> frozenset[str]:
+    fields = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
+    return frozenset({*fields, "betas", "amsgrad", "nesterov", "centered", "maximize"})
+
+
+_ELSEWHERE = {
+    "completed": "load_state_dict sets the number of completed steps",
+    "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
+    "params": "add_param_group adds parameters",
+}
+"""What is said of it elsewhere, and is no attribute."""
+
+_HYPER_PARAMETERS = _hyper_parameters()
+
+
+def require_writable(optimizer: Optimizer, name: str) -> None:
+    """Raise AttributeError if an attribute is not to be written to, or would be taken for what it is not."""
+    if name.startswith("_"):
+        return
+    owner = type(optimizer)
+    if name in _READ_ONLY:
+        if name in optimizer.__dict__ or hasattr(owner, name):
+            raise AttributeError(f"{owner.__name__}: {name} cannot be replaced: {_READ_ONLY[name]}")
+    elif hasattr(owner, name):
+        return
+    elif name in _ELSEWHERE:
+        raise AttributeError(f"{owner.__name__}: the attribute {name!r} cannot be written to: {_ELSEWHERE[name]}")
+    elif is_like_one_of(name, {*_HYPER_PARAMETERS, *PRESETS}):
+        _refuse(optimizer, name)
+
+
+def _refuse(optimizer: Optimizer, name: str) -> NoReturn:
+    owner = type(optimizer).__name__
+    own = list(optimizer.__dict__.get("defaults", ()))
+    if name in own:
+        hint = f"; write it to the groups: for group in opt.param_groups: group[{name!r}] = x"
+    elif name in PRESETS:
+        hint = f"; give it when the optimizer is made, {owner}(params, {name}=...), and opt.options[{name!r}] is it"
+    else:
+        known = [*own, *PRESETS]
+        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _HYPER_PARAMETERS) else ""
+        hint += did_you_mean(name, known)
+    raise AttributeError(f"{owner}: the attribute {name!r} cannot be written to{hint}", name=name, obj=optimizer)

@@ -1,0 +1,254 @@
+"""The dicts that users write hyper-parameters to: what is written is known by name, or refused."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, SupportsIndex
+
+import numpy as np
+
+from adamcore._core import check_hyper, short_repr
+from adamcore._names import did_you_mean
+
+OWN_KEYS = ("params", "param_names", "name")
+"""What a group has beside hyper-parameters."""
+
+_FLAGS = ("amsgrad", "nesterov", "centered", "maximize")
+_CHECKED = frozenset((*_FLAGS, *OWN_KEYS))
+
+
+class _Known(dict[str, Any]):
+    """A dict whose keys are given when it is made. Copies of it are plain dicts."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: str, items: Mapping[str, Any]) -> None:
+        self._owner = owner
+        super().__init__(items)
+        for key, value in items.items():
+            self._check(key, value)
+
+    def _place(self) -> str:
+        raise NotImplementedError
+
+    def _check(self, key: str, value: Any) -> None:
+        """Raise unless the value may be written there."""
+        require_values(self._owner, {key: value})
+
+    def _refuse_unknown(self, key: object) -> NoReturn:
+        _refuse_unknown(self._owner, key, self._place(), [key for key in self if key not in OWN_KEYS])
+
+    def _refuse_removal(self, key: object) -> NoReturn:
+        raise TypeError(
+            f"{self._owner}: {short_repr(key)} cannot be taken out of {self._place()}: write another value instead"
+        )
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._write({key: value})
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Write several values, or none if one of them is refused."""
+        self._write(dict(*args, **kwargs))
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self._write(dict(other))
+        return self
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return what is there; a key that is not known is refused."""
+        if key not in self:
+            self._write({key: default})
+        return self[key]
+
+    def _write(self, items: dict[str, Any]) -> None:
+        for key, value in items.items():
+            if key not in self:
+                self._admit(key)
+            self._check(key, value)
+        super().update(items)
+
+    def _admit(self, key: object) -> None:
+        self._refuse_unknown(key)
+
+    def __delitem__(self, key: str) -> None:
+        self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._refuse_removal(key)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take "name" out; other keys stay."""
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        self._remove(key)
+        return value
+
+    def popitem(self) -> NoReturn:
+        """Refuse."""
+        self._refuse_removal(next(reversed(self)))
+
+    def clear(self) -> NoReturn:
+        """Refuse."""
+        self._refuse_removal(next(iter(self)))
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict."""
+        return dict(self)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class ParamGroup(_Known):
+    """One of an optimizer's groups. Hyper-parameters that are written to it are checked by name now, and by value, for
+    they may go together, when a step reads them.
+    """  # noqa: D205
+
+    __slots__ = ()
+
+    def __init__(self, owner: str, params: list[Any], names: list[str], hyper: Mapping[str, Any]) -> None:
+        super().__init__(owner, {"params": params, **hyper, "param_names": Names(names)})
+
+    def _place(self) -> str:
+        return "a group"
+
+    def _check(self, key: str, value: Any) -> None:
+        super()._check(key, value)
+        if key == "param_names" and (not isinstance(value, (list, tuple)) or list(value) != list(self[key])):
+            _refuse_renaming()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if type(value) is float and key in self and key not in _CHECKED:  # a new rate, in every step perhaps
+            dict.__setitem__(self, key, value)
+        else:
+            self._write({key: value})
+
+    def _admit(self, key: object) -> None:
+        if key != "name":
+            self._refuse_unknown(key)
+
+    def _remove(self, key: str) -> None:
+        if key != "name":
+            super()._remove(key)
+        dict.__delitem__(self, key)
+
+
+class Defaults(_Known):
+    """The hyper-parameters of groups that name none, checked whenever they are written."""
+
+    __slots__ = ("_rule",)
+
+    def __init__(self, owner: str, items: Mapping[str, Any], rule: Callable[[dict[str, Any]], str]) -> None:
+        self._rule = rule
+        super().__init__(owner, items)
+        self._check_values(dict(items))
+
+    def _place(self) -> str:
+        return "defaults"
+
+    def _write(self, items: dict[str, Any]) -> None:
+        if all(key in self for key in items):
+            self._check_values({**self, **items})
+        super()._write(items)
+
+    def _check_values(self, hyper: dict[str, Any]) -> None:
+        if callable(hyper["lr"]):
+            hyper["lr"] = 0.0  # a schedule is called when a group takes it
+        try:
+            rule = self._rule(hyper)
+        except ValueError:
+            return  # these do not go together, but with what a group says they may
+        check_hyper(rule, self._owner, hyper, 0, -1)
+
+
+class Slots(dict[str, Any]):
+    """The state of one parameter: arrays to write into, and not to replace."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self.get(key) is not value:  # it is after state[name][slot] *= 2
+            self._refuse()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("state is not replaced: write into its arrays, state[name][slot][...] = x")
+
+    update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class Names(list[str]):
+    """A list that refuses to be changed: parameters have their names from when they are added."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        _refuse_renaming()
+
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+
+    def __copy__(self) -> list[str]:
+        return list(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[str]:
+        return list(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+def check_options_known(owner: str, options: Iterable[object], known: Iterable[str]) -> None:
+    """Raise TypeError unless a new group's options are hyper-parameters, or a name."""
+    names = list(known)
+    for key in options:
+        if key not in names and key not in OWN_KEYS:
+            _refuse_unknown(owner, key, "a group", names)
+
+
+def _refuse_unknown(owner: str, key: object, place: str, known: list[str]) -> NoReturn:
+    raise TypeError(
+        f"{owner}: unknown option {short_repr(key)} in {place}; there are {', '.join(known)}"
+        + did_you_mean(key, [*known, "name"])
+    )
+
+
+def _refuse_renaming() -> NoReturn:
+    raise TypeError(
+        "param_names cannot be changed: parameters are named when they are added, by a mapping from name to array or "
+        "by {'params': [...], 'param_names': [...]}"
+    )
+
+
+def require_values(owner: str, items: Mapping[str, Any]) -> None:
+    """Raise TypeError unless flags are flags and a group's name is a str; numbers are the rules' to check."""
+    require_flags(owner, items)
+    if not isinstance(items.get("name", ""), str):
+        raise TypeError(f"{owner}: the name of a group must be str, got {short_repr(items['name'])}")
+
+
+def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:
+    """Raise TypeError unless those that are True or False are: "no" would be taken for True."""
+    for key in _FLAGS:
+        value = hyper.get(key, False)
+        is_number = isinstance(value, (int, np.integer)) and value in (0, 1)
+        if not is_number and not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{owner}: {key} must be True or False, got {short_repr(value)}")
