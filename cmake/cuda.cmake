@@ -2,7 +2,7 @@
 # whatever links a target with kernels needs the language and CUDA::cudart_static in its own scope.
 # The environment's variables of the options' names are their defaults: so they reach a build by pip.
 set(default AUTO)
-if(NOT CMAKE_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR)
+if(NOT ADAMCORE_IS_WHOLE)
   set(default OFF) # part of another project, which would have to enable the language itself
 elseif(NOT "$ENV{ADAMCORE_CUDA}" STREQUAL "")
   set(default $ENV{ADAMCORE_CUDA})
@@ -190,4 +190,6 @@ adamcore_name_architectures()
 list(POP_BACK architectures last)
 list(TRANSFORM architectures APPEND -real REGEX "^[0-9]+[af]?$")
 set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${last})
-message(STATUS "adamcore is built with CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+message(NOTICE "adamcore is compiled for CUDA too, which takes minutes: by ${CMAKE_CUDA_COMPILER} "
+               "(${CMAKE_CUDA_COMPILER_VERSION}) for ${ADAMCORE_CUDA_ARCHITECTURES_TEXT}. ADAMCORE_CUDA=OFF, in the environment "
+               "or as an option of CMake, leaves it out; ADAMCORE_CUDA_ARCHITECTURES=90, say, takes a fraction of the time.")
