@@ -68,7 +68,7 @@ def gate_commands(folder: Path) -> list[list[object]]:
 
     built = folder / f"cuda_gate{sysconfig.get_config_var('EXT_SUFFIX')}"
     sources = [ROOT / "tests/cpp/gate/module.cpp", *(ROOT / "cuda/bindings" / f for f in ("gate.cpp", "interface.cpp"))]
-    sources += [ROOT / "cpp/bindings" / f"{name}.cpp" for name in ("view", "dlpack", "foreign")]
+    sources += [ROOT / "cpp/bindings" / f"{name}.cpp" for name in ("view", "dlpack", "foreign", "gil")]
     includes = [ROOT / "cpp/include", ROOT / "cpp/bindings", ROOT / "cuda/bindings"]
     includes += [pybind11.get_include(), sysconfig.get_paths()["include"]]
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"]

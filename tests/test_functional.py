@@ -26,6 +26,29 @@ def test_equals_the_optimizer(case: Case, dtype: type, rng: np.random.Generator)
     assert bits(p, *optimizer.state["0"].values()) == bits(q, *state)
 
 
+GARBAGE = (np.nan, np.inf, -np.inf, 1e38, -1.0)
+
+
+@pytest.mark.parametrize("options", [{}, {"dampening": 0.3}, {"nesterov": True}, {"weight_decay": 0.1}], ids=str)
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_buffer_that_has_not_been_made_is_not_read(dtype: type, garbage: float, options: dict) -> None:
+    """In the first update the gradient becomes the buffer, as in PyTorch."""
+    for storage in (dtype, np.float16):
+        state = np.float64 if storage == np.float64 else np.float32
+        g = np.linspace(-1, 1, 77).astype(storage)
+        p, q, buffer, zero = (
+            np.ones(77, storage),
+            np.ones(77, storage),
+            np.full(77, garbage, state),
+            np.zeros(77, state),
+        )
+        for t in (1, 2):
+            functional.sgd(p, g, buffer, t=t, lr=0.1, momentum=0.9, **options)
+            functional.sgd(q, g, zero, t=t, lr=0.1, momentum=0.9, **options)
+        assert np.array_equal(p, q)
+        assert np.array_equal(buffer, zero)
+
+
 def test_lists_of_arrays(case: Case, rng: np.random.Generator) -> None:
     shapes = [(3,), (0,), (40, 50), ()]
     p = [np.array(magnitudes(rng, s)) for s in shapes]
@@ -127,7 +150,12 @@ def test_bad_list_changes_nothing(unchanged: Callable[..., None]) -> None:
         unchanged(TypeError, match, arrays, lambda bad=bad: functional.adam(*bad, t=1))
     unchanged(ValueError, r"exp_avg_sq\[1\]: shape", arrays, lambda: functional.adam(p, g, m, [v[0], v[0].copy()], t=1))
     unchanged(ValueError, "t has 3 numbers for 2 arrays", arrays, lambda: functional.adam(p, g, m, v, t=[1, 2, 3]))
-    unchanged(TypeError, "unexpected argument 'momentum'", arrays, lambda: functional.adam(p, g, m, v, t=1, momentum=1))
+    unchanged(
+        TypeError,
+        "unexpected keyword argument 'momentum'",
+        arrays,
+        lambda: functional.adam(p, g, m, v, t=1, momentum=1),
+    )
 
 
 def test_a_schedule_has_no_place_here() -> None:

@@ -97,7 +97,7 @@ def test_message_says_which_group_and_value() -> None:
     optimizer.param_groups[1]["lr"] = NAN
     with pytest.raises(ValueError, match=r"^AdamW: lr must be a finite number >= 0, got nan \(in param_groups\[1\]\)$"):
         optimizer.step([np.ones(3), np.ones(3)])
-    del optimizer.param_groups[1]["lr"]
+    dict.__delitem__(optimizer.param_groups[1], "lr")
     with pytest.raises(ValueError, match=r"lr is missing \(in param_groups\[1\]\)"):
         optimizer.step([np.ones(3), np.ones(3)])
 
@@ -174,7 +174,7 @@ def test_bad_loss_scale(loss_scale: Any) -> None:
 def test_maximize_without_a_truth_value_changes_nothing() -> None:
     p = np.ones(3)
     optimizer = ac.SGD(p)
-    optimizer.param_groups[0]["maximize"] = np.ones(2)
+    dict.__setitem__(optimizer.param_groups[0], "maximize", np.ones(2))
     with pytest.raises(ValueError, match="truth value"):
         optimizer.step(np.ones(3))
     assert np.all(p == 1)

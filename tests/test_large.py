@@ -9,8 +9,10 @@ import pytest
 
 import adamcore as ac
 
-SIZE = 2**31 + 1000
-NEEDED = 11 << 30
+SIZE = 2**31 + 2**29 + 1000
+"""So large that of several threads some begin beyond the 31 bits, too."""
+
+NEEDED = 13 << 30
 
 
 def free_memory() -> int:
@@ -24,10 +26,12 @@ def free_memory() -> int:
 
 
 @pytest.mark.skipif(
-    not Path("/proc/meminfo").exists() or free_memory() < NEEDED, reason="needs 11 GiB of free memory, on Linux"
+    not Path("/proc/meminfo").exists() or free_memory() < NEEDED, reason="needs 13 GiB of free memory, on Linux"
 )
-def test_more_elements_than_an_int_counts() -> None:
-    """float16 weights and gradients, 4 GiB each, by SGD, with the norm's pass before."""
+@pytest.mark.parametrize("threads", [1, 4])
+def test_more_elements_than_an_int_counts(threads: int) -> None:
+    """float16 weights and gradients, 5 GiB each, by SGD, with the norm's pass before."""
+    ac.set_num_threads(threads)
     p, g = np.empty(SIZE, np.float16), np.empty(SIZE, np.float16)
     p.fill(2.0)
     g.fill(0.25)

@@ -21,7 +21,7 @@ def snapshot(optimizer: ac.Optimizer) -> tuple:
 
 
 @pytest.mark.parametrize("bad", [INF, -INF, NAN])
-@pytest.mark.parametrize("storage", [s for s in combinations() if s.state != "float16"], ids=str)
+@pytest.mark.parametrize("storage", combinations(), ids=str)
 def test_nothing_changes_by_a_bit(storage: Storage, bad: float, rng: np.random.Generator) -> None:
     """One bad value anywhere in the first, a middle or the last tensor, at its ends, in its middle, in a remainder."""
     sizes = [300, 1, 5000, 0, 70]
@@ -160,8 +160,8 @@ def test_scaler_state() -> None:
         assert scaler.scale == 2048.0
     with pytest.raises(ValueError, match="'min_scale' is missing"):
         new.load_state_dict({k: v for k, v in old.state_dict().items() if k != "min_scale"})
-    with pytest.raises(ValueError, match="clean_steps is out of range"):
-        new.load_state_dict({**old.state_dict(), "clean_steps": 7})
+    with pytest.raises(ValueError, match="clean_steps must be at least 0, an int, got -1"):
+        new.load_state_dict({**old.state_dict(), "clean_steps": -1})
     assert new.state_dict() == old.state_dict()
 
 
@@ -210,6 +210,51 @@ def test_float64_gradients_that_float32_does_not_hold(options: dict) -> None:
     assert info.grad_norm == pytest.approx(1e39)
     assert snapshot(optimizer) == before
     assert not optimizer.step([np.ones(3), np.full((2, 2), 1e38)]).skipped
+
+
+LARGEST = np.nextafter(2.0**128 - 2.0**103, 0)  # that float32 rounds to a finite number
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, BF16], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_norm": 1.0}, {"clip_norm_per_tensor": 1.0}, {"clip_adaptive": 0.1}], ids=str
+)
+def test_elements_decide_and_not_their_norm(options: dict, dtype: type) -> None:
+    """Of float64 gradients those are finite whose elements float32 holds, wherever their norm is."""
+    rng = np.random.default_rng(7)
+    sizes = [1, 70, 5000, 30_000]
+    for kind in ("raise", "skip"):
+        p = [np.zeros((n // 10, 10) if n % 10 == 0 else n, dtype) for n in sizes]
+        optimizer = ac.SGD(p, lr=1e-38, nonfinite=kind, **options)  # type: ignore[arg-type]
+        grads = [np.full(a.shape, LARGEST) * rng.choice([-1, 1], a.shape) for a in p]
+        for made in (grads, [np.asfortranarray(g) for g in grads], [np.repeat(g, 2, axis=0)[::2] for g in grads]):
+            info = optimizer.step(made)
+            assert not info.skipped
+            assert info.grad_norm == pytest.approx(2.0**128 * math.sqrt(sum(sizes)))
+        assert not optimizer.step(grads, loss_scale=2.0**-3).skipped
+        before = snapshot(optimizer)
+        for tensor, n in enumerate(sizes):
+            for place in {0, n // 3, min(n - 1, 4095), min(n - 1, 4096), n - 1}:
+                grads[tensor].ravel()[place] = -(2.0**128 - 2.0**103)
+                if kind == "raise":
+                    with pytest.raises(ac.NonFiniteError, match=rf"grads\[{tensor}\]"):
+                        optimizer.step(grads)
+                else:
+                    assert optimizer.step(grads).skipped
+                assert optimizer.step(grads, loss_scale=2.0**100).skipped if kind == "skip" else True
+                grads[tensor].ravel()[place] = LARGEST
+        assert snapshot(optimizer) == before
+
+
+def test_elements_decide_beside_others_far_beyond() -> None:
+    """Squares that are summed again, since doubles do not hold them, and sums of unequal powers."""
+    for first, second in itertools.product([1e-200, 1.0, 1e37, LARGEST, 3.5e38, 1e200, 1.7e308], repeat=2):
+        p = [np.zeros(5000, np.float32), np.zeros(3, np.float64)]
+        g = [np.full(5000, first), np.full(3, second)]
+        info = ac.SGD(p, lr=0.0, nonfinite="skip").step(g)
+        assert info.skipped == (first > LARGEST)
+        g[0][1:] = 1e-300
+        assert ac.SGD(p, lr=0.0, nonfinite="skip").step(g).skipped == (first > LARGEST)
 
 
 def test_no_gradient_is_finite() -> None:

@@ -17,6 +17,8 @@ from storage import BF16, F16, HALVES, bits_of, toward
         ({"master": "float64"}, "master must be one of 'float32', 'remainder', None"),
         ({"rounding": "up"}, "rounding must be one of"),
         ({"state": "float64"}, "state must be one of"),
+        ({"state_rounding": "up"}, "state_rounding must be one of 'stochastic', 'nearest', got 'up'"),
+        ({"state_rounding": None}, "state_rounding must be one of"),
         ({"rounding": "stochastic"}, "rounding='stochastic' needs master=None"),
         ({"master": "remainder", "rounding": "compensated"}, "rounding='compensated' needs master=None"),
         ({"seed": -1}, "seed must be in"),
@@ -120,6 +122,24 @@ def test_stochastic_rounding_goes_to_a_neighbour(dtype: np.dtype, rng: np.random
     ac.SGD(p, lr=1.0, maximize=True, precision=ac.Precision(master=None, rounding="stochastic")).step(x)
     stored, wide = p.astype(np.float64), x.astype(np.float64)
     assert np.all((stored == toward(wide, dtype, -1)) | (stored == toward(wide, dtype, 1)))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_stochastic_rounding_is_infinite_where_nearest_is(dtype: np.dtype) -> None:
+    """From half a unit beyond the largest number on; alone, and beside numbers in range."""
+    largest = float(np.finfo(np.float16).max) if dtype == F16 else float(np.asarray(0x7F7F, np.uint16).view(dtype))
+    half_unit = 16.0 if dtype == F16 else 2.0**119
+    beyond = [x for x in (largest + half_unit, 65530.0, 1e38, 3.4e38, 2.0**128 - 2.0**104) if x >= largest + half_unit]
+    for x in (*beyond, np.inf):
+        for others in (0, 300):
+            p = np.zeros(2 + others, dtype)
+            g = np.array([x, -x, *np.ones(others)], np.float32)
+            ac.SGD(p, lr=1.0, maximize=True, precision=ac.Precision(master=None, rounding="stochastic")).step(g)
+            assert np.array_equal(p.astype(np.float64)[:2], [np.inf, -np.inf]), x
+            assert np.all(p.astype(np.float64)[2:] == 1)
+    below = np.nextafter(np.float32(largest + half_unit), np.float32(0))
+    assert np.all(rounded(dtype, float(below), 1000) == largest)
+    assert np.all(rounded(dtype, -float(below), 1000) == -largest)
 
 
 def test_what_needs_no_rounding_is_not_rounded() -> None:

@@ -55,11 +55,32 @@ TEST(ClipFactor, OfHugeNormsBringsThemToTheLimit) {
         for (const double limit : {1e300, 1e10}) {
             for (const double scale : {1.0, 0.5, 16.0}) {
                 const long double norm = std::sqrt(static_cast<long double>(count)) * largest * scale;
-                EXPECT_LE(relative_error(norm::clip_factor(huge, scale, limit), limit / norm), 1e-14L)
+                EXPECT_LE(relative_error(scale::value(norm::clip_factor(huge, scale, limit)), limit / norm), 1e-14L)
                     << count << " numbers, limit " << limit << ", scale " << scale;
             }
         }
     }
+}
+
+/// Factors that no double holds.
+TEST(ClipFactor, MayBeSmallerThanAnyDouble) {
+    const auto huge = squares(std::vector<double>(4, 1.5e308));
+    const Scale factor = norm::clip_factor(huge, 1, 1e-300);
+    EXPECT_LT(factor.power, -2000);
+    EXPECT_LE(relative_error(scale::value({factor.number, factor.power + 2000}), std::ldexp(1e-300L / 3e308L, 2000)),
+              1e-14L);
+    const Scale unscaled = norm::clip_factor(huge, 0x1p126, 1e-300) * 0x1p126;
+    EXPECT_LE(relative_error(scale::value(unscaled / factor), 1), 1e-14L);
+    const Scale adaptive = norm::adaptive_factor(squares({}), huge, 1, 1e-300);
+    EXPECT_LE(relative_error(scale::value(adaptive / factor), 1e-3L), 1e-14L);
+}
+
+TEST(ClipFactor, OfSubnormalLimitsKeepsTheirDigits) {
+    EXPECT_EQ(norm::clip_factor(squares({4}), 1, 0x1.8p-1073), Scale(0x1.8p-1073) / (4 + 1e-6));
+    EXPECT_LE(
+        relative_error(scale::value(norm::adaptive_factor(squares({1}), squares({0x1p-2}), 1, 0x1p-1074) * 0x1p1000),
+                       0x1p-72L),
+        1e-14L);
 }
 
 TEST(AdaptiveFactor, HoldsGradientsToTheirWeights) {
@@ -85,14 +106,17 @@ TEST(AdaptiveFactor, OfSmallGradientsIsTheirLimitOverAMillionth) {
 
 TEST(AdaptiveFactor, OfHugeWeightsLeavesGradientsAlone) {
     EXPECT_EQ(norm::adaptive_factor(squares({1e308, 1.7e308}), squares({1e307}), 1, 1), 1.0);
-    EXPECT_LE(relative_error(norm::adaptive_factor(squares({1e300}), squares({1e308}), 1, 0.01), 1e-10L), 1e-14L);
+    EXPECT_LE(relative_error(scale::value(norm::adaptive_factor(squares({1e300}), squares({1e308}), 1, 0.01)), 1e-10L),
+              1e-14L);
 }
 
 /// Norms that no double holds, of gradients alone and of weights as well.
 TEST(AdaptiveFactor, OfHugeNormsBringsThemToTheLimit) {
     const auto huge = squares(std::vector<double>(4, 1.7e308));
-    EXPECT_LE(relative_error(norm::adaptive_factor(squares({1e10}), huge, 1, 0.5), 0.5e10L / (2 * 1.7e308L)), 1e-14L);
-    EXPECT_LE(relative_error(norm::adaptive_factor(huge, huge, 1, 0.01), 0.01L), 1e-14L);
+    EXPECT_LE(
+        relative_error(scale::value(norm::adaptive_factor(squares({1e10}), huge, 1, 0.5)), 0.5e10L / (2 * 1.7e308L)),
+        1e-14L);
+    EXPECT_LE(relative_error(scale::value(norm::adaptive_factor(huge, huge, 1, 0.01)), 0.01L), 1e-14L);
     EXPECT_EQ(norm::adaptive_factor(huge, squares({1}), 1, 0.01), 1.0);
     EXPECT_EQ(norm::adaptive_factor(squares({1}), huge, 1, infinity), 1.0);
 }

@@ -85,7 +85,7 @@ TEST_F(CudaStreams, ReadsWithoutWaitingForOtherStreams) {
     EXPECT_GT(report->read().norm, 0);
     EXPECT_EQ(twins.engine.steps(0), 1);
     EXPECT_EQ(twins.engine.completed(), 1);
-    EXPECT_EQ(twins.engine.control().scale, 1);
+    EXPECT_EQ(scale::value(twins.engine.control().scale()), 1);
     EXPECT_FALSE(ran);
     EXPECT_EQ(logged("wait for the device"), 0);
     EXPECT_TRUE(twins.agree());

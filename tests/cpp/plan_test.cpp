@@ -138,6 +138,72 @@ TEST(Split, GivesEveryPartOfALargeTensorItsShare) {
     }
 }
 
+/// What a step asked of its kernels, which here only take note: arrays of any size, without memory.
+std::vector<Piece> asked;
+
+constexpr std::uintptr_t address_of(int array) {
+    return (std::uintptr_t{1} << 46) + static_cast<std::uintptr_t>(array) * (std::uintptr_t{1} << 40);
+}
+
+template <class T>
+void note_sweep(const StepStorage&, double, std::int64_t count, void* param, const void* grad,
+                void* const* state) noexcept {
+    const auto place = [](const void* at, int array) {
+        return static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(at) - address_of(array)) / sizeof(T));
+    };
+    const std::int64_t begin = place(param, 0);
+    const bool agree = begin == place(grad, 1) && begin == place(state[0], 2);
+    asked.push_back({agree ? 0 : -1, begin, begin + count});
+}
+
+void note_tiles(cpu::DenseSweep, const StepStorage&, const Tensor&, std::int64_t begin, std::int64_t end, double, Scale,
+                const Treatment&) noexcept {
+    asked.push_back({0, begin, end});
+}
+
+/// A step of one array of type T, whose gradient and state are of type G, cut for that many threads.
+template <class T, class G>
+void expect_whole(std::int64_t size, int threads) {
+    cpu::Kernels kernels{};
+    for (auto& sweep : kernels.sweep) {
+        sweep[0] = {note_sweep<float>, 0};
+        sweep[1] = {note_sweep<double>, 0};
+    }
+    kernels.tiles[0] = kernels.tiles[1] = note_tiles;
+    Group group{};
+    while (all_rules()[group.rule].slot_count == 0) ++group.rule;
+    Tensor one = tensor<T>(reinterpret_cast<T*>(address_of(0)), reinterpret_cast<T*>(address_of(1)), size, 1);
+    one.grad_dtype = dtype_of<G>;
+    one.state[0] = reinterpret_cast<void*>(address_of(2));
+    plan::Cut cuts[cpu::max_parts + 1];
+    const int parts = cpu::plan_step(&one, 1, threads, cuts);
+    for (const bool reversed : {false, true}) {
+        asked.clear();
+        cpu::step(kernels, &group, &one, cuts, parts, cpu::Serial{}, {}, reversed);
+        ASSERT_EQ(asked.size(), static_cast<std::size_t>(parts));
+        if (reversed) std::reverse(asked.begin(), asked.end());
+        std::int64_t done = 0;
+        for (const Piece& piece : asked) {
+            ASSERT_EQ(piece.tensor, 0);
+            ASSERT_EQ(piece.begin, done);
+            ASSERT_GT(piece.end, piece.begin);
+            done = piece.end;
+        }
+        ASSERT_EQ(done, size);
+    }
+}
+
+/// Begins and lengths beyond what 31 and 32 bits count, in one part and in many.
+TEST(Step, HandsLargeArraysToItsKernelsWhole) {
+    for (const std::int64_t size : {(std::int64_t{1} << 31) + 1000, (std::int64_t{1} << 34) + 100}) {
+        for (const int threads : {1, 2, 5, 32}) {
+            ASSERT_NO_FATAL_FAILURE((expect_whole<float, float>(size, threads)));
+            ASSERT_NO_FATAL_FAILURE((expect_whole<double, double>(size, threads)));
+            ASSERT_NO_FATAL_FAILURE((expect_whole<float, double>(size, threads)));
+        }
+    }
+}
+
 TEST(PartsFor, GrowsWithTheWork) {
     for (const int threads : {2, 3, 8, 100000}) {
         int least = 1;

@@ -163,17 +163,21 @@ public:
 
 private:
     std::vector<StoredTensor> tensors_;
-    std::shared_ptr<std::vector<double>> unit_factors_ = std::make_shared<std::vector<double>>();
+    std::shared_ptr<std::vector<Scale>> unit_factors_ = std::make_shared<std::vector<Scale>>();
 };
 
 std::vector<Treatment> treatments_with_factors() {
-    static constexpr double tensor_factors[] = {0.3, 1.0, 0.01, 1.0 / 3};
-    std::vector<Treatment> all(3, scaled_by(1.0 / 7));
+    static constexpr Scale tensor_factors[] = {0.3, 1.0, 0.01, 1.0 / 3};
+    static constexpr Scale far_factors[] = {{0.3, -130}, 1.0, 0x1p-140, {0.7, -1090}};
+    std::vector<Treatment> all(5, scaled_by(1.0 / 7));
     all[0].tensor_factors = tensor_factors;
     all[1].by_units = true;
     all[2] = all[1];
     all[2].tensor_factors = tensor_factors;
     all[2].limit = 0.05;
+    all[3].tensor_factors = far_factors;
+    all[4] = all[3];
+    all[4].by_units = true;
     return all;
 }
 

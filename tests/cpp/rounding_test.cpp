@@ -166,8 +166,11 @@ TYPED_TEST(Stochastic, StaysFiniteAsLongAsNearestDoes) {
         }
         for (const std::uint32_t beyond : {unit / 2, unit / 2 + 1, unit}) {
             const float weight = float_of(math::min(bits_of(most) + beyond, 0x7f800000u));
-            const auto stored = storage::encode<TypeParam>(rounding::stochastic<TypeParam>(weight, random));
-            ASSERT_EQ(stored.bits, infinity_bits<TypeParam>) << std::hexfloat << weight;
+            const float infinity = std::numeric_limits<float>::infinity();
+            ASSERT_EQ(rounding::stochastic<TypeParam>(weight, random), infinity) << std::hexfloat << weight;
+            ASSERT_EQ(rounding::stochastic<TypeParam>(-weight, random), -infinity);
+            const auto stored = storage::encode_exact<TypeParam>(rounding::stochastic<TypeParam>(weight, random));
+            ASSERT_EQ(stored.bits, infinity_bits<TypeParam>);
         }
     }
 }

@@ -33,7 +33,8 @@ TEST(RuleInfo, NamesAreDistinct) {
     std::set<std::string_view> names;
     for (const RuleInfo& info : cpu::all_rules()) {
         EXPECT_TRUE(names.insert(info.name).second) << info.name;
-        std::set<std::string_view> parts(info.slots, info.slots + info.slot_count);
+        std::set<std::string_view> parts;
+        for (std::size_t slot = 0; slot < info.slot_count; ++slot) parts.insert(info.slots[slot].name);
         for (std::size_t i = 0; i < info.field_count; ++i) parts.insert(info.fields[i].name);
         EXPECT_EQ(parts.size(), info.slot_count + info.field_count) << info.name;
     }
@@ -59,9 +60,13 @@ TYPED_TEST(Info, SpeaksForItsRule) {
     const auto hyper = test::distinct_hyper<Rule>();
     const auto values = test::group_of<Rule>(hyper, 1.0).hyper;
     ASSERT_EQ(info.slot_count, Rule::slots.size());
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
-        EXPECT_EQ(info.slots[slot], Rule::slots[slot]);
-        EXPECT_EQ(info.initial(values, slot), rule::initial<Rule>(hyper, slot));
+    std::size_t place = 0;
+    for (const rule::Slot& slot : Rule::slots) {
+        EXPECT_STREQ(info.slots[place].name, slot.name);
+        EXPECT_TRUE(info.slots[place].nonnegative == slot.nonnegative);
+        EXPECT_EQ(rule::nonnegative_slots<Rule>() >> place & 1, slot.nonnegative ? 1u : 0u);
+        EXPECT_EQ(info.initial(values, place), rule::initial<Rule>(hyper, place));
+        ++place;
     }
 }
 

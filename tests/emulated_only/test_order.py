@@ -93,14 +93,14 @@ def test_a_scale_that_is_loaded_comes_between_replays() -> None:
 
 @pytest.mark.usefixtures("_order")
 def test_a_scale_goes_from_one_optimizer_to_the_next() -> None:
-    one, two, scaler, g = ac.SGD(array()), ac.SGD(array()), ac.LossScaler(4.0, growth_interval=1), array()
-    first, second = streams()
-    for k in range(3):
-        with first:
-            one.step(g, loss_scale=scaler)
-        with second:
-            two.step(g, loss_scale=scaler)
-        assert scaler.scale == 4.0 * 4 ** (k + 1)
+    scaler, g, arrays = ac.LossScaler(4.0, growth_interval=1), array(), [array() for _ in range(6)]
+    optimizer = None
+    for k, stream in enumerate(streams() * 3):
+        optimizer = None  # the one before is gone, and its step may not have been done yet
+        optimizer = ac.SGD(arrays[k])
+        with stream:
+            optimizer.step(g, loss_scale=scaler)
+    assert scaler.scale == 4.0 * 2**6
 
 
 def test_writing_a_scale_in_a_capture_is_refused_and_spoils_nothing() -> None:

@@ -24,7 +24,7 @@ def snapshot(optimizer: ac.Optimizer, library: Library) -> tuple[dict[str, bytes
 
 
 @pytest.mark.parametrize("bad", [INF, -INF, NAN])
-@pytest.mark.parametrize("storage", [s for s in combinations() if s.state != "float16"], ids=str)
+@pytest.mark.parametrize("storage", combinations(), ids=str)
 def test_nothing_changes_by_a_bit(storage: Storage, bad: float, rng: np.random.Generator) -> None:
     for case in (CASES[4], CASES[7]):
         params = [CUPY.put(magnitudes(rng, (n,)).astype(storage.param)) for n in SIZES]
@@ -165,6 +165,43 @@ def test_scalers_move_between_engines() -> None:
     assert float(CUPY.get(there.device_scale(optimizer))) == 8.0
 
 
+def test_an_interval_below_the_steps_that_were_counted_grows_at_the_next() -> None:
+    optimizer, scaler = ac.SGD(CUPY.put(np.zeros(3, F32))), ac.LossScaler(4.0, growth_interval=100)
+    for _ in range(20):
+        optimizer.step(CUPY.put(np.ones(3, F32)), loss_scale=scaler)
+    scaler.growth_interval = 10
+    scales = []
+    for _ in range(12):
+        optimizer.step(CUPY.put(np.ones(3, F32)), loss_scale=scaler)
+        scales.append(scaler.scale)
+    assert scales == [8.0] * 10 + [16.0, 16.0]
+
+
+def test_what_is_written_to_a_scaler_comes_to_the_device() -> None:
+    w = CUPY.put(np.zeros(3, F32))
+    optimizer, scaler = ac.SGD(w, lr=1.0), ac.LossScaler(4.0)
+    optimizer.step(CUPY.put(np.full(3, 4.0, F32)), loss_scale=scaler)
+    scaler.scale = 8.0
+    with pytest.raises(ValueError, match="scale must be at least"):
+        scaler.scale = 0.5
+    optimizer.step(CUPY.put(np.full(3, 8.0, F32)), loss_scale=scaler)
+    scaler.backoff_factor = 0.25
+    assert optimizer.step(CUPY.put(np.full(3, NAN, F32)), loss_scale=scaler).skipped
+    assert scaler.scale == 2.0
+    assert bits_of(CUPY.get(w)) == bits_of(np.full(3, -2.0, F32))
+
+
+def test_a_second_optimizer_is_refused_a_scaler() -> None:
+    optimizers = [ac.SGD(CUPY.put(np.zeros(3, F32))), ac.SGD(CUPY.put(np.zeros(3, F32))), ac.SGD(np.zeros(3, F32))]
+    scaler = ac.LossScaler(4.0)
+    optimizers[0].step(CUPY.put(np.ones(3, F32)), loss_scale=scaler)
+    for other, g in ((optimizers[1], CUPY.put(np.ones(3, F32))), (optimizers[2], np.ones(3, F32))):
+        with pytest.raises(ValueError, match="another SGD has been stepped with this LossScaler"):
+            other.step(g, loss_scale=scaler)
+        assert other.steps["0"] == 0
+    optimizers[0].step(CUPY.put(np.ones(3, F32)), loss_scale=scaler)
+
+
 def test_gradients_are_divided_by_the_scale(case: Case, rng: np.random.Generator) -> None:
     twins = Twins(CUPY, lambda p: make(case, p), [np.ones(500, F32)])
     scalers = ac.LossScaler(1000.0), ac.LossScaler(1000.0)
@@ -191,6 +228,34 @@ def test_float64_gradients_that_float32_does_not_hold(options: dict[str, Any]) -
         infos = twins.step([np.ones(3), np.array([[1.0, big], [0, 0]])])
         twins.check(infos)
         assert infos[1].skipped == (big > 3.5e38)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_norm": 1.0}, {"clip_norm_per_tensor": 1.0}, {"clip_adaptive": 0.1}], ids=str
+)
+@pytest.mark.parametrize("dtype", [F32, F16, BF16], ids=str)
+def test_elements_decide_and_not_their_norm(dtype: Any, options: dict[str, Any]) -> None:
+    shapes = [(1,), (7, 10), (500, 10), (40_000,)]
+    largest = np.nextafter(2.0**128 - 2.0**103, 0)
+    twins = Twins(
+        CUPY, lambda p: ac.SGD(p, lr=1e-38, nonfinite="skip", **options), [np.zeros(s, dtype) for s in shapes]
+    )
+    grads = [np.full(s, largest) for s in shapes]
+    infos = twins.step(grads)
+    twins.check(infos)
+    assert not infos[1].skipped
+    for tensor, g in enumerate(grads):
+        for place in {0, g.size // 3, min(g.size - 1, 4095), min(g.size - 1, 32_768), g.size - 1}:
+            for value, finite in ((-(2.0**128 - 2.0**103), False), (1e200, False), (1e-200, True)):
+                g.ravel()[place] = value
+                infos = twins.step(grads)
+                twins.check(infos)
+                assert infos[1].skipped != finite
+                if not finite:
+                    optimizer = ac.SGD([CUPY.put(np.zeros(s, dtype)) for s in shapes], nonfinite="raise", **options)
+                    with pytest.raises(ac.NonFiniteError, match=rf"grads\[{tensor}\]"):
+                        optimizer.step([CUPY.put(x) for x in grads])
+                g.ravel()[place] = largest
 
 
 def test_no_gradient_is_finite() -> None:

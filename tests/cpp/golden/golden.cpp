@@ -75,7 +75,8 @@ std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, doubl
 /// Half-precision parameters, gradients and state, with what `weights` says beside them. Numbers are small enough that
 /// none becomes NaN, whose sign is the processor's own.
 template <class Half>
-std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, Weights weights) {
+std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, Weights weights,
+                                 StateRounding state_rounding = StateRounding::stochastic) {
     const RuleInfo& info = cpu::all_rules()[rule];
     const cpu::Group group = group_of(rule, 0.01);
     Numbers numbers;
@@ -88,6 +89,7 @@ std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, 
     Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
     tensor.state_dtype = dtype_of<Half>;
     tensor.weights = weights;
+    tensor.state_rounding = state_rounding;
     for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
     for (std::size_t i = 0; i < 2; ++i) tensor.extra[i] = extras[i].data();
     fill(arrays[0]);
@@ -138,6 +140,9 @@ void print_steps(const cpu::Kernels& kernels, std::size_t rule) {
                     hash_of_half_steps<bfloat16>(kernels, rule, weights),
                     hash_of_half_steps<float16>(kernels, rule, weights));
     }
+    std::printf("%s nearest %016" PRIx64 " %016" PRIx64 "\n", name,
+                hash_of_half_steps<bfloat16>(kernels, rule, Weights::plain, StateRounding::nearest),
+                hash_of_half_steps<float16>(kernels, rule, Weights::plain, StateRounding::nearest));
     std::printf("%s remainder %016" PRIx64 "\n", name, hash_of_half_steps<bfloat16>(kernels, rule, Weights::remainder));
 }
 

@@ -1,4 +1,9 @@
-"""Hold the outputs of `golden` on several processors against each other: every ISA has computed the same bits."""
+"""Hold the outputs of `golden` on several processors against each other: every ISA has computed the same bits.
+
+usage: same.py FILE[=ISA,...]...
+
+A file that is followed by instruction sets holds what these have computed and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,12 @@ from pathlib import Path
 
 def main(paths: list[str]) -> int:
     blocks = {}
-    for path in paths:
+    for argument in paths:
+        path, _, expected = argument.partition("=")
+        isas = [block.splitlines()[0] for block in Path(path).read_text().split("isa ")[1:]]
+        if expected and isas != expected.split(","):
+            print(f"{path} holds {isas}, not {expected}")
+            return 1
         for block in Path(path).read_text().split("isa ")[1:]:
             isa, *lines = block.splitlines()
             blocks[f"{Path(path).name}: {isa}"] = lines

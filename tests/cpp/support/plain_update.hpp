@@ -78,13 +78,29 @@ void keep_weight(const Tensor& t, std::int64_t i, std::uint64_t seed, float weig
     set_number(t.param, t.dtype, i, weight);
 }
 
+template <class T>
+void keep_state(const Tensor& t, std::int64_t i, std::size_t slot, [[maybe_unused]] bool is_square,
+                [[maybe_unused]] std::uint64_t seed, T number) {
+    visit(t.state_dtype, [&](auto x) {
+        if constexpr (sizeof x == 2) {
+            std::uint32_t keys[4];
+            state::keys_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i, keys);
+            static_cast<decltype(x)*>(t.state[slot])[i] = state::encode<decltype(x)>(
+                static_cast<float>(number), is_square, t.state_rounding == StateRounding::stochastic,
+                state::number_of(keys[slot], i));
+        } else {
+            set_number(t.state[slot], t.state_dtype, i, number);
+        }
+    });
+}
+
 /// The gradient, treated, for T.
 template <class T>
-T gradient_of(const Tensor& t, std::int64_t i, double group_scale, double scale, const Treatment& treatment) {
+T gradient_of(const Tensor& t, std::int64_t i, double group_scale, Scale scale, const Treatment& treatment) {
     const T grad = number_at<T>(t.grad, t.grad_dtype, i);
-    if (!treatment.prepares()) return grad * static_cast<T>(group_scale * scale);
-    const double factor = treatment.by_units ? scale * t.unit_factors[i / t.unit_size] : scale;
-    T held = grad * static_cast<T>(factor);
+    if (!treatment.prepares()) return scale::multiplier<T>(group_scale * scale)(grad);
+    const Scale factor = treatment.by_units ? scale * t.unit_factors[i / t.unit_size] : scale;
+    T held = scale::multiplier<T>(factor)(grad);
     if (treatment.limit <= std::numeric_limits<T>::max()) {
         const T limit = static_cast<T>(treatment.limit);
         if (held > limit) held = limit;
@@ -102,7 +118,7 @@ T update_number(const typename Rule::template Step<T>& step, T grad, T weight, T
 }
 
 template <class Rule, class T>
-void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t, double scale,
+void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t, Scale scale,
                    const Treatment& treatment) {
     const auto step = Rule::template prepare<T>(adamcore::detail::hyper_of<Rule>(hyper), t.step);
     constexpr auto slots = std::make_index_sequence<Rule::slots.size()>();
@@ -123,11 +139,11 @@ void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t
             set_number(t.param, t.dtype, i, update_number<Rule>(step, grad, old, state, slots));
         }
         for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
-            set_number(t.state[slot], t.state_dtype, i, state[slot]);
+            keep_state(t, i, slot, Rule::slots[slot].nonnegative, treatment.seed, state[slot]);
     }
 }
 
-using TensorUpdate = void (*)(const HyperValues&, double, const Tensor&, double, const Treatment&);
+using TensorUpdate = void (*)(const HyperValues&, double, const Tensor&, Scale, const Treatment&);
 
 template <class... Rules>
 TensorUpdate update_by(std::size_t rule, Dtype dtype, rule::List<Rules...>) {
@@ -144,7 +160,7 @@ inline void update_plainly(const std::vector<cpu::Group>& groups, const std::vec
         const Tensor& tensor = tensors[i];
         const cpu::Group& group = groups[static_cast<std::size_t>(tensor.group)];
         const auto update = detail::update_by(group.rule, tensor.dtype, rules::All{});
-        const double scale = treatment.tensor_factors ? treatment.scale * treatment.tensor_factors[i] : treatment.scale;
+        const Scale scale = treatment.tensor_factors ? treatment.scale * treatment.tensor_factors[i] : treatment.scale;
         update(group.hyper, group.grad_scale, tensor, scale, treatment);
     }
 }

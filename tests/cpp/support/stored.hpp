@@ -17,12 +17,14 @@ namespace adamcore::test {
 struct Storage {
     Dtype param = Dtype::float32, grad = Dtype::float32, state = Dtype::float32;
     Weights weights = Weights::plain;
+    StateRounding state_rounding = StateRounding::nearest;
 };
 
 inline std::string text_of(const Storage& storage) {
     constexpr const char* kept[] = {"plain", "master", "remainder", "compensated", "stochastic"};
     return std::string("param ") + name_of(storage.param) + ", grad " + name_of(storage.grad) + ", state " +
-           name_of(storage.state) + ", " + kept[static_cast<std::size_t>(storage.weights)];
+           name_of(storage.state) + ", " + kept[static_cast<std::size_t>(storage.weights)] +
+           (storage.state_rounding == StateRounding::stochastic ? ", at random" : "");
 }
 
 /// All that an engine takes.
@@ -39,6 +41,7 @@ inline std::vector<Storage> every_storage() {
                     if (weights != Weights::plain && !is_half(param)) continue;
                     if (weights == Weights::remainder && param != Dtype::bfloat16) continue;
                     all.push_back({param, grad, state, weights});
+                    if (is_half(state)) all.push_back({param, grad, state, weights, StateRounding::stochastic});
                 }
             }
         }
@@ -121,6 +124,7 @@ public:
         t.grad_dtype = storage_.grad;
         t.state_dtype = storage_.state;
         t.weights = storage_.weights;
+        t.state_rounding = storage_.state_rounding;
         t.number = number_;
         for (std::size_t slot = 0; slot < state_.size(); ++slot) t.state[slot] = state_[slot].data();
         for (std::size_t i = 0; i < extras_.size(); ++i) t.extra[i] = extras_[i].data();

@@ -33,7 +33,7 @@ void show_weight(const StepStorage&, double, std::int64_t count, void* param, co
 template <class T>
 void assign(const cpu::Kernels& kernels, const Tensor& tensor, std::int64_t begin, std::int64_t end,
             const Treatment& treatment = {}) {
-    kernels.tiles[static_cast<std::size_t>(dtype_of<T>)](take_gradient<T>, StepStorage{}, tensor, begin, end, 1, 1,
+    kernels.tiles[static_cast<std::size_t>(dtype_of<T>)]({take_gradient<T>, 0}, StepStorage{}, tensor, begin, end, 1, 1,
                                                          treatment);
 }
 

@@ -1,0 +1,187 @@
+"""Lets every allocation of C++ fail in turn, in all that an optimizer does: what raises has changed nothing.
+
+To be run where `failing_new.cpp` is preloaded; prints what is wrong, and then how many allocations there were.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import adamcore as ac
+
+FAILING = ctypes.CDLL(os.environ["LD_PRELOAD"])
+FAILING.fail_at.argtypes = [ctypes.c_long]
+FAILING.fail_at.restype = ctypes.c_long
+
+Setting = tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
+"""What is called; everything that it must leave alone; and what must go well afterwards."""
+
+
+def arrays(prefix: str = "p", value: float = 0.0) -> dict[str, np.ndarray]:
+    return {f"{prefix}{i}": np.full((3, 5 + i), value, np.float32)[:, ::2] for i in range(4)}
+
+
+def grads_for(*params: dict) -> dict[str, np.ndarray]:
+    return {name: np.asfortranarray(np.full(a.shape, 0.5, np.float32)) for p in params for name, a in p.items()}
+
+
+def everything(opt: ac.Optimizer) -> Any:
+    return (
+        [[p.tobytes() for p in group["params"]] for group in opt.param_groups],
+        [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups],
+        {name: {slot: a.tobytes() for slot, a in state.items()} for name, state in opt.state.items()},
+        dict(opt.steps),
+        opt._core.completed,
+        len(opt._core),
+    )
+
+
+def construction(**options: Any) -> Setting:
+    params = arrays()
+
+    def after() -> None:
+        ac.Adam(params, **options).step(grads_for(params))
+
+    return (
+        lambda: ac.Adam([{"params": params}, {"params": arrays("q"), "lr": 0.1}], **options),
+        lambda: [p.tobytes() for p in params.values()],
+        after,
+    )
+
+
+def method(call: Callable[[ac.Optimizer], Callable[[], Any]], **options: Any) -> Setting:
+    params = arrays()
+    opt = ac.Adam(params, **options)
+    opt.step({name: np.ones(p.shape, np.float32) for name, p in params.items()})
+
+    def after() -> None:
+        opt.step(
+            grads_for(
+                *(
+                    {n: opt.param_groups[g]["params"][i] for i, n in enumerate(group["param_names"])}
+                    for g, group in enumerate(opt.param_groups)
+                )
+            )
+        )
+        assert len(set(opt.steps.values())) <= 2
+        opt.load_state_dict(opt.state_dict())
+
+    return call(opt), lambda: everything(opt), after
+
+
+def add_group(opt: ac.Optimizer) -> Callable[[], Any]:
+    return lambda: opt.add_param_group({"params": arrays("q")})
+
+
+def step(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads = grads_for(arrays())
+    return lambda: opt.step(grads)
+
+
+def step_with_new_options(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads = grads_for(arrays())
+
+    def call() -> None:
+        opt.param_groups[0]["lr"] = 0.25
+        opt.step(grads)
+
+    opt.param_groups[0]["lr"] = 0.25
+    return call
+
+
+def load(opt: ac.Optimizer) -> Callable[[], Any]:
+    saved = opt.state_dict()
+    for state in saved["state"].values():
+        state["step"], state["exp_avg"] = 7, np.asfortranarray(state["exp_avg"] + 1)
+    saved["param_groups"][0]["lr"] = 0.5
+    return lambda: opt.load_state_dict(saved)
+
+
+def save(opt: ac.Optimizer) -> Callable[[], Any]:
+    return opt.state_dict
+
+
+def bare(call: Callable[[list, list], Any]) -> Setting:
+    params, grads = list(arrays().values()), list(arrays("g", 3.0).values())
+    return (
+        lambda: call(params, grads),
+        lambda: [a.tobytes() for a in (*params, *grads)],
+        lambda: call(params, grads),
+    )
+
+
+def moments(params: list) -> tuple[list, list]:
+    return tuple([np.zeros(p.shape, np.float32) for p in params] for _ in range(2))  # type: ignore[return-value]
+
+
+HALF = {"precision": ac.Precision(state="float16")}
+SETTINGS: dict[str, Callable[[], Setting]] = {
+    "construction": construction,
+    "construction with half-precision state": lambda: construction(**HALF),
+    "add_param_group": lambda: method(add_group),
+    "add_param_group by units": lambda: method(add_group, clip_adaptive=0.1),
+    "step": lambda: method(step),
+    "step with another rate": lambda: method(step_with_new_options),
+    "step, norm": lambda: method(step, clip_norm=1.0),
+    "step, norms of tensors": lambda: method(step, clip_norm_per_tensor=0.1),
+    "step by units": lambda: method(step, clip_adaptive=0.1),
+    "step, values": lambda: method(step, clip_value=0.1),
+    "step, checked": lambda: method(step, nonfinite="skip"),
+    "step with half-precision state": lambda: method(step, **HALF),
+    "load_state_dict": lambda: method(load),
+    "load_state_dict, half-precision state": lambda: method(load, **HALF),
+    "state_dict": lambda: method(save),
+    "global_norm": lambda: bare(lambda _, g: ac.global_norm(g)),
+    "clip_grad_norm_": lambda: bare(lambda _, g: ac.clip_grad_norm_(g, 0.5)),
+    "clip_grad_value_": lambda: bare(lambda _, g: ac.clip_grad_value_(g, 0.5)),
+    "functional.adam": lambda: bare(lambda p, g: ac.functional.adam(p, g, *moments(p), t=1)),
+    "functional.sgd": lambda: bare(lambda p, g: ac.functional.sgd(p, g, t=1)),
+}
+
+
+def try_one(setting: Setting, number: int) -> tuple[bool, list[str]]:
+    """Let that allocation fail; return whether there was one, and what was wrong."""
+    call, look, after = setting
+    before, wrong = look(), []
+    raised: BaseException | None = None
+    FAILING.fail_at(number)
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001
+        raised = error
+    reached = FAILING.fail_at(0) >= number
+    if raised is not None and type(raised) is not MemoryError:
+        wrong.append(f"raised {type(raised).__name__}: {str(raised)[:90]}")
+    if raised is not None and look() != before:
+        wrong.append("something has changed")
+    try:
+        after()
+    except BaseException as error:  # noqa: BLE001
+        wrong.append(f"and then {type(error).__name__}: {str(error)[:90]}")
+    return reached, wrong
+
+
+def main() -> None:
+    for name, make in SETTINGS.items():
+        call, _, after = make()
+        call()
+        after()
+        number = 0
+        while True:
+            number += 1
+            reached, wrong = try_one(make(), number)
+            if wrong:
+                print(f"WRONG: {name}: allocation {number}: {'; '.join(wrong)}", flush=True)
+            if not reached:
+                break
+        print(f"{name}: {number - 1}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

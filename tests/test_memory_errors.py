@@ -1,0 +1,94 @@
+"""Out of memory: which array there was no memory for, and nothing has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="preloading is Linux's")
+def test_every_allocation_fails(tmp_path: Path) -> None:
+    library = tmp_path / "failing_new.so"
+    source = HERE / "preloaded" / "failing_new.cpp"
+    subprocess.run(["c++", "-std=c++17", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+    done = subprocess.run(
+        [sys.executable, HERE / "allocations.py"],
+        env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert not [line for line in lines if line.startswith("WRONG")]
+    assert all(int(line.rpartition(": ")[2]) > 0 for line in lines)
+    assert len(lines) >= 20
+
+
+LIMITED = """
+    import resource
+    import numpy as np, adamcore as ac
+    MB = 1 << 20
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    w = {"small": np.zeros(3, np.float32), "large": np.zeros((100, 1 << 18), np.float32)}
+    def limit(more):
+        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
+    def attempt(call):
+        try:
+            call()
+        except MemoryError as error:
+            print(error)
+    attempt(lambda: None)
+"""
+
+
+def limited(code: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LIMITED) + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_no_memory_for_state() -> None:
+    lines = limited("""
+        limit(100 * MB)
+        attempt(lambda: ac.AdamW(w))
+        opt = ac.AdamW({"b": w["small"]})
+        attempt(lambda: opt.add_param_group({"params": {"large": w["large"]}}))
+        opt.step({"b": np.ones(3, np.float32)})
+        print(list(opt.steps), len(opt.param_groups))
+    """)
+    assert lines == [
+        "AdamW: no memory for the state of 2 parameters, 200.0 MiB; the most, 200.0 MiB, is params['large']'s",
+        (
+            "AdamW: no memory for the state of 1 parameter, 200.0 MiB; the most, 200.0 MiB, is "
+            "param_groups[1]['params']['large']'s"
+        ),
+        "['b'] 1",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_no_memory_for_a_copy() -> None:
+    lines = limited("""
+        opt = ac.AdamW(w)
+        limit(150 * MB)
+        attempt(opt.state_dict)
+        print(opt.steps["large"])
+    """)
+    assert lines == ["state_dict: no memory for a copy of state['large']['exp_avg_sq'], 100.0 MiB", "0"]

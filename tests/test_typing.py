@@ -1,0 +1,102 @@
+"""What type checkers say of right and wrong uses of the package, and that explicit signatures are the optimizers'."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import adamcore as ac
+from adamcore import _core, functional, optimizers
+
+HEAD = """\
+import numpy as np
+import adamcore as ac
+w, g, m, v = (np.ones(3) for _ in range(4))
+opt = ac.AdamW({"w": w})
+"""
+
+RIGHT = """\
+skipped, grad_norm = opt.step({"w": g})
+a: bool = skipped
+b: float | None = grad_norm
+info = ac.StepInfo(True, 1.0)
+c: bool = info.skipped
+d: float | None = info.grad_norm
+ac.functional.adamw(w, g, m, v, t=1, lr=0.1, betas=(0.8, 0.9))
+ac.functional.adamw([w], [g], exp_avg=[m], exp_avg_sq=[v], t=[1])
+ac.functional.sgd(w, g, t=1)
+ac.functional.rmsprop(w, g, m, v, t=np.int64(3), centered=True)
+scaler = ac.LossScaler()
+scaler.growth_interval = 5
+scaler.scale = 2.0
+e: int = scaler.growth_interval
+f: float = scaler.backoff_factor
+opt.param_groups[0]["lr"] = 0.1
+opt.defaults["lr"] = 0.1
+ac.SGD(w, lr=lambda t: 0.1, clip_norm=1.0, nonfinite="skip")
+"""
+
+WRONG = [
+    "reveal: str = opt.step({'w': g})[0]",
+    "skipped, norm = opt.step({'w': g}); x: float = norm",
+    "skipped, norm, more = opt.step({'w': g})",
+    "ac.functional.adamw(w, g, m, v, t=1, learning_rate=0.1)",
+    "ac.functional.adamw(w, g, m, v)",
+    "ac.functional.sgd(w, g, t='first')",
+    "ac.functional.adagrad(w, g, m, t=1, momentum=0.9)",
+    "ac.functional.adamx(w, g, t=1)",
+    "ac.LossScaler().growth_interval = 0.5",
+    "ac.LossScaler().growth_intervall = 5",
+    "opt.learning_rate = 0.1",
+    "opt.lr",
+    "ac.SGD(w, nonfinite='ignore')",
+    "ac.SGD(w, clip=1.0)",
+    "opt.state = {}",
+]
+
+
+def mypy(code: str, folder: Path) -> list[str]:
+    """Return the lines of code that mypy has something to say about."""
+    (folder / "use.py").write_text(HEAD + code)
+    options = ["--strict", "--no-error-summary", "--python-version", "3.10", "--cache-dir", str(folder / "cache")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "use.py"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_checkers_know_what_is_right_and_wrong(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy comes with the test extra")
+    assert mypy(RIGHT, tmp_path) == []
+    said = mypy("\n".join(f"def f{i}() -> None:\n    {line}" for i, line in enumerate(WRONG)), tmp_path)
+    first = HEAD.count("\n") + 2
+    places = {int(line.split(":")[1]) for line in said if ": error:" in line}
+    assert places == {first + 2 * i for i in range(len(WRONG))}, "\n".join(said)
+
+
+@pytest.mark.parametrize("name", optimizers.__all__)
+def test_functions_have_the_hyper_parameters_of_their_optimizers(name: str) -> None:
+    """One by one, with their defaults and types; and the state of every variant of the rule, by name."""
+    shown = inspect.signature(getattr(functional, name.lower())).parameters
+    given = inspect.signature(getattr(ac, name).__init__).parameters
+    hyper = {k: p for k, p in given.items() if k not in ("self", "params", "options")}
+    slots = {s for rule, info in _core.rules().items() if rule.split("_")[0] == name.lower() for s in info["slots"]}
+    assert list(shown) == ["p", "g", "state", "t", *hyper, *(k for k in shown if k in slots)]
+    assert {k for k in shown if k in slots} == slots
+    for key, parameter in hyper.items():
+        assert shown[key].default == parameter.default
+        assert shown[key].kind is inspect.Parameter.KEYWORD_ONLY
+        assert shown[key].annotation == parameter.annotation.replace(" | Schedule", "")
+    assert all(shown[slot].default is None for slot in slots)
+
+
+def test_help_names_the_functions() -> None:
+    assert set(functional.__all__) == {"adam_update", *(name.lower() for name in optimizers.__all__)}
+    for name in functional.__all__:
+        assert inspect.isfunction(getattr(functional, name))
+        assert getattr(functional, name).__doc__
