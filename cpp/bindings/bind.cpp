@@ -83,6 +83,7 @@ void Optimizer::commit(Addition&& added) noexcept {
     for (const Tensor& tensor : added.tensors) {
         tensors_.push_back(tensor);
         elements_ += tensor.size;
+        descrs_[static_cast<std::size_t>(tensor.dtype)] = usual_descr(tensor.dtype);
     }
     std::move(added.bound.begin(), added.bound.end(), std::back_inserter(bound_));
     std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
@@ -142,7 +143,6 @@ void Optimizer::bind_params(const std::vector<py::str>& names, const std::vector
         tensor.number = number_of(names[i].cast<std::string>());
         Bound bound;
         bound.param = added.arrays[i];
-        bound.param_descr = py::detail::array_proxy(bound.param.ptr())->descr;
         expect(tensor, bound, form, view, view);
         added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), owner_of(bound.param.ptr()));
         added.tensors.push_back(tensor);

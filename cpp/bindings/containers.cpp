@@ -41,6 +41,21 @@ std::size_t find_in_dict(PyObject* dict, const Group& group, const Names& names)
     return i;
 }
 
+/// Whether a dict is as it was when it was found unchanged. From 3.12 on Python does not tell.
+bool is_as_seen([[maybe_unused]] const Group& group) {
+#if PY_VERSION_HEX < 0x030C0000
+    return reinterpret_cast<PyDictObject*>(group.source.ptr())->ma_version_tag == group.version;
+#else
+    return false;
+#endif
+}
+
+void note_as_seen([[maybe_unused]] const Group& group) {
+#if PY_VERSION_HEX < 0x030C0000
+    group.version = reinterpret_cast<PyDictObject*>(group.source.ptr())->ma_version_tag;
+#endif
+}
+
 [[noreturn]] void refuse_replaced(const Group& group, std::size_t i, const Names& names) {
     throw py::value_error(
         names.label(group.first + i) + ": another array has taken its place in the " +
@@ -83,7 +98,10 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
         PyObject* const source = group.source.ptr();
         std::size_t replaced = group.arrays.size();
         if (source && PyList_Check(source)) replaced = find_in_list(source, group);
-        if (source && PyDict_Check(source)) replaced = find_in_dict(source, group, names);
+        if (source && PyDict_Check(source) && !is_as_seen(group)) {
+            replaced = find_in_dict(source, group, names);
+            if (replaced == group.arrays.size()) note_as_seen(group);
+        }
         if (replaced < group.arrays.size()) refuse_replaced(group, replaced, names);
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ public:
     /// Others are not watched: None, generators, mappings of one's own.
     struct Group {
         py::object dict, params, source;
-        std::size_t first = 0;           ///< its first parameter among all
-        std::vector<py::object> arrays;  ///< as they were passed
+        std::size_t first = 0;              ///< its first parameter among all
+        std::vector<py::object> arrays;     ///< as they were passed
+        mutable std::uint64_t version = 0;  ///< of the user's dict, when it was looked through last
     };
 
     /// Room for one more, so that add() cannot fail.

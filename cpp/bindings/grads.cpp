@@ -17,6 +17,10 @@ using py::detail::npy_api;
 /// asked for this many arrays before they are read, and the shape that a header points to half as many.
 constexpr std::size_t ahead = 16;
 
+/// A shape or strides that are set in place are looked for where there are so few parameters that it costs nothing: those
+/// of thousands are cold, and a tenth of a step.
+constexpr std::size_t few = 16;
+
 /// How many a thread looks at before it takes the next of what is left.
 constexpr std::size_t looked_at_once = 1024;
 
@@ -74,7 +78,6 @@ bool Optimizer::take_plain_sequence(PyObject* const* grads) {
                 prefetch_header(grads[i + ahead]);
                 prefetch_header(bound_[i + ahead].param.ptr());
                 prefetch_shape(grads[i + ahead / 2]);
-                prefetch_shape(bound_[i + ahead / 2].param.ptr());
             }
             plain &= take_plainly(i, grads[i]);
         }
@@ -118,7 +121,6 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
 void Optimizer::take_grad(std::size_t i, const py::object& array, bool by_name) {
     if (take_plainly(i, array.ptr())) return;
     require_same_param(i);
-    if (take_plainly(i, array.ptr())) return;
     const std::string label = names_.grad_label(i, by_name);
     const Form& form = forms_[i];
     const ArrayView view = view_of(array, Access::read, label);
@@ -143,13 +145,15 @@ ArrayView Optimizer::param_view(std::size_t i) const {
 bool Optimizer::is_same_param(std::size_t i) const noexcept {
     const Bound& bound = bound_[i];
     const auto* proxy = array_proxy(bound.param.ptr());
-    return proxy->data == tensors_[i].param && proxy->descr == bound.param_descr &&
-           (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_) && has_axes(bound.param.ptr(), forms_[i].shape);
+    const Tensor& tensor = tensors_[i];
+    return proxy->data == tensor.param && proxy->descr == descrs_[static_cast<std::size_t>(tensor.dtype)] &&
+           (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_) &&
+           (size() > few || has_axes(bound.param.ptr(), forms_[i].shape));
 }
 
-void Optimizer::require_same_param(std::size_t i) {
+void Optimizer::require_same_param(std::size_t i) const {
     if (is_same_param(i)) return;
-    Bound& bound = bound_[i];
+    const Bound& bound = bound_[i];
     const auto* proxy = array_proxy(bound.param.ptr());
     const auto refuse = [&](const char* why) { throw py::value_error(names_.label(i) + why); };
     if (proxy->data != tensors_[i].param)
@@ -163,15 +167,15 @@ void Optimizer::require_same_param(std::size_t i) {
                      "made; make a new optimizer for it"
                    : ": the array has been given another dtype in place since the optimizer was made; make a new "
                      "optimizer for it");
-    bound.param_descr = proxy->descr;
 }
 
-py::list Optimizer::written() const {
+py::object Optimizer::written() const {
+    if (lenders_.empty()) return {};
     py::list arrays;
     for (const Lender& lender : lenders_) {
         if (lender.counts_writes && tensors_[lender.tensor].grad) arrays.append(lender.array);
     }
-    return arrays;
+    return std::move(arrays);
 }
 
 void Optimizer::require_lenders_in_place() const {

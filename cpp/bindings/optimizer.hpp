@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -87,7 +88,6 @@ private:
     /// What a step compares for each tensor.
     struct Bound {
         py::object param;
-        PyObject* param_descr = nullptr;  ///< its dtype, which may be given another in place
         PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
         ShapeAndStrides expected;
         const void* checked_grad = nullptr;  ///< known to be apart from all that the optimizer writes
@@ -134,10 +134,9 @@ private:
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
     ArrayView param_view(std::size_t tensor) const;
     bool is_same_param(std::size_t tensor) const noexcept;
-    /// Raises if it is another; notes where its description is now if that alone has changed.
-    void require_same_param(std::size_t tensor);
-    /// Those that count writes, of the parameters with a gradient.
-    py::list written() const;
+    void require_same_param(std::size_t tensor) const;
+    /// A list of those that count writes, of the parameters with a gradient; null where there can be none.
+    py::object written() const;
     StateArrays state_arrays() const;
     std::vector<StateArray> state_arrays(std::size_t tensor) const;
     /// Raises if the memory of a parameter with a gradient is no longer its lender's. May run anyone's code.
@@ -163,6 +162,7 @@ private:
     std::vector<Form> forms_;
     std::vector<Lender> lenders_;
     std::vector<GroupMemory> memory_;
+    std::array<PyObject*, 4> descrs_{};  ///< by Dtype, of parameters that there are
     Regions regions_;
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters

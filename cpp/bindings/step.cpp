@@ -24,7 +24,7 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
     // References to gradients first, then a look at them: nothing runs from there on that could take them away.
     const bool may_release = elements_ >= worth_releasing(size());
     const py::object arrays = take_grads(grads, may_release);
-    const py::list written = this->written();
+    const py::object written = this->written();
     plan();
     Treatment treatment;
     treatment.scale = Scale(1) / scale;
@@ -45,7 +45,7 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
         const GilRelease release;
         work();
     }
-    if (!skipped) note_written(written);
+    if (written && !skipped) note_written(written);
     if (!measures) return py::none();
     const auto& culprit = measured.culprit;
     return py::make_tuple(

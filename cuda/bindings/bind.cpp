@@ -83,7 +83,7 @@ void DeviceOptimizer::add_group(const py::list& param_groups, const py::dict& gr
         return i < size() ? names_->label(i) : labels[i - size()];
     });
     start_state(added);
-    added.containers = {group, params, source.is_none() ? py::object() : source, size(), {}};
+    added.containers = {group, params, source.is_none() ? py::object() : source, size(), {}, 0};
     for (const py::handle param : params) added.containers.arrays.push_back(py::reinterpret_borrow<py::object>(param));
 
     make_room(bound_, added.bound.size());
