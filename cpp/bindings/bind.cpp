@@ -56,11 +56,7 @@ void Optimizer::add_group(const py::list& param_groups, const py::dict& group, c
         return i < size() ? names_.label(i) : labels[i - size()];
     });
     start_weights(added);
-    added.containers.dict = group;
-    added.containers.params = params;
-    if (!source.is_none()) added.containers.source = source;
-    added.containers.first = size();
-    for (const py::handle param : params) added.containers.arrays.push_back(py::reinterpret_borrow<py::object>(param));
+    added.containers = Containers::look_at(group, source, size());
 
     make_room(tensors_, added.tensors.size());
     make_room(bound_, added.tensors.size());
@@ -70,12 +66,7 @@ void Optimizer::add_group(const py::list& param_groups, const py::dict& group, c
     make_room(memory_, 1);
     containers_.make_room();
     groups_.make_room();
-    names_.add(exact, labels, keys);
-    if (PyList_Append(param_groups.ptr(), group.ptr()) != 0) {
-        py::error_already_set error;
-        names_.remove_last(names.size());
-        throw error;
-    }
+    names_.add(exact, labels, keys, param_groups, group);
     commit(std::move(added));
 }
 

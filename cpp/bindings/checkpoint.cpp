@@ -39,17 +39,16 @@ py::array empty_like(const StateArray& array) { return {array.dtype, array.shape
 /// A number of updates. One more for every nanosecond of a century still is one.
 constexpr std::int64_t most_steps = std::int64_t{1} << 62;
 
-template <class Where>
-std::int64_t read_count(py::handle value, const Where& where) {
+std::int64_t read_count(py::handle value, const Place& where) {
     const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
     if (!number) {
         PyErr_Clear();
-        throw py::type_error(text_of(where) + ": expected an int, got " + repr_of(value));
+        throw py::type_error(where.text() + ": expected an int, got " + repr_of(value));
     }
     int overflow = 0;
     const long long count = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
     if (overflow != 0 || count < 0 || count > most_steps)
-        throw py::value_error(text_of(where) + ": expected a number of steps from 0 to 2**62, got " + repr_of(number));
+        throw py::value_error(where.text() + ": expected a number of steps from 0 to 2**62, got " + repr_of(number));
     return count;
 }
 
@@ -219,10 +218,9 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
     return {std::move(state), std::move(copies)};
 }
 
-Checkpoint read_checkpoint(const py::object& given, const py::object& completed, const StateArrays& arrays,
-                           const Names& names, const IsOwn& is_own, const py::function& to_numpy) {
+Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
+                           const py::function& to_numpy) {
     Checkpoint checkpoint;
-    checkpoint.completed = read_count(completed, "state_dict['completed']");
     const py::dict state = as_dict(given, "state_dict['state']");
     std::vector<py::object> keys;
     for (std::size_t i = 0; i < arrays.size(); ++i) keys.emplace_back(names.key(i));

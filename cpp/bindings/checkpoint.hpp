@@ -55,7 +55,6 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
 
 /// What load_state_dict() has been given, checked.
 struct Checkpoint {
-    std::int64_t completed = 0;
     std::vector<std::int64_t> steps;  ///< by parameter
     std::vector<py::object> sources;  ///< NumPy arrays in the layout of the state's, parameter after parameter
 };
@@ -66,8 +65,8 @@ using IsOwn = std::function<bool(const void* begin, const void* end)>;
 /// Checks the dict that make_snapshot() makes. `to_numpy(array)` makes other libraries' arrays NumPy's. Raises TypeError
 /// or ValueError that names the array: for names, dtypes, shapes and counts that do not fit, for masked arrays, NaN, and
 /// numbers below 0 where there can be none.
-Checkpoint read_checkpoint(const py::object& state, const py::object& completed, const StateArrays& arrays,
-                           const Names& names, const IsOwn& is_own, const py::function& to_numpy);
+Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
+                           const py::function& to_numpy);
 
 /// What brings a checkpoint's arrays to the state's.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);

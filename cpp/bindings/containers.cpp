@@ -67,6 +67,17 @@ void note_as_seen([[maybe_unused]] const Group& group) {
 
 }  // namespace
 
+Group Containers::look_at(const py::dict& group, const py::object& source, std::size_t first) {
+    Group found;
+    found.dict = group;
+    found.params = group["params"];
+    if (!source.is_none()) found.source = source;
+    found.first = first;
+    for (const py::handle array : py::reinterpret_borrow<py::list>(found.params))
+        found.arrays.push_back(py::reinterpret_borrow<py::object>(array));
+    return found;
+}
+
 void Containers::make_room() { python::make_room(groups_, 1); }
 
 void Containers::require_unchanged(const py::list& param_groups, const Names& names, const std::string& owner) const {

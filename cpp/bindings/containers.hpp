@@ -26,6 +26,8 @@ public:
         mutable std::uint64_t version = 0;  ///< of the user's dict, when it was looked through last
     };
 
+    /// A group whose first parameter has the place `first`; `source` is what the user passed, or None.
+    static Group look_at(const py::dict& group, const py::object& source, std::size_t first);
     /// Room for one more, so that add() cannot fail.
     void make_room();
     void add(Group group) noexcept { groups_.push_back(std::move(group)); }

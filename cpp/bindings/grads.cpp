@@ -1,7 +1,5 @@
 // How an optimizer takes its gradients: by order or by name, each held against its parameter.
 
-#include <algorithm>
-
 #include "foreign.hpp"
 #include "optimizer.hpp"
 #include "settings.hpp"

@@ -46,22 +46,27 @@ void Names::require_new(const std::vector<py::str>& names, const std::vector<std
 }
 
 void Names::add(const std::vector<py::str>& names, const std::vector<std::string>& labels,
-                const std::vector<std::string>& keys) {
+                const std::vector<std::string>& keys, const py::list& param_groups, const py::dict& group) {
     std::vector<Entry> added;
     added.reserve(names.size());
     for (std::size_t i = 0; i < names.size(); ++i) added.push_back({labels[i], keys[i], names[i]});
     make_room(entries_, names.size());
+    const std::size_t before = size();
+    const auto require = [&](int status) {
+        if (status == 0) return;
+        const py::error_already_set error;
+        remove_last(size() - before);
+        throw error;
+    };
     for (Entry& entry : added) {
-        const py::int_ place(size());
-        if (PyDict_SetItem(places_.ptr(), entry.name.ptr(), place.ptr()) != 0) {
-            py::error_already_set error;
-            remove_last(static_cast<std::size_t>(&entry - added.data()));
-            throw error;
-        }
+        const auto place = py::reinterpret_steal<py::object>(PyLong_FromSize_t(size()));
+        require(place ? PyDict_SetItem(places_.ptr(), entry.name.ptr(), place.ptr()) : -1);
         entries_.push_back(std::move(entry));
     }
+    require(PyList_Append(param_groups.ptr(), group.ptr()));
 }
 
+/// Takes back the last that were added.
 void Names::remove_last(std::size_t count) noexcept {
     for (; count > 0; --count) {
         // What is there is found without allocating.

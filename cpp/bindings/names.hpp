@@ -39,12 +39,10 @@ public:
     /// Raises ValueError if one of these names of new parameters is taken.
     void require_new(const std::vector<py::str>& names, const std::vector<std::string>& labels) const;
     /// Adds parameters; `labels` are what users call them ("params['w']"), `keys` the ends of their gradients' labels
-    /// ("['w']", "[3]", or "" for a single array). Those that are there keep their places. All of them or, if it raises,
-    /// none.
+    /// ("['w']", "[3]", or "" for a single array). Those that are there keep their places. Their `group` is appended to
+    /// `param_groups`. All of that or, if it raises, nothing.
     void add(const std::vector<py::str>& names, const std::vector<std::string>& labels,
-             const std::vector<std::string>& keys);
-    /// Takes back the last that were added.
-    void remove_last(std::size_t count) noexcept;
+             const std::vector<std::string>& keys, const py::list& param_groups, const py::dict& group);
 
     /// Forgets them all.
     void clear() noexcept {
@@ -69,6 +67,7 @@ private:
     bool take_plain_dict(const py::dict& grads, Taker& taker) const;
     py::handle find(const py::dict& grads, std::size_t tensor) const;
     [[noreturn]] void refuse_missing(std::size_t tensor) const;
+    void remove_last(std::size_t count) noexcept;
 
     std::vector<Entry> entries_;
     py::dict places_;

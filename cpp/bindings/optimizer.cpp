@@ -110,13 +110,13 @@ py::tuple Optimizer::snapshot() {
     return py::make_tuple(state, completed_);
 }
 
-void Optimizer::restore(const py::list& values, const py::object& state, const py::object& completed,
+void Optimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
                         const py::function& to_numpy) {
     const Exclusive exclusive(use_, groups_.owner());
     const StateArrays arrays = state_arrays();
     const OwnMemory own(memory_);
     const auto is_own = [&](const void* begin, const void* end) { return own.meets(begin, end); };
-    const Checkpoint checkpoint = read_checkpoint(state, completed, arrays, names_, is_own, to_numpy);
+    const Checkpoint checkpoint = read_checkpoint(state, arrays, names_, is_own, to_numpy);
     DictUpdates updates(containers_.dicts(), values);
     const Copies copies = copies_of(checkpoint, arrays);
     {
@@ -124,7 +124,7 @@ void Optimizer::restore(const py::list& values, const py::object& state, const p
         run(copies);
     }
     for (std::size_t i = 0; i < size(); ++i) tensors_[i].step = checkpoint.steps[i];
-    completed_ = checkpoint.completed;
+    completed_ = completed;
     updates.apply();
 }
 

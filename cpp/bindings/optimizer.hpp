@@ -69,8 +69,7 @@ public:
     /// A copy of all state: the dict of names, and the number of completed steps.
     py::tuple snapshot();
     /// Takes over what snapshot() has given, and writes `values`, a list of dicts, into the groups' dicts; all or nothing.
-    void restore(const py::list& values, const py::object& state, const py::object& completed,
-                 const py::function& to_numpy);
+    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy);
 
     /// For the garbage collector.
     int traverse(visitproc visit, void* context) const;

@@ -83,8 +83,7 @@ void DeviceOptimizer::add_group(const py::list& param_groups, const py::dict& gr
         return i < size() ? names_->label(i) : labels[i - size()];
     });
     start_state(added);
-    added.containers = {group, params, source.is_none() ? py::object() : source, size(), {}, 0};
-    for (const py::handle param : params) added.containers.arrays.push_back(py::reinterpret_borrow<py::object>(param));
+    added.containers = Containers::look_at(group, source, size());
 
     make_room(bound_, added.bound.size());
     make_room(seen_, added.bound.size());
@@ -95,20 +94,12 @@ void DeviceOptimizer::add_group(const py::list& param_groups, const py::dict& gr
     const bool is_first = !engine_;
     try {
         if (is_first) engine_.emplace(added.device, settings());
-        const GilRelease release;
-        engine_->make_room(1, added.entries.size());
-        engine_->order(added.stream);  // the first step may go to another stream
-    } catch (...) {
-        if (is_first) engine_.reset();
-        throw;
-    }
-    try {
-        names_->add(exact, labels, keys);
-        if (PyList_Append(param_groups.ptr(), group.ptr()) != 0) {
-            py::error_already_set error;
-            names_->remove_last(exact.size());
-            throw error;
+        {
+            const GilRelease release;
+            if (is_first) engine_->make_room(1, added.entries.size());
+            engine_->order(added.stream);  // the first step may go to another stream
         }
+        names_->add(exact, labels, keys, param_groups, group);
     } catch (...) {
         if (is_first) engine_.reset();
         throw;

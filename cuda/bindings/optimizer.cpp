@@ -88,13 +88,13 @@ py::tuple DeviceOptimizer::snapshot() {
     return py::make_tuple(state, completed);
 }
 
-void DeviceOptimizer::restore(const py::list& values, const py::object& state, const py::object& completed,
+void DeviceOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
                               const py::function& to_numpy) {
     const Exclusive exclusive(use_, groups_.owner());
     const cuda::Stream current = stream();
     const StateArrays arrays = state_arrays();
     const auto is_own = [](const void*, const void*) { return false; };  // what is loaded lies in the CPU's memory
-    const Checkpoint checkpoint = read_checkpoint(state, completed, arrays, *names_, is_own, to_numpy);
+    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, is_own, to_numpy);
     DictUpdates updates(containers_.dicts(), values);
     const Copies copies = copies_of(checkpoint, arrays);
     {
@@ -104,9 +104,9 @@ void DeviceOptimizer::restore(const py::list& values, const py::object& state, c
         const cuda::DeviceScope scope(device_);
         engine_->sequence()->latest().wait();
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
-        engine_->set_counts(checkpoint.steps, checkpoint.completed);
+        engine_->set_counts(checkpoint.steps, completed);
     }
-    completed_ = engine_->has_captured() ? std::nullopt : std::optional(checkpoint.completed);
+    completed_ = engine_->has_captured() ? std::nullopt : std::optional(completed);
     updates.apply();
     py::list groups;
     for (const py::dict& group : containers_.dicts()) groups.append(group);

@@ -71,8 +71,7 @@ public:
     void require_idle() const { use_.require_idle(groups_.owner()); }
     /// As _core.Optimizer's. Either waits for the latest step.
     py::tuple snapshot();
-    void restore(const py::list& values, const py::object& state, const py::object& completed,
-                 const py::function& to_numpy);
+    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy);
 
     /// For the garbage collector.
     int traverse(visitproc visit, void* context) const;
