@@ -148,3 +148,10 @@ def test_a_copy_keeps_no_array_of_the_user() -> None:
     given[0], rate[...] = 0.7, 0.1
     assert tuple(other.param_groups[0]["betas"]) == (0.8, 0.99)
     assert other.param_groups[0]["lr"] == 0.25
+
+
+def test_flags_of_other_types_are_saved_as_what_can_be_loaded() -> None:
+    opt = ac.AdamW(np.ones(3), amsgrad=1, maximize=np.True_)  # type: ignore[arg-type]
+    saved = opt.state_dict()
+    assert saved["param_groups"][0]["amsgrad"] is saved["param_groups"][0]["maximize"] is True
+    ac.AdamW(np.ones(3), amsgrad=True).load_state_dict(saved)

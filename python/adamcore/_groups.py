@@ -14,8 +14,9 @@ from adamcore._names import did_you_mean
 OWN_KEYS = ("params", "param_names", "name")
 """What a group has beside hyper-parameters."""
 
-_FLAGS = ("amsgrad", "nesterov", "centered", "maximize")
-_CHECKED = frozenset((*_FLAGS, *OWN_KEYS))
+FLAGS = ("amsgrad", "nesterov", "centered", "maximize")
+"""Hyper-parameters that are True or False; 1 and 0 are taken for them."""
+_CHECKED = frozenset((*FLAGS, *OWN_KEYS))
 
 
 class _Known(dict[str, Any]):
@@ -247,7 +248,7 @@ def require_values(owner: str, items: Mapping[str, Any]) -> None:
 
 def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:
     """Raise TypeError unless those that are True or False are: "no" would be taken for True."""
-    for key in _FLAGS:
+    for key in FLAGS:
         value = hyper.get(key, False)
         is_number = isinstance(value, (int, np.integer)) and value in (0, 1)
         if not is_number and not isinstance(value, (bool, np.bool_)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adamcore import _core
-from adamcore._groups import require_values
+from adamcore._groups import FLAGS, require_values
 from adamcore._memory import on_host
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def load_state_dict(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None
 
 def _saved_group(group: Group) -> Group:
     kept = {key: value for key, value in group.items() if key not in ("params", "param_names") and not callable(value)}
-    return {"param_names": list(group["param_names"]), **{key: _copied(value) for key, value in kept.items()}}
+    copies = {key: bool(value) if key in FLAGS else _copied(value) for key, value in kept.items()}
+    return {"param_names": list(group["param_names"]), **copies}
 
 
 def _copied(value: Any) -> Any:
