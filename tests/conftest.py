@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +49,16 @@ def _same_threads_after() -> Iterator[None]:
     before = ac.get_num_threads()
     yield
     ac.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What counts calls of operator new, and lets one fail, where it is preloaded."""
+    built = tmp_path_factory.mktemp("preloaded") / "failing_new.so"
+    source = Path(__file__).resolve().parent / "preloaded" / "failing_new.cpp"
+    compiler = [os.environ.get("CXX", "c++"), "-std=c++17", "-O1", "-shared", "-fPIC"]
+    subprocess.run([*compiler, str(source), "-o", str(built)], check=True)
+    return built
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import adamcore as ac
+from adamcore import _core
 from reference import Case, State
 
 
@@ -36,6 +37,19 @@ def everything(optimizer: ac.Optimizer) -> dict[str, bytes]:
             found[name] = param.tobytes()
             found.update({f"{name}.{slot}": array.tobytes() for slot, array in optimizer.state[name].items()})
     return found
+
+
+def everywhere(run: Callable[[Any], Any]) -> list[Any]:
+    """Run with every instruction set, on one and four threads, on arrays in C and in Fortran order."""
+    before = _core.isa()
+    results = []
+    for isa in _core.isas():
+        _core.set_isa(isa)
+        for threads in (1, 4):
+            ac.set_num_threads(threads)
+            results += [run("C"), run("F")]
+    _core.set_isa(before)
+    return results
 
 
 def ulp(x: np.ndarray, dtype: type) -> np.ndarray:

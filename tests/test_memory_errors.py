@@ -14,13 +14,10 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="preloading is Linux's")
-def test_every_allocation_fails(tmp_path: Path) -> None:
-    library = tmp_path / "failing_new.so"
-    source = HERE / "preloaded" / "failing_new.cpp"
-    subprocess.run(["c++", "-std=c++17", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+def test_every_allocation_fails(failing_new: Path) -> None:
     done = subprocess.run(
         [sys.executable, HERE / "allocations.py"],
-        env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(HERE)},
+        env={**os.environ, "LD_PRELOAD": str(failing_new), "PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
         timeout=300,

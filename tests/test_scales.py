@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
-from adamcore import _core
-from helpers import everything, make
+from helpers import everything, everywhere, make
 from reference import Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, F64, combinations
 
@@ -162,7 +161,6 @@ def test_bits_do_not_depend_on_isa_threads_or_layout(case: Case, kind: str, limi
     shapes = [(700, 200), (33, 5, 2), (1000,)]
     start = [magnitudes(rng, s).astype(F32) for s in shapes]
     grads = [(rng.uniform(-1, 1, s) * magnitude).astype(F32) for s in shapes]
-    before = _core.isa()
 
     def run(order: Any) -> dict[str, bytes]:
         params = [np.array(p, order=order) for p in start]
@@ -172,13 +170,7 @@ def test_bits_do_not_depend_on_isa_threads_or_layout(case: Case, kind: str, limi
         found = {f"{name}.{slot}": a.tobytes("C") for name, s in optimizer.state.items() for slot, a in s.items()}
         return {**found, "params": b"".join(p.tobytes("C") for p in params)}
 
-    results = []
-    for isa in _core.isas():
-        _core.set_isa(isa)
-        for threads in (1, 4):
-            ac.set_num_threads(threads)
-            results += [run("C"), run("F")]
-    _core.set_isa(before)
+    results = everywhere(run)
     assert all(result == results[0] for result in results)
 
 
