@@ -18,8 +18,8 @@ FILES = [
     ("nonfinite",),
     ("large", "process"),
     ("graphs", "streams", "arrays", "torch"),
-    ("norms",),
-    ("lifetimes", "layouts"),
+    ("norms", "uses", "environment"),
+    ("lifetimes", "layouts", "scales"),
 ]
 EXHAUSTIVE = "ADAMCORE_EXHAUSTIVE" in os.environ
 OF_STREAMS = ("graphs", "streams", "lifetimes")

@@ -121,3 +121,18 @@ def test_tensors_among_arrays_of_cupy(rng: np.random.Generator) -> None:
     ac.AdamW(of_torch).step(cupy.asarray(g))
     ac.AdamW(of_cupy).step(TORCH.put(g))
     assert bits_of(TORCH.get(of_torch)) == bits_of(cupy.asnumpy(of_cupy)) == bits_of(p)
+
+
+def test_versions_follow_writes() -> None:
+    p, q = (torch.ones(3, device="cuda") for _ in range(2))
+    opt = ac.SGD({"p": p, "q": q}, lr=0.5)
+    before = p._version, q._version
+    opt.step({"p": None, "q": torch.ones(3, device="cuda")})
+    assert p._version == before[0]
+    assert q._version > before[1]
+    grad = torch.ones(3, device="cuda")
+    before_clip = grad._version
+    ac.clip_grad_norm_(grad, 100.0)
+    assert grad._version == before_clip, "nothing was to be clipped, nothing was written"
+    ac.clip_grad_norm_(grad, 0.5)
+    assert grad._version > before_clip
