@@ -4,14 +4,14 @@
 
 #include "adamcore/cuda/weights.hpp"
 #include "adamcore/rules_info.hpp"
-#include "foreign.hpp"
-#include "gil.hpp"
-#include "kept.hpp"
-#include "memory_error.hpp"
-#include "optimizer.hpp"
-#include "room.hpp"
+#include "device_optimizer.hpp"
+#include "gate/foreign.hpp"
+#include "gate/written.hpp"
+#include "optimizer/state_layout.hpp"
+#include "runtime/gil.hpp"
+#include "runtime/memory_error.hpp"
+#include "runtime/room.hpp"
 #include "shadow.hpp"
-#include "written.hpp"
 
 namespace adamcore::python {
 namespace {

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "adamcore/layout.hpp"
-#include "foreign.hpp"
-#include "text.hpp"
+#include "gate/foreign.hpp"
+#include "runtime/text.hpp"
 
 namespace adamcore::python {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "view.hpp"
+#include "gate/view.hpp"
 
 /// Reading __cuda_array_interface__, versions 2 and 3 (numba.readthedocs.io, "CUDA Array Interface").
 namespace adamcore::python {

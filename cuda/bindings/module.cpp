@@ -2,10 +2,10 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/version.hpp"
-#include "collected.hpp"
-#include "define.hpp"
-#include "interpreter.hpp"
-#include "optimizer.hpp"
+#include "calls/define.hpp"
+#include "device_optimizer.hpp"
+#include "runtime/collected.hpp"
+#include "runtime/interpreter.hpp"
 #include "single.hpp"
 
 namespace py = pybind11;

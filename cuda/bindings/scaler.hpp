@@ -11,7 +11,7 @@
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/sequence.hpp"
 #include "adamcore/cuda/table.hpp"
-#include "gil.hpp"
+#include "runtime/gil.hpp"
 
 namespace adamcore::python {
 

@@ -4,7 +4,7 @@
 
 #include <pybind11/numpy.h>
 
-#include "view.hpp"
+#include "gate/view.hpp"
 
 namespace adamcore::python {
 

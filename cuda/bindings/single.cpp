@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "adamcore/cuda/engine.hpp"
-#include "bare.hpp"
-#include "gate.hpp"
-#include "gil.hpp"
+#include "calls/bare.hpp"
+#include "device_array.hpp"
+#include "gate/written.hpp"
+#include "runtime/gil.hpp"
 #include "shadow.hpp"
-#include "written.hpp"
 
 namespace adamcore::python {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "bare.hpp"
+#include "calls/bare.hpp"
 
 /// What is done of device arrays without an optimizer: as in _core.
 namespace adamcore::python {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "foreign.hpp"
-#include "gil.hpp"
-#include "optimizer.hpp"
+#include "device_optimizer.hpp"
+#include "gate/foreign.hpp"
+#include "gate/written.hpp"
+#include "runtime/gil.hpp"
 #include "shadow.hpp"
-#include "written.hpp"
 
 namespace adamcore::python {
 namespace {

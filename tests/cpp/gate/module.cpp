@@ -2,7 +2,7 @@
 
 #include <pybind11/stl.h>
 
-#include "gate.hpp"
+#include "device_array.hpp"
 
 namespace adamcore::cuda {
 

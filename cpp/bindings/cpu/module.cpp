@@ -1,0 +1,117 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "adamcore/version.hpp"
+#include "calls/define.hpp"
+#include "cpu/dispatch.hpp"
+#include "cpu/functional.hpp"
+#include "cpu/host_optimizer.hpp"
+#include "cpu/norms.hpp"
+#include "gate/foreign.hpp"
+#include "runtime/collected.hpp"
+#include "runtime/interpreter.hpp"
+#include "runtime/text.hpp"
+
+namespace py = pybind11;
+
+namespace adamcore::python {
+namespace {
+
+/// Names, slots, which of these are never negative, and fields with presets of every rule: what Python's classes are
+/// held against.
+py::dict rules() {
+    py::dict found;
+    for (const RuleInfo& info : cpu::all_rules()) {
+        py::dict fields;
+        py::list slots, nonnegative;
+        for (std::size_t i = 0; i < info.field_count; ++i) fields[info.fields[i].name] = info.fields[i].preset;
+        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
+            slots.append(info.slots[slot].name);
+            if (info.slots[slot].nonnegative) nonnegative.append(info.slots[slot].name);
+        }
+        py::dict rule;
+        rule["slots"] = slots;
+        rule["nonnegative"] = nonnegative;
+        rule["fields"] = fields;
+        found[py::str(std::string(info.name))] = rule;
+    }
+    return found;
+}
+
+// Volatile, since compilers do not know that arithmetic depends on the environment, and move it out of its scope.
+double product(double a, double b) {
+    const volatile double x = a, y = b;
+    const volatile double result = x * y;
+    return result;
+}
+bool is_less(double a, double b) {
+    const volatile double x = a, y = b;
+    const volatile bool result = x < y;
+    return result;
+}
+
+std::vector<std::string> built_isas() {
+    std::vector<std::string> names;
+    for (const cpu::Isa isa : cpu::all_isas) {
+        if (cpu::kernels_for(isa)) names.emplace_back(cpu::name_of(isa));
+    }
+    return names;
+}
+
+}  // namespace
+
+ADAMCORE_MODULE(_core, m) {
+    m.doc() = "adamcore's native part: arrays in, kernels run. Use the adamcore package instead.";
+    m.attr("__version__") = ADAMCORE_VERSION;
+    m.def("rules", &rules,
+          "Name -> slots, those that are never negative, and fields with their presets, of every rule.");
+
+    m.def(
+        "isa", [] { return std::string(cpu::name_of(kernels().isa)); }, "The instruction set in use.");
+    m.def("isas", &built_isas, "The instruction sets that this build has and this processor runs.");
+    m.def("set_isa", &set_isa, py::arg("name"), "Use another of isas(), for tests.");
+    m.def(
+        "get_num_threads", [] { return pool().threads; }, "The number of threads that a step may use.");
+    m.def("set_num_threads", &set_num_threads, py::arg("n"), "Set the number of threads that a step may use.");
+    kernels();  // so that a bad ADAMCORE_ISA fails on import, not in the middle of training
+
+    m.def("short_repr", &repr_of, py::arg("value"), "What a value is, in a few words for a message.");
+    m.def("holds_numbers", &holds_numbers, py::arg("value"), "Whether it is an array of some kind, and no structure.");
+
+    define_errors();
+    define_update(m, &update);
+
+    m.def(
+        "check_hyper",
+        [](const std::string& rule, const std::string& owner, const py::dict& hyper, std::int64_t completed,
+           int group) {
+            HyperValues values;
+            HyperReader(rule_index(rule), owner).read(hyper, completed, group, values);
+        },
+        py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
+        "Raise unless a rule's hyper-parameters are all there and in range.", Computes());
+    m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
+    m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, of subnormal numbers too.", Computes());
+
+    define_norms(m, &global_norm, &clip_norm, &clip_value);
+
+    py::class_<Optimizer>(m, "Optimizer", collected<Optimizer>(), "What an optimizer keeps natively.")
+        .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
+        .def("add_group", &Optimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
+             py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
+             Computes())
+        .def("step", &Optimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
+             py::arg("check"), Computes())
+        .def("state", &Optimizer::state, py::arg("tensor"))
+        .def("steps", &Optimizer::steps, py::arg("tensor"))
+        .def("require_idle", &Optimizer::require_idle)
+        .def("snapshot", &Optimizer::snapshot)
+        .def("restore", &Optimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
+             py::arg("to_numpy"))
+        .def_property_readonly("places", &Optimizer::places)
+        .def_property_readonly("completed", &Optimizer::completed)
+        .def("__len__", &Optimizer::size);
+    keep_memory_for_instances<Optimizer>();
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,140 @@
+// One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
+
+#include "adamcore/cpu/engine.hpp"
+#include "cpu/dispatch.hpp"
+#include "cpu/host_optimizer.hpp"
+#include "gate/written.hpp"
+#include "runtime/gil.hpp"
+
+namespace adamcore::python {
+namespace {
+
+/// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
+std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
+
+}  // namespace
+
+py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
+                           bool check) {
+    const Exclusive exclusive(use_, groups_.owner());
+    const double scale = groups_.checked_loss_scale(loss_scale);
+    check = check || scale != 1 || options_.checks;
+    containers_.require_unchanged(param_groups, names_, groups_.owner());
+    groups_.read(param_groups, completed_);
+    // References to gradients first, then a look at them: nothing runs from there on that could take them away.
+    const bool may_release = elements_ >= worth_releasing(size());
+    const py::object arrays = take_grads(grads, may_release);
+    const py::object written = this->written();
+    plan();
+    Treatment treatment;
+    treatment.scale = Scale(1) / scale;
+    treatment.seed = options_.seed;
+    if (options_.clip == Clip::value) treatment.limit = options_.limit;
+    const bool measures = check || adamcore::measures(options_.clip);
+
+    Measured measured;
+    bool skipped = false;
+    const auto work = [&] {
+        if (measures) measured = measure(treatment);
+        skipped = check && measured.culprit;
+        if (!skipped) update(treatment, measures);
+    };
+    if (!may_release || active_elements_ < worth_releasing(size())) {
+        work();
+    } else {
+        const GilRelease release;
+        work();
+    }
+    if (written && !skipped) note_written(written);
+    if (!measures) return py::none();
+    const auto& culprit = measured.culprit;
+    return py::make_tuple(
+        skipped, norm::root(measured.squares, Scale(1) / scale),
+        culprit ? py::object(py::str(names_.grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
+}
+
+void Optimizer::plan() {
+    const int threads = pool().threads;
+    if (planned_threads_ == threads) return;
+    parts_ = cpu::plan_step(tensors_.data(), static_cast<std::int64_t>(tensors_.size()), threads, cuts_.data());
+    active_elements_ = 0;
+    active_.clear();
+    for (std::size_t i = 0; i < size(); ++i) {
+        const std::int64_t elements = cpu::active_size(tensors_[i]);
+        active_elements_ += elements;
+        if (elements > 0) active_.push_back(i);
+    }
+    planned_threads_ = threads;
+}
+
+Optimizer::Measured Optimizer::measure(Treatment& treatment) {
+    if (options_.clip == Clip::units) return measure_units(treatment);
+    norms_.clear();
+    for (const std::size_t i : active_) {
+        const Unusual* unusual = bound_[i].unusual.get();
+        const Tensor& tensor = tensors_[i];
+        norms_.add({tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}});
+    }
+    norms_.measure();
+    Measured measured{norms_.sum(), {}};
+    for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
+        if (!norm::fits(norms_.of(at), tensors_[active_[at]].narrows_grad())) measured.culprit = active_[at];
+    }
+    const Scale scale = treatment.scale;
+    if (options_.clip == Clip::norm)
+        treatment.scale = scale * norm::clip_factor(measured.squares, scale, options_.limit);
+    if (options_.clip == Clip::norm_per_tensor) {
+        factors_.assign(size(), 1.0);
+        for (std::size_t at = 0; at < active_.size(); ++at)
+            factors_[active_[at]] = norm::clip_factor(norms_.of(at), scale, options_.limit);
+        treatment.tensor_factors = factors_.data();
+    }
+    return measured;
+}
+
+Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
+    norms_.clear();
+    std::size_t units = 0;
+    for (const std::size_t i : active_) {
+        Tensor& tensor = tensors_[i];
+        const ArrayView param = param_view(i);
+        ArrayView grad = param;
+        grad.data = static_cast<char*>(const_cast<void*>(tensor.grad));
+        grad.dtype = tensor.grad_dtype;
+        grad.strides = bound_[i].expected.strides();
+        const std::int64_t count = Units::count_of(param);
+        tensor.unit_size = tensor.size / count;
+        units += static_cast<std::size_t>(count);
+        units_.add(i, param, grad, norms_);
+    }
+    norms_.measure();
+
+    factors_.resize(units);
+    treatment.by_units = true;
+    Measured measured;
+    std::vector<norm::Squares>& totals = units_.totals;
+    totals.clear();
+    std::size_t at = 0, unit = 0;
+    for (const std::size_t i : active_) {
+        Tensor& tensor = tensors_[i];
+        const auto count = static_cast<std::size_t>(tensor.size / tensor.unit_size);
+        tensor.unit_factors = factors_.data() + unit;
+        for (std::size_t k = 0; k < count; ++k)
+            factors_[unit++] =
+                norm::adaptive_factor(norms_.of(at + k), norms_.of(at + count + k), treatment.scale, options_.limit);
+        totals.push_back(norms_.sum(at + count, count));
+        if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
+        at += 2 * count;
+    }
+    measured.squares = norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    return measured;
+}
+
+/// What was measured last is in cache: the update begins there.
+void Optimizer::update(const Treatment& treatment, bool measured) {
+    for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
+    ++completed_;
+    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured);
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,180 @@
+#include "gate/arrays.hpp"
+
+#include <array>
+#include <cstddef>
+#include <optional>
+
+#include "gate/dlpack.hpp"
+#include "gate/foreign.hpp"
+#include "runtime/text.hpp"
+
+namespace adamcore::python {
+namespace {
+
+using py::detail::array_proxy;
+using py::detail::npy_api;
+
+/// ml_dtypes.bfloat16, or null while no one has imported it: then no array has it.
+PyObject* bfloat16_type() {
+    static PyObject* found = nullptr;
+    if (!found) {
+        const py::object modules = py::module_::import("sys").attr("modules");
+        if (modules.contains("ml_dtypes"))
+            found = py::getattr(modules["ml_dtypes"], "bfloat16", py::none()).release().ptr();
+    }
+    return found == Py_None ? nullptr : found;
+}
+
+std::optional<Dtype> supported_dtype(const py::dtype& dtype) {
+    if (dtype.kind() != 'f') {
+        const bool is_bfloat16 = dtype.itemsize() == 2 && dtype.attr("type").ptr() == bfloat16_type();
+        return is_bfloat16 ? std::optional(Dtype::bfloat16) : std::nullopt;
+    }
+    if (dtype.byteorder() != '=' && dtype.byteorder() != '|') return std::nullopt;
+    switch (dtype.itemsize()) {
+        case 2: return Dtype::float16;
+        case 4: return Dtype::float32;
+        case 8: return Dtype::float64;
+        default: return std::nullopt;
+    }
+}
+
+Dtype dtype_of_array(const py::array& array, const std::string& label) {
+    const py::dtype dtype = array.dtype();
+    if (const auto found = supported_dtype(dtype)) return *found;
+    if (dtype.kind() == 'f' && dtype.byteorder() != '=' && supported_dtype(dtype.attr("newbyteorder")("=")))
+        throw py::type_error(label + ": dtype " + repr_of(dtype) +
+                             " is not in this machine's byte order; convert it with "
+                             "a.astype(a.dtype.newbyteorder('='))");
+    refuse_dtype(dtype_name(array), label);
+}
+
+bool is_numpy(py::handle object) { return npy_api::get().PyArray_Check_(object.ptr()); }
+
+bool has_cuda_interface(py::handle object) {
+    static const py::handle name = interned("__cuda_array_interface__");
+    return static_cast<bool>(find_attr(object, name));
+}
+
+[[noreturn]] void refuse_kind(py::handle object, Access access, const std::string& label) {
+    std::string hint;
+    if (holds_numbers(object))
+        hint = access == Access::read ? "; pass np.asarray(a)"
+                                      : "; pass a = np.asarray(...), and write what becomes of that back";
+    throw py::type_error(label + ": expected a NumPy array, got " + type_name(object) + hint);
+}
+
+[[noreturn]] void refuse_cuda(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": a CUDA array (" + type_name(object) +
+                         ") cannot be mixed with CPU arrays in one optimizer or call");
+}
+
+void require_host(dlpack::Device device, py::handle object, const std::string& label) {
+    if (device.is_host()) return;
+    if (device.is_cuda()) refuse_cuda(object, label);
+    throw py::type_error(label + ": the array (" + type_name(object) +
+                         ") is on a device that is neither the CPU nor CUDA's");
+}
+
+/// A NumPy array over memory that was lent.
+py::array over(dlpack::Loan loan, const std::string& label) {
+    const ArrayView& view = loan.view;
+    try {
+        py::array array(numpy_dtype(view.dtype), py::array::ShapeContainer(view.shape, view.shape + view.ndim),
+                        py::array::StridesContainer(view.strides, view.strides + view.ndim), view.data, loan.owner);
+        if (loan.read_only) array_proxy(array.ptr())->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
+        return array;
+    } catch (const py::import_error& error) {
+        throw py::import_error(label + ": " + error.what());
+    }
+}
+
+}  // namespace
+
+bool is_one_array(py::handle object) {
+    if (is_numpy(object)) return true;
+    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr())) return false;
+    return dlpack::is_producer(object) || has_cuda_interface(object);
+}
+
+py::object as_numpy(py::handle object, Access access, const std::string& label) {
+    if (is_exactly_numpy(object)) return py::reinterpret_borrow<py::object>(object);
+    if (is_numpy(object)) {
+        require_no_mask(object, label);
+        return py::reinterpret_borrow<py::object>(object);
+    }
+    if (!is_one_array(object)) refuse_kind(object, access, label);
+    if (!dlpack::is_producer(object)) refuse_cuda(object, label);
+    require_host(dlpack::device_of(object, label), object, label);
+    dlpack::Stream no_stream;
+    dlpack::Loan loan = dlpack::borrow(object, access, no_stream, label);
+    require_host(loan.device, object, label);
+    return over(std::move(loan), label);
+}
+
+void require_no_mask(py::handle array, const std::string& label) {
+    static const py::handle name = interned("_mask");
+    if (!is_exactly_numpy(array) && find_attr(array, name))
+        throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
+}
+
+std::optional<Dtype> find_dtype(py::handle array) {
+    return supported_dtype(py::reinterpret_borrow<py::array>(array).dtype());
+}
+
+PyObject* usual_descr(Dtype dtype) {
+    static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
+                                                 py::dtype::of<double>().release().ptr(),
+                                                 py::dtype("float16").release().ptr()};
+    static PyObject* bfloat16 = nullptr;
+    if (dtype != Dtype::bfloat16) return descrs[static_cast<std::size_t>(dtype)];
+    if (!bfloat16 && bfloat16_type())
+        bfloat16 = py::dtype::from_args(py::reinterpret_borrow<py::object>(bfloat16_type())).release().ptr();
+    return bfloat16;
+}
+
+py::dtype numpy_dtype(Dtype dtype) {
+    if (dtype == Dtype::bfloat16 && !bfloat16_type()) {
+        try {
+            py::module_::import("ml_dtypes");
+        } catch (py::error_already_set& error) {
+            if (!error.matches(PyExc_ImportError)) throw;
+            throw py::import_error("bfloat16 arrays need ml_dtypes: pip install ml_dtypes");
+        }
+    }
+    return py::reinterpret_borrow<py::dtype>(usual_descr(dtype));
+}
+
+std::string dtype_name(py::handle array) {
+    return py::str(py::reinterpret_borrow<py::array>(array).dtype()).cast<std::string>();
+}
+
+ArrayView view_of(py::handle object, Access access, const std::string& label) {
+    if (!is_numpy(object)) refuse_kind(object, access, label);
+    const auto array = py::reinterpret_borrow<py::array>(object);
+    const auto* proxy = array_proxy(object.ptr());
+    ArrayView view;
+    view.dtype = dtype_of_array(array, label);
+    view.data = proxy->data;
+    view.ndim = proxy->nd;
+    view.shape = proxy->dimensions;
+    view.strides = proxy->strides;
+    view.size = array.size();
+
+    const bool read_only = !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
+    const bool aligned = proxy->flags & npy_api::NPY_ARRAY_ALIGNED_;
+    require_usable(view, access, {read_only, aligned}, label);
+    return view;
+}
+
+const void* owner_of(PyObject* array) {
+    for (;;) {
+        const auto* proxy = array_proxy(array);
+        if (proxy->flags & npy_api::NPY_ARRAY_OWNDATA_) return array;
+        PyObject* base = proxy->base;
+        if (!base || !npy_api::get().PyArray_Check_(base)) return nullptr;
+        array = base;
+    }
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,284 @@
+#include "optimizer/checkpoint.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "adamcore/dtype.hpp"
+#include "gate/arrays.hpp"
+#include "gate/foreign.hpp"
+#include "optimizer/state_layout.hpp"
+#include "runtime/memory_error.hpp"
+#include "runtime/text.hpp"
+
+namespace adamcore::python {
+namespace {
+
+using py::detail::array_proxy;
+
+/// Where in a checkpoint something is; a text where an error needs one.
+struct Place {
+    const Names& names;
+    std::size_t tensor;
+    const StateArray* array = nullptr;
+    const char* key = nullptr;
+
+    std::string text() const {
+        std::string text = "state_dict['state'][" + repr_of(names.key(tensor)) + "]";
+        if (array) text += "[" + repr_of(array->name) + "]";
+        if (key) text += std::string("['") + key + "']";
+        return text;
+    }
+};
+
+/// Texts are made where an error needs one: of either.
+std::string text_of(const char* where) { return where; }
+std::string text_of(const Place& where) { return where.text(); }
+
+py::array empty_like(const StateArray& array) { return {array.dtype, array.shape, array.strides}; }
+
+/// A number of updates. One more for every nanosecond of a century still is one.
+constexpr std::int64_t most_steps = std::int64_t{1} << 62;
+
+std::int64_t read_count(py::handle value, const Place& where) {
+    const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    if (!number) {
+        PyErr_Clear();
+        throw py::type_error(where.text() + ": expected an int, got " + repr_of(value));
+    }
+    int overflow = 0;
+    const long long count = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+    if (overflow != 0 || count < 0 || count > most_steps)
+        throw py::value_error(where.text() + ": expected a number of steps from 0 to 2**62, got " + repr_of(number));
+    return count;
+}
+
+std::string and_more(std::size_t count) { return count > 1 ? " (and " + std::to_string(count - 1) + " more)" : ""; }
+
+template <class Where>
+py::dict as_dict(const py::object& object, const Where& where) {
+    if (PyDict_CheckExact(object.ptr())) return py::reinterpret_borrow<py::dict>(object);
+    if (!PyMapping_Check(object.ptr()) || !py::hasattr(object, "keys"))
+        throw py::type_error(text_of(where) + ": expected a dict, got " + type_name(object));
+    return py::dict(object);
+}
+
+template <class Where>
+void require_names(const py::dict& found, const std::vector<py::object>& expected, const Where& where) {
+    std::vector<std::string> missing, surplus;
+    for (const py::object& name : expected) {
+        if (!found.contains(name)) missing.push_back(repr_of(name));
+    }
+    std::sort(missing.begin(), missing.end());
+    if (!missing.empty())
+        throw py::value_error(text_of(where) + ": " + missing.front() + " is missing" + and_more(missing.size()));
+    if (found.size() == expected.size()) return;
+    py::set known;
+    for (const py::object& name : expected) known.add(name);
+    for (const auto& item : found) {
+        if (!known.contains(item.first)) surplus.push_back(repr_of(item.first));
+    }
+    std::sort(surplus.begin(), surplus.end());
+    throw py::value_error(text_of(where) + ": " + surplus.front() + " is not in the optimizer" +
+                          and_more(surplus.size()));
+}
+
+bool is_laid_out_like(const py::array& array, const StateArray& like) {
+    for (std::size_t i = 0; i < like.shape.size(); ++i) {
+        if (like.shape[i] != 1 && array.strides(static_cast<py::ssize_t>(i)) != like.strides[i]) return false;
+    }
+    return true;
+}
+
+/// A NumPy array that can be looked at without running anyone's code.
+py::object prepared(const py::object& given, const py::function& to_numpy, const Place& where) {
+    if (is_exactly_numpy(given)) return given;
+    const bool is_numpy = py::isinstance<py::array>(given);
+    if (!is_numpy && !is_one_array(given))
+        throw py::type_error(text_of(where) + ": expected a NumPy array, got " + type_name(given));
+    const py::object array = is_numpy ? given : to_numpy(given);
+    if (!is_exactly_numpy(array)) require_no_mask(array, text_of(where));
+    return array;
+}
+
+/// Raises unless the array has the dtype and the shape of the state's.
+void require_like(const py::array& array, const StateArray& like, const Place& where) {
+    const py::dtype dtype = array.dtype();
+    if (!dtype.is(like.dtype) && !dtype.equal(like.dtype))
+        throw py::type_error(text_of(where) + ": dtype " + py::str(dtype).cast<std::string>() +
+                             " does not match the optimizer's, which is " + py::str(like.dtype).cast<std::string>());
+    const auto ndim = static_cast<int>(like.shape.size());
+    if (array.ndim() != ndim || !std::equal(like.shape.begin(), like.shape.end(), array.shape()))
+        throw py::value_error(text_of(where) + ": shape " + tuple_text(array.shape(), static_cast<int>(array.ndim())) +
+                              " does not match the optimizer's, which is " + tuple_text(like.shape.data(), ndim));
+}
+
+/// The array itself, or a copy in the layout of the state's where it lies otherwise, or in memory that will be written.
+py::object laid_out(const py::array& array, const StateArray& like, const IsOwn& is_own) {
+    const auto* const begin = static_cast<const char*>(array.data());
+    const bool aligned = array_proxy(array.ptr())->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (aligned && is_laid_out_like(array, like) && !is_own(begin, begin + like.bytes)) return array;
+    py::array copy = empty_like(like);
+    copy[py::ellipsis()] = array;
+    return std::move(copy);
+}
+
+/// What is wrong with numbers.
+enum Fault : int { none = 0, is_nan = 1, is_negative = 2 };
+
+/// Compares bits: no floating-point environment matters.
+template <class Bits>
+int faults_in(const void* data, std::size_t count, Bits infinity, bool nonnegative) {
+    const auto* const bits = static_cast<const Bits*>(data);
+    constexpr Bits sign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
+    Bits nan = 0, negative = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Bits magnitude = static_cast<Bits>(bits[i] & ~sign);
+        nan |= static_cast<Bits>(magnitude > infinity);
+        negative |= static_cast<Bits>(bits[i] > sign);
+    }
+    return (nan ? is_nan : none) | (nonnegative && negative ? is_negative : none);
+}
+
+int faults_of(const void* data, const StateArray& array) {
+    const auto item = static_cast<std::size_t>(array.dtype.itemsize());
+    const std::size_t count = array.bytes / item;
+    if (array.dtype.kind() == 'u') return none;
+    if (item == 8) return faults_in<std::uint64_t>(data, count, 0x7ff0000000000000u, array.nonnegative);
+    if (item == 4) return faults_in<std::uint32_t>(data, count, 0x7f800000u, array.nonnegative);
+    const auto infinity = static_cast<std::uint16_t>(array.dtype.kind() == 'f' ? 0x7c00u : 0x7f80u);
+    return faults_in<std::uint16_t>(data, count, infinity, array.nonnegative);
+}
+
+void require_numbers(const std::vector<py::object>& sources, const StateArrays& arrays, const Names& names) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+        for (const StateArray& array : arrays[i]) {
+            const int faults = faults_of(array_proxy(sources[at++].ptr())->data, array);
+            if (faults & is_nan) throw py::value_error(Place{names, i, &array}.text() + ": there is NaN in it");
+            if (faults & is_negative)
+                throw py::value_error(Place{names, i, &array}.text() +
+                                      ": there are numbers below 0, and it holds averages or sums of squares");
+        }
+    }
+}
+
+}  // namespace
+
+std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
+                                  const Order& order) {
+    const auto size = static_cast<std::size_t>(tensor.size);
+    std::vector<StateArray> arrays;
+    const auto add = [&](const char* name, const py::dtype& dtype, void* data) {
+        arrays.push_back({py::reinterpret_borrow<py::str>(interned(name)),
+                          dtype,
+                          {shape.shape(), shape.shape() + shape.ndim},
+                          dense_strides(shape.ndim, shape.shape(), order, dtype.itemsize()),
+                          data,
+                          size * static_cast<std::size_t>(dtype.itemsize())});
+    };
+    for (std::size_t slot = 0; slot < rule.slot_count; ++slot) {
+        add(rule.slots[slot].name, numpy_dtype(tensor.state_dtype), tensor.state[slot]);
+        arrays.back().nonnegative = rule.slots[slot].nonnegative;
+    }
+    const auto kept = kept_of(tensor);
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        const bool is_bfloat16 = kept[i].dtype == std::string_view("bfloat16");
+        add(kept[i].name, is_bfloat16 ? numpy_dtype(Dtype::bfloat16) : py::dtype(kept[i].dtype), tensor.extra[i]);
+        if (i == 0) continue;
+        arrays.back().shape = {(tensor.size + 7) / 8};  // bits, not elements
+        arrays.back().strides = {1};
+        arrays.back().bytes = (size + 7) / 8;
+    }
+    return arrays;
+}
+
+std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<std::int64_t>& steps,
+                                          const Names& names) {
+    static const py::handle step_key = interned("step");
+    py::dict state;
+    Copies copies;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+        py::dict saved;
+        saved[step_key] = steps[i];
+        for (const StateArray& array : arrays[i]) {
+            try {
+                py::array copy = empty_like(array);
+                copies.push_back({array_proxy(copy.ptr())->data, array.data, array.bytes});
+                saved[array.name] = std::move(copy);
+            } catch (py::error_already_set& error) {
+                if (!error.matches(PyExc_MemoryError)) throw;
+                const std::string message = "state_dict: no memory for a copy of state[" + repr_of(names.key(i)) +
+                                            "][" + repr_of(array.name) + "], " + size_text(array.bytes);
+                py::raise_from(error, PyExc_MemoryError, message.c_str());
+                throw py::error_already_set();
+            }
+        }
+        state[names.key(i)] = std::move(saved);
+    }
+    return {std::move(state), std::move(copies)};
+}
+
+Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
+                           const py::function& to_numpy) {
+    Checkpoint checkpoint;
+    const py::dict state = as_dict(given, "state_dict['state']");
+    std::vector<py::object> keys;
+    for (std::size_t i = 0; i < arrays.size(); ++i) keys.emplace_back(names.key(i));
+    require_names(state, keys, "state_dict['state']");
+    const py::str step_key("step");
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+        const Place place{names, i};
+        const py::dict saved = as_dict(state[names.key(i)], place);
+        keys.assign({step_key});
+        for (const StateArray& array : arrays[i]) keys.push_back(array.name);
+        require_names(saved, keys, place);
+        checkpoint.steps.push_back(read_count(py::object(saved[step_key]), Place{names, i, nullptr, "step"}));
+        for (const StateArray& array : arrays[i])
+            checkpoint.sources.push_back(prepared(saved[array.name], to_numpy, Place{names, i, &array}));
+    }
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+        for (const StateArray& array : arrays[i]) {
+            py::object& source = checkpoint.sources[at++];
+            const auto found = py::reinterpret_borrow<py::array>(source);
+            require_like(found, array, Place{names, i, &array});
+            source = laid_out(found, array, is_own);
+        }
+    }
+    require_numbers(checkpoint.sources, arrays, names);
+    return checkpoint;
+}
+
+Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays) {
+    Copies copies;
+    copies.reserve(checkpoint.sources.size());
+    std::size_t at = 0;
+    for (const std::vector<StateArray>& each : arrays) {
+        for (const StateArray& array : each)
+            copies.push_back({array.data, array_proxy(checkpoint.sources[at++].ptr())->data, array.bytes});
+    }
+    return copies;
+}
+
+DictUpdates::DictUpdates(const std::vector<py::dict>& groups, const py::list& values) {
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(values[i])) {
+            const py::object old =
+                py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(groups[i].ptr(), key.ptr()));
+            if (!old)
+                throw py::value_error("state_dict['param_groups'][" + std::to_string(i) + "]: unknown option " +
+                                      repr_of(key));
+            updates_.push_back(
+                {groups[i], py::reinterpret_borrow<py::object>(key), py::reinterpret_borrow<py::object>(value), old});
+        }
+    }
+}
+
+void DictUpdates::apply() noexcept {
+    for (const Update& update : updates_) {
+        // The key is there: its value is replaced, and nothing is allocated.
+        if (PyDict_SetItem(update.dict.ptr(), update.key.ptr(), update.value.ptr()) != 0) PyErr_Clear();
+    }
+}
+
+}  // namespace adamcore::python

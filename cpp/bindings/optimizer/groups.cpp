@@ -1,0 +1,111 @@
+#include "optimizer/groups.hpp"
+
+#include "adamcore/rules_info.hpp"
+#include "runtime/gil.hpp"
+#include "runtime/room.hpp"
+#include "runtime/text.hpp"
+
+namespace adamcore::python {
+
+std::vector<std::string> slot_names(std::size_t rule) {
+    const RuleInfo& info = all_rules()[rule];
+    std::vector<std::string> names;
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot) names.emplace_back(info.slots[slot].name);
+    return names;
+}
+
+Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
+                                  std::int64_t completed) const {
+    const std::size_t rule = rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
+    Candidate candidate{{rule, {}, 1.0}, HyperReader(rule, owner_), variant, {}};
+    candidate.reader.read(hyper, completed, static_cast<int>(size()), candidate.group.hyper);
+    for (const py::handle key : variant_keys)
+        candidate.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
+    return candidate;
+}
+
+void Groups::make_room() {
+    python::make_room(groups_, 1);
+    python::make_room(readers_, 1);
+}
+
+void Groups::add(Candidate candidate) noexcept {
+    groups_.push_back(candidate.group);
+    readers_.push_back(
+        {std::move(candidate.reader), std::move(candidate.variant), std::move(candidate.variant_values)});
+}
+
+void Groups::read(const py::list& param_groups, std::int64_t completed) {
+    if (param_groups.size() != groups_.size())
+        throw py::value_error(owner_ + ": param_groups has " + std::to_string(param_groups.size()) + " groups, but " +
+                              std::to_string(groups_.size()) + " were added; use add_param_group");
+    static PyObject* const maximize_key = PyUnicode_InternFromString("maximize");
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        // A schedule, which is anyone's code, may change the list.
+        PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
+        if (!item) throw py::error_already_set();
+        if (!PyDict_Check(item))
+            throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
+        const auto hyper = py::reinterpret_borrow<py::dict>(item);
+        read_variant(i, hyper);
+        readers_[i].reader.read(hyper, completed, static_cast<int>(i), groups_[i].hyper);
+        PyObject* maximize = PyDict_GetItemWithError(item, maximize_key);
+        const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
+        if (PyErr_Occurred()) throw py::error_already_set();
+        groups_[i].grad_scale = ascend ? -1.0 : 1.0;
+    }
+}
+
+bool Groups::has_schedule(const py::list& param_groups) {
+    static PyObject* const rate_key = PyUnicode_InternFromString("lr");
+    for (const py::handle group : param_groups) {
+        PyObject* const rate = PyDict_Check(group.ptr()) ? PyDict_GetItemWithError(group.ptr(), rate_key) : nullptr;
+        if (PyErr_Occurred()) throw py::error_already_set();
+        if (rate && !PyFloat_CheckExact(rate) && PyCallable_Check(rate)) return true;
+    }
+    return false;
+}
+
+void Groups::read_variant(std::size_t index, const py::dict& hyper) {
+    Reader& group = readers_[index];
+    for (auto& [key, seen] : group.variant_values) {
+        PyObject* value = PyDict_GetItemWithError(hyper.ptr(), key.ptr());
+        if (value == seen.ptr()) continue;
+        const std::string place = "param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() + "']";
+        if (!value) throw py::value_error(owner_ + ": " + place + " is missing");
+        const std::size_t rule = rule_index(run_python([&] { return group.variant(hyper); }).cast<std::string>());
+        if (rule != groups_[index].rule) {
+            if (slot_names(rule) != slot_names(groups_[index].rule))
+                throw py::value_error(owner_ + ": " + place +
+                                      " decides which state there is and cannot change after the group is added, to " +
+                                      repr_of(value));
+            HyperReader reader(rule, owner_);
+            group.reader = std::move(reader);
+            groups_[index].rule = rule;
+        }
+        seen = py::reinterpret_borrow<py::object>(value);
+    }
+}
+
+int Groups::traverse(visitproc visit, void* arg) const {
+    for (const Reader& reader : readers_) {
+        Py_VISIT(reader.variant.ptr());
+        for (const auto& [key, value] : reader.variant_values) Py_VISIT(value.ptr());
+        if (const int stop = reader.reader.traverse(visit, arg)) return stop;
+    }
+    return 0;
+}
+
+double Groups::checked_loss_scale(py::handle value) const {
+    const double scale = PyFloat_AsDouble(value.ptr());
+    const bool no_number = scale == -1.0 && PyErr_Occurred();
+    // So that float32 holds the scale's inverse.
+    if (!no_number && scale >= 0x1p-126 && scale <= 0x1p126) return scale;
+    PyErr_Clear();
+    const std::string message =
+        owner_ + ": loss_scale must be a finite number > 0, from 2**-126 to 2**126, got " + repr_of(value);
+    if (no_number) throw py::type_error(message);
+    throw py::value_error(message);
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+#include "adamcore/rule_info.hpp"
+#include "optimizer/hyper.hpp"
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// An optimizer's groups: their rules and hyper-parameters, as the dicts that users write to say.
+class Groups {
+public:
+    /// A group that has been read and not yet been added.
+    struct Candidate {
+        Group group;
+        HyperReader reader;
+        py::function variant;
+        std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
+    };
+
+    /// `owner` begins error messages ("AdamW").
+    explicit Groups(std::string owner) : owner_(std::move(owner)) {}
+
+    const std::string& owner() const { return owner_; }
+    std::size_t size() const { return groups_.size(); }
+    const Group& operator[](std::size_t i) const { return groups_[i]; }
+    const Group* data() const { return groups_.data(); }
+
+    /// Reads a group's dict. `variant(hyper)` gives the name of its rule, which depends on `variant_keys`.
+    Candidate look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
+                      std::int64_t completed) const;
+    /// Room for one more, so that add() cannot fail.
+    void make_room();
+    void add(Candidate candidate) noexcept;
+    /// For the garbage collector.
+    int traverse(visitproc visit, void* context) const;
+
+    /// Reads all groups' dicts again. Schedules are called with `completed` steps.
+    void read(const py::list& param_groups, std::int64_t completed);
+
+    /// Whether any group's rate is a schedule.
+    static bool has_schedule(const py::list& param_groups);
+
+    /// Raises unless it is a number that gradients can be divided by.
+    double checked_loss_scale(py::handle value) const;
+
+private:
+    struct Reader {
+        HyperReader reader;
+        py::function variant;
+        std::vector<std::pair<py::object, py::object>> variant_values;
+    };
+
+    void read_variant(std::size_t index, const py::dict& hyper);
+
+    std::string owner_;
+    std::vector<Group> groups_;
+    std::vector<Reader> readers_;
+};
+
+/// The names of a rule's slots.
+std::vector<std::string> slot_names(std::size_t rule);
+
+}  // namespace adamcore::python

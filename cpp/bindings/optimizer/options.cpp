@@ -1,0 +1,58 @@
+#include "optimizer/options.hpp"
+
+#include <array>
+#include <utility>
+
+namespace adamcore::python {
+namespace {
+
+template <class T, std::size_t N>
+T named(const std::array<std::pair<const char*, T>, N>& names, const py::handle& name) {
+    const auto text = name.cast<std::string>();
+    for (const auto& [each, value] : names) {
+        if (text == each) return value;
+    }
+    throw py::value_error("unknown option " + text);
+}
+
+constexpr std::array<std::pair<const char*, Weights>, 5> weights_names{{{"plain", Weights::plain},
+                                                                        {"master", Weights::master},
+                                                                        {"remainder", Weights::remainder},
+                                                                        {"compensated", Weights::compensated},
+                                                                        {"stochastic", Weights::stochastic}}};
+constexpr std::array<std::pair<const char*, Dtype>, 3> state_names{
+    {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float16", Dtype::float16}}};
+constexpr std::array<std::pair<const char*, StateRounding>, 2> state_rounding_names{
+    {{"nearest", StateRounding::nearest}, {"stochastic", StateRounding::stochastic}}};
+constexpr std::array<std::pair<const char*, Clip>, 5> clip_names{{{"none", Clip::none},
+                                                                  {"norm", Clip::norm},
+                                                                  {"norm_per_tensor", Clip::norm_per_tensor},
+                                                                  {"units", Clip::units},
+                                                                  {"value", Clip::value}}};
+
+}  // namespace
+
+Options read_options(const py::dict& options) {
+    Options read;
+    read.half_weights = named(weights_names, options["weights"]);
+    read.state = named(state_names, options["state"]);
+    read.state_rounding = named(state_rounding_names, options["state_rounding"]);
+    read.seed = options["seed"].cast<std::uint64_t>();
+    read.clip = named(clip_names, options["clip"]);
+    read.limit = options["limit"].cast<double>();
+    read.checks = options["checks"].cast<bool>();
+    return read;
+}
+
+void require_fit(const Options& options, Dtype param, const std::string& label) {
+    if (options.half_weights == Weights::remainder && param == Dtype::float16)
+        throw py::value_error(label +
+                              ": master='remainder' keeps the 16 bits that bfloat16 lacks of a float32 weight; a "
+                              "float16 parameter has other bits, so use master='float32'");
+    if (options.state != Dtype::float32 && param == Dtype::float64)
+        throw py::value_error(label + ": state='" + name_of(options.state) +
+                              "' is for parameters that are updated in float32; a float64 parameter keeps float64 "
+                              "state");
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,20 @@
+#include "runtime/gil.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace adamcore::python {
+
+void sleep_for_ever() {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+GilRelease::~GilRelease() {
+    try {
+        PyEval_RestoreThread(thread_);
+    } catch (...) {  // pthread_exit()'s unwinding: Python throws nothing
+        sleep_for_ever();
+    }
+}
+
+}  // namespace adamcore::python

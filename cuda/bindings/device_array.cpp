@@ -1,0 +1,191 @@
+#include "device_array.hpp"
+
+#include <utility>
+
+#include "gate/dlpack.hpp"
+#include "gate/foreign.hpp"
+#include "interface.hpp"
+#include "runtime/text.hpp"
+
+namespace adamcore::python {
+namespace {
+
+bool is_cupy(py::handle object) {
+    static const py::handle data = interned("data");
+    return is_from(object, "cupy") && find_attr(object, data);
+}
+
+/// The library, where it has been imported: nothing here imports one.
+py::object imported(const char* name) {
+    return py::reinterpret_borrow<py::object>(PyDict_GetItemString(PyImport_GetModuleDict(), name));
+}
+
+/// Stream 0 is the legacy one, which the protocols call 1.
+std::uintptr_t named(std::uintptr_t stream) { return stream == 0 ? 1 : stream; }
+
+[[noreturn]] void refuse_host(py::handle object, const std::string& label) {
+    throw py::type_error(label + ": the array (" + type_name(object) + ") is not on a CUDA device");
+}
+
+/// PyTorch lends only what is on its current device.
+class CurrentDevice {
+public:
+    CurrentDevice(py::handle object, int device) {
+        const py::object torch = is_torch(object) ? imported("torch") : py::object();
+        if (!torch) return;
+        const py::object cuda = torch.attr("cuda");
+        if (cuda.attr("current_device")().cast<int>() == device) return;
+        guard_ = cuda.attr("device")(device);
+        guard_.attr("__enter__")();
+    }
+    CurrentDevice(const CurrentDevice&) = delete;
+    CurrentDevice& operator=(const CurrentDevice&) = delete;
+    ~CurrentDevice() {
+        if (!guard_) return;
+        const py::error_scope kept;
+        try {
+            guard_.attr("__exit__")(py::none(), py::none(), py::none());
+        } catch (py::error_already_set& error) {
+            error.discard_as_unraisable("leaving torch.cuda.device");
+        }
+    }
+
+private:
+    py::object guard_;
+};
+
+DeviceArray from_cupy(py::handle object, const std::string& label) {
+    DeviceArray array;
+    array.library = Library::cupy;
+    array.owner = py::reinterpret_borrow<py::object>(object);
+    static const py::handle data = interned("data"), pointer = interned("ptr"), device_id = interned("device_id"),
+                            shape = interned("shape"), strides = interned("strides"), dtype = interned("dtype");
+    try {
+        array.view.dtype = dtype_of_object(object.attr(dtype), label);
+        const py::object memory = object.attr(data);
+        array.view.data = reinterpret_cast<char*>(memory.attr(pointer).cast<std::uintptr_t>());
+        const py::object id = find_attr(memory, device_id);
+        array.device = (id ? id : py::object(object.attr("device").attr("id"))).cast<int>();
+        append_integers(object.attr(shape), array.axes);
+        const int ndim = static_cast<int>(array.axes.size());
+        append_integers(object.attr(strides), array.axes);
+        lay_out(array.view, array.axes, ndim, label);
+    } catch (py::error_already_set& error) {
+        refuse_because(error, label, "the CuPy array cannot be used");
+    } catch (const py::cast_error&) {
+        throw py::value_error(label + ": the CuPy array cannot be used");
+    }
+    array.stream = current_stream(Library::cupy, array.device);
+    return array;
+}
+
+DeviceArray from_dlpack(py::handle object, Access access, const std::string& label, std::uintptr_t stream) {
+    DeviceArray array;
+    const dlpack::Device device = dlpack::device_of(object, label);
+    if (!device.is_cuda()) refuse_host(object, label);
+    if (is_torch(object)) {
+        array.library = Library::torch;
+        array.stream = current_stream(Library::torch, device.id);
+    }
+    // -1: the user of the array waits for the library's stream, which is known.
+    dlpack::Stream told;
+    told.number = array.stream ? -1 : static_cast<std::int64_t>(named(stream));
+    const CurrentDevice guard(object, device.id);
+    dlpack::Loan loan = dlpack::borrow(object, access, told, label);
+    if (!loan.device.is_cuda()) refuse_host(object, label);
+    // Who is told of no stream makes the legacy one wait.
+    if (!array.stream && !told.was_told) array.stream = 1;
+    array.view = loan.view;
+    array.axes = std::move(loan.axes);
+    array.device = loan.device.id;
+    array.read_only = loan.read_only;
+    array.owner = std::move(loan.owner);
+    return array;
+}
+
+DeviceArray from_interface(py::handle object, const py::object& fields, const std::string& label) {
+    DeviceArray array;
+    array.owner = py::reinterpret_borrow<py::object>(object);
+    const Interface read = read_interface(object, fields, label);
+    array.view.dtype = read.dtype;
+    array.view.data = reinterpret_cast<char*>(read.data);
+    array.read_only = read.read_only;
+    array.stream = read.stream;
+    array.axes = read.axes;
+    lay_out(array.view, array.axes, read.ndim, label);
+    if (array.view.size > 0) array.device = cuda::device_of(array.view.data);
+    if (array.device < 0) refuse_host(object, label);
+    return array;
+}
+
+/// __cuda_array_interface__, or null; what its getter raises besides AttributeError is a reason to refuse.
+py::object interface_of(py::handle object, const std::string& label) {
+    static const py::handle name = interned("__cuda_array_interface__");
+    try {
+        return find_attr(object, name);
+    } catch (py::error_already_set& error) {
+        refuse_because(error, label, "its __cuda_array_interface__ raised");
+    }
+}
+
+DeviceArray from_any(py::handle object, Access access, const std::string& label, std::uintptr_t stream) {
+    if (is_cupy(object)) return from_cupy(object, label);
+    if (dlpack::is_producer(object)) return from_dlpack(object, access, label, stream);
+    const py::object fields = interface_of(object, label);
+    if (fields) return from_interface(object, fields, label);
+    throw py::type_error(label + ": expected a CUDA array, got " + type_name(object));
+}
+
+}  // namespace
+
+bool is_device_array(py::handle object) {
+    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr())) return false;
+    try {
+        if (is_cupy(object)) return true;
+        if (dlpack::is_producer(object)) return dlpack::device_of(object, "").is_cuda();
+        return static_cast<bool>(interface_of(object, ""));
+    } catch (const std::exception&) {
+        return false;
+    }
+}
+
+DeviceArray device_array(py::handle object, Access access, const std::string& label, std::uintptr_t stream) {
+    DeviceArray array = from_any(object, access, label, stream);
+    require_usable(array.view, access, {array.read_only, is_aligned(array.view)}, label);
+    return array;
+}
+
+std::optional<std::uintptr_t> current_stream(Library library, int device) {
+    if (library == Library::other) return std::nullopt;
+    const py::object module = imported(library == Library::cupy ? "cupy" : "torch");
+    if (!module) return std::nullopt;
+    static const py::handle cuda = interned("cuda"), get = interned("get_current_stream"),
+                            current = interned("current_stream"), pointer = interned("ptr"),
+                            handle = interned("cuda_stream");
+    const py::object number = library == Library::cupy ? py::object(module.attr(cuda).attr(get)(device).attr(pointer))
+                                                       : module.attr(cuda).attr(current)(device).attr(handle);
+    return named(number.cast<std::uintptr_t>());
+}
+
+py::dict describe(py::handle object, bool write, const std::string& label, std::uintptr_t stream) {
+    const DeviceArray array = device_array(object, write ? Access::write : Access::read, label, stream);
+    const auto tuple = [&](const Py_ssize_t* values) {
+        py::tuple found(static_cast<std::size_t>(array.view.ndim));
+        for (int i = 0; i < array.view.ndim; ++i) found[static_cast<std::size_t>(i)] = values[i];
+        return found;
+    };
+    constexpr const char* libraries[] = {"cupy", "torch", "other"};
+    py::dict found;
+    found["ptr"] = reinterpret_cast<std::uintptr_t>(array.view.data);
+    found["size"] = array.view.size;
+    found["shape"] = tuple(array.view.shape);
+    found["strides"] = tuple(array.view.strides);
+    found["dtype"] = name_of(array.view.dtype);
+    found["device"] = array.device;
+    found["library"] = libraries[static_cast<int>(array.library)];
+    found["stream"] = array.stream ? py::object(py::int_(*array.stream)) : py::none();
+    found["read_only"] = array.read_only;
+    return found;
+}
+
+}  // namespace adamcore::python
