@@ -25,7 +25,7 @@ namespace {
 
 struct Storage {
     Dtype param, grad, state;
-    Weights weights;
+    WeightPolicy weights;
     StateRounding state_rounding = StateRounding::stochastic;  // as optimizers have it
 
     std::string name() const {
@@ -124,7 +124,7 @@ public:
             tensor_.extra[i] = add_written(bits);
             std::memset(tensor_.extra[i], 0, static_cast<std::size_t>(problem.size) * bits / 8);
         }
-        if (problem.storage.weights == Weights::master) {
+        if (problem.storage.weights == WeightPolicy::master) {
             visit(problem.storage.param, [&](auto x) {
                 const auto* from = static_cast<const decltype(x)*>(tensor_.param);
                 auto* to = static_cast<float*>(tensor_.extra[0]);
@@ -206,16 +206,16 @@ void measure(benchmark::State& state, const Problem& problem, const Arena& arena
 
 std::vector<Storage> all_storage() {
     const Dtype f4 = Dtype::float32, f8 = Dtype::float64, f2 = Dtype::float16, b2 = Dtype::bfloat16;
-    std::vector<Storage> all{{f4, f4, f4, Weights::plain}, {f8, f8, f8, Weights::plain}};
-    for (const Dtype grad : {f2, b2}) all.push_back({f4, grad, f4, Weights::plain});
+    std::vector<Storage> all{{f4, f4, f4, WeightPolicy::plain}, {f8, f8, f8, WeightPolicy::plain}};
+    for (const Dtype grad : {f2, b2}) all.push_back({f4, grad, f4, WeightPolicy::plain});
     for (const Dtype state : {f2, b2}) {
-        all.push_back({f4, f4, state, Weights::plain});
-        all.push_back({f4, f4, state, Weights::plain, StateRounding::nearest});
+        all.push_back({f4, f4, state, WeightPolicy::plain});
+        all.push_back({f4, f4, state, WeightPolicy::plain, StateRounding::nearest});
     }
     for (const Dtype param : {f2, b2}) {
-        for (const Weights weights :
-             {Weights::plain, Weights::master, Weights::remainder, Weights::compensated, Weights::stochastic}) {
-            if (weights == Weights::remainder && param == f2) continue;
+        for (const WeightPolicy weights :
+             {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated, WeightPolicy::stochastic}) {
+            if (weights == WeightPolicy::remainder && param == f2) continue;
             for (const Dtype grad : {param, f4}) all.push_back({param, grad, f4, weights});
             all.push_back({param, param, param, weights});
         }
@@ -232,7 +232,7 @@ std::vector<Problem> all_problems() {
             for (const int threads : {1, 2}) {
                 for (const Storage& storage : all_storage()) problems.push_back({storage, kernels, threads, size});
                 for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16})
-                    problems.push_back({{dtype, dtype, dtype, Weights::plain}, kernels, threads, size, true});
+                    problems.push_back({{dtype, dtype, dtype, WeightPolicy::plain}, kernels, threads, size, true});
             }
         }
     }

@@ -3,7 +3,7 @@
 prepared=.gpu
 
 # What the CUDA library is made of, and what all of adamcore is.
-library_sources=(CMakeLists.txt cmake cpp/CMakeLists.txt cpp/include cpp/src/rules.cpp cuda/CMakeLists.txt cuda/include
+library_sources=(CMakeLists.txt cmake cpp/CMakeLists.txt cpp/include cpp/src/rule_registry.cpp cuda/CMakeLists.txt cuda/include
   cuda/src)
 experiments_sources=(bench/device/experiments cpp/include cuda/include cuda/src)
 sources=(CMakeLists.txt pyproject.toml README.md LICENSE cmake cpp cuda python)

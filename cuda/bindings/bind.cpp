@@ -1,9 +1,10 @@
-// How an optimizer comes to its parameters on a device: a group is checked whole, then bound, and its state allocated.
+// How a device's optimizer comes to its parameters: they are checked, their state is allocated, and only then is the group
+// its own.
 
 #include <algorithm>
 
 #include "adamcore/cuda/weights.hpp"
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "device_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
@@ -11,7 +12,6 @@
 #include "runtime/gil.hpp"
 #include "runtime/memory_error.hpp"
 #include "runtime/room.hpp"
-#include "shadow.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -41,96 +41,126 @@ py::tuple allocate(const py::object& library, std::size_t bytes, int device, con
 
 }  // namespace
 
-/// The parameters of a group that is being added: nothing of the optimizer has changed yet.
-struct DeviceOptimizer::Addition {
+struct DeviceOptimizer::GroupBinding : Binding {
+    GroupBinding(DeviceOptimizer& of, Addition& added_) : optimizer(of), added(added_), device(of.device_) {
+        bind_params();
+        cuda::require_kernels(device);
+        // Memory of a pool is to be used where the pool's current stream is.
+        stream = std::max<cuda::Stream>(optimizer.library_.attr("stream")(device).cast<cuda::Stream>(), 1);
+        if (optimizer.engine_) {
+            const GilRelease release;  // what the device waits for may need it
+            optimizer.engine_->make_room(1, bound.size());
+        }
+        bind_state();
+    }
+
+    ~GroupBinding() override {
+        if (is_first && !is_committed) optimizer.engine_.reset();
+    }
+
+    void start() override {
+        producers.erase(std::remove(producers.begin(), producers.end(), stream), producers.end());
+        const GilRelease release;  // a queue that is full waits for what may need it
+        cuda::Ordered ordered(device, stream, producers);
+        cuda::start_state(device, added.tensors, added.group.group, stream);
+        ordered.finish();
+    }
+
+    void make_room() override {
+        python::make_room(optimizer.bound_, bound.size());
+        python::make_room(optimizer.known_grads_, bound.size());
+        python::make_room(optimizer.memory_, 1);
+        optimizer.held_.reserve(optimizer.bound_.capacity());
+        is_first = !optimizer.engine_;
+        if (is_first) optimizer.engine_.emplace(device, optimizer.settings());
+        const GilRelease release;
+        if (is_first) optimizer.engine_->make_room(1, bound.size());
+        optimizer.engine_->order(stream);  // the first step may go to another stream
+    }
+
+    void commit() noexcept override {
+        is_committed = true;
+        optimizer.device_ = device;
+        optimizer.engine_->add_group(added.group.group);
+        for (std::size_t i = 0; i < bound.size(); ++i) {
+            bound[i].memory = optimizer.memory_.size();
+            optimizer.grad_libraries_ |= bit_of(bound[i].library);
+            cuda::Entry entry;
+            entry.tensor = added.tensors[i];
+            optimizer.describe_walks(bound[i], added.forms[i], entry);
+            optimizer.engine_->add(entry);
+            optimizer.bound_.push_back(std::move(bound[i]));
+        }
+        optimizer.memory_.push_back(std::move(memory));
+        if (optimizer.has_known_grads_) {  // not held against the new parameters
+            for (KnownGrad& each : optimizer.known_grads_) {
+                each.array = nullptr;
+                each.reference = {};
+            }
+            optimizer.has_known_grads_ = false;
+        }
+        optimizer.known_grads_.resize(optimizer.bound_.size());
+    }
+
+private:
+    void bind_params() {
+        std::vector<DeviceArray> arrays;
+        std::vector<ArrayView> views;
+        for (std::size_t i = 0; i < added.labels.size(); ++i) {
+            const std::string& label = added.labels[i];
+            const py::object param = added.params[i];
+            arrays.push_back(device_array(param, Access::write, label, 1));
+            const DeviceArray& array = arrays.back();
+            require_fit(optimizer.options_, array.view.dtype, label);
+            require_device(array, device, "others of this optimizer", label);
+            add_unique(array.stream.value_or(1), producers);
+            views.push_back(array.view);
+            Bound each;
+            each.param = param;
+            each.param_lent = array.owner;
+            each.library = array.library;
+            bound.push_back(std::move(each));
+            if (array.library == Library::torch)
+                added.lenders.push_back({optimizer.size() + i, param, data_pointer(param), counts_writes(param)});
+        }
+        if (device < 0) device = 0;  // nothing but empty arrays, which are nowhere
+        optimizer.describe(views, std::vector<const void*>(views.size()), added);
+        for (std::size_t i = 0; i < views.size(); ++i) {
+            optimizer.walk(bound[i], added.forms[i], views[i], views[i]);
+            if (bound[i].layout) added.tensors[i].layout = &bound[i].layout->layout;
+        }
+    }
+
+    void bind_state() {
+        std::size_t next = 0;
+        const auto place = [&](const Tensor& tensor, const StateSlot& slot) {
+            const std::size_t item = tensor.size ? slot.bytes / static_cast<std::size_t>(tensor.size) : 0;
+            const std::size_t begin = (next + alignment - 1) / alignment * alignment + phase_of(tensor) * item;
+            next = begin + slot.bytes;
+            return begin;
+        };
+        const StateLayout layout(added.tensors, all_rules()[added.group.group.rule], place);
+        // Arrays without elements are somewhere too.
+        const auto given = allocate(optimizer.library_, next + alignment, device, added.labels);
+        const auto address = given[1].cast<std::uintptr_t>();
+        const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
+        memory = {given[0], address};
+        layout.point_into(reinterpret_cast<std::byte*>(begin), added.tensors);
+        added.regions.add({begin, begin + next, -1, nullptr}, nullptr);
+    }
+
+    DeviceOptimizer& optimizer;
+    Addition& added;
     std::vector<Bound> bound;
-    std::vector<cuda::Entry> entries;
-    std::vector<py::object> shadows;
     std::pair<py::object, std::uintptr_t> memory;
-    Regions::Addition regions;
-    Containers::Group containers;
-    std::optional<Groups::Candidate> group;
-    int device = -1;
-    cuda::Stream stream = 1;              ///< where state is made
-    std::vector<cuda::Stream> producers;  ///< where parameters are written
+    int device;
+    cuda::Stream stream = 1;              // where state is made
+    std::vector<cuda::Stream> producers;  // where parameters are written
+    bool is_first = false, is_committed = false;
 };
 
-DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options)
-    : groups_(std::move(owner)), options_(read_options(options)) {}
-
-void DeviceOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
-                                const py::list& names, const std::vector<std::string>& labels,
-                                const std::vector<std::string>& keys, const py::tuple& variant_keys,
-                                const py::function& variant, const py::object& library) {
-    const Exclusive exclusive(use_, groups_.owner());
-    Addition added;
-    added.group = groups_.look_at(group, variant_keys, variant, count_completed());
-    const std::vector<py::str> exact = exact_names(names);
-    names_->require_new(exact, labels);
-    added.device = device_;
-    const auto params = py::reinterpret_borrow<py::list>(group["params"]);
-    bind_params(params, exact, labels, added);
-    cuda::require_kernels(added.device);
-    // Memory of a pool is to be used where the pool's current stream is.
-    added.stream = std::max<cuda::Stream>(library.attr("stream")(added.device).cast<cuda::Stream>(), 1);
-    if (engine_) {
-        const GilRelease release;  // what the device waits for may need it
-        engine_->make_room(1, added.entries.size());
-    }
-    bind_state(added.group->group, library, labels, added);
-    regions_.check(added.regions, [&](std::int64_t tensor) {
-        const auto i = static_cast<std::size_t>(tensor);
-        return i < size() ? names_->label(i) : labels[i - size()];
-    });
-    start_state(added);
-    added.containers = Containers::look_at(group, source, size());
-
-    make_room(bound_, added.bound.size());
-    make_room(seen_, added.bound.size());
-    make_room(memory_, 1);
-    held_.reserve(bound_.capacity());
-    containers_.make_room();
-    groups_.make_room();
-    const bool is_first = !engine_;
-    try {
-        if (is_first) engine_.emplace(added.device, settings());
-        {
-            const GilRelease release;
-            if (is_first) engine_->make_room(1, added.entries.size());
-            engine_->order(added.stream);  // the first step may go to another stream
-        }
-        names_->add(exact, labels, keys, param_groups, group);
-    } catch (...) {
-        if (is_first) engine_.reset();
-        throw;
-    }
-    commit(std::move(added));
-}
-
-/// There is room for all.
-void DeviceOptimizer::commit(Addition&& added) {
-    device_ = added.device;
-    engine_->add_group(added.group->group);
-    for (std::size_t i = 0; i < added.bound.size(); ++i) {
-        Bound& bound = added.bound[i];
-        bound.memory = memory_.size();
-        grad_libraries_ |= bit_of(bound.library);
-        params_move_ = params_move_ || bound.pointer.has_value();
-        engine_->add(added.entries[i]);
-        bound_.push_back(std::move(bound));
-    }
-    memory_.push_back(std::move(added.memory));
-    groups_.add(std::move(*added.group));
-    containers_.add(std::move(added.containers));
-    regions_.commit(std::move(added.regions));
-    if (has_seen_) {  // not held against the new parameters
-        for (Seen& each : seen_) {
-            each.array = nullptr;
-            each.reference = {};
-        }
-        has_seen_ = false;
-    }
-    seen_.resize(size());
+std::unique_ptr<BoundOptimizer::Binding> DeviceOptimizer::bind(Addition& added) {
+    return std::make_unique<GroupBinding>(*this, added);
 }
 
 cuda::Settings DeviceOptimizer::settings() const {
@@ -141,114 +171,19 @@ cuda::Settings DeviceOptimizer::settings() const {
     return settings;
 }
 
-void DeviceOptimizer::bind_params(const py::list& params, const std::vector<py::str>& names,
-                                  const std::vector<std::string>& labels, Addition& added) const {
-    const auto group = static_cast<std::int32_t>(groups_.size());
-    for (std::size_t i = 0; i < params.size(); ++i) {
-        const std::string& label = labels[i];
-        const py::object array = params[i];
-        DeviceArray found = device_array(array, Access::write, label, 1);
-        require_fit(options_, found.view.dtype, label);
-        if (found.view.size > 0) {
-            if (added.device < 0) added.device = found.device;
-            if (found.device != added.device)
-                throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
-                                      ", but others of this optimizer are on device " + std::to_string(added.device) +
-                                      "; all must be on one");
-        }
-        const cuda::Stream producer = found.stream.value_or(1);
-        if (std::find(added.producers.begin(), added.producers.end(), producer) == added.producers.end())
-            added.producers.push_back(producer);
-        const ArrayView& view = found.view;
-        Bound bound;
-        bound.param = array;
-        bound.counts_writes = found.library == Library::torch && counts_writes(array);
-        bound.library = found.library;
-        if (found.library == Library::torch) bound.pointer = data_pointer(array);
-        bound.param_lent = found.owner;
-        bound.ndim = view.ndim;
-        bound.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
-        cuda::Entry entry;
-        Tensor& tensor = entry.tensor;
-        tensor.param = view.data;
-        tensor.size = view.size;
-        tensor.step = 0;
-        tensor.group = group;
-        tensor.dtype = tensor.grad_dtype = view.dtype;
-        tensor.state_dtype = options_.state_of(view.dtype);
-        tensor.weights = options_.weights_of(view.dtype);
-        tensor.state_rounding = options_.state_rounding;
-        tensor.number = number_of(names[i].cast<std::string>());
-        bound.axes = found.axes;
-        walk(bound, view, view);
-        tensor.layout = bound.layout ? &bound.layout->layout : nullptr;
-        added.shadows.push_back(shadow_of(view));
-        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), nullptr);
-        describe(bound, entry);
-        added.bound.push_back(std::move(bound));
-        added.entries.push_back(entry);
-    }
-    if (added.device < 0) added.device = 0;  // nothing but empty arrays, which are nowhere
-}
-
-void DeviceOptimizer::bind_state(const Group& group, const py::object& library, const std::vector<std::string>& labels,
-                                 Addition& added) const {
-    const std::size_t slot_count = all_rules()[group.rule].slot_count;
-    const auto lay_out = [&](std::byte* data) {
-        std::size_t next = 0;
-        for (cuda::Entry& entry : added.entries) {
-            Tensor& tensor = entry.tensor;
-            const std::size_t phase = phase_of(tensor);
-            const auto place = [&](std::size_t bytes) {
-                const std::size_t item = tensor.size ? bytes / static_cast<std::size_t>(tensor.size) : 0;
-                const std::size_t begin = (next + alignment - 1) / alignment * alignment + phase * item;
-                next = begin + bytes;
-                return begin;
-            };
-            lay_state_out(
-                tensor, slot_count, place, [&](std::size_t slot, std::size_t at) { tensor.state[slot] = data + at; },
-                [&](std::size_t i, std::size_t at) { tensor.extra[i] = data + at; });
-        }
-        return next;
-    };
-    // Arrays without elements are somewhere too.
-    const std::size_t bytes = lay_out(nullptr);
-    const auto given = allocate(library, bytes + alignment, added.device, labels);
-    const auto address = given[1].cast<std::uintptr_t>();
-    const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
-    added.memory = {given[0], address};
-    lay_out(reinterpret_cast<std::byte*>(begin));
-    added.regions.add({begin, begin + bytes, -1, nullptr}, nullptr);
-}
-
-/// Writes what state begins as.
-void DeviceOptimizer::start_state(Addition& added) {
-    std::vector<Tensor> tensors;
-    for (const cuda::Entry& entry : added.entries) tensors.push_back(entry.tensor);
-    auto& others = added.producers;
-    others.erase(std::remove(others.begin(), others.end(), added.stream), others.end());
-    const GilRelease release;  // a queue that is full waits for what may need it
-    cuda::Ordered ordered(added.device, added.stream, others);
-    cuda::start_state(added.device, tensors, added.group->group, added.stream);
-    ordered.finish();
-}
-
-/// Works out how a parameter and its gradient are walked.
-void DeviceOptimizer::walk(Bound& bound, const ArrayView& param, const ArrayView& grad) const {
-    const int first_axis = options_.clip == Clip::units && bound.ndim >= 2 ? 1 : 0;
+void DeviceOptimizer::walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const {
+    const int first_axis = is_clipped_by_units(form) ? 1 : 0;
     bound.grad_strides.assign(grad.strides, grad.strides + grad.ndim);
-    bound.layout = layout_of(param, grad, bound.order);
+    bound.layout = layout_of(param, grad, form.order);
     bound.measured_param = Walk(param, c_order(param.ndim), first_axis);
     bound.measured_grad = Walk(grad, c_order(grad.ndim), first_axis);
 }
 
-/// What of an entry depends on that.
-void DeviceOptimizer::describe(const Bound& bound, cuda::Entry& entry) const {
-    const bool by_units = options_.clip == Clip::units && bound.ndim >= 2 && entry.tensor.size > 0;
+void DeviceOptimizer::describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const {
+    const bool by_units = is_clipped_by_units(form) && entry.tensor.size > 0;
     entry.tensor.layout = bound.layout ? &bound.layout->layout : nullptr;
-    entry.units = by_units ? bound.axes[0] : 1;
-    entry.measured_param = {bound.measured_param.axes(),
-                            by_units ? bound.axes[static_cast<std::size_t>(bound.ndim)] : 0};
+    entry.units = by_units ? form.shape.shape()[0] : 1;
+    entry.measured_param = {bound.measured_param.axes(), by_units ? form.shape.strides()[0] : 0};
     entry.measured_grad = {bound.measured_grad.axes(), by_units ? bound.grad_strides[0] : 0};
 }
 

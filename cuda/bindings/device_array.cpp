@@ -42,7 +42,7 @@ public:
     CurrentDevice& operator=(const CurrentDevice&) = delete;
     ~CurrentDevice() {
         if (!guard_) return;
-        const py::error_scope kept;
+        const py::error_scope scope;
         try {
             guard_.attr("__exit__")(py::none(), py::none(), py::none());
         } catch (py::error_already_set& error) {
@@ -153,6 +153,14 @@ DeviceArray device_array(py::handle object, Access access, const std::string& la
     DeviceArray array = from_any(object, access, label, stream);
     require_usable(array.view, access, {array.read_only, is_aligned(array.view)}, label);
     return array;
+}
+
+void require_device(const DeviceArray& array, int& device, const char* others, const std::string& label) {
+    if (array.view.size == 0) return;
+    if (device < 0) device = array.device;
+    if (array.device == device) return;
+    throw py::value_error(label + ": the array is on CUDA device " + std::to_string(array.device) + ", but " + others +
+                          " are on device " + std::to_string(device) + "; all must be on one");
 }
 
 std::optional<std::uintptr_t> current_stream(Library library, int device) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -43,6 +44,11 @@ struct DeviceArray {
     DeviceArray& operator=(DeviceArray&&) = default;
 };
 
+/// Adds a stream that is not among them yet.
+inline void add_unique(std::uintptr_t stream, std::vector<std::uintptr_t>& streams) {
+    if (std::find(streams.begin(), streams.end(), stream) == streams.end()) streams.push_back(stream);
+}
+
 /// Whether this is something in CUDA memory. Raises nothing.
 bool is_device_array(py::handle object);
 
@@ -50,6 +56,10 @@ bool is_device_array(py::handle object);
 /// use it. Raises TypeError or ValueError that begins with `label` for what is not in CUDA memory, or not fit to be used
 /// in place: as view_of does for NumPy's.
 DeviceArray device_array(py::handle object, Access access, const std::string& label, std::uintptr_t stream);
+
+/// Holds arrays to one device, for which the first with elements decides while `device` is -1. Raises ValueError, which
+/// begins with `label`, for one on another device than `others`.
+void require_device(const DeviceArray& array, int& device, const char* others, const std::string& label);
 
 /// The library's current stream on that device; none for those that have no such notion, or that no one has imported.
 std::optional<std::uintptr_t> current_stream(Library library, int device);

@@ -1,32 +1,21 @@
 #include "device_optimizer.hpp"
 
-#include "adamcore/rules_info.hpp"
-#include "gate/foreign.hpp"
-#include "optimizer/state_layout.hpp"
+#include <utility>
+
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
+
+DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options, py::object library)
+    : BoundOptimizer(std::move(owner), options), library_(std::move(library)) {}
 
 DeviceOptimizer::~DeviceOptimizer() {
     const GilRelease release;  // to give memory back waits for the device
     engine_.reset();
 }
 
-std::vector<StateArray> DeviceOptimizer::state_arrays(std::size_t tensor) const {
-    const Bound& bound = bound_.at(tensor);
-    const Tensor& t = engine_->entry(tensor).tensor;
-    const RuleInfo& info = all_rules()[groups_[static_cast<std::size_t>(t.group)].rule];
-    return arrays_of(t, info, {bound.ndim, bound.axes.data()}, bound.order);
-}
-
-StateArrays DeviceOptimizer::state_arrays() const {
-    StateArrays arrays;
-    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(state_arrays(i));
-    return arrays;
-}
-
 py::dict DeviceOptimizer::state(std::size_t tensor) const {
-    use_.require_idle(groups_.owner());
+    use_.require_idle(owner());
     const auto tuple_of = [](const std::vector<Py_ssize_t>& values) {
         py::tuple all(values.size());
         for (std::size_t i = 0; i < values.size(); ++i) all[i] = values[i];
@@ -34,8 +23,8 @@ py::dict DeviceOptimizer::state(std::size_t tensor) const {
     };
     py::dict state;
     for (const StateArray& array : state_arrays(tensor)) {
-        const auto& [owner, address] = memory_[bound_[tensor].memory];
-        state[array.name] = py::make_tuple(owner, reinterpret_cast<std::uintptr_t>(array.data) - address,
+        const auto& [keeper, address] = memory_[bound_[tensor].memory];
+        state[array.name] = py::make_tuple(keeper, reinterpret_cast<std::uintptr_t>(array.data) - address,
                                            tuple_of(array.shape), tuple_of(array.strides), py::str(array.dtype));
     }
     return state;
@@ -44,7 +33,7 @@ py::dict DeviceOptimizer::state(std::size_t tensor) const {
 /// A schedule may ask for counts: while it runs, its step has not begun.
 std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
     if (use_.is_held_here()) return std::nullopt;
-    return std::optional<Exclusive>(std::in_place, use_, groups_.owner());
+    return std::optional<Exclusive>(std::in_place, use_, owner());
 }
 
 // What waits for the device lets go of the GIL, which what the device waits for may need.
@@ -67,70 +56,61 @@ std::int64_t DeviceOptimizer::count_completed() const {
     return engine_->completed();
 }
 
-py::tuple DeviceOptimizer::snapshot() {
-    const Exclusive exclusive(use_, groups_.owner());
+BoundOptimizer::Counts DeviceOptimizer::counts() {
     const cuda::Stream current = stream();
-    std::vector<std::int64_t> steps;
-    std::int64_t completed = 0;
-    {
-        const GilRelease release;
-        engine_->order(current);  // after what the user has queued of the state
-        steps = engine_->steps();
-        completed = engine_->completed();
-    }
-    const auto [state, copies] = make_snapshot(state_arrays(), steps, *names_);
-    {
-        const GilRelease release;
-        const cuda::DeviceScope scope(device_);
-        for (const Copy& copy : copies)
-            cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
-    }
-    return py::make_tuple(state, completed);
+    const GilRelease release;
+    engine_->order(current);  // after what the user has queued of the state
+    return {engine_->steps(), engine_->completed()};
 }
 
-void DeviceOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
-                              const py::function& to_numpy) {
-    const Exclusive exclusive(use_, groups_.owner());
+void DeviceOptimizer::save(const Copies& copies) {
+    const GilRelease release;
+    const cuda::DeviceScope scope(device_);
+    for (const Copy& copy : copies) cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
+}
+
+/// What is loaded lies in the CPU's memory.
+IsOwn DeviceOptimizer::own_memory() const {
+    return [](const void*, const void*) { return false; };
+}
+
+void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
     const cuda::Stream current = stream();
-    const StateArrays arrays = state_arrays();
-    const auto is_own = [](const void*, const void*) { return false; };  // what is loaded lies in the CPU's memory
-    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, is_own, to_numpy);
-    DictUpdates updates(containers_.dicts(), values);
-    const Copies copies = copies_of(checkpoint, arrays);
     {
         const GilRelease release;
-        engine_->require_countable(checkpoint.steps);
+        engine_->require_countable(counts.steps);
         engine_->order(current);  // after what the user has queued of the state
         const cuda::DeviceScope scope(device_);
         engine_->sequence()->latest().wait();
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
-        engine_->set_counts(checkpoint.steps, completed);
+        engine_->set_counts(counts.steps, counts.completed);
     }
-    completed_ = engine_->has_captured() ? std::nullopt : std::optional(completed);
-    updates.apply();
+    completed_ = engine_->has_captured() ? std::nullopt : std::optional(counts.completed);
+}
+
+void DeviceOptimizer::loaded() {
     py::list groups;
     for (const py::dict& group : containers_.dicts()) groups.append(group);
     upload_groups(groups);
 }
 
 int DeviceOptimizer::traverse(visitproc visit, void* arg) const {
+    Py_VISIT(library_.ptr());
     for (const Bound& bound : bound_) {
         Py_VISIT(bound.param.ptr());
         Py_VISIT(bound.param_lent.ptr());
         Py_VISIT(bound.lent.ptr());
     }
-    for (const auto& [owner, address] : memory_) Py_VISIT(owner.ptr());
-    if (const int stop = groups_.traverse(visit, arg)) return stop;
-    return containers_.traverse(visit, arg);
+    for (const auto& [keeper, address] : memory_) Py_VISIT(keeper.ptr());
+    return traverse_shared(visit, arg);
 }
 
 void DeviceOptimizer::clear() {
-    regions_ = {};
     // What goes last may run anyone's code. The memory of state stays until nothing on the device can need it.
-    auto bound = std::move(bound_);
-    auto seen = std::move(seen_);
-    auto groups = std::exchange(groups_, Groups(groups_.owner()));
-    auto containers = std::exchange(containers_, {});
+    const auto library = std::move(library_);
+    const auto bound = std::move(bound_);
+    const auto known_grads = std::move(known_grads_);
+    clear_shared();
 }
 
 }  // namespace adamcore::python

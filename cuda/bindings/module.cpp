@@ -7,6 +7,7 @@
 #include "runtime/collected.hpp"
 #include "runtime/interpreter.hpp"
 #include "single.hpp"
+#include "step_report.hpp"
 
 namespace py = pybind11;
 
@@ -56,11 +57,12 @@ ADAMCORE_MODULE(_cuda, m) {
         .def("write", &Scaler::write, py::arg("numbers"), py::arg("stream"), Computes())
         .def("read", &Scaler::read);
 
-    py::class_<DeviceOptimizer>(m, "Optimizer", collected<DeviceOptimizer>(), "What an optimizer keeps natively.")
-        .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
+    py::class_<DeviceOptimizer>(m, "DeviceOptimizer", collected<DeviceOptimizer>(), "What an optimizer keeps natively.")
+        .def(py::init<std::string, const py::dict&, py::object>(), py::arg("owner"), py::arg("options"),
+             py::arg("library"))
         .def("add_group", &DeviceOptimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
              py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
-             py::arg("library"), Computes())
+             Computes())
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"), Computes())
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), Computes())

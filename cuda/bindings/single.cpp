@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
 
 #include "adamcore/cuda/engine.hpp"
@@ -9,7 +10,6 @@
 #include "device_array.hpp"
 #include "gate/written.hpp"
 #include "runtime/gil.hpp"
-#include "shadow.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -37,18 +37,10 @@ public:
 private:
     Taken take(const py::object& array, Access access, const std::string& label) {
         DeviceArray found = device_array(array, access, label, streams_.empty() ? 1 : streams_.front());
-        if (found.view.size > 0) {
-            if (device_ < 0) device_ = found.device;
-            if (found.device != device_)
-                throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
-                                      ", but others are on device " + std::to_string(device_) + "; all must be on one");
-        }
-        const cuda::Stream stream = found.stream.value_or(1);
-        if (std::find(streams_.begin(), streams_.end(), stream) == streams_.end()) streams_.push_back(stream);
-        const py::array shadow = shadow_of(found.view);
-        found.view.shape = shadow.shape();
-        found.view.strides = shadow.strides();
-        return {found.view, shadow, nullptr, py::make_tuple(array, found.owner)};
+        require_device(found, device_, "others", label);
+        add_unique(found.stream.value_or(1), streams_);
+        return {found.view, nullptr, py::make_tuple(array, found.owner),
+                std::make_shared<const std::vector<Py_ssize_t>>(std::move(found.axes))};
     }
 
     int device_ = -1;

@@ -6,7 +6,7 @@
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
 #include "runtime/gil.hpp"
-#include "shadow.hpp"
+#include "step_report.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -71,8 +71,7 @@ cuda::Stream DeviceOptimizer::stream() const {
 std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const {
     std::vector<cuda::Stream> others;
     const auto add = [&](std::optional<cuda::Stream> stream) {
-        if (stream && *stream != own && std::find(others.begin(), others.end(), *stream) == others.end())
-            others.push_back(*stream);
+        if (stream && *stream != own) add_unique(*stream, others);
     };
     for (const Library library : {Library::cupy, Library::torch}) {
         if (grad_libraries_ & bit_of(library)) add(current_stream(library, device_));
@@ -86,14 +85,14 @@ std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const
 }
 
 bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
-    Seen& seen = seen_[i];
+    KnownGrad& known = known_grads_[i];
     if (grad == Py_None) {
-        if (seen.given) engine_->set_grad(i, nullptr);
-        seen.given = false;
+        if (known.given) engine_->set_grad(i, nullptr);
+        known.given = false;
         return true;
     }
-    if (grad != seen.array || !seen.given || referent(seen.reference) != grad) return false;
-    if (seen.may_move && !has_not_moved(i, grad)) return false;
+    if (grad != known.array || !known.given || referent(known.reference) != grad) return false;
+    if (known.may_move && !has_not_moved(i, grad)) return false;
     Py_INCREF(grad);
     held_.push_back(grad);
     return true;
@@ -108,27 +107,22 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
     const std::string label = names_->grad_label(i, by_name);
     DeviceArray found = device_array(grad, Access::read, label, stream_ == 0 ? 1 : stream_);
     Bound& bound = bound_[i];
-    require_shape(found.view, bound.ndim, bound.axes.data(), label, names_->label(i));
-    if (found.view.size > 0 && found.device != device_)
-        throw py::value_error(label + ": the array is on CUDA device " + std::to_string(found.device) +
-                              ", but the parameters are on device " + std::to_string(device_));
-    const py::array shadow = shadow_of(found.view);
-    if (const auto region = regions_.find_overlap(region_of(found.view, -1), nullptr))
-        throw py::value_error(
-            label + ": shares memory with " +
-            (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
-            ", which the step writes; pass a copy");
-    Seen& seen = seen_[i];
-    seen.array = nullptr;  // `given` stays what the engine knows, until it knows of this one
+    const ShapeAndStrides& shape = forms_[i].shape;
+    require_shape(found.view, shape.ndim, shape.shape(), label, names_->label(i));
+    int device = device_;
+    require_device(found, device, "the parameters", label);
+    require_apart(found.view, nullptr, label);
+    KnownGrad& known = known_grads_[i];
+    known.array = nullptr;  // `given` stays what the engine knows, until it knows of this one
     bound.grad_library = found.library;
     bound.grad_stream = found.stream;
     if (found.library != Library::other) {
-        seen.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
-        if (!seen.reference) throw py::error_already_set();
-        seen.array = grad.ptr();
-        seen.may_move = found.library == Library::torch;
+        known.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
+        if (!known.reference) throw py::error_already_set();
+        known.array = grad.ptr();
+        known.may_move = found.library == Library::torch;
     }
-    seen.given = true;
+    known.given = true;
     grad_libraries_ |= bit_of(found.library);
     bound.lent = found.library == Library::other ? py::make_tuple(grad, found.owner) : py::object();
     expect(i, std::move(found));
@@ -142,38 +136,20 @@ void DeviceOptimizer::expect(std::size_t i, DeviceArray grad) {
     const bool is_known = tensor.grad_dtype == view.dtype &&
                           std::equal(view.strides, view.strides + view.ndim, bound.grad_strides.begin());
     if (!is_known) {
-        walk(bound, param_view(i), view);
+        walk(bound, forms_[i], view_of_param(tensor, forms_[i]), view);
         cuda::Entry entry = engine_->entry(i);
         entry.tensor.grad_dtype = view.dtype;
-        describe(bound, entry);
+        describe_walks(bound, forms_[i], entry);
         engine_->set_kind(i, entry);
     }
     engine_->set_grad(i, address_of(view));
 }
 
-ArrayView DeviceOptimizer::param_view(std::size_t i) const {
-    const Tensor& tensor = engine_->entry(i).tensor;
-    const Bound& bound = bound_[i];
-    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, bound.ndim, bound.axes.data(),
-            bound.axes.data() + bound.ndim};
-}
-
-void DeviceOptimizer::require_params_in_place() const {
-    if (!params_move_) return;
-    for (std::size_t i = 0; i < size(); ++i) {
-        const Bound& bound = bound_[i];
-        if (!bound.pointer || !engine_->entry(i).tensor.grad || data_pointer(bound.param) == bound.pointer) continue;
-        throw py::value_error(names_->label(i) +
-                              ": the array's memory has moved since the optimizer was made (by set_() or p.data = ..., "
-                              "say)");
-    }
-}
-
 py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                                  bool check, Scaler* scaler) {
-    const Exclusive exclusive(use_, groups_.owner());
+    const Exclusive exclusive(use_, owner());
     if (scaler && scaler->device() != device_)
-        throw py::value_error(groups_.owner() + ": the LossScaler's scale is on CUDA device " +
+        throw py::value_error(owner() + ": the LossScaler's scale is on CUDA device " +
                               std::to_string(scaler->device()) + ", the parameters are on device " +
                               std::to_string(device_));
     cuda::StepRequest request;
@@ -182,17 +158,17 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.check = check || scaler || request.loss_scale != 1 || options_.checks;
     const bool may_skip = request.check;
     stream_ = stream();
-    containers_.require_unchanged(param_groups, *names_, groups_.owner());
+    containers_.require_unchanged(param_groups, *names_, owner());
     const bool has_schedule = Groups::has_schedule(param_groups);
     // To ask for the count would wait for the device, which ends a capture; a captured step's rates come with upload().
     if (!has_schedule || completed_ || !engine_->is_captured(stream_))
         groups_.read(param_groups, has_schedule ? count_completed() : 0);
     GradTaker taker(*this);
-    has_seen_ = true;
+    has_known_grads_ = true;
     // What is taken is held, and on a device no look at memory becomes stale: shapes are copied, memory stays.
     const py::object held = names_->take(grads, groups_.size() > 1, taker, false);
-    require_params_in_place();
-    const py::list written = this->written();
+    require_lenders_in_place();
+    const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     request.stream = stream_;
     request.others = other_streams(stream_);
@@ -204,47 +180,24 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     }();
     if (may_skip || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
-    note_written(written);  // also where the device is going to skip the step, which nobody knows yet
+    if (written) note_written(written);  // also where the device is going to skip the step, which nobody knows yet
     if (!report) return py::none();
     const bool by_name = PyDict_Check(held.ptr());
     return py::cast(StepReport(*report, names_, by_name));
 }
 
-py::list DeviceOptimizer::written() const {
-    py::list arrays;
-    for (std::size_t i = 0; i < size(); ++i) {
-        if (bound_[i].counts_writes && engine_->entry(i).tensor.grad) arrays.append(bound_[i].param);
-    }
-    return arrays;
-}
-
 void DeviceOptimizer::upload(const py::list& param_groups) {
-    const Exclusive exclusive(use_, groups_.owner());
+    const Exclusive exclusive(use_, owner());
     upload_groups(param_groups);
 }
 
 void DeviceOptimizer::upload_groups(const py::list& param_groups) {
-    containers_.require_unchanged(param_groups, *names_, groups_.owner());
+    containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups, Groups::has_schedule(param_groups) ? count_completed() : 0);
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     const cuda::Stream current = stream();
     const GilRelease release;
     engine_->upload(current);
-}
-
-py::tuple StepReport::read() {
-    if (!known_ || report_.is_captured()) {
-        const cuda::Outcome outcome = [&] {
-            const GilRelease release;
-            return report_.read();
-        }();
-        known_ = outcome;
-    }
-    const cuda::Outcome& outcome = *known_;
-    return py::make_tuple(outcome.skipped != 0, outcome.norm,
-                          outcome.culprit < 0
-                              ? py::object(py::none())
-                              : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_name_)));
 }
 
 }  // namespace adamcore::python

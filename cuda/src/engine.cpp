@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "adamcore/cuda/kernels.hpp"
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "reports.hpp"
 #include "state.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 
 namespace adamcore::cuda {
 

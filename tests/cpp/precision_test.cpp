@@ -233,7 +233,7 @@ TEST(StaticDispatch, EqualsThePlainLoopForEveryStorage) {
 }
 
 TEST(Stochastic, RoundingDependsOnSeedStepTensorAndElement) {
-    StoredTensor tensor({Dtype::bfloat16, Dtype::float32, Dtype::float32, Weights::stochastic}, 0, 256, 3);
+    StoredTensor tensor({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::stochastic}, 0, 256, 3);
     for (std::int64_t i = 0; i < 256; ++i) {
         tensor.start(i, 1.0);
         tensor.grad(1).set(i, 0x1p-9);

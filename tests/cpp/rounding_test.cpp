@@ -213,7 +213,7 @@ void expect_rounded_by_their_numbers(const cpu::Kernels& kernels, std::int64_t f
     const rounding::Stream& stream = streams[2];
     Tensor view =
         tensor(before(param.data()), before(weights.data()), first + size, static_cast<std::int64_t>(stream.step));
-    view.weights = Weights::stochastic;
+    view.weights = WeightPolicy::stochastic;
     view.number = stream.tensor;
     Treatment treatment;
     treatment.seed = stream.seed;

@@ -198,7 +198,7 @@ TEST(Remainder, GivesTheWeightBackByEveryInstructionSet) {
         std::vector<std::uint8_t> ties(weights.size() / 8, 0xff);
         std::vector<float> recovered(weights.size());
         Tensor view = tensor(param.data(), weights.data(), size, 1, recovered.data());
-        view.weights = Weights::remainder;
+        view.weights = WeightPolicy::remainder;
         view.extra[0] = remainders.data();
         view.extra[1] = ties.data();
         assign<float>(*kernels, view, 0, size);

@@ -43,7 +43,7 @@ void expect_same_weights(Pair& pair) {
 std::vector<Storage> storages_that_lose_nothing() {
     std::vector<Storage> all;
     for (const Storage& storage : every_storage()) {
-        const bool is_kept = storage.weights == Weights::master || storage.weights == Weights::remainder;
+        const bool is_kept = storage.weights == WeightPolicy::master || storage.weights == WeightPolicy::remainder;
         if (is_kept && storage.state == Dtype::float32) all.push_back(storage);
     }
     return all;
@@ -79,7 +79,7 @@ int ties_of(StoredTensor& tensor) {
 /// Weights 1 + k 2^-7 have odd and even bfloat16 numbers; half a unit from them lie ties that round up and down.
 TEST(Weights, WithRemaindersPassThroughTies) {
     for (const cpu::Kernels* kernels : every_kernels()) {
-        Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, Weights::remainder}, 0);
+        Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::remainder}, 0);
         for (std::int64_t i = 0; i < size; ++i) {
             const double weight = (i % 3 == 0 ? -1 : 1) * (1 + static_cast<double>(i % 120) * 0x1p-7);
             pair.half.start(i, weight);
@@ -103,7 +103,7 @@ TEST(Weights, WithRemaindersPassThroughTies) {
 TEST(Weights, UnderAMasterMayBeOverwritten) {
     for (const Dtype dtype : {Dtype::bfloat16, Dtype::float16}) {
         for (const cpu::Kernels* kernels : every_kernels()) {
-            Pair pair({dtype, Dtype::float32, Dtype::float32, Weights::master}, 0);
+            Pair pair({dtype, Dtype::float32, Dtype::float32, WeightPolicy::master}, 0);
             pair.step(*kernels, plain_descent(0.1), 1);
             for (std::int64_t i = 0; i < size; i += 3) {
                 const double value = rounded(dtype, pair.half.param()[i] * (i % 2 == 0 ? 1.25 : -1) + 0.01);
@@ -118,7 +118,7 @@ TEST(Weights, UnderAMasterMayBeOverwritten) {
 }
 
 /// The farthest that any weight is from the one in float32 after 300 small steps, in units of bfloat16's spacing.
-double drift_under(Weights weights) {
+double drift_under(WeightPolicy weights) {
     Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, weights}, 0);
     for (std::int64_t i = 0; i < size; ++i) {
         const double weight = 1 + static_cast<double>(i % 60) * 0x1p-7;
@@ -135,14 +135,14 @@ double drift_under(Weights weights) {
 }
 
 TEST(Weights, AreMadeUpForByCompensationWhereRoundingAloneStands) {
-    EXPECT_GT(drift_under(Weights::plain), 7.0);
-    EXPECT_LT(drift_under(Weights::compensated), 0.5);
-    EXPECT_EQ(drift_under(Weights::remainder), 0.0);
+    EXPECT_GT(drift_under(WeightPolicy::plain), 7.0);
+    EXPECT_LT(drift_under(WeightPolicy::compensated), 0.5);
+    EXPECT_EQ(drift_under(WeightPolicy::remainder), 0.0);
 }
 
 TEST(Weights, ThatOverflowLoseNothingToCompensation) {
     for (const cpu::Kernels* kernels : every_kernels()) {
-        StoredTensor tensor({Dtype::float16, Dtype::float32, Dtype::float32, Weights::compensated}, 0, size, 3);
+        StoredTensor tensor({Dtype::float16, Dtype::float32, Dtype::float32, WeightPolicy::compensated}, 0, size, 3);
         for (std::int64_t i = 0; i < size; ++i) tensor.grad(1).set(i, -1e6);
         dispatch_in_parts(*kernels, {plain_descent(1)}, {tensor.view(1)}, 1, cpu::Serial{});
         for (std::int64_t i = 0; i < size; ++i) {

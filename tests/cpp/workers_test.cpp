@@ -215,8 +215,8 @@ std::size_t stack_of(std::size_t size, const std::function<void()>& work) {
 TEST(Stack, OfACallerMayBeSmall) {
     const std::size_t nothing = stack_of(65536, [] {});
     for (const Storage& storage : {Storage{}, Storage{Dtype::float64, Dtype::float32, Dtype::float64},
-                                   Storage{Dtype::bfloat16, Dtype::float16, Dtype::float32, Weights::stochastic},
-                                   Storage{Dtype::float16, Dtype::float16, Dtype::float16, Weights::master}}) {
+                                   Storage{Dtype::bfloat16, Dtype::float16, Dtype::float32, WeightPolicy::stochastic},
+                                   Storage{Dtype::float16, Dtype::float16, Dtype::float16, WeightPolicy::master}}) {
         constexpr std::int64_t size = 200000;
         test::Stored param(storage.param, size), grad(storage.grad, size), state(storage.state, size);
         test::Stored more(storage.state, size), master(Dtype::float32, size);
@@ -231,7 +231,7 @@ TEST(Stack, OfACallerMayBeSmall) {
         tensor.grad_dtype = storage.grad;
         tensor.state_dtype = storage.state;
         tensor.weights = storage.weights;
-        if (storage.weights == Weights::master) tensor.extra[0] = master.data();
+        if (storage.weights == WeightPolicy::master) tensor.extra[0] = master.data();
         const std::vector<cpu::Group> groups{group_of<AdamW>(AdamW::Hyper{}, 1.0)};
         const std::vector<Tensor> tensors{tensor};
         const std::vector<norm::Reading> readings{{grad.data(), size, storage.grad, {}}};

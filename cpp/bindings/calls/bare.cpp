@@ -102,7 +102,7 @@ CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
             const std::string label = arguments.label(argument, i);
             Taken taken = gate.look(prepared[i][argument], access, label);
             if (like) require_shape(taken.view, like->ndim, like->shape, label, param_label);
-            checked.kept.push_back(taken.kept);
+            checked.keepalive.push_back(taken.keepalive);
             return taken;
         };
         const Taken param = let_in(Access::write, 0, nullptr);

@@ -21,9 +21,10 @@ namespace adamcore::python {
 /// An array that has been let in.
 struct Taken {
     ArrayView view;
-    py::object array;             ///< NumPy's, to tell overlaps; of CUDA memory one that is never looked into
     const void* owner = nullptr;  ///< as owner_of() says
-    py::object kept;              ///< keeps the memory
+    py::object keepalive;         ///< of the memory
+    std::shared_ptr<const std::vector<Py_ssize_t>>
+        axes{};  ///< what `view` points into, where that is not the array's own
 };
 
 /// How arrays are let in. Either raises TypeError or ValueError that begins with the label.
@@ -52,7 +53,7 @@ struct CheckedUpdate {
     Group group;
     std::vector<Tensor> tensors;
     std::vector<std::unique_ptr<OwnedLayout>> layouts;
-    std::vector<py::object> kept;
+    std::vector<py::object> keepalive;
 };
 
 /// Raises before anything has changed.

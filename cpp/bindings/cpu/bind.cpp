@@ -1,7 +1,9 @@
-// How an optimizer comes to its parameters: a group is checked whole, then bound, and its state allocated.
+// How the CPU's optimizer comes to its parameters: they are checked, their state is allocated, and only then is the group
+// its own.
 
 #include <algorithm>
 
+#include "adamcore/rule_registry.hpp"
 #include "adamcore/state_rounding.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
@@ -23,168 +25,10 @@ void fill(T* data, std::int64_t count, double value, [[maybe_unused]] bool is_sq
     }
 }
 
-}  // namespace
-
-/// A group that is being added: nothing of the optimizer has changed yet.
-struct Optimizer::Addition {
-    std::vector<py::object> arrays;  ///< NumPy's
-    std::vector<Tensor> tensors;
-    std::vector<Bound> bound;
-    std::vector<Form> forms;
-    std::vector<Lender> lenders;
-    Regions::Addition regions;
-    GroupMemory memory;
-    Containers::Group containers;
-    std::optional<Groups::Candidate> group;
-};
-
-void Optimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
-                          const py::list& names, const std::vector<std::string>& labels,
-                          const std::vector<std::string>& keys, const py::tuple& variant_keys,
-                          const py::function& variant) {
-    const Exclusive exclusive(use_, groups_.owner());
-    Addition added;
-    added.group = groups_.look_at(group, variant_keys, variant, completed_);
-    const std::vector<py::str> exact = exact_names(names);
-    names_.require_new(exact, labels);
-    const auto params = py::reinterpret_borrow<py::list>(group["params"]);
-    take_params(params, labels, added);
-    bind_params(exact, labels, added);
-    bind_state(added.group->group, labels, added);
-    regions_.check(added.regions, [&](std::int64_t tensor) {
-        const auto i = static_cast<std::size_t>(tensor);
-        return i < size() ? names_.label(i) : labels[i - size()];
-    });
-    start_weights(added);
-    added.containers = Containers::look_at(group, source, size());
-
-    make_room(tensors_, added.tensors.size());
-    make_room(bound_, added.tensors.size());
-    make_room(forms_, added.tensors.size());
-    make_room(lenders_, added.lenders.size());
-    active_.reserve(tensors_.capacity());
-    make_room(memory_, 1);
-    containers_.make_room();
-    groups_.make_room();
-    names_.add(exact, labels, keys, param_groups, group);
-    commit(std::move(added));
-}
-
-void Optimizer::commit(Addition&& added) noexcept {
-    for (const Tensor& tensor : added.tensors) {
-        tensors_.push_back(tensor);
-        elements_ += tensor.size;
-        descrs_[static_cast<std::size_t>(tensor.dtype)] = usual_descr(tensor.dtype);
-    }
-    std::move(added.bound.begin(), added.bound.end(), std::back_inserter(bound_));
-    std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
-    std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
-    groups_.add(std::move(*added.group));
-    memory_.push_back(std::move(added.memory));
-    containers_.add(std::move(added.containers));
-    regions_.commit(std::move(added.regions));
-    if (has_checked_) {  // not against the new parameters
-        for (Bound& each : bound_) each.checked_grad = nullptr;
-        has_checked_ = false;
-    }
-    planned_threads_ = 0;
-}
-
-/// All that may run the code of an array's class, for all arrays, before the memory of any is looked at.
-void Optimizer::take_params(const py::list& params, const std::vector<std::string>& labels, Addition& added) const {
-    for (std::size_t i = 0; i < params.size(); ++i) {
-        const py::object given = params[i];
-        py::object array = as_numpy(given, Access::write, labels[i]);
-        if (!given.is(array)) added.lenders.push_back({size() + i, given, data_pointer(given), counts_writes(given)});
-        auto pin = py::reinterpret_steal<py::object>(PyWeakref_NewRef(array.ptr(), nullptr));
-        if (!pin) throw py::error_already_set();
-        added.memory.pins.push_back(std::move(pin));
-        added.arrays.push_back(std::move(array));
-    }
-}
-
-void Optimizer::bind_params(const std::vector<py::str>& names, const std::vector<std::string>& labels,
-                            Addition& added) const {
-    std::vector<ArrayView> views;
-    std::size_t axes = 0;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        views.push_back(view_of(added.arrays[i], Access::write, labels[i]));
-        require_fit(options_, views.back().dtype, labels[i]);
-        axes += 2 * static_cast<std::size_t>(views.back().ndim);
-    }
-    added.memory.axes = std::make_unique<Py_ssize_t[]>(axes);
-    Py_ssize_t* next_axes = added.memory.axes.get();
-    for (std::size_t i = 0; i < views.size(); ++i) {
-        const ArrayView& view = views[i];
-        Form form;
-        form.shape = {view.ndim, next_axes};
-        form.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
-        next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
-        next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
-
-        Tensor tensor;
-        tensor.param = view.data;
-        tensor.size = view.size;
-        tensor.step = 0;
-        tensor.group = static_cast<std::int32_t>(groups_.size());
-        tensor.dtype = view.dtype;
-        tensor.state_dtype = options_.state_of(view.dtype);
-        tensor.weights = options_.weights_of(view.dtype);
-        tensor.state_rounding = options_.state_rounding;
-        tensor.number = number_of(names[i].cast<std::string>());
-        Bound bound;
-        bound.param = added.arrays[i];
-        expect(tensor, bound, form, view, view);
-        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), owner_of(bound.param.ptr()));
-        added.tensors.push_back(tensor);
-        added.forms.push_back(std::move(form));
-        added.bound.push_back(std::move(bound));
-    }
-}
-
-void Optimizer::bind_state(const Group& group, const std::vector<std::string>& labels, Addition& added) const {
-    const RuleInfo& info = all_rules()[group.rule];
-    Slab::Measure measure;
-    const auto nothing = [](std::size_t, std::size_t) {};
-    std::size_t largest = 0, most = 0;
-    for (std::size_t i = 0; i < added.tensors.size(); ++i) {
-        const std::size_t before = measure.total();
-        lay_state_out(
-            added.tensors[i], info.slot_count, [&](std::size_t bytes) { return measure.add(bytes); }, nothing, nothing);
-        if (measure.total() - before > most) largest = i, most = measure.total() - before;
-    }
-    if (measure.total() == 0) return;
-    try {
-        added.memory.state = std::make_shared<Slab>(measure.total());
-    } catch (const std::bad_alloc&) {
-        throw_memory_error(groups_.owner() + ": no memory for the state of " + std::to_string(labels.size()) +
-                           (labels.size() == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
-                           "; the most, " + size_text(most) + ", is " + labels[largest] + "'s");
-    }
-    std::byte* const data = added.memory.state->data();
-    Slab::Measure again;
-    for (Tensor& tensor : added.tensors) {
-        const auto set = [&](std::size_t slot, std::size_t place) {
-            tensor.state[slot] = data + place;
-            const double value = info.initial(group.hyper, slot);
-            if (value == 0) return;
-            const bool is_square = info.slots[slot].nonnegative;
-            visit(tensor.state_dtype,
-                  [&](auto x) { fill(static_cast<decltype(x)*>(tensor.state[slot]), tensor.size, value, is_square); });
-        };
-        lay_state_out(
-            tensor, info.slot_count, [&](std::size_t bytes) { return again.add(bytes); }, set,
-            [&](std::size_t i, std::size_t place) { tensor.extra[i] = data + place; });
-    }
-    const auto begin = reinterpret_cast<std::uintptr_t>(data);
-    added.regions.add({begin, begin + added.memory.state->size(), -1, nullptr}, added.memory.state.get());
-}
-
 /// Master weights begin as the parameters; remainders and compensations as zero.
-void Optimizer::start_weights(const Addition& added) {
-    for (std::size_t i = 0; i < added.tensors.size(); ++i) {
-        const Tensor& tensor = added.tensors[i];
-        if (tensor.weights != Weights::master) continue;
+void start_weights(const std::vector<Tensor>& tensors) {
+    for (const Tensor& tensor : tensors) {
+        if (tensor.weights != WeightPolicy::master) continue;
         auto* master = static_cast<float*>(tensor.extra[0]);
         const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
         visit(tensor.dtype, [&](auto x) {
@@ -200,8 +44,115 @@ void Optimizer::start_weights(const Addition& added) {
     }
 }
 
+}  // namespace
+
+struct HostOptimizer::GroupBinding : Binding {
+    GroupBinding(HostOptimizer& of, Addition& added_) : optimizer(of), added(added_) {
+        take_params();
+        bind_params();
+        bind_state();
+    }
+
+    void start() override { start_weights(added.tensors); }
+
+    void make_room() override {
+        python::make_room(optimizer.tensors_, added.tensors.size());
+        python::make_room(optimizer.bound_, bound.size());
+        optimizer.active_.reserve(optimizer.tensors_.capacity());
+        python::make_room(optimizer.memory_, 1);
+    }
+
+    void commit() noexcept override {
+        for (const Tensor& tensor : added.tensors) {
+            optimizer.tensors_.push_back(tensor);
+            optimizer.elements_ += tensor.size;
+            optimizer.descrs_[static_cast<std::size_t>(tensor.dtype)] = usual_descr(tensor.dtype);
+        }
+        std::move(bound.begin(), bound.end(), std::back_inserter(optimizer.bound_));
+        optimizer.memory_.push_back(std::move(memory));
+        if (optimizer.has_checked_) {  // not against the new parameters
+            for (Bound& each : optimizer.bound_) each.checked_grad = nullptr;
+            optimizer.has_checked_ = false;
+        }
+        optimizer.planned_threads_ = 0;
+    }
+
+private:
+    /// All that may run the code of an array's class, for all arrays, before the memory of any is looked at.
+    void take_params() {
+        for (std::size_t i = 0; i < added.labels.size(); ++i) {
+            const py::object given = added.params[i];
+            py::object array = as_numpy(given, Access::write, added.labels[i]);
+            if (!given.is(array))
+                added.lenders.push_back({optimizer.size() + i, given, data_pointer(given), counts_writes(given)});
+            auto pin = py::reinterpret_steal<py::object>(PyWeakref_NewRef(array.ptr(), nullptr));
+            if (!pin) throw py::error_already_set();
+            memory.pins.push_back(std::move(pin));
+            arrays.push_back(std::move(array));
+        }
+    }
+
+    void bind_params() {
+        std::vector<ArrayView> views;
+        std::vector<const void*> owners;
+        for (std::size_t i = 0; i < arrays.size(); ++i) {
+            views.push_back(view_of(arrays[i], Access::write, added.labels[i]));
+            require_fit(optimizer.options_, views.back().dtype, added.labels[i]);
+            owners.push_back(owner_of(arrays[i].ptr()));
+        }
+        optimizer.describe(views, owners, added);
+        for (std::size_t i = 0; i < views.size(); ++i) {
+            Bound each;
+            each.param = arrays[i];
+            expect(added.tensors[i], each, added.forms[i], views[i], views[i]);
+            bound.push_back(std::move(each));
+        }
+    }
+
+    void bind_state() {
+        const Group& group = added.group.group;
+        const RuleInfo& rule = all_rules()[group.rule];
+        Slab::Measure measure;
+        const StateLayout layout(added.tensors, rule,
+                                 [&](const Tensor&, const StateSlot& slot) { return measure.add(slot.bytes); });
+        if (measure.total() == 0) return;
+        try {
+            memory.state = std::make_shared<Slab>(measure.total());
+        } catch (const std::bad_alloc&) {
+            const auto [tensor, most] = layout.largest();
+            const std::size_t count = added.labels.size();
+            throw_memory_error(optimizer.owner() + ": no memory for the state of " + std::to_string(count) +
+                               (count == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
+                               "; the most, " + size_text(most) + ", is " + added.labels[tensor] + "'s");
+        }
+        std::byte* const data = memory.state->data();
+        layout.point_into(data, added.tensors);
+        for (const auto& [i, slot, offset] : layout.placed()) {
+            const double value = slot.is_extra ? 0 : rule.initial(group.hyper, slot.index);
+            if (value == 0) continue;
+            visit(added.tensors[i].state_dtype,
+                  [&, at = offset, size = added.tensors[i].size, is_square = slot.nonnegative](auto x) {
+                      fill(reinterpret_cast<decltype(x)*>(data + at), size, value, is_square);
+                  });
+        }
+        const auto begin = reinterpret_cast<std::uintptr_t>(data);
+        added.regions.add({begin, begin + memory.state->size(), -1, nullptr}, memory.state.get());
+    }
+
+    HostOptimizer& optimizer;
+    Addition& added;
+    std::vector<py::object> arrays;  // NumPy's
+    std::vector<Bound> bound;
+    GroupMemory memory;
+};
+
+std::unique_ptr<BoundOptimizer::Binding> HostOptimizer::bind(Addition& added) {
+    return std::make_unique<GroupBinding>(*this, added);
+}
+
 /// All that can fail comes first.
-void Optimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) {
+void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param,
+                           const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
     PyObject* const descr = usual_descr(grad.dtype);
     auto layout = layout_of(param, grad, form.order);

@@ -14,7 +14,7 @@ const cpu::Kernels& kernels();
 /// Raises ValueError if this build or this processor has no such path.
 void set_isa(const std::string& name);
 
-/// OpenMP's threads, as many as set_num_threads() says, or as the process may use; one in a forked child.
+/// The library's threads: as many as set_num_threads() says, or as the process may use; one in a forked child.
 cpu::Threads pool();
 void set_num_threads(int threads);
 

@@ -9,7 +9,7 @@ namespace adamcore::python {
 
 Gate numpy_gate() {
     return {as_numpy, [](const py::object& array, Access access, const std::string& label) -> Taken {
-                return {view_of(array, access, label), array, owner_of(array.ptr()), array};
+                return {view_of(array, access, label), owner_of(array.ptr()), array};
             }};
 }
 

@@ -40,32 +40,32 @@ void prefetch_shape(PyObject* array) {
 }  // namespace
 
 /// The optimizer as Names::take sees it.
-struct Optimizer::GradTaker : Names::Taker {
-    explicit GradTaker(Optimizer& taker) : optimizer(taker) {}
+struct HostOptimizer::GradTaker : Names::Taker {
+    explicit GradTaker(HostOptimizer& taker) : optimizer(taker) {}
 
     bool take_plainly(PyObject* const* grads) override { return optimizer.take_plain_sequence(grads); }
     bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
     py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) override {
         if (grad.is_none()) return grad;
-        return as_numpy(grad, Access::read, optimizer.names_.grad_label(tensor, by_name));
+        return as_numpy(grad, Access::read, optimizer.names_->grad_label(tensor, by_name));
     }
     void take(std::size_t tensor, const py::object& grad, bool by_name) override {
         optimizer.take_grad(tensor, grad, by_name);
     }
     bool is_wary() const override { return !optimizer.lenders_.empty(); }
 
-    Optimizer& optimizer;
+    HostOptimizer& optimizer;
 };
 
-py::object Optimizer::take_grads(const py::object& grads, bool hold) {
+py::object HostOptimizer::take_grads(const py::object& grads, bool hold) {
     GradTaker taker(*this);
     has_checked_ = true;
-    py::object held = names_.take(grads, groups_.size() > 1, taker, hold);
+    py::object held = names_->take(grads, groups_.size() > 1, taker, hold);
     require_lenders_in_place();
     return held;
 }
 
-bool Optimizer::take_plain_sequence(PyObject* const* grads) {
+bool HostOptimizer::take_plain_sequence(PyObject* const* grads) {
     // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
     // ones, whose headers lie scattered, other threads look too.
     std::atomic<bool> all_plain{true};
@@ -94,13 +94,13 @@ bool Optimizer::take_plain_sequence(PyObject* const* grads) {
     return all_plain;
 }
 
-void Optimizer::set_grad(std::size_t i, const void* grad) noexcept {
+void HostOptimizer::set_grad(std::size_t i, const void* grad) noexcept {
     Tensor& tensor = tensors_[i];
     if ((tensor.grad == nullptr) != (grad == nullptr)) planned_threads_.store(0, std::memory_order_relaxed);
     tensor.grad = grad;
 }
 
-bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
+bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     if (grad == Py_None) {
         set_grad(i, nullptr);
         return true;
@@ -116,31 +116,20 @@ bool Optimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-void Optimizer::take_grad(std::size_t i, const py::object& array, bool by_name) {
+void HostOptimizer::take_grad(std::size_t i, const py::object& array, bool by_name) {
     if (take_plainly(i, array.ptr())) return;
     require_same_param(i);
-    const std::string label = names_.grad_label(i, by_name);
+    const std::string label = names_->grad_label(i, by_name);
     const Form& form = forms_[i];
     const ArrayView view = view_of(array, Access::read, label);
-    require_shape(view, form.shape.ndim, form.shape.shape(), label, names_.label(i));
-    if (const auto region = regions_.find_overlap(region_of(view, -1), owner_of(array.ptr())))
-        throw py::value_error(
-            label + ": shares memory with " +
-            (region->tensor < 0 ? "the optimizer's state" : names_.label(static_cast<std::size_t>(region->tensor))) +
-            ", which the step writes; pass a copy");
-    expect(tensors_[i], bound_[i], form, param_view(i), view);
+    require_shape(view, form.shape.ndim, form.shape.shape(), label, names_->label(i));
+    require_apart(view, owner_of(array.ptr()), label);
+    expect(tensors_[i], bound_[i], form, view_of_param(tensors_[i], form), view);
     bound_[i].checked_grad = view.data;
     set_grad(i, view.data);
 }
 
-/// The parameter as it was bound.
-ArrayView Optimizer::param_view(std::size_t i) const {
-    const Tensor& tensor = tensors_[i];
-    const ShapeAndStrides& shape = forms_[i].shape;
-    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, shape.ndim, shape.shape(), shape.strides()};
-}
-
-bool Optimizer::is_same_param(std::size_t i) const noexcept {
+bool HostOptimizer::is_same_param(std::size_t i) const noexcept {
     const Bound& bound = bound_[i];
     const auto* proxy = array_proxy(bound.param.ptr());
     const Tensor& tensor = tensors_[i];
@@ -149,13 +138,12 @@ bool Optimizer::is_same_param(std::size_t i) const noexcept {
            (size() > few || has_axes(bound.param.ptr(), forms_[i].shape));
 }
 
-void Optimizer::require_same_param(std::size_t i) const {
+void HostOptimizer::require_same_param(std::size_t i) const {
     if (is_same_param(i)) return;
     const Bound& bound = bound_[i];
     const auto* proxy = array_proxy(bound.param.ptr());
-    const auto refuse = [&](const char* why) { throw py::value_error(names_.label(i) + why); };
-    if (proxy->data != tensors_[i].param)
-        refuse(": the array's memory has moved since the optimizer was made (by resize(), say)");
+    const auto refuse = [&](const char* why) { throw py::value_error(names_->label(i) + why); };
+    if (proxy->data != tensors_[i].param) refuse_moved(i, "resize()");
     if (!(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
         refuse(": the array has been made read-only and cannot be updated in place");
     const bool same_dtype = find_dtype(bound.param) == tensors_[i].dtype;
@@ -165,24 +153,6 @@ void Optimizer::require_same_param(std::size_t i) const {
                      "made; make a new optimizer for it"
                    : ": the array has been given another dtype in place since the optimizer was made; make a new "
                      "optimizer for it");
-}
-
-py::object Optimizer::written() const {
-    if (lenders_.empty()) return {};
-    py::list arrays;
-    for (const Lender& lender : lenders_) {
-        if (lender.counts_writes && tensors_[lender.tensor].grad) arrays.append(lender.array);
-    }
-    return std::move(arrays);
-}
-
-void Optimizer::require_lenders_in_place() const {
-    for (const Lender& lender : lenders_) {
-        if (!tensors_[lender.tensor].grad || data_pointer(lender.array) == lender.pointer) continue;
-        throw py::value_error(names_.label(lender.tensor) +
-                              ": the array's memory has moved since the optimizer was made (by set_() or p.data = ..., "
-                              "say)");
-    }
 }
 
 }  // namespace adamcore::python

@@ -57,96 +57,66 @@ private:
 
 }  // namespace
 
-Optimizer::Optimizer(std::string owner, const py::dict& options)
-    : groups_(std::move(owner)), options_(read_options(options)), cuts_(cpu::max_parts + 1) {
+HostOptimizer::HostOptimizer(std::string owner, const py::dict& options)
+    : BoundOptimizer(std::move(owner), options), cuts_(cpu::max_parts + 1) {
     if (options_.state == Dtype::bfloat16) numpy_dtype(options_.state);  // so that its absence shows now
 }
 
-std::vector<StateArray> Optimizer::state_arrays(std::size_t tensor) const {
-    const Tensor& t = tensors_.at(tensor);
-    const Form& form = forms_[tensor];
-    const RuleInfo& info = all_rules()[groups_[static_cast<std::size_t>(t.group)].rule];
-    return arrays_of(t, info, form.shape, form.order);
-}
-
-StateArrays Optimizer::state_arrays() const {
-    StateArrays arrays;
-    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(state_arrays(i));
-    return arrays;
-}
-
-py::dict Optimizer::state(std::size_t tensor) const {
-    use_.require_idle(groups_.owner());
+py::dict HostOptimizer::state(std::size_t tensor) const {
+    use_.require_idle(owner());
     py::dict state;
     for (const StateArray& array : state_arrays(tensor)) {
         const GroupMemory& memory = memory_[static_cast<std::size_t>(tensors_[tensor].group)];
-        auto owner = std::make_unique<std::shared_ptr<Slab>>(memory.state);
-        const py::capsule base(owner.get(), [](void* p) { delete static_cast<std::shared_ptr<Slab>*>(p); });
-        (void)owner.release();
+        auto block = std::make_unique<std::shared_ptr<Slab>>(memory.state);
+        const py::capsule base(block.get(), [](void* p) { delete static_cast<std::shared_ptr<Slab>*>(p); });
+        (void)block.release();
         state[array.name] = py::array(array.dtype, array.shape, array.strides, array.data, base);
     }
     return state;
 }
 
-std::int64_t Optimizer::steps(std::size_t tensor) const {
-    use_.require_readable(groups_.owner());
+std::int64_t HostOptimizer::steps(std::size_t tensor) const {
+    use_.require_readable(owner());
     return tensors_.at(tensor).step;
 }
 
-std::int64_t Optimizer::completed() const {
-    use_.require_readable(groups_.owner());
+std::int64_t HostOptimizer::completed() const {
+    use_.require_readable(owner());
     return completed_;
 }
 
-py::tuple Optimizer::snapshot() {
-    const Exclusive exclusive(use_, groups_.owner());
-    std::vector<std::int64_t> steps;
-    for (const Tensor& tensor : tensors_) steps.push_back(tensor.step);
-    const auto [state, copies] = make_snapshot(state_arrays(), steps, names_);
-    {
-        const GilRelease release;
-        run(copies);
-    }
-    return py::make_tuple(state, completed_);
+BoundOptimizer::Counts HostOptimizer::counts() {
+    Counts counts{{}, completed_};
+    for (const Tensor& tensor : tensors_) counts.steps.push_back(tensor.step);
+    return counts;
 }
 
-void Optimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
-                        const py::function& to_numpy) {
-    const Exclusive exclusive(use_, groups_.owner());
-    const StateArrays arrays = state_arrays();
-    const OwnMemory own(memory_);
-    const auto is_own = [&](const void* begin, const void* end) { return own.meets(begin, end); };
-    const Checkpoint checkpoint = read_checkpoint(state, arrays, names_, is_own, to_numpy);
-    DictUpdates updates(containers_.dicts(), values);
-    const Copies copies = copies_of(checkpoint, arrays);
-    {
-        const GilRelease release;
-        run(copies);
-    }
-    for (std::size_t i = 0; i < size(); ++i) tensors_[i].step = checkpoint.steps[i];
-    completed_ = completed;
-    updates.apply();
+void HostOptimizer::save(const Copies& copies) {
+    const GilRelease release;
+    run(copies);
 }
 
-int Optimizer::traverse(visitproc visit, void* arg) const {
+IsOwn HostOptimizer::own_memory() const {
+    return [own = OwnMemory(memory_)](const void* begin, const void* end) { return own.meets(begin, end); };
+}
+
+void HostOptimizer::load(const Copies& copies, const Counts& counts) {
+    save(copies);
+    for (std::size_t i = 0; i < size(); ++i) tensors_[i].step = counts.steps[i];
+    completed_ = counts.completed;
+}
+
+int HostOptimizer::traverse(visitproc visit, void* arg) const {
     for (const Bound& bound : bound_) Py_VISIT(bound.param.ptr());
-    for (const Lender& lender : lenders_) Py_VISIT(lender.array.ptr());
-    if (const int stop = groups_.traverse(visit, arg)) return stop;
-    return containers_.traverse(visit, arg);
+    return traverse_shared(visit, arg);
 }
 
-void Optimizer::clear() {
+void HostOptimizer::clear() {
     planned_threads_ = 0;
     std::vector<Tensor>().swap(tensors_);
-    std::vector<Form>().swap(forms_);
-    regions_ = {};
-    names_.clear();
-    // What goes last may run anyone's code.
-    auto bound = std::move(bound_);
-    auto lenders = std::move(lenders_);
-    auto memory = std::move(memory_);
-    auto groups = std::exchange(groups_, Groups(groups_.owner()));
-    auto containers = std::exchange(containers_, {});
+    const auto bound = std::move(bound_);
+    const auto memory = std::move(memory_);
+    clear_shared();
 }
 
 }  // namespace adamcore::python

@@ -95,23 +95,23 @@ ADAMCORE_MODULE(_core, m) {
 
     define_norms(m, &global_norm, &clip_norm, &clip_value);
 
-    py::class_<Optimizer>(m, "Optimizer", collected<Optimizer>(), "What an optimizer keeps natively.")
+    py::class_<HostOptimizer>(m, "HostOptimizer", collected<HostOptimizer>(), "What an optimizer keeps natively.")
         .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
-        .def("add_group", &Optimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
+        .def("add_group", &HostOptimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
              py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
              Computes())
-        .def("step", &Optimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
+        .def("step", &HostOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), Computes())
-        .def("state", &Optimizer::state, py::arg("tensor"))
-        .def("steps", &Optimizer::steps, py::arg("tensor"))
-        .def("require_idle", &Optimizer::require_idle)
-        .def("snapshot", &Optimizer::snapshot)
-        .def("restore", &Optimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
+        .def("state", &HostOptimizer::state, py::arg("tensor"))
+        .def("steps", &HostOptimizer::steps, py::arg("tensor"))
+        .def("require_idle", &HostOptimizer::require_idle)
+        .def("snapshot", &HostOptimizer::snapshot)
+        .def("restore", &HostOptimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
              py::arg("to_numpy"))
-        .def_property_readonly("places", &Optimizer::places)
-        .def_property_readonly("completed", &Optimizer::completed)
-        .def("__len__", &Optimizer::size);
-    keep_memory_for_instances<Optimizer>();
+        .def_property_readonly("places", &HostOptimizer::places)
+        .def_property_readonly("completed", &HostOptimizer::completed)
+        .def("__len__", &HostOptimizer::size);
+    keep_memory_for_instances<HostOptimizer>();
 }
 
 }  // namespace adamcore::python

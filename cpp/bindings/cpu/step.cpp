@@ -14,12 +14,12 @@ std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_c
 
 }  // namespace
 
-py::object Optimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
-                           bool check) {
-    const Exclusive exclusive(use_, groups_.owner());
+py::object HostOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
+                               bool check) {
+    const Exclusive exclusive(use_, owner());
     const double scale = groups_.checked_loss_scale(loss_scale);
     check = check || scale != 1 || options_.checks;
-    containers_.require_unchanged(param_groups, names_, groups_.owner());
+    containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups, completed_);
     // References to gradients first, then a look at them: nothing runs from there on that could take them away.
     const bool may_release = elements_ >= worth_releasing(size());
@@ -50,10 +50,10 @@ py::object Optimizer::step(const py::object& grads, const py::list& param_groups
     const auto& culprit = measured.culprit;
     return py::make_tuple(
         skipped, norm::root(measured.squares, Scale(1) / scale),
-        culprit ? py::object(py::str(names_.grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
+        culprit ? py::object(py::str(names_->grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
 }
 
-void Optimizer::plan() {
+void HostOptimizer::plan() {
     const int threads = pool().threads;
     if (planned_threads_ == threads) return;
     parts_ = cpu::plan_step(tensors_.data(), static_cast<std::int64_t>(tensors_.size()), threads, cuts_.data());
@@ -67,7 +67,7 @@ void Optimizer::plan() {
     planned_threads_ = threads;
 }
 
-Optimizer::Measured Optimizer::measure(Treatment& treatment) {
+HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment) {
     if (options_.clip == Clip::units) return measure_units(treatment);
     norms_.clear();
     for (const std::size_t i : active_) {
@@ -92,12 +92,12 @@ Optimizer::Measured Optimizer::measure(Treatment& treatment) {
     return measured;
 }
 
-Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
+HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
     norms_.clear();
     std::size_t units = 0;
     for (const std::size_t i : active_) {
         Tensor& tensor = tensors_[i];
-        const ArrayView param = param_view(i);
+        const ArrayView param = view_of_param(tensor, forms_[i]);
         ArrayView grad = param;
         grad.data = static_cast<char*>(const_cast<void*>(tensor.grad));
         grad.dtype = tensor.grad_dtype;
@@ -131,7 +131,7 @@ Optimizer::Measured Optimizer::measure_units(Treatment& treatment) {
 }
 
 /// What was measured last is in cache: the update begins there.
-void Optimizer::update(const Treatment& treatment, bool measured) {
+void HostOptimizer::update(const Treatment& treatment, bool measured) {
     for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
     ++completed_;
     cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured);

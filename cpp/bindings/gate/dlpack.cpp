@@ -16,7 +16,7 @@ namespace {
 /// Gives the memory back. Deleters may run Python code, in the midst of an exception too.
 template <class Managed>
 void give_back(PyObject* owner) {
-    const py::error_scope kept;
+    const py::error_scope scope;
     auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(owner, PyCapsule_GetName(owner)));
     if (managed && managed->deleter) managed->deleter(managed);
     if (PyErr_Occurred()) PyErr_WriteUnraisable(owner);

@@ -162,32 +162,30 @@ void require_numbers(const std::vector<py::object>& sources, const StateArrays& 
     }
 }
 
+/// NumPy's dtype of that name, or ml_dtypes'.
+py::dtype dtype_named(const char* name) {
+    return name == std::string_view("bfloat16") ? numpy_dtype(Dtype::bfloat16) : py::dtype(name);
+}
+
 }  // namespace
 
 std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
                                   const Order& order) {
-    const auto size = static_cast<std::size_t>(tensor.size);
     std::vector<StateArray> arrays;
-    const auto add = [&](const char* name, const py::dtype& dtype, void* data) {
-        arrays.push_back({py::reinterpret_borrow<py::str>(interned(name)),
-                          dtype,
-                          {shape.shape(), shape.shape() + shape.ndim},
-                          dense_strides(shape.ndim, shape.shape(), order, dtype.itemsize()),
-                          data,
-                          size * static_cast<std::size_t>(dtype.itemsize())});
-    };
-    for (std::size_t slot = 0; slot < rule.slot_count; ++slot) {
-        add(rule.slots[slot].name, numpy_dtype(tensor.state_dtype), tensor.state[slot]);
-        arrays.back().nonnegative = rule.slots[slot].nonnegative;
-    }
-    const auto kept = kept_of(tensor);
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-        const bool is_bfloat16 = kept[i].dtype == std::string_view("bfloat16");
-        add(kept[i].name, is_bfloat16 ? numpy_dtype(Dtype::bfloat16) : py::dtype(kept[i].dtype), tensor.extra[i]);
-        if (i == 0) continue;
-        arrays.back().shape = {(tensor.size + 7) / 8};  // bits, not elements
-        arrays.back().strides = {1};
-        arrays.back().bytes = (size + 7) / 8;
+    for (const StateSlot& slot : state_slots(tensor, rule)) {
+        const py::dtype dtype = slot.is_extra ? dtype_named(slot.dtype) : numpy_dtype(tensor.state_dtype);
+        StateArray array{py::reinterpret_borrow<py::str>(interned(slot.name)),
+                         dtype,
+                         {static_cast<Py_ssize_t>(slot.bytes)},
+                         {1},
+                         address_of(tensor, slot),
+                         slot.bytes,
+                         slot.nonnegative};
+        if (!slot.is_bits) {
+            array.shape.assign(shape.shape(), shape.shape() + shape.ndim);
+            array.strides = dense_strides(shape.ndim, shape.shape(), order, dtype.itemsize());
+        }
+        arrays.push_back(std::move(array));
     }
     return arrays;
 }

@@ -32,7 +32,7 @@ struct StateArray {
     bool nonnegative = false;  ///< whether no element can be below 0
 };
 
-/// What is kept of a tensor, whose elements are counted in `order`: the rule's slots, then what is kept of its weights.
+/// The arrays of a tensor's state, whose elements are counted in `order`.
 std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
                                   const Order& order);
 

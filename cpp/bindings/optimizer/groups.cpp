@@ -1,6 +1,6 @@
 #include "optimizer/groups.hpp"
 
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
@@ -68,9 +68,9 @@ bool Groups::has_schedule(const py::list& param_groups) {
 
 void Groups::read_variant(std::size_t index, const py::dict& hyper) {
     Reader& group = readers_[index];
-    for (auto& [key, seen] : group.variant_values) {
+    for (auto& [key, latest] : group.variant_values) {
         PyObject* value = PyDict_GetItemWithError(hyper.ptr(), key.ptr());
-        if (value == seen.ptr()) continue;
+        if (value == latest.ptr()) continue;
         const std::string place = "param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() + "']";
         if (!value) throw py::value_error(owner_ + ": " + place + " is missing");
         const std::size_t rule = rule_index(run_python([&] { return group.variant(hyper); }).cast<std::string>());
@@ -83,7 +83,7 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
             group.reader = std::move(reader);
             groups_[index].rule = rule;
         }
-        seen = py::reinterpret_borrow<py::object>(value);
+        latest = py::reinterpret_borrow<py::object>(value);
     }
 }
 

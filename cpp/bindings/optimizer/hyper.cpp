@@ -1,6 +1,6 @@
 #include "optimizer/hyper.hpp"
 
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/text.hpp"
 
@@ -95,7 +95,7 @@ py::object HyperReader::rate_of(const Source& source, const py::object& schedule
     }
 }
 
-double HyperReader::number(const Source& source, py::handle value, int group, py::handle schedule) const {
+double HyperReader::checked(const Source& source, py::handle value, int group, py::handle schedule) const {
     const rule::Range range = rule_->fields[source.field].range;
     const auto message = [&] {
         return owner_ + ": " + source.label + " must be " + rule::describe(range) + ", got " + repr_of(value) +
@@ -130,14 +130,14 @@ void HyperReader::read(const py::dict& hyper, std::int64_t completed, int group,
             if (PyErr_Occurred()) throw py::error_already_set();
             throw py::value_error(owner_ + ": " + source.key.cast<std::string>() + " is missing" + in_group(group));
         }
-        if (found == source.seen.ptr()) continue;
+        if (found == source.latest.ptr()) continue;
         auto value = py::reinterpret_borrow<py::object>(found);
-        auto seen = is_immutable(value) ? value : py::object();
+        auto latest = is_immutable(value) ? value : py::object();
         const py::object schedule = source.is_rate && PyCallable_Check(found) ? value : py::object();
         if (schedule) value = rate_of(source, value, completed, group);
         if (source.index >= 0) value = element(source, value, group);
-        values[source.field] = number(source, value, group, schedule);
-        source.seen = std::move(seen);
+        values[source.field] = checked(source, value, group, schedule);
+        source.latest = std::move(latest);
     }
 }
 

@@ -31,7 +31,7 @@ public:
 
     /// For the garbage collector.
     int traverse(visitproc visit, void* arg) const {
-        for (const Source& source : sources_) Py_VISIT(source.seen.ptr());
+        for (const Source& source : sources_) Py_VISIT(source.latest.ptr());
         return 0;
     }
 
@@ -41,12 +41,12 @@ private:
         Py_ssize_t index;  ///< into the value when it is a tuple, else -1
         std::size_t field;
         std::string label;
-        bool is_rate;     ///< may be a schedule
-        py::object seen;  ///< the latest value if it is immutable, else null
+        bool is_rate;       ///< may be a schedule
+        py::object latest;  ///< the latest value if it is immutable, else null
     };
 
     py::object rate_of(const Source& source, const py::object& schedule, std::int64_t completed, int group) const;
-    double number(const Source& source, py::handle value, int group, py::handle schedule) const;
+    double checked(const Source& source, py::handle value, int group, py::handle schedule) const;
     py::object element(const Source& source, const py::object& value, int group) const;
 
     const RuleInfo* rule_;

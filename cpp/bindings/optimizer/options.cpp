@@ -15,11 +15,11 @@ T named(const std::array<std::pair<const char*, T>, N>& names, const py::handle&
     throw py::value_error("unknown option " + text);
 }
 
-constexpr std::array<std::pair<const char*, Weights>, 5> weights_names{{{"plain", Weights::plain},
-                                                                        {"master", Weights::master},
-                                                                        {"remainder", Weights::remainder},
-                                                                        {"compensated", Weights::compensated},
-                                                                        {"stochastic", Weights::stochastic}}};
+constexpr std::array<std::pair<const char*, WeightPolicy>, 5> weights_names{{{"plain", WeightPolicy::plain},
+                                                                             {"master", WeightPolicy::master},
+                                                                             {"remainder", WeightPolicy::remainder},
+                                                                             {"compensated", WeightPolicy::compensated},
+                                                                             {"stochastic", WeightPolicy::stochastic}}};
 constexpr std::array<std::pair<const char*, Dtype>, 3> state_names{
     {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float16", Dtype::float16}}};
 constexpr std::array<std::pair<const char*, StateRounding>, 2> state_rounding_names{
@@ -45,7 +45,7 @@ Options read_options(const py::dict& options) {
 }
 
 void require_fit(const Options& options, Dtype param, const std::string& label) {
-    if (options.half_weights == Weights::remainder && param == Dtype::float16)
+    if (options.half_weights == WeightPolicy::remainder && param == Dtype::float16)
         throw py::value_error(label +
                               ": master='remainder' keeps the 16 bits that bfloat16 lacks of a float32 weight; a "
                               "float16 parameter has other bits, so use master='float32'");

@@ -14,23 +14,23 @@ namespace adamcore::python {
 namespace py = pybind11;
 
 struct Options {
-    Weights half_weights = Weights::master;  ///< of half-precision parameters
-    Dtype state = Dtype::float32;            ///< of parameters that are updated in float32
+    WeightPolicy half_weights = WeightPolicy::master;  ///< of half-precision parameters
+    Dtype state = Dtype::float32;                      ///< of parameters that are updated in float32
     StateRounding state_rounding = StateRounding::stochastic;
     std::uint64_t seed = 0;
     Clip clip = Clip::none;
     double limit = 0;
     bool checks = false;  ///< whether gradients that are not finite stop a step
 
-    Weights weights_of(Dtype param) const { return is_half(param) ? half_weights : Weights::plain; }
+    WeightPolicy weights_of(Dtype param) const { return is_half(param) ? half_weights : WeightPolicy::plain; }
     Dtype state_of(Dtype param) const { return param == Dtype::float64 ? param : state; }
 
     /// Whether elements are counted in C order, since their numbers matter (a remainder's ties are a list of bits), and
     /// not as they lie in memory.
     bool counts_in_c_order() const {
         const bool state_at_random = is_half(state) && state_rounding == StateRounding::stochastic;
-        return half_weights == Weights::stochastic || half_weights == Weights::remainder || clip == Clip::units ||
-               state_at_random;
+        return half_weights == WeightPolicy::stochastic || half_weights == WeightPolicy::remainder ||
+               clip == Clip::units || state_at_random;
     }
 };
 

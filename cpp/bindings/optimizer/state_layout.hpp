@@ -3,47 +3,67 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "adamcore/rule_info.hpp"
 #include "adamcore/tensor.hpp"
 
+/// Which arrays a parameter's state is made of, and where they lie in a group's block of memory.
 namespace adamcore::python {
 
-/// An array that is kept of a tensor's weights: its name in `state`, and NumPy's name of its type.
-struct Kept {
-    const char* name;
-    const char* dtype;
+/// One array of a tensor's state: a slot of its rule, or an extra array of a half-precision weight.
+struct StateSlot {
+    const char* name;   ///< in `opt.state[parameter]`
+    const char* dtype;  ///< NumPy's name of it
+    std::size_t bytes;
+    std::size_t index;  ///< into Tensor::state or Tensor::extra
+    bool is_extra;
+    bool is_bits;      ///< a bit for each weight, in whole bytes; otherwise it has the parameter's shape
+    bool nonnegative;  ///< whether no element can be below 0
 };
 
-/// In the order of Tensor::extra.
-inline std::vector<Kept> kept_of(const Tensor& tensor) {
-    switch (tensor.weights) {
-        case Weights::master: return {{"master", "float32"}};
-        case Weights::remainder: return {{"remainder", "uint16"}, {"remainder_ties", "uint8"}};
-        case Weights::compensated: return {{"compensation", name_of(tensor.dtype)}};
-        case Weights::plain:
-        case Weights::stochastic: break;
-    }
-    return {};
+/// All arrays of a tensor's state, in the order in which they are shown, saved and laid out.
+std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleInfo& rule);
+
+/// Where a tensor keeps the address of that array.
+inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
+    return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
+}
+inline void* address_of(const Tensor& tensor, const StateSlot& slot) {
+    return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
 }
 
-/// FNV-1a of a name: what tells parameters apart does not depend on how they are grouped, nor on their order.
-inline std::uint32_t number_of(const std::string& name) {
-    std::uint32_t hash = 2166136261u;
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-    return hash;
-}
+/// The places of all state arrays of a group in one block of memory.
+class StateLayout {
+public:
+    struct Placed {
+        std::size_t tensor;
+        StateSlot slot;
+        std::size_t offset;
+    };
 
-/// Where a tensor's state and what is kept of its weights begin in a block of memory: `place(bytes)` says where the next
-/// array lies, `set(slot, place)` is told of slots and `set_extra(index, place)` of the others.
-template <class Place, class Set, class SetExtra>
-void lay_state_out(const Tensor& tensor, std::size_t slot_count, Place&& place, Set&& set, SetExtra&& set_extra) {
-    const auto count = static_cast<std::size_t>(tensor.size);
-    for (std::size_t slot = 0; slot < slot_count; ++slot) set(slot, place(count * size_of(tensor.state_dtype)));
-    const auto bits = extra_bits(tensor.weights);
-    for (std::size_t i = 0; i < bits.size(); ++i) {
-        if (bits[i] != 0) set_extra(i, place((count * bits[i] + 7) / 8));
+    /// `place(tensor, slot)` says where in the block the next array begins.
+    template <class Place>
+    StateLayout(const std::vector<Tensor>& tensors, const RuleInfo& rule, Place&& place) {
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            for (const StateSlot& slot : state_slots(tensors[i], rule))
+                placed_.push_back({i, slot, place(tensors[i], slot)});
+        }
     }
-}
+
+    const std::vector<Placed>& placed() const { return placed_; }
+    /// The tensor with the most state, and how many bytes that is.
+    std::pair<std::size_t, std::size_t> largest() const;
+    /// Gives each tensor the addresses of its arrays in a block that begins at `block`.
+    void point_into(std::byte* block, std::vector<Tensor>& tensors) const;
+
+private:
+    std::vector<Placed> placed_;
+};
+
+/// FNV-1a of a parameter's name. Stochastic rounding tells parameters apart by it: it depends neither on how they are
+/// grouped nor on their order.
+std::uint32_t name_hash(const std::string& name);
 
 }  // namespace adamcore::python

@@ -33,18 +33,18 @@ template <class T>
 void keep_memory_for_instances() {
     using Init = void (*)(pybind11::detail::instance*, const void*);
     static Init original;
-    static std::unique_ptr<std::byte[]> kept;
+    static std::unique_ptr<std::byte[]> reserve;
     constexpr std::size_t size = 4096;
     auto* const type = pybind11::detail::get_type_info(typeid(T), true);
     original = type->init_instance;
-    kept = std::make_unique<std::byte[]>(size);
+    reserve = std::make_unique<std::byte[]>(size);
     type->init_instance = [](pybind11::detail::instance* self, const void* holder) {
         try {
             original(self, holder);
         } catch (const std::bad_alloc&) {
-            kept.reset();
+            reserve.reset();
             original(self, holder);
-            kept.reset(new (std::nothrow) std::byte[size]);
+            reserve.reset(new (std::nothrow) std::byte[size]);
         }
     };
 }

@@ -18,7 +18,7 @@ inline constexpr std::size_t max_slots = 4;
 
 /// What is kept of a half-precision weight beside the parameter's own array, or how it is rounded into that. Other
 /// parameters are plain whatever it says.
-enum class Weights : std::uint8_t {
+enum class WeightPolicy : std::uint8_t {
     plain,        ///< the parameter alone, rounded to nearest
     master,       ///< `extra[0]`: the weight in float32
     remainder,    ///< of bfloat16; `extra[0]`: 16 more bits, uint16; `extra[1]`: ties, a bit for each, in whole bytes
@@ -26,17 +26,20 @@ enum class Weights : std::uint8_t {
     stochastic,   ///< the parameter alone, rounded up or down at random
 };
 
+/// Its earlier name, for programs that use it.
+using Weights = WeightPolicy;
+
 /// How half-precision state is rounded when it is stored; state_rounding.hpp has the way. Other state is not rounded.
 enum class StateRounding : std::uint8_t { nearest, stochastic };
 
 /// How many bits of each extra array belong to a weight; 0: there is no such array.
-constexpr std::array<std::size_t, 2> extra_bits(Weights weights) {
+constexpr std::array<std::size_t, 2> extra_bits(WeightPolicy weights) {
     switch (weights) {
-        case Weights::master: return {32, 0};
-        case Weights::remainder: return {16, 1};
-        case Weights::compensated: return {16, 0};
-        case Weights::plain:
-        case Weights::stochastic: break;
+        case WeightPolicy::master: return {32, 0};
+        case WeightPolicy::remainder: return {16, 1};
+        case WeightPolicy::compensated: return {16, 0};
+        case WeightPolicy::plain:
+        case WeightPolicy::stochastic: break;
     }
     return {0, 0};
 }
@@ -58,7 +61,7 @@ struct alignas(64) Tensor {
     Dtype dtype = Dtype::float32;
     Dtype grad_dtype = Dtype::float32;
     Dtype state_dtype = Dtype::float32;
-    Weights weights = Weights::plain;
+    WeightPolicy weights = WeightPolicy::plain;
     const Layout* layout = nullptr;
     void* state[max_slots] = {};
 

@@ -75,7 +75,7 @@ std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, doubl
 /// Half-precision parameters, gradients and state, with what `weights` says beside them. Numbers are small enough that
 /// none becomes NaN, whose sign is the processor's own.
 template <class Half>
-std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, Weights weights,
+std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, WeightPolicy weights,
                                  StateRounding state_rounding = StateRounding::stochastic) {
     const RuleInfo& info = cpu::all_rules()[rule];
     const cpu::Group group = group_of(rule, 0.01);
@@ -135,15 +135,15 @@ void print_steps(const cpu::Kernels& kernels, std::size_t rule) {
         std::printf("%s %016" PRIx64 " %016" PRIx64 "\n", name, hash_of_steps<float>(kernels, rule, decay),
                     hash_of_steps<double>(kernels, rule, decay));
     }
-    for (const Weights weights : {Weights::master, Weights::compensated, Weights::stochastic}) {
+    for (const WeightPolicy weights : {WeightPolicy::master, WeightPolicy::compensated, WeightPolicy::stochastic}) {
         std::printf("%s half %d %016" PRIx64 " %016" PRIx64 "\n", name, static_cast<int>(weights),
                     hash_of_half_steps<bfloat16>(kernels, rule, weights),
                     hash_of_half_steps<float16>(kernels, rule, weights));
     }
     std::printf("%s nearest %016" PRIx64 " %016" PRIx64 "\n", name,
-                hash_of_half_steps<bfloat16>(kernels, rule, Weights::plain, StateRounding::nearest),
-                hash_of_half_steps<float16>(kernels, rule, Weights::plain, StateRounding::nearest));
-    std::printf("%s remainder %016" PRIx64 "\n", name, hash_of_half_steps<bfloat16>(kernels, rule, Weights::remainder));
+                hash_of_half_steps<bfloat16>(kernels, rule, WeightPolicy::plain, StateRounding::nearest),
+                hash_of_half_steps<float16>(kernels, rule, WeightPolicy::plain, StateRounding::nearest));
+    std::printf("%s remainder %016" PRIx64 "\n", name, hash_of_half_steps<bfloat16>(kernels, rule, WeightPolicy::remainder));
 }
 
 void print_norms(const cpu::Kernels& kernels) {

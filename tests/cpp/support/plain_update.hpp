@@ -50,12 +50,12 @@ inline void set_tie(const Tensor& t, std::int64_t i, bool is_tie) {
 template <class Half>
 float weight_of(const Tensor& t, std::int64_t i) {
     const float stored = number_at<float>(t.param, t.dtype, i);
-    if (t.weights == Weights::master) {
+    if (t.weights == WeightPolicy::master) {
         const float master = static_cast<const float*>(t.extra[0])[i];
         return storage::current_master(stored, storage::rounded<Half>(master), master);
     }
-    if (t.weights == Weights::compensated) return stored + number_at<float>(t.extra[0], t.dtype, i);
-    if (t.weights == Weights::remainder) {
+    if (t.weights == WeightPolicy::compensated) return stored + number_at<float>(t.extra[0], t.dtype, i);
+    if (t.weights == WeightPolicy::remainder) {
         const float weight = storage::with_remainder(stored, static_cast<const std::uint16_t*>(t.extra[0])[i]);
         return has_tie(t, i) ? storage::as_tie(weight) : weight;
     }
@@ -64,16 +64,16 @@ float weight_of(const Tensor& t, std::int64_t i) {
 
 template <class Half>
 void keep_weight(const Tensor& t, std::int64_t i, std::uint64_t seed, float weight) {
-    if (t.weights == Weights::master) static_cast<float*>(t.extra[0])[i] = weight;
-    if (t.weights == Weights::compensated) {
+    if (t.weights == WeightPolicy::master) static_cast<float*>(t.extra[0])[i] = weight;
+    if (t.weights == WeightPolicy::compensated) {
         const float lost = storage::finite_or_zero(weight - storage::rounded<Half>(weight));
         set_number(t.extra[0], t.dtype, i, lost);
     }
-    if (t.weights == Weights::remainder) {
+    if (t.weights == WeightPolicy::remainder) {
         static_cast<std::uint16_t*>(t.extra[0])[i] = storage::remainder_of(weight);
         set_tie(t, i, storage::is_tie_rounded_down(weight));
     }
-    if (t.weights == Weights::stochastic)
+    if (t.weights == WeightPolicy::stochastic)
         weight = rounding::stochastic<Half>(weight, random_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i));
     set_number(t.param, t.dtype, i, weight);
 }

@@ -16,7 +16,7 @@ namespace adamcore::test {
 /// How a tensor's numbers are stored.
 struct Storage {
     Dtype param = Dtype::float32, grad = Dtype::float32, state = Dtype::float32;
-    Weights weights = Weights::plain;
+    WeightPolicy weights = WeightPolicy::plain;
     StateRounding state_rounding = StateRounding::nearest;
 };
 
@@ -30,16 +30,16 @@ inline std::string text_of(const Storage& storage) {
 /// All that an engine takes.
 inline std::vector<Storage> every_storage() {
     constexpr Dtype dtypes[] = {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16};
-    constexpr Weights kinds[] = {Weights::plain, Weights::master, Weights::remainder, Weights::compensated,
-                                 Weights::stochastic};
+    constexpr WeightPolicy kinds[] = {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated,
+                                 WeightPolicy::stochastic};
     std::vector<Storage> all;
     for (const Dtype param : dtypes) {
         for (const Dtype grad : dtypes) {
             for (const Dtype state : dtypes) {
                 if ((param == Dtype::float64) != (state == Dtype::float64)) continue;
-                for (const Weights weights : kinds) {
-                    if (weights != Weights::plain && !is_half(param)) continue;
-                    if (weights == Weights::remainder && param != Dtype::bfloat16) continue;
+                for (const WeightPolicy weights : kinds) {
+                    if (weights != WeightPolicy::plain && !is_half(param)) continue;
+                    if (weights == WeightPolicy::remainder && param != Dtype::bfloat16) continue;
                     all.push_back({param, grad, state, weights});
                     if (is_half(state)) all.push_back({param, grad, state, weights, StateRounding::stochastic});
                 }
@@ -141,7 +141,7 @@ public:
     void start(std::int64_t i, double weight) {
         if (!is_half(storage_.param)) return param_.set(i, weight);
         Tensor t = view(1);
-        if (t.weights == Weights::stochastic) t.weights = Weights::plain;
+        if (t.weights == WeightPolicy::stochastic) t.weights = WeightPolicy::plain;
         const auto keep = t.dtype == Dtype::bfloat16 ? detail::keep_weight<bfloat16> : detail::keep_weight<float16>;
         keep(t, i, 0, static_cast<float>(weight));
     }
@@ -161,11 +161,11 @@ private:
     /// Remainders, of which NaN has none that counts, and the bits of ties pass for arrays without numbers.
     static std::vector<Stored> extras(const Storage& storage, std::int64_t size) {
         switch (storage.weights) {
-            case Weights::master: return {{Dtype::float32, size}};
-            case Weights::compensated: return {{storage.param, size}};
-            case Weights::remainder: return {{Dtype::bfloat16, 0, 2 * size}, {Dtype::bfloat16, 0, (size + 7) / 8}};
-            case Weights::plain:
-            case Weights::stochastic: break;
+            case WeightPolicy::master: return {{Dtype::float32, size}};
+            case WeightPolicy::compensated: return {{storage.param, size}};
+            case WeightPolicy::remainder: return {{Dtype::bfloat16, 0, 2 * size}, {Dtype::bfloat16, 0, (size + 7) / 8}};
+            case WeightPolicy::plain:
+            case WeightPolicy::stochastic: break;
         }
         return {};
     }

@@ -46,7 +46,7 @@ Variants norm_variants();
 Variants stored_base_variants();
 Variants stored_raw_variants();
 Variants stored_shared_variants();
-Variants stored_fixed_variants(Weights weights);
+Variants stored_fixed_variants(WeightPolicy weights);
 Variants stored_width_variants();
 Variants stored_width_variants_by_hardware();
 /// E4: leaves a block; the engine's update as it was.

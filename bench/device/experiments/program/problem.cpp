@@ -23,12 +23,12 @@ std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + e
 StorageFacts facts_of(Storage storage) {
     constexpr Dtype half = Dtype::bfloat16, whole = Dtype::float32;
     switch (storage) {
-        case Storage::master: return {"master", half, half, whole, Weights::master, 30};
-        case Storage::remainder: return {"remainder", half, half, half, Weights::remainder, 18.25};
-        case Storage::stochastic: return {"stochastic", half, half, half, Weights::stochastic, 14};
+        case Storage::master: return {"master", half, half, whole, WeightPolicy::master, 30};
+        case Storage::remainder: return {"remainder", half, half, half, WeightPolicy::remainder, 18.25};
+        case Storage::stochastic: return {"stochastic", half, half, half, WeightPolicy::stochastic, 14};
         case Storage::dense: break;
     }
-    return {"dense", whole, whole, whole, Weights::plain, 28};
+    return {"dense", whole, whole, whole, WeightPolicy::plain, 28};
 }
 
 bool ProblemRequest::operator==(const ProblemRequest& o) const {
@@ -216,7 +216,7 @@ void Problem::refill() {
     fill(grad, request_.grads);
     buffers_[first].clear();
     buffers_[second].clear();
-    if (facts_.weights == Weights::master) {
+    if (facts_.weights == WeightPolicy::master) {
         fill(kept, request_.params);  // of the same numbers, and so what the parameter is rounded from
     } else if (item_[kept] > 0) {
         fill(kept, request_.params == Filling::wild_params ? Filling::wild_bits : Filling::bits);

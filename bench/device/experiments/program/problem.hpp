@@ -20,7 +20,7 @@ enum class Storage { dense, master, remainder, stochastic };
 struct StorageFacts {
     const char* name;
     Dtype param, grad, state;
-    Weights weights;
+    WeightPolicy weights;
     double step_bytes;  ///< that an update moves for each element
 };
 

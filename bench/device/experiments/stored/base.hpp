@@ -14,8 +14,8 @@ namespace adamcore::experiments {
 inline constexpr int eight = 8;
 inline constexpr int stored_tile = 4096;
 
-ADAMCORE_FN bool counts_from_start(Weights weights) {
-    return weights == Weights::remainder || weights == Weights::stochastic;
+ADAMCORE_FN bool counts_from_start(WeightPolicy weights) {
+    return weights == WeightPolicy::remainder || weights == WeightPolicy::stochastic;
 }
 
 /// Of eight elements the first `count`.
@@ -221,13 +221,13 @@ private:
         int count;
 
         ADAMCORE_FN void recover(float (&weights)[eight]) const {
-            if (tensor.weights == Weights::master) {
+            if (tensor.weights == WeightPolicy::master) {
                 float kept[eight] = {};
                 load_some(cuda::global(static_cast<const float*>(tensor.extra[0])) + begin, count, kept);
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; ++k)
                     weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(kept[k]), kept[k]);
-            } else if (tensor.weights == Weights::remainder) {
+            } else if (tensor.weights == WeightPolicy::remainder) {
                 std::uint16_t kept[eight] = {};
                 load_some(cuda::global(static_cast<const std::uint16_t*>(tensor.extra[0])) + begin, count, kept);
                 const unsigned ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8];
@@ -242,7 +242,7 @@ private:
 
         ADAMCORE_FN void keep(const StoredPart& part, const float (&weights)[eight]) const {
             Stored rounded[eight];
-            if (tensor.weights == Weights::stochastic) {
+            if (tensor.weights == WeightPolicy::stochastic) {
                 const rounding::Stream stream = part.stream();
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; k += 2) {
@@ -253,9 +253,9 @@ private:
             } else {
                 ADAMCORE_UNROLL
                 for (int k = 0; k < eight; ++k) rounded[k] = storage::encode<Stored>(weights[k]);
-                if (tensor.weights == Weights::master) {
+                if (tensor.weights == WeightPolicy::master) {
                     store_some(weights, count, cuda::global(static_cast<float*>(tensor.extra[0])) + begin);
-                } else if (tensor.weights == Weights::remainder) {
+                } else if (tensor.weights == WeightPolicy::remainder) {
                     keep_remainders(weights);
                 }
             }
@@ -282,7 +282,7 @@ private:
 
     template <class F>
     ADAMCORE_FN static bool with_kept(const Tensor& tensor, std::int64_t begin, int count, F&& f) {
-        if (tensor.weights == Weights::plain || !is_half(tensor.dtype)) return false;
+        if (tensor.weights == WeightPolicy::plain || !is_half(tensor.dtype)) return false;
         if (tensor.dtype == Dtype::bfloat16) {
             f(Kept<bfloat16>{tensor, begin, count});
         } else {

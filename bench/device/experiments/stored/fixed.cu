@@ -3,7 +3,7 @@
 namespace adamcore::experiments {
 namespace {
 
-template <Dtype state, Weights kept>
+template <Dtype state, WeightPolicy kept>
 Variants fixed() {
     return {
         stored_variant<Fixed<Form<Conversion::hardware, Philox::tile, 2>, state, kept>>("fixed+cvt+tile"),
@@ -15,13 +15,13 @@ Variants fixed() {
 
 }  // namespace
 
-Variants stored_fixed_variants(Weights weights) {
+Variants stored_fixed_variants(WeightPolicy weights) {
     switch (weights) {
-        case Weights::master: return fixed<Dtype::float32, Weights::master>();
-        case Weights::remainder: return fixed<Dtype::bfloat16, Weights::remainder>();
-        case Weights::stochastic: return fixed<Dtype::bfloat16, Weights::stochastic>();
-        case Weights::plain:
-        case Weights::compensated: break;
+        case WeightPolicy::master: return fixed<Dtype::float32, WeightPolicy::master>();
+        case WeightPolicy::remainder: return fixed<Dtype::bfloat16, WeightPolicy::remainder>();
+        case WeightPolicy::stochastic: return fixed<Dtype::bfloat16, WeightPolicy::stochastic>();
+        case WeightPolicy::plain:
+        case WeightPolicy::compensated: break;
     }
     return {};
 }

@@ -24,11 +24,11 @@ struct Forgetting : C {
 };
 
 /// For one storage alone: what all branches cost.
-template <class C, Dtype state, Weights kept>
+template <class C, Dtype state, WeightPolicy kept>
 struct Fixed : C {
     static constexpr bool fixed = true;
     static constexpr Dtype param_type = Dtype::bfloat16, grad_type = Dtype::bfloat16, state_type = state;
-    static constexpr Weights weights = kept;
+    static constexpr WeightPolicy weights = kept;
 };
 
 template <class C>

@@ -27,7 +27,7 @@ struct StoredCommon {
     }
 
     ADAMCORE_FN static bool rounds_at_random(const Tensor& tensor) {
-        return weights_of(tensor) == Weights::stochastic && is_half(param_type(tensor));
+        return weights_of(tensor) == WeightPolicy::stochastic && is_half(param_type(tensor));
     }
 
     struct Arrays {
@@ -35,8 +35,8 @@ struct StoredCommon {
 
         ADAMCORE_FN static Arrays of(const StoredPart& part) {
             const Tensor& t = *part.tensor;
-            const Weights weights = is_half(param_type(t)) ? weights_of(t) : Weights::plain;
-            const int extra = weights == Weights::master ? 4 : weights == Weights::remainder ? 2 : 0;
+            const WeightPolicy weights = is_half(param_type(t)) ? weights_of(t) : WeightPolicy::plain;
+            const int extra = weights == WeightPolicy::master ? 4 : weights == WeightPolicy::remainder ? 2 : 0;
             return {RawArray::of(part.grad, grad_type(t)),
                     RawArray::of(t.param, param_type(t)),
                     RawArray::of(t.state[0], state_type(t)),
@@ -63,7 +63,7 @@ struct StoredCommon {
             arrays.first.ask(begin, asked.first);
             arrays.second.ask(begin, asked.second);
             arrays.extra.ask(begin, asked.extra);
-            if (weights_of(tensor) == Weights::remainder)
+            if (weights_of(tensor) == WeightPolicy::remainder)
                 asked.ties = static_cast<const std::uint8_t*>(tensor.extra[1])[begin / 8] >> (begin % 8);
             return asked;
         }
@@ -122,7 +122,7 @@ struct StoredCommon {
                 update(part.first + at);
         } else {
             // As in the engine: eight remainders share a byte of ties, so a thread takes both fours.
-            const int chunk = weights_of(*part.tensor) == Weights::remainder ? eight : width;
+            const int chunk = weights_of(*part.tensor) == WeightPolicy::remainder ? eight : width;
             std::int64_t at = std::int64_t{thread} * chunk;
             ADAMCORE_ROLLED
             while (at < part.count) {
@@ -149,7 +149,7 @@ private:
         return tensor.state_dtype;
     }
 
-    ADAMCORE_FN static Weights weights_of(const Tensor& tensor) {
+    ADAMCORE_FN static WeightPolicy weights_of(const Tensor& tensor) {
         if constexpr (C::fixed) return C::weights;
         return tensor.weights;
     }
@@ -166,10 +166,10 @@ private:
         asked.param.decode(dtype, weights);
         if (!is_half(dtype)) return;
         float whole[width];
-        if (weights_of(tensor) == Weights::master) {
+        if (weights_of(tensor) == WeightPolicy::master) {
             ADAMCORE_UNROLL
             for (int k = 0; k < width; ++k) whole[k] = storage::float_of(asked.extra.word[k]);
-        } else if (weights_of(tensor) == Weights::remainder) {
+        } else if (weights_of(tensor) == WeightPolicy::remainder) {
             ADAMCORE_UNROLL
             for (int k = 0; k < width; ++k) {
                 const float near = storage::with_remainder(weights[k], asked.extra.template half<bfloat16>(k).bits);
@@ -198,11 +198,11 @@ private:
                                  const float (&weights)[width]) {
         if (!is_half(param_type(tensor))) return;
         Raw<width> raw;
-        if (weights_of(tensor) == Weights::master) {
+        if (weights_of(tensor) == WeightPolicy::master) {
             ADAMCORE_UNROLL
             for (int k = 0; k < width; ++k) raw.word[k] = storage::bits_of(weights[k]);
             extra.put(begin, raw);
-        } else if (weights_of(tensor) == Weights::remainder) {
+        } else if (weights_of(tensor) == WeightPolicy::remainder) {
             unsigned ties = 0;
             ADAMCORE_UNROLL
             for (int k = 0; k < width; k += 2)

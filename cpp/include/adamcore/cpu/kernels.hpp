@@ -9,7 +9,7 @@
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rules/all.hpp"
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 
 /// What `adamcore::kernels` compiles: every rule for every ISA, picked at run time.
 namespace adamcore::cpu {

@@ -93,7 +93,7 @@ private:
           treatment_(treatment),
           scale_(scale),
           prepares_(prepares),
-          keeps_weights_(tensor.weights != Weights::plain && tensor.dtype != Dtype::float32 &&
+          keeps_weights_(tensor.weights != WeightPolicy::plain && tensor.dtype != Dtype::float32 &&
                          tensor.dtype != Dtype::float64),
           draws_keys_(tensor.rounds_state_at_random()) {
         const Layout layout = tensor.layout ? *tensor.layout : Layout{};
@@ -164,7 +164,7 @@ private:
         grad_.ask(begin);
         for (std::size_t slot = 0; slot < slots_; ++slot) state_[slot].ask(begin);
         if (!keeps_weights_ || !tensor_.extra[0]) return;
-        const std::int64_t item = tensor_.weights == Weights::master ? 4 : 2;
+        const std::int64_t item = tensor_.weights == WeightPolicy::master ? 4 : 2;
         prefetch(static_cast<const char*>(tensor_.extra[0]) + (begin + tile) * item, tile * item);
     }
 

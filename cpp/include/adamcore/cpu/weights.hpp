@@ -9,17 +9,17 @@ ADAMCORE_LOOPS_BEGIN
 
 namespace adamcore::cpu::detail {
 
-/// What is kept of half-precision weights beside the parameter (Weights), for one ISA and type of parameter.
+/// What is kept of half-precision weights beside the parameter (WeightPolicy), for one ISA and type of parameter.
 template <class Isa, class Stored>
 struct Extras {
     /// Turns the parameter's values into the weights that they stand for.
     ADAMCORE_OUTLINE static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
         switch (tensor.weights) {
-            case Weights::master: return recover_master(master(tensor) + begin, count, weights);
-            case Weights::remainder: return recover_remainder(tensor, begin, count, weights);
-            case Weights::compensated: return recover_compensation(lost(tensor) + begin, count, weights);
-            case Weights::plain:
-            case Weights::stochastic: return;
+            case WeightPolicy::master: return recover_master(master(tensor) + begin, count, weights);
+            case WeightPolicy::remainder: return recover_remainder(tensor, begin, count, weights);
+            case WeightPolicy::compensated: return recover_compensation(lost(tensor) + begin, count, weights);
+            case WeightPolicy::plain:
+            case WeightPolicy::stochastic: return;
         }
     }
 
@@ -27,11 +27,11 @@ struct Extras {
     ADAMCORE_OUTLINE static void store(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
                                        const float* weights, Stored* out) {
         switch (tensor.weights) {
-            case Weights::stochastic: return round_at_random(tensor, begin, count, seed, weights, out);
-            case Weights::compensated: return store_compensated(lost(tensor) + begin, count, weights, out);
-            case Weights::master: convert::decode(weights, count, master(tensor) + begin); break;
-            case Weights::remainder: retain_remainder(tensor, begin, count, weights); break;
-            case Weights::plain: break;
+            case WeightPolicy::stochastic: return round_at_random(tensor, begin, count, seed, weights, out);
+            case WeightPolicy::compensated: return store_compensated(lost(tensor) + begin, count, weights, out);
+            case WeightPolicy::master: convert::decode(weights, count, master(tensor) + begin); break;
+            case WeightPolicy::remainder: retain_remainder(tensor, begin, count, weights); break;
+            case WeightPolicy::plain: break;
         }
         convert::encode(weights, count, out);
     }

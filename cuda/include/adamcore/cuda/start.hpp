@@ -47,7 +47,7 @@ private:
     }
 
     ADAMCORE_FN static void start_extras(const Tensor& tensor, std::int64_t i) {
-        if (tensor.weights == Weights::master && tensor.extra[0]) {
+        if (tensor.weights == WeightPolicy::master && tensor.extra[0]) {
             const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
             read_each(tensor.param, tensor.dtype, axes, i, 1, static_cast<float*>(tensor.extra[0]) + i);
         } else if (tensor.extra[0]) {

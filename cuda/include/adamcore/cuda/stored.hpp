@@ -75,7 +75,7 @@ private:
     ADAMCORE_FN static bool prepares(const Arguments& a) { return a.by_units || a.limit < Treatment::no_limit; }
 
     ADAMCORE_FN static bool rounds_at_random(const Tensor& tensor) {
-        return sizeof(T) == 4 && is_half(tensor.dtype) && tensor.weights == Weights::stochastic;
+        return sizeof(T) == 4 && is_half(tensor.dtype) && tensor.weights == WeightPolicy::stochastic;
     }
 
     ADAMCORE_FN static bool draws(const Tensor& tensor) {
@@ -105,7 +105,7 @@ private:
 
     /// So many neighbours go to one thread: those whose ties share a byte.
     ADAMCORE_FN static int chunk_of(const Tensor& tensor) {
-        return tensor.weights == Weights::remainder && width < 8 ? 8 : width;
+        return tensor.weights == WeightPolicy::remainder && width < 8 ? 8 : width;
     }
 
     ADAMCORE_FN static void update_groups(const Arguments& a, std::int32_t place, std::int64_t first,
@@ -130,7 +130,7 @@ private:
         const Tensor& tensor = a.tensors[here.tensor];
         const Part part = part_of(tensor, here, is_plain(tensor));
         const Task task = Task::of(a, here.tensor, part.first, shared);
-        const std::int64_t rest = part.count - from, run = tensor.weights == Weights::remainder ? 8 : 1;
+        const std::int64_t rest = part.count - from, run = tensor.weights == WeightPolicy::remainder ? 8 : 1;
         std::int64_t i = thread * run;
         ADAMCORE_ROLLED
         while (i < rest + part.head) {
@@ -222,7 +222,7 @@ private:
         const bool is_kept = with_kept_weights<N>(tensor, [&](const auto& weights) {
             std::uint32_t random[(N + 1) / 2] = {};
             const std::int64_t place = begin - task.first;
-            if (weights.way == Weights::stochastic) words_of(task, place, random);
+            if (weights.way == WeightPolicy::stochastic) words_of(task, place, random);
             weights.keep(param, random, static_cast<int>(place % 2), group.param, group.kept);
         });
         if (!is_kept) group.param.encode(param, tensor.dtype);
@@ -290,7 +290,7 @@ private:
     template <int N, class F>
     ADAMCORE_FN static bool with_kept_weights([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] F&& f) {
         if constexpr (sizeof(T) == 4) {
-            if (tensor.weights == Weights::plain || !is_half(tensor.dtype)) return false;
+            if (tensor.weights == WeightPolicy::plain || !is_half(tensor.dtype)) return false;
             if (tensor.dtype == Dtype::bfloat16) {
                 f(KeptWeights<bfloat16, N>{tensor.weights});
             } else {

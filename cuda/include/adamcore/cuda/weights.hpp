@@ -7,7 +7,7 @@
 #include "adamcore/rounding.hpp"
 #include "adamcore/tensor.hpp"
 
-/// What is kept of half-precision weights beside the parameter (Weights), a few neighbours at a time: what
+/// What is kept of half-precision weights beside the parameter (WeightPolicy), a few neighbours at a time: what
 /// cpu/weights.hpp is for tiles.
 namespace adamcore::cuda {
 
@@ -15,7 +15,7 @@ namespace adamcore::cuda {
 /// tiles have to begin where random numbers' blocks do.
 ADAMCORE_FN bool counts_from_start(const Tensor& tensor) {
     if (tensor.rounds_state_at_random()) return true;
-    return is_half(tensor.dtype) && (tensor.weights == Weights::remainder || tensor.weights == Weights::stochastic);
+    return is_half(tensor.dtype) && (tensor.weights == WeightPolicy::remainder || tensor.weights == WeightPolicy::stochastic);
 }
 
 /// The random words of a tile, for stochastic rounding. A counter of Philox gives the numbers of eight elements that do
@@ -52,20 +52,20 @@ struct Kept {
     unsigned ties = 0;
 
     ADAMCORE_FN static bool any_of(const Tensor& tensor) {
-        return is_half(tensor.dtype) && (tensor.weights == Weights::master || tensor.weights == Weights::remainder ||
-                                         tensor.weights == Weights::compensated);
+        return is_half(tensor.dtype) && (tensor.weights == WeightPolicy::master || tensor.weights == WeightPolicy::remainder ||
+                                         tensor.weights == WeightPolicy::compensated);
     }
 
-    ADAMCORE_FN void load_from(void* const (&extra)[2], Weights weights, std::int64_t begin) {
-        if (weights == Weights::master) return raw.load_from(extra[0], Dtype::float32, begin);
+    ADAMCORE_FN void load_from(void* const (&extra)[2], WeightPolicy weights, std::int64_t begin) {
+        if (weights == WeightPolicy::master) return raw.load_from(extra[0], Dtype::float32, begin);
         raw.load_halves(extra[0], begin);
-        if (weights == Weights::remainder) ties = byte_of(extra, begin) >> (begin % 8);
+        if (weights == WeightPolicy::remainder) ties = byte_of(extra, begin) >> (begin % 8);
     }
 
-    ADAMCORE_FN void store_to(void* const (&extra)[2], Weights weights, std::int64_t begin) const {
-        if (weights == Weights::master) return raw.store_to(extra[0], Dtype::float32, begin);
+    ADAMCORE_FN void store_to(void* const (&extra)[2], WeightPolicy weights, std::int64_t begin) const {
+        if (weights == WeightPolicy::master) return raw.store_to(extra[0], Dtype::float32, begin);
         raw.store_halves(extra[0], begin);
-        if (weights != Weights::remainder) return;
+        if (weights != WeightPolicy::remainder) return;
         // Eight share a byte, which one thread writes.
         constexpr unsigned all = (1u << N) - 1;
         const auto at = static_cast<unsigned>(begin % 8);
@@ -82,24 +82,24 @@ private:
 /// N weights of one tensor whose parameter is Stored.
 template <class Stored, int N>
 struct KeptWeights {
-    Weights way;
+    WeightPolicy way;
 
     /// Turns the parameter's values into the weights that they stand for.
     ADAMCORE_FN void recover(const Kept<N>& kept, float (&weights)[N]) const {
-        if (way == Weights::master) {
+        if (way == WeightPolicy::master) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) {
                 const float master = kept.raw.template at<float>(k);
                 weights[k] = storage::current_master(weights[k], storage::rounded<Stored>(master), master);
             }
-        } else if (way == Weights::remainder) {
+        } else if (way == WeightPolicy::remainder) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) {
                 const float near = storage::with_remainder(weights[k], kept.raw.half(k));
                 const float whole = math::select((kept.ties >> k & 1u) != 0, storage::as_tie(near), near);
                 weights[k] = storage::current_master(weights[k], storage::rounded<bfloat16>(whole), whole);
             }
-        } else if (way == Weights::compensated) {
+        } else if (way == WeightPolicy::compensated) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) weights[k] += storage::decode(kept.raw.template at<Stored>(k));
         }
@@ -109,19 +109,19 @@ struct KeptWeights {
     /// the first is the `half`-th of the first word.
     ADAMCORE_FN void keep(const float (&weights)[N], const std::uint32_t* random, int half, Raw<float, N>& param,
                           Kept<N>& kept) const {
-        if (way == Weights::stochastic) return round_at_random(weights, random, half, param);
+        if (way == WeightPolicy::stochastic) return round_at_random(weights, random, half, param);
         Stored rounded[N];
         ADAMCORE_UNROLL
         for (int k = 0; k < N; ++k) {
             rounded[k] = storage::encode<Stored>(weights[k]);
             param.set(k, rounded[k]);
         }
-        if (way == Weights::master) {
+        if (way == WeightPolicy::master) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) kept.raw.set(k, weights[k]);
-        } else if (way == Weights::remainder) {
+        } else if (way == WeightPolicy::remainder) {
             keep_remainders(weights, kept);
-        } else if (way == Weights::compensated) {
+        } else if (way == WeightPolicy::compensated) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) {
                 const float lost = storage::finite_or_zero(weights[k] - storage::decode(rounded[k]));

@@ -1,4 +1,4 @@
-#include "adamcore/rules_info.hpp"
+#include "adamcore/rule_registry.hpp"
 
 namespace adamcore {
 

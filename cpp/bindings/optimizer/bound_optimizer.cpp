@@ -1,0 +1,171 @@
+#include "optimizer/bound_optimizer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "adamcore/rule_registry.hpp"
+#include "gate/foreign.hpp"
+#include "optimizer/state_layout.hpp"
+#include "runtime/room.hpp"
+
+namespace adamcore::python {
+
+BoundOptimizer::BoundOptimizer(std::string owner, const py::dict& options)
+    : groups_(std::move(owner)), options_(read_options(options)) {}
+
+void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
+                               const py::list& names, const std::vector<std::string>& labels,
+                               const std::vector<std::string>& keys, const py::tuple& variant_keys,
+                               const py::function& variant) {
+    const Exclusive exclusive(use_, owner());
+    Groups::Candidate candidate = groups_.look_at(group, variant_keys, variant, count_completed());
+    Addition added{group["params"], exact_names(names), labels, std::move(candidate)};
+    names_->require_new(added.names, labels);
+    const std::unique_ptr<Binding> binding = bind(added);
+    require_apart(added);
+    binding->start();
+    added.containers = Containers::look_at(group, source, size());
+
+    make_room(added);
+    binding->make_room();
+    names_->add(added.names, labels, keys, param_groups, group);
+    binding->commit();
+    commit(std::move(added));
+}
+
+void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::vector<const void*>& memory_owners,
+                              Addition& added) const {
+    std::size_t axes = 0;
+    for (const ArrayView& view : views) axes += 2 * static_cast<std::size_t>(view.ndim);
+    added.axes = std::make_unique<Py_ssize_t[]>(axes);
+    Py_ssize_t* next_axes = added.axes.get();
+    for (std::size_t i = 0; i < views.size(); ++i) {
+        const ArrayView& view = views[i];
+        Form form;
+        form.shape = {view.ndim, next_axes};
+        form.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
+        next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
+        next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
+
+        Tensor tensor;
+        tensor.param = view.data;
+        tensor.size = view.size;
+        tensor.step = 0;
+        tensor.group = static_cast<std::int32_t>(groups_.size());
+        tensor.dtype = tensor.grad_dtype = view.dtype;
+        tensor.state_dtype = options_.state_of(view.dtype);
+        tensor.weights = options_.weights_of(view.dtype);
+        tensor.state_rounding = options_.state_rounding;
+        tensor.number = name_hash(added.names[i].cast<std::string>());
+        added.tensors.push_back(tensor);
+        added.forms.push_back(std::move(form));
+        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), memory_owners[i]);
+    }
+}
+
+void BoundOptimizer::require_apart(Addition& added) {
+    regions_.check(added.regions, [&](std::int64_t tensor) {
+        const auto i = static_cast<std::size_t>(tensor);
+        return i < size() ? names_->label(i) : added.labels[i - size()];
+    });
+}
+
+void BoundOptimizer::make_room(const Addition& added) {
+    python::make_room(forms_, added.forms.size());
+    python::make_room(axes_, 1);
+    python::make_room(lenders_, added.lenders.size());
+    containers_.make_room();
+    groups_.make_room();
+}
+
+void BoundOptimizer::commit(Addition&& added) noexcept {
+    std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
+    axes_.push_back(std::move(added.axes));
+    std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
+    groups_.add(std::move(added.group));
+    containers_.add(std::move(added.containers));
+    regions_.commit(std::move(added.regions));
+}
+
+py::tuple BoundOptimizer::snapshot() {
+    const Exclusive exclusive(use_, owner());
+    const Counts found = counts();
+    const auto [state, copies] = make_snapshot(state_arrays(), found.steps, *names_);
+    save(copies);
+    return py::make_tuple(state, found.completed);
+}
+
+void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
+                             const py::function& to_numpy) {
+    const Exclusive exclusive(use_, owner());
+    const StateArrays arrays = state_arrays();
+    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, own_memory(), to_numpy);
+    DictUpdates updates(containers_.dicts(), values);
+    load(copies_of(checkpoint, arrays), {checkpoint.steps, completed});
+    updates.apply();
+    loaded();
+}
+
+ArrayView BoundOptimizer::view_of_param(const Tensor& tensor, const Form& form) {
+    const ShapeAndStrides& shape = form.shape;
+    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, shape.ndim, shape.shape(), shape.strides()};
+}
+
+std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i) const {
+    const Form& form = forms_.at(i);
+    const Tensor& found = tensor_at(i);
+    return arrays_of(found, all_rules()[groups_[static_cast<std::size_t>(found.group)].rule], form.shape, form.order);
+}
+
+StateArrays BoundOptimizer::state_arrays() const {
+    StateArrays arrays;
+    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(state_arrays(i));
+    return arrays;
+}
+
+void BoundOptimizer::require_apart(const ArrayView& grad, const void* memory_owner, const std::string& label) const {
+    const auto region = regions_.find_overlap(region_of(grad, -1), memory_owner);
+    if (!region) return;
+    throw py::value_error(
+        label + ": shares memory with " +
+        (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
+        ", which the step writes; pass a copy");
+}
+
+void BoundOptimizer::refuse_moved(std::size_t i, const char* by) const {
+    throw py::value_error(names_->label(i) + ": the array's memory has moved since the optimizer was made (by " + by +
+                          ", say)");
+}
+
+void BoundOptimizer::require_lenders_in_place() const {
+    for (const Lender& lender : lenders_) {
+        if (tensor_at(lender.tensor).grad && data_pointer(lender.array) != lender.pointer)
+            refuse_moved(lender.tensor, "set_() or p.data = ...");
+    }
+}
+
+py::object BoundOptimizer::written() const {
+    if (lenders_.empty()) return {};
+    py::list arrays;
+    for (const Lender& lender : lenders_) {
+        if (lender.counts_writes && tensor_at(lender.tensor).grad) arrays.append(lender.array);
+    }
+    return std::move(arrays);
+}
+
+int BoundOptimizer::traverse_shared(visitproc visit, void* arg) const {
+    for (const Lender& lender : lenders_) Py_VISIT(lender.array.ptr());
+    if (const int stop = groups_.traverse(visit, arg)) return stop;
+    return containers_.traverse(visit, arg);
+}
+
+void BoundOptimizer::clear_shared() {
+    std::vector<Form>().swap(forms_);
+    regions_ = {};
+    if (names_.use_count() == 1) names_->clear();  // reports may go on telling names
+    const auto lenders = std::move(lenders_);
+    const auto groups = std::exchange(groups_, Groups(owner()));
+    const auto containers = std::exchange(containers_, {});
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,62 @@
+#include "optimizer/state_layout.hpp"
+
+#include <algorithm>
+
+namespace adamcore::python {
+namespace {
+
+struct ExtraArray {
+    const char* name;
+    const char* dtype;
+};
+
+/// In the order of Tensor::extra.
+std::vector<ExtraArray> extra_arrays(const Tensor& tensor) {
+    switch (tensor.weights) {
+        case WeightPolicy::master: return {{"master", "float32"}};
+        case WeightPolicy::remainder: return {{"remainder", "uint16"}, {"remainder_ties", "uint8"}};
+        case WeightPolicy::compensated: return {{"compensation", name_of(tensor.dtype)}};
+        case WeightPolicy::plain:
+        case WeightPolicy::stochastic: break;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleInfo& rule) {
+    const auto count = static_cast<std::size_t>(tensor.size);
+    std::vector<StateSlot> slots;
+    for (std::size_t i = 0; i < rule.slot_count; ++i) {
+        const rule::Slot& slot = rule.slots[i];
+        slots.push_back({slot.name, name_of(tensor.state_dtype), count * size_of(tensor.state_dtype), i, false, false,
+                         slot.nonnegative});
+    }
+    const std::vector<ExtraArray> extras = extra_arrays(tensor);
+    const auto bits = extra_bits(tensor.weights);
+    for (std::size_t i = 0; i < extras.size(); ++i)
+        slots.push_back({extras[i].name, extras[i].dtype, (count * bits[i] + 7) / 8, i, true, bits[i] == 1, false});
+    return slots;
+}
+
+std::pair<std::size_t, std::size_t> StateLayout::largest() const {
+    std::size_t tensor = 0, most = 0, bytes = 0;
+    for (std::size_t i = 0; i < placed_.size(); ++i) {
+        bytes =
+            i > 0 && placed_[i - 1].tensor == placed_[i].tensor ? bytes + placed_[i].slot.bytes : placed_[i].slot.bytes;
+        if (bytes > most) tensor = placed_[i].tensor, most = bytes;
+    }
+    return {tensor, most};
+}
+
+void StateLayout::point_into(std::byte* block, std::vector<Tensor>& tensors) const {
+    for (const Placed& each : placed_) address_of(tensors[each.tensor], each.slot) = block + each.offset;
+}
+
+std::uint32_t name_hash(const std::string& name) {
+    std::uint32_t hash = 2166136261u;
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+    return hash;
+}
+
+}  // namespace adamcore::python
