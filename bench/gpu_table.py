@@ -58,7 +58,7 @@ def section(paths: list[Path]) -> str:
 
 def _circumstances(facts: dict[str, Any], paths: list[Path]) -> str:
     if not paths:
-        return "No GPU has been measured: `bench/results` has no record of one."
+        return "We have not measured a GPU yet: `bench/results` contains no record of one."
     device, where = facts["device"], ", ".join(f"`{path.name}`" for path in paths)
     return f"{device['name']}, driver {device['driver']}, {facts['date']}, commit {facts['commit']} ({where}):"
 

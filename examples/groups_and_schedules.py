@@ -1,4 +1,4 @@
-"""Parameter groups with their own hyper-parameters, and a learning rate that follows a schedule."""
+"""Use parameter groups with different hyper-parameters, and a learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ for _ in range(STEPS):
     d_out = 2 * error / len(x)
     d_hidden = (d_out @ weights["w2"].T) * (1 - hidden**2)
     grads = {"w1": x.T @ d_hidden, "w2": hidden.T @ d_out, "b1": d_hidden.sum(axis=0), "b2": d_out.sum(axis=0)}
-    opt.step(grads)  # by name, across groups
+    opt.step(grads)  # gradients are matched by name, in all groups
 
 print(f"mean squared error {np.mean(error**2):.1e}")
 assert np.mean(error**2) < 1e-3
 
-opt.param_groups[0]["lr"] = 0.0  # hyper-parameters may be written to between steps: this freezes the weights
+opt.param_groups[0]["lr"] = 0.0  # you may change hyper-parameters between steps; this freezes the weights
 before = weights["w1"].copy()
 opt.step(grads)
 assert np.array_equal(weights["w1"], before)

@@ -17,7 +17,7 @@ for _ in range(20):
     for rows in np.split(rng.permutation(1000), 10):
         chance = 1 / (1 + np.exp(-(x[rows] @ params["weight"] + params["bias"])))
         error = (chance - is_positive[rows]) / len(rows)
-        opt.step({"weight": x[rows].T @ error, "bias": error.sum(keepdims=True)})  # params change in place
+        opt.step({"weight": x[rows].T @ error, "bias": error.sum(keepdims=True)})  # updates params in place
 
 accuracy = np.mean((x @ params["weight"] + params["bias"] > 0) == is_positive)
 print(f"accuracy {accuracy:.1%} after {opt.steps['weight']} steps")

@@ -1,4 +1,4 @@
-"""Stop and go on: N steps, a checkpoint, N more steps give the bits of 2N steps."""
+"""Resume from a checkpoint: N steps, a checkpoint and N more steps give the same bits as 2N steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Params = dict[str, np.ndarray]
 
 
 def save(path: Path, params: Params, opt: ac.Optimizer) -> None:
-    """Write parameters and optimizer state to an .npz file: arrays and JSON, no pickle."""
+    """Save parameters and optimizer state to an .npz file that contains arrays and JSON, but no pickles."""
     checkpoint = opt.state_dict()
     state = checkpoint.pop("state")
     arrays = {f"params/{name}": p for name, p in params.items()}
@@ -23,7 +23,7 @@ def save(path: Path, params: Params, opt: ac.Optimizer) -> None:
 
 
 def load(path: Path, params: Params, opt: ac.Optimizer) -> None:
-    """Read them back, in place."""
+    """Load parameters and optimizer state, in place."""
     with np.load(path) as file:
         checkpoint = {**json.loads(file["header"].item()), "state": {}}
         for name, p in params.items():
@@ -34,13 +34,13 @@ def load(path: Path, params: Params, opt: ac.Optimizer) -> None:
 
 
 def start() -> tuple[Params, ac.Optimizer]:
-    """Make the parameters as they are before the first step, and their optimizer."""
+    """Create the initial parameters and their optimizer."""
     params = {"w": np.linspace(-1, 1, 1000, dtype=np.float32), "b": np.ones(3)}
     return params, ac.Adam(params, lr=1e-2, amsgrad=True)
 
 
 def train(params: Params, opt: ac.Optimizer, steps: int) -> None:
-    """Minimize the sum of cosh of every parameter."""
+    """Minimize the sum of cosh over all elements."""
     for _ in range(steps):
         opt.step({name: np.sinh(p) for name, p in params.items()})
 
@@ -56,4 +56,4 @@ with tempfile.TemporaryDirectory() as folder:
     train(resumed, opt, 100)
 
 assert all(np.array_equal(straight[name], resumed[name]) for name in straight)
-print(f"100 + 100 steps gave the bits of {opt.steps['w']}")
+print(f"100 + 100 steps gave the same bits as {opt.steps['w']} steps")

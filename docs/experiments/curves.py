@@ -1,4 +1,4 @@
-"""The picture of docs/precision.md."""
+"""Draw the figure of docs/precision.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; markers and dashes serve print in grey.
+# Okabe and Ito's colours, which colour-blind readers can tell apart. Markers and dashes are for greyscale prints.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#E69F00", "linestyle": "--", "marker": "s"},
@@ -21,7 +21,7 @@ _STYLES: tuple[dict[str, Any], ...] = (
 
 
 class Curve(Protocol):
-    """What is drawn of a run."""
+    """The part of a run that the figure needs."""
 
     name: str
     steps: list[int]
@@ -29,7 +29,7 @@ class Curve(Protocol):
 
 
 def save_curves(path: Path, runs: Sequence[Curve]) -> None:
-    """Draw the training losses, bfloat16 at the left and float16 at the right, float32 in both."""
+    """Draw the training losses: bfloat16 on the left, float16 on the right, float32 in both panels."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, ("bfloat16", "float16"), strict=True):
@@ -44,7 +44,7 @@ def save_curves(path: Path, runs: Sequence[Curve]) -> None:
 
 
 def _draw(axes: Axes, run: Curve, place: int, count: int, label: str) -> None:
-    # Every curve has its markers at other steps, so that those of curves that meet can be seen.
+    # Each curve has its markers at different steps, so that overlapping curves can be told apart.
     every = 2 * count
     axes.plot(
         run.steps, run.losses, **_STYLES[place], linewidth=1.5, markersize=6, markevery=(2 * place, every), label=label

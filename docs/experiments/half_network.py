@@ -1,4 +1,4 @@
-"""A network of tanh layers in half precision, as hardware computes it: products add up in float32 and are rounded."""
+"""A half-precision network of tanh layers. As in hardware, products are summed in float32 and then rounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Params = dict[str, Array]
 def init_params(rng: np.random.Generator, widths: tuple[int, ...], dtype: DTypeLike) -> Params:
     """Draw weights of variance 1 / (number of inputs); biases start at zero.
 
-    The weights are numbers that bfloat16 and float16 both hold, so that networks of every type start from the same.
+    Both bfloat16 and float16 can represent these weights exactly, so networks of every type start from the same ones.
     """
     params = {}
     for i, (rows, columns) in enumerate(pairwise(widths)):
@@ -27,10 +27,10 @@ def init_params(rng: np.random.Generator, widths: tuple[int, ...], dtype: DTypeL
 
 
 def rounded(values: Array, dtype: DTypeLike) -> Array:
-    """Round to the nearest numbers of a type, ties to even; float16 overflows to inf."""
+    """Round to the nearest numbers of `dtype`, ties to even. In float16, overflow becomes inf."""
     if dtype == np.float16:
-        # NumPy's conversion is slow where the result is subnormal and inexact. This rounds those to a multiple of
-        # 2**-24, the unit in the last place of 0.75 in float32, and leaves nothing to round. `values` are float32.
+        # NumPy's conversion is slow if the result is subnormal and inexact. This rounds such values to a multiple of
+        # 2**-24, which is float32's unit in the last place at 0.75, so nothing is left to round. `values` are float32.
         shift = np.float32(0.75)
         values = np.where(abs(values) < 2.0**-14, (values + shift) - shift, values)
     with np.errstate(over="ignore"):
@@ -38,23 +38,23 @@ def rounded(values: Array, dtype: DTypeLike) -> Array:
 
 
 def loss_and_grads(params: Params, x: Array, labels: Array, factor: float) -> tuple[float, Params]:
-    """Compute the mean cross-entropy of a batch, and the gradients of the cross-entropies' sum times `factor`.
+    """Compute the mean cross-entropy of a batch, and the gradients of `factor` times the sum of its cross-entropies.
 
     Parameters
     ----------
     params : dict of arrays
-        As `init_params` makes them. Activations and gradients have their dtype.
+        Parameters made by `init_params`. Activations and gradients have the same dtype.
     x : array of shape (batch, inputs)
     labels : array of shape (batch,)
-        The index of each row's class.
+        The class index of each row.
     factor : float
-        It multiplies the gradient of the logits before that is rounded.
+        Multiplies the gradient of the logits before it is rounded.
 
     Returns
     -------
     loss : float
     grads : dict of arrays
-        In the shapes and dtype of `params`.
+        Arrays with the shapes and dtype of `params`.
     """
     activations = _forward(params, x)
     log_chance = _log_softmax(activations[-1])
@@ -66,14 +66,14 @@ def loss_and_grads(params: Params, x: Array, labels: Array, factor: float) -> tu
 
 
 def evaluate(params: Params, x: Array, labels: Array) -> tuple[float, float]:
-    """Return the mean cross-entropy and the share of rows whose likeliest class is their label."""
+    """Return the mean cross-entropy and the accuracy."""
     log_chance = _log_softmax(_forward(params, x)[-1])
     loss = -float(log_chance[np.arange(len(labels)), labels].mean())
     return loss, float((log_chance.argmax(axis=1) == labels).mean())
 
 
 def _forward(params: Params, x: Array) -> list[Array]:
-    """Compute the input, each hidden layer and the logits, rounded to the parameters' type."""
+    """Compute the input, each hidden layer and the logits, all rounded to the parameters' type."""
     dtype, layers = params["w0"].dtype, len(params) // 2
     activations = [x.astype(dtype)]
     for i in range(layers):
@@ -83,7 +83,7 @@ def _forward(params: Params, x: Array) -> list[Array]:
 
 
 def _backward(params: Params, activations: list[Array], d_out: Array) -> Params:
-    """Propagate the gradient of the logits back; everything is rounded to its type."""
+    """Backpropagate the gradient of the logits. All results are rounded to its type."""
     grads, dtype = {}, d_out.dtype
     for i in reversed(range(len(params) // 2)):
         inputs, delta = _wide(activations[i]), _wide(d_out)

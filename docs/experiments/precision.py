@@ -1,8 +1,8 @@
-"""Train one network in float32, bfloat16 and float16, and see what each way of keeping weights and scaling loses.
+"""Train one network in float32, bfloat16 and float16, and show what each way of storing and scaling numbers loses.
 
     python docs/experiments/precision.py
 
-What it shows is in docs/precision.md.
+docs/precision.md discusses the results.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from adamcore._cli.training import Digits, one_thread, read_digits
 WIDTHS = (64, 64, 64, 64, 64, 10)
 BATCH = 256
 TERMS = 2**22
-GROWTH_INTERVAL = 100  # of the loss scale, in steps: PyTorch's 2000 would not let it grow here
+GROWTH_INTERVAL = 100  # steps until the loss scale grows; with PyTorch's 2000 it would not grow in this run
 
 
 class Setup(NamedTuple):
-    """How one run keeps its numbers."""
+    """How one run stores its numbers."""
 
     name: str
     dtype: DTypeLike
@@ -53,7 +53,7 @@ MASTER, REMAINDER = 1, 2
 
 @dataclass
 class Run:
-    """What one training came to."""
+    """The results of one training run."""
 
     name: str
     steps: list[int] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Run:
 
 
 def train(setup: Setup, digits: Digits, *, steps: int, terms: int) -> Run:
-    """Train a new network; the first weights and the batches are the same for every setup.
+    """Train a new network. The initial weights and the batches are the same for every setup.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ def train(setup: Setup, digits: Digits, *, steps: int, terms: int) -> Run:
     digits : Digits
     steps : int
     terms : int
-        The sum of a batch's losses is divided by it.
+        The divisor of the sum of a batch's losses.
 
     Returns
     -------
     Run
-        With the loss on all training digits at about 50 places, and the weights' bits after every step of runs in
-        bfloat16 that keep whole weights.
+        Contains the loss on all training digits at about 50 steps. For bfloat16 runs with a master or a remainder, it
+        also contains the bits of the weights after every step.
     """
     rng = np.random.default_rng(0)
     params = init_params(rng, WIDTHS, setup.dtype)
@@ -106,13 +106,13 @@ def train(setup: Setup, digits: Digits, *, steps: int, terms: int) -> Run:
 
 
 def same_trajectory(one: Run, other: Run) -> bool:
-    """Whether all weights of two runs had the same bits after each step."""
+    """Return whether all weights of two runs had the same bits after each step."""
     pairs = zip(one.trajectory, other.trajectory, strict=True)
     return bool(one.trajectory) and all(bool((a == b).all()) for a, b in pairs)
 
 
 def print_table(runs: list[Run]) -> None:
-    """Print a row for each run."""
+    """Print one row for each run."""
     columns = ("loss", "accuracy", "zero gradients", "unmoved weights", "bytes/weight", "skipped")
     print(f"{'':30}", *columns, sep="  ")
     for run in runs:
@@ -129,7 +129,7 @@ def print_table(runs: list[Run]) -> None:
 
 
 def main() -> int:
-    """Train all setups, print the table, draw the curves."""
+    """Train all setups, print the table and draw the curves."""
     options = _parse()
     options.output.mkdir(parents=True, exist_ok=True)
     digits = read_digits(seed=0)
@@ -154,7 +154,7 @@ def _measure(run: Run, step: int, params: Params, digits: Digits) -> None:
 
 
 def _bytes(params: Params, opt: ac.Optimizer) -> int:
-    """Sum the bytes of the parameters and of all that is kept of them beside the rule's own state."""
+    """Sum the bytes of the parameters and of what is stored beside them, without the rule's own state."""
     kept = (
         value for name in params for slot, value in opt.state[name].items() if slot not in ("exp_avg", "exp_avg_sq")
     )
@@ -162,16 +162,16 @@ def _bytes(params: Params, opt: ac.Optimizer) -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train digits in float32, bfloat16 and float16, and compare.")
-    parser.add_argument("--steps", type=_count, default=2000, help="steps of each run (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Train on digits in float32, bfloat16 and float16, and compare.")
+    parser.add_argument("--steps", type=_count, default=2000, help="number of steps in each run (default: %(default)s)")
     parser.add_argument(
         "--terms",
         type=_count,
         default=TERMS,
-        help=f"what sums of losses are divided by (default: %(default)s); a batch has {BATCH} digits",
+        help=f"divisor of the sum of a batch's losses (default: %(default)s); a batch has {BATCH} digits",
     )
     images = Path(__file__).resolve().parent.parent / "images"
-    parser.add_argument("--output", type=Path, default=images, help="folder of the figure (default: docs/images)")
+    parser.add_argument("--output", type=Path, default=images, help="folder for the figure (default: docs/images)")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-// One AdamW step over all the parameters of a model, on a thread pool of your own.
+// One AdamW step on all parameters of a model, on your own thread pool.
 //
 //     dir=$(python -c "import adamcore; print(adamcore.get_cmake_dir())")
 //     cmake -S examples/cpp -B build/example -Dadamcore_DIR="$dir"
@@ -14,10 +14,10 @@
 #include <thread>
 #include <vector>
 
-/// Threads that sleep between calls of run(). What adamcore asks of a pool is size() and run().
+/// A pool whose threads sleep between calls of run(). adamcore requires only size() and run().
 class ThreadPool {
 public:
-    /// The calling thread works too, so one thread fewer is started.
+    /// The calling thread works too, so this starts one thread fewer.
     explicit ThreadPool(int threads) {
         for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
     }
@@ -33,7 +33,7 @@ public:
 
     int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-    /// Calls body(0) ... body(parts - 1) and returns when all have. One caller at a time.
+    /// Calls body(0) ... body(parts - 1), and returns when all of them have. Only one thread may call run() at a time.
     template <class Body>
     void run(int parts, Body&& body) const {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -72,7 +72,7 @@ private:
     std::vector<std::thread> workers_;
 };
 
-/// A parameter of your model, with its gradient and AdamW's two moments, which start from zero.
+/// A parameter of your model, with its gradient and AdamW's two moments, which start at zero.
 struct Parameter {
     explicit Parameter(std::size_t size) : value(size, 1.0f), grad(size, 0.5f), exp_avg(size), exp_avg_sq(size) {}
 
@@ -97,7 +97,7 @@ int main() {
     for (Parameter& parameter : model) tensors.push_back(parameter.view(/*step=*/1));
     adamcore::cpu::step<adamcore::AdamW>(tensors.data(), static_cast<std::int64_t>(tensors.size()), hyper, pool);
 
-    // At the first step the ratio of the moments is the gradient's sign: 1 - lr * (1 + weight_decay * 1).
+    // In the first step the normalized gradient is 1, so each parameter becomes 1 - lr * (1 + weight_decay * 1).
     const float expected = 0.99899f;
     for (const Parameter& parameter : model) {
         for (const float value : parameter.value) {
