@@ -139,6 +139,28 @@ def test_includes_go_one_way() -> None:
             assert any(included == a or (a.endswith("/") and included.startswith(a)) for a in allowed), (name, included)
 
 
+ROOMS = {
+    "runtime": set(),
+    "gate": {"runtime"},
+    "regions": {"gate", "runtime"},
+    "optimizer": {"gate", "regions", "runtime"},
+    "calls": {"gate", "optimizer", "regions", "runtime"},
+    "cpu": {"calls", "gate", "optimizer", "regions", "runtime"},
+}
+"""The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
+
+
+def test_rooms_of_the_bindings_include_one_way() -> None:
+    bindings = ROOT / "cpp" / "bindings"
+    assert {path.name for path in bindings.iterdir() if path.is_dir()} == set(ROOMS)
+    sources = [(path, ROOMS[path.parent.name] | {path.parent.name}) for path in bindings.glob("*/*.?pp")]
+    sources += [(path, set(ROOMS) - {"cpu"}) for path in (ROOT / "cuda" / "bindings").glob("*.?pp")]
+    assert len(sources) > 60
+    for path, allowed in sources:
+        rooms = set(re.findall(r'#include "(\w+)/', path.read_text())) - {"adamcore"}
+        assert rooms <= allowed, (path, rooms - allowed)
+
+
 def test_what_both_modules_share_knows_neither_numpy_nor_cuda() -> None:
     shared = [p for name in ("view", "foreign", "dlpack*") for p in (ROOT / "cpp/bindings/gate").glob(f"{name}.?pp")]
     gate = [p for name in ("device_array", "interface") for p in (ROOT / "cuda/bindings").glob(f"{name}.?pp")]

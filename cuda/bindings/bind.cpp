@@ -10,8 +10,8 @@
 #include "gate/written.hpp"
 #include "optimizer/state_layout.hpp"
 #include "runtime/gil.hpp"
-#include "runtime/memory_error.hpp"
 #include "runtime/room.hpp"
+#include "runtime/text.hpp"
 
 namespace adamcore::python {
 namespace {

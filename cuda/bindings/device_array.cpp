@@ -175,25 +175,4 @@ std::optional<std::uintptr_t> current_stream(Library library, int device) {
     return named(number.cast<std::uintptr_t>());
 }
 
-py::dict describe(py::handle object, bool write, const std::string& label, std::uintptr_t stream) {
-    const DeviceArray array = device_array(object, write ? Access::write : Access::read, label, stream);
-    const auto tuple = [&](const Py_ssize_t* values) {
-        py::tuple found(static_cast<std::size_t>(array.view.ndim));
-        for (int i = 0; i < array.view.ndim; ++i) found[static_cast<std::size_t>(i)] = values[i];
-        return found;
-    };
-    constexpr const char* libraries[] = {"cupy", "torch", "other"};
-    py::dict found;
-    found["ptr"] = reinterpret_cast<std::uintptr_t>(array.view.data);
-    found["size"] = array.view.size;
-    found["shape"] = tuple(array.view.shape);
-    found["strides"] = tuple(array.view.strides);
-    found["dtype"] = name_of(array.view.dtype);
-    found["device"] = array.device;
-    found["library"] = libraries[static_cast<int>(array.library)];
-    found["stream"] = array.stream ? py::object(py::int_(*array.stream)) : py::none();
-    found["read_only"] = array.read_only;
-    return found;
-}
-
 }  // namespace adamcore::python

@@ -64,7 +64,4 @@ void require_device(const DeviceArray& array, int& device, const char* others, c
 /// The library's current stream on that device; none for those that have no such notion, or that no one has imported.
 std::optional<std::uintptr_t> current_stream(Library library, int device);
 
-/// A device array as a dict, for tests.
-py::dict describe(py::handle object, bool write, const std::string& label, std::uintptr_t stream);
-
 }  // namespace adamcore::python

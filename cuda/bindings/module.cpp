@@ -2,11 +2,11 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/version.hpp"
+#include "calls.hpp"
 #include "calls/define.hpp"
 #include "device_optimizer.hpp"
-#include "runtime/collected.hpp"
+#include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
-#include "single.hpp"
 #include "step_report.hpp"
 
 namespace py = pybind11;
@@ -38,11 +38,8 @@ ADAMCORE_MODULE(_cuda, m) {
     m.attr("architectures") = ADAMCORE_CUDA_ARCHITECTURES_TEXT;
     m.def("devices", &devices, "The names of the devices there are, and why there are none.");
     m.def("is_device_array", &is_device_array, py::arg("array"), "Whether this is an array in CUDA memory.");
-    m.def("describe", &describe, py::arg("array"), py::arg("write"), py::arg("label"), py::arg("stream"),
-          "What is seen of an array.");
     define_errors();
-    define_update(m, &device_update);
-    define_norms(m, &device_norm, &device_clip_norm, &device_clip_value);
+    define_calls<DeviceCalls>(m);
 
     py::class_<StepReport>(m, "StepReport", "What a step has to report, once it is done.")
         .def("read", &StepReport::read, "Wait for the device; return skipped, norm and culprit.");
@@ -57,26 +54,14 @@ ADAMCORE_MODULE(_cuda, m) {
         .def("write", &Scaler::write, py::arg("numbers"), py::arg("stream"), Computes())
         .def("read", &Scaler::read);
 
-    py::class_<DeviceOptimizer>(m, "DeviceOptimizer", collected<DeviceOptimizer>(), "What an optimizer keeps natively.")
+    auto optimizer = define_optimizer<DeviceOptimizer>(m, "DeviceOptimizer");
+    optimizer
         .def(py::init<std::string, const py::dict&, py::object>(), py::arg("owner"), py::arg("options"),
              py::arg("library"))
-        .def("add_group", &DeviceOptimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
-             py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
-             Computes())
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"), Computes())
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), Computes())
-        .def("state", &DeviceOptimizer::state, py::arg("tensor"))
-        .def("steps", &DeviceOptimizer::steps, py::arg("tensor"))
-        .def("require_idle", &DeviceOptimizer::require_idle)
-        .def("snapshot", &DeviceOptimizer::snapshot)
-        .def("restore", &DeviceOptimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
-             py::arg("to_numpy"))
-        .def_property_readonly("places", &DeviceOptimizer::places)
-        .def_property_readonly("completed", &DeviceOptimizer::completed)
-        .def_property_readonly("device", &DeviceOptimizer::device)
-        .def("__len__", &DeviceOptimizer::size);
-    keep_memory_for_instances<DeviceOptimizer>();
+        .def_property_readonly("device", &DeviceOptimizer::device);
 }
 
 }  // namespace adamcore::python

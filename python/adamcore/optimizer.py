@@ -217,9 +217,9 @@ class Optimizer(ABC):
         if is_on_device(array):
             module = cuda_module(label)
             self._memory = device_memory_for(array)
-            self._core = module.Optimizer(type(self).__name__, options)
+            self._core = module.DeviceOptimizer(type(self).__name__, options, self._memory)
         else:
-            self._core = _core.Optimizer(type(self).__name__, options)
+            self._core = _core.HostOptimizer(type(self).__name__, options)
 
     def _require_use_of_precision(self) -> None:
         precision = self.options["precision"]
@@ -266,7 +266,6 @@ class Optimizer(ABC):
         check_options_known(type(self).__name__, options, self.defaults)
         group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
         watched = source if isinstance(source, (list, dict)) else None
-        own = (self._memory,) if isinstance(self._memory, DeviceMemory) else ()
         self._core.add_group(
             self.param_groups,
             group,
@@ -276,7 +275,6 @@ class Optimizer(ABC):
             flat.keys,
             self._variant_keys,
             self._rule,
-            *own,
         )
 
     @property

@@ -9,7 +9,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include "adamcore/clip.hpp"
 #include "adamcore/rule_info.hpp"
+#include "adamcore/scale.hpp"
 #include "adamcore/tensor.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
@@ -54,6 +56,12 @@ struct CheckedUpdate {
     std::vector<Tensor> tensors;
     std::vector<std::unique_ptr<OwnedLayout>> layouts;
     std::vector<py::object> keepalive;
+};
+
+/// The norm of arrays, and what they are to be multiplied with.
+struct Measurement {
+    double norm;
+    Scale factor;
 };
 
 /// Raises before anything has changed.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <exception>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include <pybind11/stl.h>
 
 #include "calls/bare.hpp"
+#include "gate/written.hpp"
 #include "runtime/environment.hpp"
 
 /// Functions that the modules of the CPU and of CUDA both have, each of its own arrays.
@@ -24,31 +26,59 @@ inline void define_errors() {
     });
 }
 
-inline void define_update(py::module_& m, void (*run)(const BareUpdate&)) {
+/// Calls on arrays without an optimizer. An object of `Calls`, made for each call, says how arrays are let in (gate), and
+/// updates, measures and rescales what has been let in.
+template <class Calls>
+void define_calls(py::module_& m) {
+    using Labels = std::vector<std::string>;
     m.def(
         "update",
-        [run](std::string rule, std::string owner, py::dict hyper, bool maximize, py::list params, py::list grads,
-              std::vector<py::list> state, std::vector<std::int64_t> t, std::vector<std::string> names, bool indexed,
-              std::map<std::string, std::string> renamed) {
-            run({std::move(rule), std::move(owner), std::move(hyper), maximize, std::move(params), std::move(grads),
-                 std::move(state), std::move(t), std::move(names), indexed, std::move(renamed)});
+        [](std::string rule, std::string owner, py::dict hyper, bool maximize, py::list params, py::list grads,
+           std::vector<py::list> state, std::vector<std::int64_t> t, std::vector<std::string> names, bool indexed,
+           std::map<std::string, std::string> renamed) {
+            const BareUpdate bare{std::move(rule),   std::move(owner), std::move(hyper),  maximize,
+                                  std::move(params), std::move(grads), std::move(state),  std::move(t),
+                                  std::move(names),  indexed,          std::move(renamed)};
+            Calls calls;
+            const CheckedUpdate checked = check(bare, calls.gate());
+            calls.update(checked);
+            note_written(bare);
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("maximize"), py::arg("params"), py::arg("grads"),
         py::arg("state"), py::arg("t"), py::arg("names"), py::arg("indexed"), py::arg("renamed"),
-        "One update of bare arrays, in place.", Computes());
-}
-
-using Labels = std::vector<std::string>;
-
-inline void define_norms(py::module_& m, double (*global_norm)(const py::list&, const Labels&),
-                         double (*clip_norm)(const py::list&, const Labels&, double),
-                         void (*clip_value)(const py::list&, const Labels&, double)) {
-    m.def("global_norm", global_norm, py::arg("arrays"), py::arg("labels"), "The L2 norm of all arrays together.",
-          Computes());
-    m.def("clip_norm", clip_norm, py::arg("arrays"), py::arg("labels"), py::arg("max_norm"),
-          "Scale arrays in place so that their norm is at most max_norm; return what it was.", Computes());
-    m.def("clip_value", clip_value, py::arg("arrays"), py::arg("labels"), py::arg("value"),
-          "Hold the elements of arrays to [-value, value], in place.", Computes());
+        "One update of bare arrays, in place. Raises before anything has changed.", Computes());
+    m.def(
+        "global_norm",
+        [](const py::list& arrays, const Labels& labels) {
+            Calls calls;
+            return calls.measure(take_all(arrays, labels, calls.gate()), Clip::none, 0).norm;
+        },
+        py::arg("arrays"), py::arg("labels"), "The L2 norm of all arrays together.", Computes());
+    m.def(
+        "clip_norm",
+        [](const py::list& arrays, const Labels& labels, double max_norm) {
+            Calls calls;
+            const std::vector<Taken> taken = take_written(arrays, labels, calls.gate());
+            const Measurement measured = calls.measure(taken, Clip::norm, max_norm);
+            if (measured.factor < 1) {
+                calls.rescale(taken, measured.factor, std::numeric_limits<double>::infinity());
+                note_written_among(arrays);
+            }
+            return measured.norm;
+        },
+        py::arg("arrays"), py::arg("labels"), py::arg("max_norm"),
+        "Scale arrays in place so that their norm is at most max_norm; return what it was. Arrays whose norm is not "
+        "finite are left alone.",
+        Computes());
+    m.def(
+        "clip_value",
+        [](const py::list& arrays, const Labels& labels, double value) {
+            Calls calls;
+            calls.rescale(take_written(arrays, labels, calls.gate()), 1, value);
+            note_written_among(arrays);
+        },
+        py::arg("arrays"), py::arg("labels"), py::arg("value"),
+        "Hold the elements of arrays to [-value, value], in place.", Computes());
 }
 
 }  // namespace adamcore::python

@@ -9,7 +9,6 @@
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
 #include "optimizer/state_layout.hpp"
-#include "runtime/memory_error.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
 
@@ -121,9 +120,11 @@ private:
         } catch (const std::bad_alloc&) {
             const auto [tensor, most] = layout.largest();
             const std::size_t count = added.labels.size();
-            throw_memory_error(optimizer.owner() + ": no memory for the state of " + std::to_string(count) +
-                               (count == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
-                               "; the most, " + size_text(most) + ", is " + added.labels[tensor] + "'s");
+            const std::string message = optimizer.owner() + ": no memory for the state of " + std::to_string(count) +
+                                        (count == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
+                                        "; the most, " + size_text(most) + ", is " + added.labels[tensor] + "'s";
+            PyErr_SetString(PyExc_MemoryError, message.c_str());
+            throw py::error_already_set();
         }
         std::byte* const data = memory.state->data();
         layout.point_into(data, added.tensors);

@@ -3,12 +3,11 @@
 
 #include "adamcore/version.hpp"
 #include "calls/define.hpp"
+#include "cpu/calls.hpp"
 #include "cpu/dispatch.hpp"
-#include "cpu/functional.hpp"
 #include "cpu/host_optimizer.hpp"
-#include "cpu/norms.hpp"
 #include "gate/foreign.hpp"
-#include "runtime/collected.hpp"
+#include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
 #include "runtime/text.hpp"
 
@@ -79,7 +78,7 @@ ADAMCORE_MODULE(_core, m) {
     m.def("holds_numbers", &holds_numbers, py::arg("value"), "Whether it is an array of some kind, and no structure.");
 
     define_errors();
-    define_update(m, &update);
+    define_calls<HostCalls>(m);
 
     m.def(
         "check_hyper",
@@ -93,25 +92,10 @@ ADAMCORE_MODULE(_core, m) {
     m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
     m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, of subnormal numbers too.", Computes());
 
-    define_norms(m, &global_norm, &clip_norm, &clip_value);
-
-    py::class_<HostOptimizer>(m, "HostOptimizer", collected<HostOptimizer>(), "What an optimizer keeps natively.")
-        .def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
-        .def("add_group", &HostOptimizer::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"),
-             py::arg("names"), py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"),
-             Computes())
+    auto optimizer = define_optimizer<HostOptimizer>(m, "HostOptimizer");
+    optimizer.def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
         .def("step", &HostOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"), Computes())
-        .def("state", &HostOptimizer::state, py::arg("tensor"))
-        .def("steps", &HostOptimizer::steps, py::arg("tensor"))
-        .def("require_idle", &HostOptimizer::require_idle)
-        .def("snapshot", &HostOptimizer::snapshot)
-        .def("restore", &HostOptimizer::restore, py::arg("values"), py::arg("state"), py::arg("completed"),
-             py::arg("to_numpy"))
-        .def_property_readonly("places", &HostOptimizer::places)
-        .def_property_readonly("completed", &HostOptimizer::completed)
-        .def("__len__", &HostOptimizer::size);
-    keep_memory_for_instances<HostOptimizer>();
+             py::arg("check"), Computes());
 }
 
 }  // namespace adamcore::python

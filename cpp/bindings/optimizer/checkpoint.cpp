@@ -7,7 +7,6 @@
 #include "gate/arrays.hpp"
 #include "gate/foreign.hpp"
 #include "optimizer/state_layout.hpp"
-#include "runtime/memory_error.hpp"
 #include "runtime/text.hpp"
 
 namespace adamcore::python {

@@ -17,10 +17,10 @@ std::vector<std::string> slot_names(std::size_t rule) {
 Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                                   std::int64_t completed) const {
     const std::size_t rule = rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
-    Candidate candidate{{rule, {}, 1.0}, HyperReader(rule, owner_), variant, {}};
-    candidate.reader.read(hyper, completed, static_cast<int>(size()), candidate.group.hyper);
+    Candidate candidate{{rule, {}, 1.0}, {HyperReader(rule, owner_), variant, {}}};
+    candidate.reader.hyper.read(hyper, completed, static_cast<int>(size()), candidate.group.hyper);
     for (const py::handle key : variant_keys)
-        candidate.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
+        candidate.reader.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
     return candidate;
 }
 
@@ -31,8 +31,7 @@ void Groups::make_room() {
 
 void Groups::add(Candidate candidate) noexcept {
     groups_.push_back(candidate.group);
-    readers_.push_back(
-        {std::move(candidate.reader), std::move(candidate.variant), std::move(candidate.variant_values)});
+    readers_.push_back(std::move(candidate.reader));
 }
 
 void Groups::read(const py::list& param_groups, std::int64_t completed) {
@@ -48,7 +47,7 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
             throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
         const auto hyper = py::reinterpret_borrow<py::dict>(item);
         read_variant(i, hyper);
-        readers_[i].reader.read(hyper, completed, static_cast<int>(i), groups_[i].hyper);
+        readers_[i].hyper.read(hyper, completed, static_cast<int>(i), groups_[i].hyper);
         PyObject* maximize = PyDict_GetItemWithError(item, maximize_key);
         const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
         if (PyErr_Occurred()) throw py::error_already_set();
@@ -80,7 +79,7 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
                                       " decides which state there is and cannot change after the group is added, to " +
                                       repr_of(value));
             HyperReader reader(rule, owner_);
-            group.reader = std::move(reader);
+            group.hyper = std::move(reader);
             groups_[index].rule = rule;
         }
         latest = py::reinterpret_borrow<py::object>(value);
@@ -91,7 +90,7 @@ int Groups::traverse(visitproc visit, void* arg) const {
     for (const Reader& reader : readers_) {
         Py_VISIT(reader.variant.ptr());
         for (const auto& [key, value] : reader.variant_values) Py_VISIT(value.ptr());
-        if (const int stop = reader.reader.traverse(visit, arg)) return stop;
+        if (const int stop = reader.hyper.traverse(visit, arg)) return stop;
     }
     return 0;
 }

@@ -18,12 +18,15 @@ namespace py = pybind11;
 /// An optimizer's groups: their rules and hyper-parameters, as the dicts that users write to say.
 class Groups {
 public:
+    struct Reader {
+        HyperReader hyper;
+        py::function variant;
+        std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
+    };
     /// A group that has been read and not yet been added.
     struct Candidate {
         Group group;
-        HyperReader reader;
-        py::function variant;
-        std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
+        Reader reader;
     };
 
     /// `owner` begins error messages ("AdamW").
@@ -53,12 +56,6 @@ public:
     double checked_loss_scale(py::handle value) const;
 
 private:
-    struct Reader {
-        HyperReader reader;
-        py::function variant;
-        std::vector<std::pair<py::object, py::object>> variant_values;
-    };
-
     void read_variant(std::size_t index, const py::dict& hyper);
 
     std::string owner_;

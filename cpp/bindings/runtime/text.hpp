@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdio>
 #include <string>
 
 #include <pybind11/pybind11.h>
@@ -67,6 +69,17 @@ inline std::string repr_of(pybind11::handle object) {
     } catch (const py::cast_error&) {
         return "an object of type " + type_name(object);
     }
+}
+
+/// "2.5 GiB" and the like.
+inline std::string size_text(std::size_t bytes) {
+    constexpr std::array<const char*, 5> units{"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double size = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    for (; size >= 1024 && unit + 1 < units.size(); ++unit) size /= 1024;
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", size, units[unit]);
+    return text.data();
 }
 
 }  // namespace adamcore::python

@@ -1,0 +1,80 @@
+#include "cpu/calls.hpp"
+
+#include "adamcore/cpu/engine.hpp"
+#include "cpu/dispatch.hpp"
+#include "cpu/norms.hpp"
+#include "gate/arrays.hpp"
+#include "gate/walk.hpp"
+#include "runtime/gil.hpp"
+
+namespace adamcore::python {
+namespace {
+
+/// For norms, which do not depend on how arrays lie in memory.
+Order order_of_numbers(const ArrayView& view) { return c_order(view.ndim); }
+
+}  // namespace
+
+/// Arrays as they are walked in the order that `order_of(view)` gives.
+struct HostCalls::Readings {
+    Readings(const std::vector<Taken>& arrays, Order (*order_of)(const ArrayView&)) {
+        walks.reserve(arrays.size());
+        for (const Taken& taken : arrays) {
+            const ArrayView& view = taken.view;
+            walks.emplace_back(view, order_of(view));
+            all.push_back({view.data, view.size, view.dtype, walks.back().axes()});
+        }
+    }
+    Readings(const Readings&) = delete;
+    Readings& operator=(const Readings&) = delete;
+
+    std::vector<Walk> walks;
+    std::vector<norm::Reading> all;
+};
+
+HostCalls::HostCalls() = default;
+HostCalls::~HostCalls() = default;
+
+Gate HostCalls::gate() {
+    return {as_numpy, [](const py::object& array, Access access, const std::string& label) -> Taken {
+                return {view_of(array, access, label), owner_of(array.ptr()), array};
+            }};
+}
+
+void HostCalls::update(const CheckedUpdate& checked) {
+    const std::vector<Tensor>& tensors = checked.tensors;
+    const cpu::Threads threads = pool();
+    plan::Cut cuts[cpu::max_parts + 1];
+    const auto count = static_cast<std::int64_t>(tensors.size());
+    const int parts = cpu::plan_step(tensors.data(), count, threads.size(), cuts);
+    const GilRelease release;
+    cpu::step(kernels(), &checked.group, tensors.data(), cuts, parts, threads);
+}
+
+Measurement HostCalls::measure(const std::vector<Taken>& arrays, Clip clip, double limit) {
+    // Both before the GIL is let go, since a view borrows its shape from the array.
+    const Readings to_measure(arrays, order_of_numbers);
+    to_rescale_ = std::make_unique<Readings>(arrays, memory_order);
+    Norms norms;
+    for (const norm::Reading& reading : to_measure.all) {
+        if (reading.size > 0) norms.add(reading);
+    }
+    const GilRelease release;
+    norms.measure();
+    const norm::Squares squares = norms.sum();
+    return {norm::root(squares), clip == Clip::none ? 1 : norm::clip_factor(squares, 1, limit)};
+}
+
+void HostCalls::rescale(const std::vector<Taken>& arrays, Scale factor, double limit) {
+    if (!to_rescale_) to_rescale_ = std::make_unique<Readings>(arrays, memory_order);
+    const std::vector<norm::Reading>& readings = to_rescale_->all;
+    const cpu::Threads threads = pool();
+    plan::Cut cuts[cpu::max_parts + 1];
+    std::vector<std::int64_t> first_leaf(readings.size() + 1);
+    const auto count = static_cast<std::int64_t>(readings.size());
+    const GilRelease release;
+    const int parts = cpu::plan_norm(readings.data(), count, threads.size(), cuts, first_leaf.data());
+    cpu::rescale(kernels(), readings.data(), cuts, parts, threads, factor, limit);
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "runtime/collected.hpp"
+#include "runtime/environment.hpp"
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// Defines what the classes of the CPU and of CUDA have in common; T is a BoundOptimizer.
+template <class T>
+py::class_<T> define_optimizer(py::module_& m, const char* name) {
+    py::class_<T> optimizer(m, name, collected<T>(), "What an optimizer keeps natively.");
+    optimizer
+        .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
+             py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"), Computes())
+        .def("state", &T::state, py::arg("tensor"))
+        .def("steps", &T::steps, py::arg("tensor"))
+        .def("require_idle", &T::require_idle)
+        .def("snapshot", &T::snapshot)
+        .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("to_numpy"))
+        .def_property_readonly("places", &T::places)
+        .def_property_readonly("completed", &T::completed)
+        .def("__len__", &T::size);
+    keep_memory_for_instances<T>();
+    return optimizer;
+}
+
+}  // namespace adamcore::python
