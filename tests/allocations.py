@@ -38,7 +38,7 @@ def everything(opt: ac.Optimizer) -> Any:
         {name: {slot: a.tobytes() for slot, a in state.items()} for name, state in opt.state.items()},
         dict(opt.steps),
         opt._native.completed,
-        len(opt._core),
+        len(opt._native),
     )
 
 
