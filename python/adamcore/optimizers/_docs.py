@@ -33,31 +33,43 @@ TypeError, ValueError
 """
 
 _HEADING = "Parameters\n----------\n"
+_NEXT_SECTION = re.compile(r"^\w+\n-+$", re.MULTILINE)
 
 
 def with_shared_paragraphs(optimizer: Class) -> Class:
     """Complete an optimizer's docstring, as a decorator.
 
-    Each argument that the section "Parameters" does not describe gets its usual paragraph, in the signature's order;
-    a paragraph of the class's own comes first. The section "Raises", the same for all, follows.
+    The section "Parameters" gets a paragraph for each argument in the signature's order: the class's own where there is
+    one, else the usual one. The section "Raises", which is the same for all, follows. A class whose arguments are all
+    usual has no section "Parameters" of its own.
     """
     if optimizer.__doc__ is None:  # python -OO
         return optimizer
-    before, heading, rest = inspect.cleandoc(optimizer.__doc__).partition(_HEADING)
-    if not heading:
-        raise TypeError(f"{optimizer.__name__}: its docstring has no section of parameters")
-    own, _, after = rest.partition("\n\n")
+    before, own, after = _sections(inspect.cleandoc(optimizer.__doc__))
     paragraphs = {**_USUAL, **_split(own)}
     code = optimizer.__init__.__code__
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    parameters = "\n".join(paragraphs[name] for name in (*names, "**options"))
-    optimizer.__doc__ = f"{before}{heading}{parameters}\n\n{_RAISES}\n{after}\n"
+    arguments = [*code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount], "**options"]
+    if missing := [name for name in arguments if name not in paragraphs]:
+        raise TypeError(f"{optimizer.__name__}: its docstring does not describe {missing[0]!r}")
+    parameters = "\n".join(paragraphs[name] for name in arguments)
+    optimizer.__doc__ = f"{before}{_HEADING}{parameters}\n\n{_RAISES}\n{after}\n"
     return optimizer
+
+
+def _sections(text: str) -> tuple[str, str, str]:
+    """Return what comes before the section "Parameters", its paragraphs, and what comes after it."""
+    before, heading, rest = text.partition(_HEADING)
+    if not heading:
+        before, rest = "", text
+    found = _NEXT_SECTION.search(rest)
+    place = found.start() if found else len(rest)
+    own, after = rest[:place].rstrip(), rest[place:]
+    return (before, own, after) if heading else (own + "\n\n", "", after)
 
 
 def _split(section: str) -> dict[str, str]:
     """Return the paragraphs of a section of parameters by name."""
-    paragraphs = re.split(r"\n(?=\S)", section.strip("\n"))
+    paragraphs = re.split(r"\n(?=\S)", section.strip("\n")) if section else []
     return {paragraph.split(" : ")[0].partition("\n")[0]: paragraph for paragraph in paragraphs}
 
 
