@@ -1,4 +1,4 @@
-"""The numbers of a loss scaler, and their ranges."""
+"""The numbers of a loss scaler, their ranges, and how steps change them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from adamcore._core import short_repr
-from adamcore._numbers import LARGEST_INT, as_float, as_int
+from adamcore._checks.numbers import LARGEST_INT, as_float, as_int
+from adamcore._core import product, short_repr
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from adamcore.loss_scaler import LossScaler
 
 Number = TypeVar("Number", int, float)
 
@@ -29,20 +27,20 @@ class Setting(Generic[Number]):
     def __init__(self, doc: str) -> None:
         self.__doc__ = doc
 
-    def __set_name__(self, owner: type[LossScaler], name: str) -> None:
+    def __set_name__(self, owner: type[object], name: str) -> None:
         self._name = name
 
     @overload
-    def __get__(self, scaler: None, owner: type[LossScaler]) -> Self: ...
+    def __get__(self, scaler: None, owner: type[object]) -> Self: ...
     @overload
-    def __get__(self, scaler: LossScaler, owner: type[LossScaler]) -> Number: ...
-    def __get__(self, scaler: LossScaler | None, owner: type[LossScaler]) -> Self | Number:
+    def __get__(self, scaler: object, owner: type[object]) -> Number: ...
+    def __get__(self, scaler: Any, owner: type[object]) -> Self | Number:
         if scaler is None:
             return self
         number: Number = scaler._now[self._name]
         return number
 
-    def __set__(self, scaler: LossScaler, value: Number) -> None:
+    def __set__(self, scaler: Any, value: Number) -> None:
         scaler._change(**{self._name: value})
 
 
@@ -66,6 +64,34 @@ def checked(given: dict[str, Any], names: Mapping[str, str] = {}) -> dict[str, A
     if scale < numbers["min_scale"]:
         raise ValueError(f"LossScaler: {name} must be at least min_scale={numbers['min_scale']!r}, got {scale!r}")
     return {key: numbers[key] for key in SETTINGS}
+
+
+def checked_state(state_dict: Any) -> dict[str, Any]:
+    """Return the numbers of a state dict, held to their ranges."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"LossScaler: state_dict must be a dict, got {short_repr(state_dict)}")
+    if missing := [key for key in STATE if key not in state_dict]:
+        raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
+    if unknown := [key for key in state_dict if key not in STATE]:
+        raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; there are {', '.join(STATE)}")
+    settings = checked({key: state_dict[key] for key in SETTINGS})
+    clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
+    return {**settings, "clean_steps": clean_steps}
+
+
+def count_step(numbers: dict[str, Any], *, overflow: bool) -> bool:
+    """Change a scaler's numbers as a step does; return False, and leave the scale, if it cannot shrink any more."""
+    if not overflow:
+        numbers["clean_steps"] += 1
+        if numbers["clean_steps"] >= numbers["growth_interval"]:
+            numbers["clean_steps"] = 0
+            numbers["scale"] = min(product(numbers["scale"], numbers["growth_factor"]), LARGEST)
+        return True
+    numbers["clean_steps"] = 0
+    if numbers["scale"] <= numbers["min_scale"]:
+        return False
+    numbers["scale"] = max(product(numbers["scale"], numbers["backoff_factor"]), numbers["min_scale"])
+    return True
 
 
 def _number(value: Any, name: str) -> float:

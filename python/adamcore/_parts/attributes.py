@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from adamcore._checks.suggestions import did_you_mean, is_like_one_of
 from adamcore._core import rules
-from adamcore._names import did_you_mean, is_like_one_of
-from adamcore._options import PRESETS
-
-if TYPE_CHECKING:
-    from adamcore.optimizer import Optimizer
+from adamcore._parts.options import PRESETS
 
 _READ_ONLY = {
     "param_groups": "write to the dicts in it, or call add_param_group",
@@ -35,7 +32,7 @@ _ELSEWHERE = {
 _HYPER_PARAMETERS = _hyper_parameters()
 
 
-def require_writable(optimizer: Optimizer, name: str) -> None:
+def require_writable(optimizer: object, name: str) -> None:
     """Raise AttributeError if an attribute is not to be written to, or would be taken for what it is not."""
     if name.startswith("_"):
         return
@@ -51,7 +48,7 @@ def require_writable(optimizer: Optimizer, name: str) -> None:
         _refuse(optimizer, name)
 
 
-def _refuse(optimizer: Optimizer, name: str) -> NoReturn:
+def _refuse(optimizer: object, name: str) -> NoReturn:
     owner = type(optimizer).__name__
     own = list(optimizer.__dict__.get("defaults", ()))
     if name in own:

@@ -1,0 +1,1 @@
+"""What an optimizer is put together from; no part knows the class `Optimizer`."""

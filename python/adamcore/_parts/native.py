@@ -1,0 +1,20 @@
+"""The choice of the native optimizer, and of the memory it works in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adamcore import _core
+from adamcore._arrays.memory import HOST, Memory, device_memory_for
+from adamcore._arrays.modules import cuda_module, is_on_device
+from adamcore._parts.options import native_options
+
+
+def make_native(owner: str, options: Mapping[str, Any], array: Any, label: str) -> tuple[Memory, Any]:
+    """Return the memory that `array`, an optimizer's first one, is in, and an empty native optimizer for it."""
+    given = native_options(options)
+    if not is_on_device(array):
+        return HOST, _core.HostOptimizer(owner, given)
+    module, memory = cuda_module(label), device_memory_for(array)
+    return memory, module.DeviceOptimizer(owner, given, memory)

@@ -1,0 +1,1 @@
+"""What a loss scaler is put together from."""
