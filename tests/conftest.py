@@ -15,6 +15,7 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from builds import Builds, import_from
+from places import ROOT
 from reference import CASES, Case
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
@@ -55,7 +56,7 @@ def _same_threads_after() -> Iterator[None]:
 def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What counts calls of operator new, and lets one fail, where it is preloaded."""
     built = tmp_path_factory.mktemp("preloaded") / "failing_new.so"
-    source = Path(__file__).resolve().parent / "preloaded" / "failing_new.cpp"
+    source = ROOT / "tests" / "preloaded" / "failing_new.cpp"
     compiler = [os.environ.get("CXX", "c++"), "-std=c++17", "-O1", "-shared", "-fPIC"]
     subprocess.run([*compiler, str(source), "-o", str(built)], check=True)
     return built

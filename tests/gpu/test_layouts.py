@@ -10,7 +10,7 @@ from gpu.device import CUPY, TORCH, Library, Twins, bits_of
 from helpers import make
 from reference import CASES, magnitudes
 from storage import BF16, F32
-from test_strided import OPTIONS, VIEWS
+from views import OPTIONS, VIEWS
 
 # torch has no negative strides.
 OF_TORCH = ["whole", "transposed", "steps", "column", "block"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import KINDS, SHAPES, gradients
 from gpu.device import CUPY, Library, Twins, bits_of
 from helpers import make
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, HALVES
-from test_clipping import KINDS, SHAPES, gradients
 
 INF, NAN = math.inf, math.nan
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import HUGE, LIMITS, LOSS_SCALES, RARE, numbers
 from gpu.device import CUPY, Twins, bits_of
 from helpers import make
 from reference import Case, magnitudes
 from storage import DTYPES, F16, F32, F64, Storage, combinations
-from test_scales import HUGE, LIMITS, LOSS_SCALES, RARE, numbers
 
 SIZES = (3, 70, 4097, 9001)
 

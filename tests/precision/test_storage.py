@@ -57,8 +57,8 @@ def test_encoding_equals_numpy_and_ml_dtypes(dtype: np.dtype, isa: str, rng: np.
 def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size: int = 1037, t: int = 3) -> None:
     """One step against the float64 reference, which meets the same rounded inputs and whose results are rounded alike.
 
-    An update in float32 may be off by what tests/test_rules.py allows; whatever lies in that range is rounded to the
-    type of storage, and what is stored must lie between the ends, or next to them if it is rounded at random.
+    An update in float32 may be off by what tests/rules/test_rules.py allows; whatever lies in that range is rounded to
+    the type of storage, and what is stored must lie between the ends, or next to them if it is rounded at random.
     """
     p = magnitudes(rng, (size,)).astype(storage.param)
     g = magnitudes(rng, (size,)).astype(storage.grad)

@@ -13,17 +13,7 @@ import adamcore as ac
 from helpers import make
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32
-
-VIEWS: dict[str, Any] = {
-    "whole": lambda a: a,
-    "transposed": lambda a: a.T,
-    "steps": lambda a: a[::2, ::3],
-    "reversed": lambda a: a[::-1, ::-1],
-    "column": lambda a: a[:, 5],
-    "block": lambda a: a[3:40, 7:31],
-    "axes swapped, steps back": lambda a: a.T[::-2, 4:],
-    "row reversed": lambda a: a[7, ::-1],
-}
+from views import OPTIONS, VIEWS
 
 
 def both(view: str, dtype: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,17 +27,6 @@ def outside(memory: np.ndarray, view: str) -> np.ndarray:
     chosen = np.zeros(memory.shape, bool)
     VIEWS[view](chosen)[...] = True
     return memory[~chosen]
-
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "clip_norm": {"clip_norm": 0.5},
-    "clip_adaptive": {"clip_adaptive": 0.01},
-    "clip_value": {"clip_value": 0.01},
-    "stochastic": {"precision": ac.Precision(master=None, rounding="stochastic")},
-    "compensated": {"precision": ac.Precision(master=None, rounding="compensated", state="bfloat16")},
-    "remainder": {"precision": ac.Precision(master="remainder")},
-}
 
 
 @pytest.mark.parametrize("options", OPTIONS)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parent
+from places import TESTS
+
 # What runs in one process. Those that take longest come first: two processes run at a time.
 FILES = [
     ("parity",),
