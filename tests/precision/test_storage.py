@@ -10,6 +10,7 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from helpers import everything, load, make, ulp
+from pairs import products
 from reference import CASES, Case, magnitudes, random_state
 from storage import BF16, DTYPES, F16, F32, F64, HALVES, Storage, bits_of, combinations, toward, weights_of
 
@@ -125,14 +126,16 @@ def check_weights(storage: Storage, kept: dict, p: np.ndarray, low: np.ndarray, 
         assert np.all((low - stored - unit <= lost) & (lost <= high - stored + unit))
 
 
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(case=CASES, storage=combinations())
 def test_one_step(case: Case, storage: Storage, rng: np.random.Generator) -> None:
     check_one_step(case, storage, rng)
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[7], CASES[12]], ids=lambda case: case.id)
-@pytest.mark.parametrize("storage", [s for s in combinations() if s.param in HALVES and s.grad != F64], ids=str)
-@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000])
+@products(
+    case=[CASES[3], CASES[7], CASES[12]],
+    storage=[s for s in combinations() if s.param in HALVES and s.grad != F64],
+    size=[1, 255, 256, 257, 5000],
+)
 def test_sizes(case: Case, storage: Storage, size: int, rng: np.random.Generator) -> None:
     p = [magnitudes(rng, (size,)).astype(storage.param) for _ in range(2)]
     whole, parts = (make(case, a, precision=storage.precision) for a in p)
@@ -170,8 +173,7 @@ def run(case: Case, storage: Storage, sizes: list[int], *, together: bool = True
     return result
 
 
-@pytest.mark.parametrize("storage", EXACT, ids=str)
-@pytest.mark.parametrize("case", [CASES[3], CASES[8], CASES[13]], ids=lambda case: case.id)
+@products(case=[CASES[3], CASES[8], CASES[13]], storage=EXACT)
 def test_bits_do_not_depend_on_isa_threads_or_grouping(case: Case, storage: Storage) -> None:
     sizes = [1, 300, 0, 4097, 150_001, 64]
     before = _core.isa()
