@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from jobs import Job, Jobs, result_of
+from places import ROOT
 
 
 class Builds:
     """One at a time, since the tests want a processor too; each in a folder of its own, named as its fixture."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._futures: dict[str, Future[Path]] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._process: subprocess.Popen[str] | None = None
+        self._jobs = Jobs(workers=1)
 
     def needed_by(self, item: pytest.Item) -> set[str]:
         there = {"emulation"} if os.environ.get("ADAMCORE_EMULATION") else set()
@@ -33,34 +28,26 @@ class Builds:
 
     def begin(self, names: Iterable[str]) -> None:
         """Begin with what takes least."""
-        for name in COMMANDS:
-            if name in names and name not in self._futures:
-                self._folder = self._folder or tempfile.TemporaryDirectory(prefix="adamcore-")
-                folder = Path(self._folder.name) / name
-                self._futures[name] = self._pool.submit(self._build, name, folder)
+        for name in sorted(names, key=list(COMMANDS).index):
+            self.job(name)
 
-    def folder_of(self, name: str) -> Path:
+    def job(self, name: str) -> Job:
+        """Begin one, if it has not begun."""
+        folder = self.folder(name)
+        folder.mkdir(exist_ok=True)
+        return self._jobs.begin(name, COMMANDS[name](folder))
+
+    def folder_of(self, name: str, config: pytest.Config) -> Path:
         """Wait for it."""
-        self.begin([name])
-        return self._futures[name].result()
+        job = self.job(name)
+        assert result_of(job, config) == 0, job.output
+        return self.folder(name)
 
     def end(self) -> None:
-        """Leave nothing behind, when tests are interrupted, too."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-        self._pool.shutdown()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._jobs.end()
 
-    def _build(self, name: str, folder: Path) -> Path:
-        folder.mkdir()
-        for command in COMMANDS[name](folder):
-            words = [str(word) for word in command]
-            self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            output, _ = self._process.communicate()
-            assert self._process.returncode == 0, output
-        return folder
+    def folder(self, name: str) -> Path:
+        return self._jobs.folder / name
 
 
 def gate_commands(folder: Path) -> list[list[object]]:
@@ -85,6 +72,7 @@ def emulation_commands(folder: Path) -> list[list[object]]:
 
 
 COMMANDS = {"cuda_gate": gate_commands, "emulation": emulation_commands}
+BUILDS = Builds()
 
 
 def import_from(name: str, folder: Path) -> ModuleType:

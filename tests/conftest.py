@@ -14,15 +14,13 @@ import pytest
 
 import adamcore as ac
 from adamcore import _core
-from builds import Builds, import_from
+from builds import BUILDS, import_from
+from places import ROOT
 from reference import CASES, Case
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-
-BUILDS = Builds()
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.id)
@@ -55,24 +53,24 @@ def _same_threads_after() -> Iterator[None]:
 def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What counts calls of operator new, and lets one fail, where it is preloaded."""
     built = tmp_path_factory.mktemp("preloaded") / "failing_new.so"
-    source = Path(__file__).resolve().parent / "preloaded" / "failing_new.cpp"
+    source = ROOT / "tests" / "preloaded" / "failing_new.cpp"
     compiler = [os.environ.get("CXX", "c++"), "-std=c++17", "-O1", "-shared", "-fPIC"]
     subprocess.run([*compiler, str(source), "-o", str(built)], check=True)
     return built
 
 
 @pytest.fixture(scope="session")
-def cuda_gate() -> ModuleType:
+def cuda_gate(pytestconfig: pytest.Config) -> ModuleType:
     """The gate for CUDA arrays, built as a module of its own; it needs no CUDA."""
     pytest.importorskip("pybind11", reason="pybind11 builds the gate")
-    return import_from("cuda_gate", BUILDS.folder_of("cuda_gate"))
+    return import_from("cuda_gate", BUILDS.folder_of("cuda_gate", pytestconfig))
 
 
 @pytest.fixture(scope="session")
-def emulation() -> Path:
+def emulation(pytestconfig: pytest.Config) -> Path:
     """The folder of the module that runs CUDA kernels on the CPU; ADAMCORE_EMULATION names one that is there."""
     built = os.environ.get("ADAMCORE_EMULATION")
-    return Path(built) if built else BUILDS.folder_of("emulation")
+    return Path(built) if built else BUILDS.folder_of("emulation", pytestconfig)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
 from typing import Any
 
 import cupy
@@ -12,42 +11,8 @@ import pytest
 
 import adamcore as ac
 from adamcore import _cuda
+from emulated.logs import N, arrays, copies, kernels, log_of, overtakes, reads
 from lenders import CUDA, Lender
-
-N = 5000
-
-
-def arrays(count: int = 3) -> list[Any]:
-    return [cupy.asarray(np.full(N, 1.0 + i, np.float32)) for i in range(count)]
-
-
-def log_of(call: Callable[[], Any]) -> list[str]:
-    _cuda.take_log()
-    call()
-    return _cuda.take_log()
-
-
-def kernels(log: list[str]) -> int:
-    return sum(entry.startswith("kernel") for entry in log)
-
-
-def copies(log: list[str]) -> list[str]:
-    return [entry for entry in log if "cop" in entry]
-
-
-def reads(log: list[str]) -> bool:
-    """Whether the host waits for something, or has numbers brought."""
-    return any(entry.startswith(("wait", "copy to the host")) for entry in log)
-
-
-def overtakes(call: Callable[[], Any]) -> bool:
-    """Whether a call returns before what is on the stream has been done: nothing is, before somebody waits for it."""
-    done: list[bool] = []
-    _cuda.synchronize()
-    _cuda.set_schedule("lazy")
-    _cuda.queue(1, "mark", lambda: done.append(True))
-    call()
-    return not done
 
 
 @pytest.fixture
@@ -202,16 +167,6 @@ def test_a_missing_gradient_splits_counts_and_changes_no_bits() -> None:
         assert [p.host.tobytes() for p in params] == [p.tobytes() for p in twins]
 
 
-def test_a_capture_without_a_step_before_it_is_refused(grads: list[Any]) -> None:
-    opt = ac.AdamW(arrays())
-    stream = cupy.cuda.Stream()
-    with stream:
-        stream.begin_capture()
-        with pytest.raises(RuntimeError, match="run a step with gradients of these"):
-            opt.step(grads)
-        stream.end_capture()
-
-
 def test_parameters_on_another_device_than_the_current_one(grads: list[Any]) -> None:
     with cupy.cuda.Device(1):
         params = arrays()
@@ -290,64 +245,6 @@ def test_a_group_without_parameters_keeps_counts(grads: list[Any]) -> None:
     assert dict(opt.steps) == dict(twin.steps)
     assert opt.state_dict()["completed"] == 3
     assert [p.host.tobytes() for p in params] == [p.tobytes() for p in twins]
-
-
-def test_a_capture_waits_for_steps_that_read_other_rates(grads: list[Any]) -> None:
-    opt = ac.AdamW(arrays())
-    stream = cupy.cuda.Stream()
-    with stream:
-        opt.step(grads)
-        opt.param_groups[0]["lr"] = 0.25
-        stream.begin_capture()
-        log = log_of(lambda: opt.step(grads))
-        stream.end_capture()
-    waited = next(i for i, entry in enumerate(log) if entry.startswith("wait for"))
-    assert any(entry.startswith("copy of") for entry in log[waited:])
-
-
-def test_a_scaler_that_comes_with_a_capture_is_refused(grads: list[Any]) -> None:
-    """Each replay would set it back to where it began."""
-    opt, scaler = ac.AdamW(arrays(), nonfinite="skip"), ac.LossScaler(1024.0)
-    stream = cupy.cuda.Stream()
-    with stream:
-        opt.step(grads)
-        stream.begin_capture()
-        with pytest.raises(RuntimeError, match="captured"):
-            opt.step(grads, loss_scale=scaler)
-        stream.end_capture()
-    assert scaler.scale == 1024.0
-    opt.step(grads, loss_scale=scaler)
-    assert scaler.state_dict()["clean_steps"] == 1
-
-
-def test_a_schedule_and_a_scaler_can_be_captured(grads: list[Any]) -> None:
-    """The count of steps, which only the device knows then, is not asked for."""
-    opt, scaler = ac.AdamW(arrays(), lr=lambda step: 0.1 / (1 + step)), ac.LossScaler()
-    stream = cupy.cuda.Stream()
-    with stream:
-        opt.step(grads, loss_scale=scaler)
-        stream.begin_capture()
-        log = log_of(lambda: opt.step(grads, loss_scale=scaler))
-        graph = stream.end_capture()
-        assert not [entry for entry in copies(log) if "host" in entry]
-        opt.upload()
-        graph.launch()
-    assert opt.steps["0"] == 2
-
-
-def test_groups_cannot_be_added_after_a_capture(grads: list[Any]) -> None:
-    opt = ac.AdamW(arrays())
-    stream = cupy.cuda.Stream()
-    with stream:
-        opt.step(grads)
-        stream.begin_capture()
-        opt.step(grads)
-        graph = stream.end_capture()
-        with pytest.raises(RuntimeError, match="make another optimizer"):
-            opt.add_param_group({"params": {"c": arrays(1)[0]}})
-        graph.launch()
-        opt.step(grads)
-    assert dict(opt.steps) == dict.fromkeys("012", 3)
 
 
 def test_a_gradient_that_is_gone_after_a_group_was_added(grads: list[Any]) -> None:

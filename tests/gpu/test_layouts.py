@@ -8,9 +8,10 @@ import pytest
 import adamcore as ac
 from gpu.device import CUPY, TORCH, Library, Twins, bits_of
 from helpers import make
-from reference import CASES, magnitudes
+from pairs import products
+from reference import CASES, Case, magnitudes
 from storage import BF16, F32
-from test_strided import OPTIONS, VIEWS
+from views import OPTIONS, VIEWS
 
 # torch has no negative strides.
 OF_TORCH = ["whole", "transposed", "steps", "column", "block"]
@@ -30,25 +31,24 @@ class Strided:
         assert bits_of(self.library.get(self.there)) == bits_of(self.memory)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("library", "view"), LAYOUTS, ids=str)
-def test_views(library: Library, view: str, options: str, rng: np.random.Generator) -> None:
+@products(case=[CASES[5], CASES[8], CASES[12]], layout=LAYOUTS, options=OPTIONS)
+def test_views(case: Case, layout: tuple[Library, str], options: str, rng: np.random.Generator) -> None:
     """Parameter and gradient strided, or only one of them."""
-    for case in (CASES[5], CASES[8], CASES[12]):
-        dtype = BF16 if "precision" in OPTIONS[options] else F32
-        param = Strided(library, view, magnitudes(rng, (61, 53)).astype(dtype))
-        cpu, gpu = make(case, param.cpu, **OPTIONS[options]), make(case, param.gpu, **OPTIONS[options])
-        dense = make(case, library.put(np.array(param.cpu)), **OPTIONS[options])
-        for k in range(3):
-            grad = Strided(library, view, magnitudes(rng, (61, 53)).astype(dtype))
-            contiguous = library.put(np.array(grad.cpu))
-            infos = cpu.step(grad.cpu), gpu.step(contiguous if k == 1 else grad.gpu), dense.step(grad.gpu)
-            assert len({repr(info.grad_norm) for info in infos}) == 1
-            grad.check()
-            param.check()
-            for slot, array in cpu.state["0"].items():
-                assert bits_of(library.get(gpu.state["0"][slot])) == bits_of(array), slot
-                assert bits_of(library.get(dense.state["0"][slot])) == bits_of(array), slot
+    library, view = layout
+    dtype = BF16 if "precision" in OPTIONS[options] else F32
+    param = Strided(library, view, magnitudes(rng, (61, 53)).astype(dtype))
+    cpu, gpu = make(case, param.cpu, **OPTIONS[options]), make(case, param.gpu, **OPTIONS[options])
+    dense = make(case, library.put(np.array(param.cpu)), **OPTIONS[options])
+    for k in range(3):
+        grad = Strided(library, view, magnitudes(rng, (61, 53)).astype(dtype))
+        contiguous = library.put(np.array(grad.cpu))
+        infos = cpu.step(grad.cpu), gpu.step(contiguous if k == 1 else grad.gpu), dense.step(grad.gpu)
+        assert len({repr(info.grad_norm) for info in infos}) == 1
+        grad.check()
+        param.check()
+        for slot, array in cpu.state["0"].items():
+            assert bits_of(library.get(gpu.state["0"][slot])) == bits_of(array), slot
+            assert bits_of(library.get(dense.state["0"][slot])) == bits_of(array), slot
 
 
 @pytest.mark.parametrize(("library", "view"), LAYOUTS, ids=str)

@@ -12,6 +12,7 @@ import pytest
 import adamcore as ac
 from gpu.device import CUPY, SLOW, Library, Twins, assert_same, bits_of, everything
 from helpers import make
+from pairs import products
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, Storage, combinations
 
@@ -23,8 +24,7 @@ def snapshot(optimizer: ac.Optimizer, library: Library) -> tuple[dict[str, bytes
     return everything(optimizer, library.get), optimizer.state_dict()["completed"]
 
 
-@pytest.mark.parametrize("bad", [INF, -INF, NAN])
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(storage=combinations(), bad=[INF, -INF, NAN])
 def test_nothing_changes_by_a_bit(storage: Storage, bad: float, rng: np.random.Generator) -> None:
     for case in (CASES[4], CASES[7]):
         params = [CUPY.put(magnitudes(rng, (n,)).astype(storage.param)) for n in SIZES]
@@ -91,9 +91,11 @@ def test_raise_names_the_array(library: Library) -> None:
     )
 
 
-@pytest.mark.parametrize("look", ["each step", "at the end"])
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}, {"clip_adaptive": 0.1}, {"clip_value": 0.5}], ids=str)
-@pytest.mark.parametrize("dtype", [F32, F16, BF16], ids=str)
+@products(
+    dtype=[F32, F16, BF16],
+    options=[{}, {"clip_norm": 1.0}, {"clip_adaptive": 0.1}, {"clip_value": 0.5}],
+    look=["each step", "at the end"],
+)
 def test_trajectories_of_scalers(
     dtype: Any, options: dict[str, Any], look: str, library: Library, rng: np.random.Generator
 ) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import KINDS, SHAPES, gradients
 from gpu.device import CUPY, Library, Twins, bits_of
 from helpers import make
+from pairs import products
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, HALVES
-from test_clipping import KINDS, SHAPES, gradients
 
 INF, NAN = math.inf, math.nan
 
@@ -106,15 +107,13 @@ def test_clip_grad_norm_leaves_what_is_not_finite(library: Library, bad: float) 
         ac.clip_grad_norm_(there, 1.0, error_if_nonfinite=True)
 
 
-@pytest.mark.parametrize(("kind", "limit"), KINDS)
-@pytest.mark.parametrize("scale", [1.0, 128.0, 3.0])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@products(clip=KINDS, scale=[1.0, 128.0, 3.0], dtype=DTYPES)
 def test_clipping_in_the_sweep(
-    kind: str, limit: float, scale: float, dtype: Any, library: Library, rng: np.random.Generator
+    clip: tuple[str, float], scale: float, dtype: Any, library: Library, rng: np.random.Generator
 ) -> None:
     params = [np.array(magnitudes(rng, s)).astype(F32) for s in SHAPES]
     params[0][2] = 0  # a unit of zeros
-    options = {kind: limit}
+    options = dict([clip])
 
     def build(p: list[Any]) -> ac.Optimizer:
         return ac.SGD([{"params": p[:3]}, {"params": p[3:], "maximize": True}], lr=1.0, **options)
@@ -124,12 +123,11 @@ def test_clipping_in_the_sweep(
         twins.check(twins.step([np.array(magnitudes(rng, s)).astype(dtype) for s in SHAPES], loss_scale=scale))
 
 
-@pytest.mark.parametrize(("kind", "limit"), KINDS)
-@pytest.mark.parametrize("dtype", [F32, *HALVES], ids=str)
-def test_clipping_with_every_rule(case: Case, kind: str, limit: float, dtype: Any, rng: np.random.Generator) -> None:
+@products(case=CASES, clip=KINDS, dtype=[F32, *HALVES])
+def test_clipping_with_every_rule(case: Case, clip: tuple[str, float], dtype: Any, rng: np.random.Generator) -> None:
     """Gradients are only read."""
     params = [np.array(magnitudes(rng, s)).astype(dtype) for s in SHAPES]
-    options = {kind: limit}
+    options = dict([clip])
     twins = Twins(CUPY, lambda p: make(case, p, **options), params)
     for _ in range(2):
         grads = [np.array(magnitudes(rng, s)).astype(dtype) for s in SHAPES]

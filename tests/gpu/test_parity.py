@@ -10,8 +10,9 @@ import pytest
 import adamcore as ac
 from gpu.device import CUPY, TORCH, Library, Twins, assert_same, bits_of, everything
 from helpers import load, make
+from pairs import products
 from reference import CASES, Case, magnitudes, random_state
-from storage import BF16, F16, F32, F64, Storage, combinations
+from storage import BF16, DTYPES, F16, F32, F64, Storage, combinations
 
 SHAPES = [(1037,), (1,), (0,), (), (33, 5), (2, 3, 4), (4097,)]
 SOME = [CASES[3], CASES[7], CASES[12]]
@@ -33,15 +34,14 @@ def run(
         twins.check(infos)
 
 
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(case=CASES, storage=combinations())
 def test_every_rule_and_storage(case: Case, storage: Storage, rng: np.random.Generator) -> None:
     params = [numbers(rng, shape, storage.param) for shape in SHAPES]
     twins = Twins(CUPY, lambda p: make(case, p, precision=storage.precision), params)
     run(twins, SHAPES, storage.grad, rng, steps=3)
 
 
-@pytest.mark.parametrize("case", SOME, ids=lambda case: case.id)
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(case=SOME, storage=combinations())
 def test_tensors_of_torch(case: Case, storage: Storage, rng: np.random.Generator) -> None:
     shapes = [(257,), (), (0, 3), (5, 3)]
     params = [numbers(rng, shape, storage.param) for shape in shapes]
@@ -49,9 +49,7 @@ def test_tensors_of_torch(case: Case, storage: Storage, rng: np.random.Generator
     run(twins, shapes, storage.grad, rng, steps=2)
 
 
-@pytest.mark.parametrize("offset", [1, 2, 3, 5])
-@pytest.mark.parametrize("param", [F32, F16, BF16, F64], ids=str)
-@pytest.mark.parametrize("grad", [F32, F16, BF16, F64], ids=str)
+@products(param=DTYPES, grad=DTYPES, offset=[1, 2, 3, 5])
 def test_odd_alignment(param: Any, grad: Any, offset: int, library: Library, rng: np.random.Generator) -> None:
     """Views that start anywhere, so that parameter, gradient and state are misaligned against each other."""
     shapes = [(n,) for n in (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1023, 4099)]

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import HUGE, KINDS, LIMITS, LOSS_SCALES, RARE, numbers
 from gpu.device import CUPY, Twins, bits_of
 from helpers import make
+from pairs import products
 from reference import Case, magnitudes
 from storage import DTYPES, F16, F32, F64, Storage, combinations
-from test_scales import HUGE, LIMITS, LOSS_SCALES, RARE, numbers
 
 SIZES = (3, 70, 4097, 9001)
 
 
-@pytest.mark.parametrize("loss_scale", LOSS_SCALES)
-@pytest.mark.parametrize("kind", ["clip_norm", "clip_norm_per_tensor", "clip_adaptive", "clip_value"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@products(dtype=DTYPES, kind=[kind for kind, _ in KINDS], loss_scale=LOSS_SCALES)
 def test_clipping(dtype: Any, kind: str, loss_scale: float) -> None:
     for limit in LIMITS[dtype]:
         params = [np.zeros((n // 10, 10) if n % 10 == 0 else n, F64 if dtype == F64 else F32) for n in SIZES]

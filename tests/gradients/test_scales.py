@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import HUGE, LIMITS, LOSS_SCALES, RARE, numbers
 from helpers import everything, everywhere, make
 from reference import Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, F64, combinations
@@ -46,23 +47,6 @@ def ulp(x: Fraction, dtype: np.dtype) -> Fraction:
 def require_close(found: np.ndarray, expected: list[Fraction], dtype: np.dtype, most: int = 2) -> None:
     for value, wanted in zip(exact(found), expected, strict=True):
         assert abs(value - wanted) <= most * ulp(wanted, dtype), (float(value), float(wanted))
-
-
-HUGE = {F64: 1e308, F32: 1e38, BF16: 1e38, F16: 6e4}
-LIMITS = {
-    F64: [1e-3, 1e-300, 3e-318, 5e-324, 1e10],
-    F32: [1e-3, 1e-8, 1e-37, 3e-43, 1e-45, 1e10],
-    BF16: [1e-3, 1e-8, 1e-37, 3e-43, 1e-45, 1e10],
-    F16: [1e-3, 1e-8, 1e-37, 3e-43, 1e-45],
-}
-LOSS_SCALES = [1.0, 2.0**126, 2.0**-126, 3e37, 1.7e-38]
-
-
-def numbers(dtype: np.dtype, size: int, largest: float, seed: int = 3) -> np.ndarray:
-    """Of many magnitudes below the largest, both signs."""
-    rng = np.random.default_rng(seed)
-    values = largest * rng.uniform(0.1, 1, size) * rng.choice([-1, 1], size)
-    return (values * 2.0 ** -rng.integers(0, 12, size)).astype(dtype)
 
 
 def by_clip(kind: str, grads: list[list[Fraction]], scale: Fraction, limit: float) -> list[list[Fraction]]:
@@ -145,14 +129,6 @@ def test_l2_decay_adds_to_what_is_clipped() -> None:
     ac.SGD(p, lr=1.0, clip_norm=1e-8, weight_decay=0.25).step(g)
     wanted = Fraction(1e-8) / 2 + Fraction(float(w[0])) / 4
     require_close(w - p, [wanted] * 4, F32)
-
-
-RARE = [
-    ("clip_norm", 1e-8, 1e38),
-    ("clip_norm_per_tensor", 1e-8, 1e38),
-    ("clip_adaptive", 1e-9, 1e38),
-    ("clip_norm", 1e-44, 1e30),
-]
 
 
 @pytest.mark.parametrize(("kind", "limit", "magnitude"), RARE)

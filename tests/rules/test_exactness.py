@@ -8,10 +8,12 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from helpers import everything, load, make
-from reference import Case, magnitudes, random_state
+from pairs import products
+from reference import CASES, Case, magnitudes, random_state
 
 SIZES = [1, 5, 0, 100, 33, 4097, 170_001, 16, 64, 31]
 STEPS = 3
+FLOATS = [np.float32, np.float64]
 
 
 def inputs(case: Case, dtype: type) -> tuple[dict, dict, list[dict]]:
@@ -50,15 +52,15 @@ def expected(case: Case, dtype: type) -> dict[str, bytes]:
     return result
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@products(case=CASES, dtype=FLOATS, isa=_core.isas(), threads=[1, 2, 5])
 def test_isa_and_threads(case: Case, dtype: type, expected: dict, isa: str, threads: int) -> None:  # noqa: ARG001
     ac.set_num_threads(threads)
     assert run(case, dtype) == expected
 
 
-@pytest.mark.parametrize(("offset", "grad_offset"), [(1, 0), (0, 3), (5, 2), (7, 7)])
-def test_alignment(case: Case, dtype: type, expected: dict, isa: str, offset: int, grad_offset: int) -> None:  # noqa: ARG001
-    assert run(case, dtype, offset=offset, grad_offset=grad_offset) == expected
+@products(case=CASES, dtype=FLOATS, isa=_core.isas(), offsets=[(1, 0), (0, 3), (5, 2), (7, 7)])
+def test_alignment(case: Case, dtype: type, expected: dict, isa: str, offsets: tuple[int, int]) -> None:  # noqa: ARG001
+    assert run(case, dtype, offset=offsets[0], grad_offset=offsets[1]) == expected
 
 
 def test_one_call_per_tensor(case: Case, dtype: type, expected: dict) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-HEADERS = Path(__file__).resolve().parent.parent / "cpp/include"
+from places import ROOT
+
+HEADERS = ROOT / "cpp/include"
 COMPILER = os.environ.get("CXX", "c++")
 NO_ARITHMETIC = {"version", "clip", "plan", "dtype", "cpu/isa", "cpu/parallel", "cpu/float_environment"}
 MESSAGE = "breaks the checks for NaN and the exactness of adamcore"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import adamcore as ac
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 HEADERS = [ROOT / "cpp" / "include", ROOT / "cuda" / "include"]
 
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from places import ROOT
+
 EXHAUSTIVE = "ADAMCORE_EXHAUSTIVE" in os.environ
 TOOLS = ("bash", "timeout", "mkfifo", "sha256sum")
 pytestmark = [

@@ -10,6 +10,7 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from helpers import everything, load, make, ulp
+from pairs import products
 from reference import CASES, Case, magnitudes, random_state
 from storage import BF16, DTYPES, F16, F32, F64, HALVES, Storage, bits_of, combinations, toward, weights_of
 
@@ -57,8 +58,8 @@ def test_encoding_equals_numpy_and_ml_dtypes(dtype: np.dtype, isa: str, rng: np.
 def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size: int = 1037, t: int = 3) -> None:
     """One step against the float64 reference, which meets the same rounded inputs and whose results are rounded alike.
 
-    An update in float32 may be off by what tests/test_rules.py allows; whatever lies in that range is rounded to the
-    type of storage, and what is stored must lie between the ends, or next to them if it is rounded at random.
+    An update in float32 may be off by what tests/rules/test_rules.py allows; whatever lies in that range is rounded to
+    the type of storage, and what is stored must lie between the ends, or next to them if it is rounded at random.
     """
     p = magnitudes(rng, (size,)).astype(storage.param)
     g = magnitudes(rng, (size,)).astype(storage.grad)
@@ -125,14 +126,16 @@ def check_weights(storage: Storage, kept: dict, p: np.ndarray, low: np.ndarray, 
         assert np.all((low - stored - unit <= lost) & (lost <= high - stored + unit))
 
 
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(case=CASES, storage=combinations())
 def test_one_step(case: Case, storage: Storage, rng: np.random.Generator) -> None:
     check_one_step(case, storage, rng)
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[7], CASES[12]], ids=lambda case: case.id)
-@pytest.mark.parametrize("storage", [s for s in combinations() if s.param in HALVES and s.grad != F64], ids=str)
-@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000])
+@products(
+    case=[CASES[3], CASES[7], CASES[12]],
+    storage=[s for s in combinations() if s.param in HALVES and s.grad != F64],
+    size=[1, 255, 256, 257, 5000],
+)
 def test_sizes(case: Case, storage: Storage, size: int, rng: np.random.Generator) -> None:
     p = [magnitudes(rng, (size,)).astype(storage.param) for _ in range(2)]
     whole, parts = (make(case, a, precision=storage.precision) for a in p)
@@ -170,8 +173,7 @@ def run(case: Case, storage: Storage, sizes: list[int], *, together: bool = True
     return result
 
 
-@pytest.mark.parametrize("storage", EXACT, ids=str)
-@pytest.mark.parametrize("case", [CASES[3], CASES[8], CASES[13]], ids=lambda case: case.id)
+@products(case=[CASES[3], CASES[8], CASES[13]], storage=EXACT)
 def test_bits_do_not_depend_on_isa_threads_or_grouping(case: Case, storage: Storage) -> None:
     sizes = [1, 300, 0, 4097, 150_001, 64]
     before = _core.isa()
@@ -184,87 +186,6 @@ def test_bits_do_not_depend_on_isa_threads_or_grouping(case: Case, storage: Stor
     _core.set_isa(before)
     results.append(run(case, storage, sizes, together=False))
     assert all(result == results[0] for result in results)
-
-
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_parameters_are_the_rounded_float32_trajectory(case: Case, dtype: np.dtype, rng: np.random.Generator) -> None:
-    """With a float32 master, and with a remainder, bit for bit and at every step."""
-    start = magnitudes(rng, (3000,)).astype(dtype)
-    ways = ["master", "remainder"] if dtype == BF16 else ["master"]
-    exact = start.astype(np.float32)
-    reference = make(case, exact)
-    params = {way: start.copy() for way in ways}
-    optimizers = {
-        way: make(case, p, precision=Storage(dtype, dtype, weights=way).precision) for way, p in params.items()
-    }
-    for _ in range(30):
-        g = magnitudes(rng, start.shape).astype(dtype)
-        reference.step(g)
-        for way, optimizer in optimizers.items():
-            optimizer.step(g)
-            with np.errstate(over="ignore"):
-                assert np.array_equal(bits_of(params[way]), bits_of(exact.astype(dtype)))
-            assert np.array_equal(weights_of(optimizer.state["0"], params[way]), exact.astype(np.float64))
-            for slot in case.slots:
-                assert optimizer.state["0"][slot].tobytes() == reference.state["0"][slot].tobytes()
-
-
-def test_remainder_keeps_ties() -> None:
-    """Weights halfway between two bfloat16 numbers, of which the even one is above or below."""
-    start = (1 + np.arange(128) / 128).astype(BF16)
-    exact, p = start.astype(np.float32), start.copy()
-    a, b = ac.SGD(exact, lr=1.0), ac.SGD(p, lr=1.0, precision=ac.Precision(master="remainder"))
-    ties = 0
-    for g in (2.0**-8, 2.0**-8, -(2.0**-8), 2.0**-9, 2.0**-9):
-        a.step(np.full(128, g, np.float32))
-        b.step(np.full(128, g, np.float32))
-        assert np.array_equal(weights_of(b.state["0"], p), exact.astype(np.float64))
-        assert np.array_equal(bits_of(p), bits_of(exact.astype(BF16)))
-        ties += int(np.any(b.state["0"]["remainder_ties"]))
-    assert ties > 0
-
-
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_a_parameter_that_is_overwritten_is_the_weight(dtype: np.dtype) -> None:
-    p = np.ones(100, dtype)
-    optimizer = ac.SGD(p, lr=2.0**-14)
-    optimizer.step(np.ones(100, np.float32))
-    p[:50] = 0.25
-    optimizer.step(np.ones(100, np.float32))
-    master = optimizer.state["0"]["master"]
-    assert np.all(master[:50] == 0.25 - 2.0**-14)
-    assert np.all(master[50:] == 1 - 2.0**-13)
-
-
-def test_a_remainder_does_not_outlive_its_parameter(rng: np.random.Generator) -> None:
-    """Overwritten weights, zeros and infinities among them, stay within half a unit of what was written."""
-    p = magnitudes(rng, (65536,)).astype(BF16)
-    optimizer = ac.SGD(p, lr=1.0, precision=ac.Precision(master="remainder"))
-    optimizer.step(magnitudes(rng, p.shape))
-    optimizer.step(np.where(np.arange(65536) % 3 == 0, 2.0**-9, 0))
-    written = np.arange(65536, dtype=np.uint16).view(BF16)
-    p[:] = written
-    optimizer.step(np.zeros(65536, np.float32))
-    is_nan = np.isnan(written.astype(np.float32))
-    assert np.array_equal(bits_of(p)[~is_nan], bits_of(written)[~is_nan])
-    assert np.all(np.isnan(p[is_nan].astype(np.float32)))
-
-
-def test_ties_are_resumed_in_another_order_of_memory() -> None:
-    start = (1 + np.arange(96) / 128).astype(BF16).reshape(8, 12)
-    c, f = np.array(start, order="C"), np.array(start, order="F")
-    precision = ac.Precision(master="remainder")
-    first, straight = ac.SGD(f, lr=1.0, precision=precision), ac.SGD(c, lr=1.0, precision=precision)
-    g = np.where(np.arange(96) % 5 == 0, 2.0**-8, 0).reshape(8, 12)
-    first.step(g)
-    straight.step(g)
-    resumed_in = np.array(f, order="C")
-    resumed = ac.SGD(resumed_in, lr=1.0, precision=precision)
-    resumed.load_state_dict(first.state_dict())
-    for optimizer in (resumed, straight):
-        optimizer.step(g)
-    assert resumed_in.tobytes() == c.tobytes()
-    assert everything(resumed) == everything(straight)
 
 
 def test_state_takes_the_memory_that_it_says() -> None:

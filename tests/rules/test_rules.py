@@ -10,6 +10,7 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from helpers import load, make, ulp
+from pairs import products
 from reference import CASES, Case, magnitudes, random_state
 
 WIDTH = 16  # floats in the widest register
@@ -47,8 +48,7 @@ def check_one_step(case: Case, dtype: type, size: int, t: int, rng: np.random.Ge
     assert optimizer.steps["0"] == t
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("t", [1, 2, 1000])
+@products(case=CASES, dtype=[np.float32, np.float64], size=SIZES, t=[1, 2, 1000])
 def test_one_step(case: Case, dtype: type, size: int, t: int, rng: np.random.Generator) -> None:
     check_one_step(case, dtype, size, t, rng)
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
+from places import TESTS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="preloading is Linux's")
 def test_every_allocation_fails(failing_new: Path) -> None:
     done = subprocess.run(
-        [sys.executable, HERE / "allocations.py"],
-        env={**os.environ, "LD_PRELOAD": str(failing_new), "PYTHONPATH": str(HERE)},
+        [sys.executable, TESTS / "allocations.py"],
+        env={**os.environ, "LD_PRELOAD": str(failing_new), "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -11,19 +11,10 @@ from hypothesis import strategies as st
 
 import adamcore as ac
 from helpers import make
+from pairs import products
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32
-
-VIEWS: dict[str, Any] = {
-    "whole": lambda a: a,
-    "transposed": lambda a: a.T,
-    "steps": lambda a: a[::2, ::3],
-    "reversed": lambda a: a[::-1, ::-1],
-    "column": lambda a: a[:, 5],
-    "block": lambda a: a[3:40, 7:31],
-    "axes swapped, steps back": lambda a: a.T[::-2, 4:],
-    "row reversed": lambda a: a[7, ::-1],
-}
+from views import OPTIONS, VIEWS
 
 
 def both(view: str, dtype: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,36 +30,23 @@ def outside(memory: np.ndarray, view: str) -> np.ndarray:
     return memory[~chosen]
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "clip_norm": {"clip_norm": 0.5},
-    "clip_adaptive": {"clip_adaptive": 0.01},
-    "clip_value": {"clip_value": 0.01},
-    "stochastic": {"precision": ac.Precision(master=None, rounding="stochastic")},
-    "compensated": {"precision": ac.Precision(master=None, rounding="compensated", state="bfloat16")},
-    "remainder": {"precision": ac.Precision(master="remainder")},
-}
-
-
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("view", VIEWS)
-def test_views_equal_their_copies(view: str, options: str, rng: np.random.Generator) -> None:
+@products(case=[CASES[5], CASES[8], CASES[12]], view=VIEWS, options=OPTIONS)
+def test_views_equal_their_copies(case: Case, view: str, options: str, rng: np.random.Generator) -> None:
     """Parameter and gradient strided, each beside a contiguous other one, for each rule's most stateful variant."""
-    for case in (CASES[5], CASES[8], CASES[12]):
-        dtype = BF16 if "precision" in OPTIONS[options] else F32
-        memory, param, copy = both(view, dtype, rng)
-        before = outside(memory, view).tobytes()
-        optimizer, reference = (make(case, p, **OPTIONS[options]) for p in (param, copy))
-        for k in range(4):
-            grad_memory, grad, grad_copy = both(view, dtype, rng)
-            frozen = grad_memory.tobytes()
-            info = optimizer.step(grad_copy if k == 1 else grad)
-            assert info == reference.step(grad if k == 2 else grad_copy)
-            assert grad_memory.tobytes() == frozen
-            assert param.tobytes() == copy.tobytes()
-            for slot, array in optimizer.state["0"].items():
-                assert array.tobytes() == reference.state["0"][slot].tobytes(), slot
-        assert outside(memory, view).tobytes() == before
+    dtype = BF16 if "precision" in OPTIONS[options] else F32
+    memory, param, copy = both(view, dtype, rng)
+    before = outside(memory, view).tobytes()
+    optimizer, reference = (make(case, p, **OPTIONS[options]) for p in (param, copy))
+    for k in range(4):
+        grad_memory, grad, grad_copy = both(view, dtype, rng)
+        frozen = grad_memory.tobytes()
+        info = optimizer.step(grad_copy if k == 1 else grad)
+        assert info == reference.step(grad if k == 2 else grad_copy)
+        assert grad_memory.tobytes() == frozen
+        assert param.tobytes() == copy.tobytes()
+        for slot, array in optimizer.state["0"].items():
+            assert array.tobytes() == reference.state["0"][slot].tobytes(), slot
+    assert outside(memory, view).tobytes() == before
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from clips import KINDS, SHAPES, SIZES, gradients
 from helpers import everything, everywhere, make
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, F32, F64, HALVES
 
 INF, NAN = math.inf, math.nan
-SIZES = [1, 300, 0, 4097, 200_001, 64]
-
-
-def gradients(rng: np.random.Generator, dtype: np.dtype = F32) -> list[np.ndarray]:
-    return [magnitudes(rng, (n,)).astype(dtype) for n in SIZES]
 
 
 def wide_norm(arrays: list[np.ndarray]) -> float:
@@ -202,10 +198,6 @@ def by_hand(kind: str, limit: float, params: list[np.ndarray], grads: list[np.nd
         most = np.maximum(norms[0], 1e-3) * limit
         clipped.append(np.where(norms[1] > most, g * (most / np.maximum(norms[1], 1e-6)), g))
     return clipped
-
-
-KINDS = [("clip_norm", 0.7), ("clip_norm_per_tensor", 0.3), ("clip_value", 0.05), ("clip_adaptive", 0.01)]
-SHAPES = [(5, 7), (300,), (), (0, 3), (17, 3, 3, 5), (1,), (70, 300)]
 
 
 @pytest.mark.parametrize(("kind", "limit"), KINDS)

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[1] / "bench"
+from places import ROOT
+
+BENCH = ROOT / "bench"
 pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the benchmarks are not in the source distribution")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import adamcore as ac
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and sets affinity")
 
 

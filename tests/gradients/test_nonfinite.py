@@ -10,6 +10,7 @@ import pytest
 
 import adamcore as ac
 from helpers import everything, make
+from pairs import products
 from reference import CASES, Case, magnitudes
 from storage import BF16, DTYPES, F16, Storage, combinations
 
@@ -20,8 +21,7 @@ def snapshot(optimizer: ac.Optimizer) -> tuple:
     return everything(optimizer), dict(optimizer.steps), optimizer.state_dict()["completed"]
 
 
-@pytest.mark.parametrize("bad", [INF, -INF, NAN])
-@pytest.mark.parametrize("storage", combinations(), ids=str)
+@products(storage=combinations(), bad=[INF, -INF, NAN])
 def test_nothing_changes_by_a_bit(storage: Storage, bad: float, rng: np.random.Generator) -> None:
     """One bad value anywhere in the first, a middle or the last tensor, at its ends, in its middle, in a remainder."""
     sizes = [300, 1, 5000, 0, 70]

@@ -1,0 +1,30 @@
+"""Which of the GPU's tests run in one process, and in which order threads, blocks and streams do their work there."""
+
+from __future__ import annotations
+
+from pairs import EXHAUSTIVE
+from places import TESTS
+
+# These take long; the others share three processes. What takes longest begins first: two run at a time.
+ALONE = ("parity", "nonfinite")
+OTHERS = sorted({path.stem.removeprefix("test_") for path in (TESTS / "gpu").glob("test_*.py")} - {*ALONE})
+FILES = [*((name,) for name in ALONE), *(tuple(OTHERS[k::3]) for k in range(3))]
+BACKWARDS = {"ADAMCORE_EMULATION_BACKWARDS": "1"}
+
+RUNS: dict[str, tuple[list[str], dict[str, str]]] = {
+    **{" ".join(names): ([f"gpu/test_{name}.py" for name in names], {}) for names in FILES},
+    "what is queued": (["emulated_only"], {}),
+    # PyTorch's tensors get to the same kernels.
+    **{
+        f"{name}, threads and blocks in the other order": ([f"gpu/test_{name}.py", "-k", "not torch"], BACKWARDS)
+        for name in (("parity", "norms") if EXHAUSTIVE else ("norms",))
+    },
+}
+if EXHAUSTIVE:
+    RUNS |= {
+        f"streams, {schedule}": (
+            [f"gpu/test_{name}.py" for name in ("graphs", "streams", "lifetimes")],
+            {"ADAMCORE_EMULATION_SCHEDULE": schedule, "ADAMCORE_EMULATION_SEED": "1"},
+        )
+        for schedule in ("lazy", "random")
+    }

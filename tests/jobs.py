@@ -1,0 +1,118 @@
+"""Processes that run while other tests do. Whoever waits for one sees every few seconds what it has printed last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+
+SECONDS = 5.0
+"""Between two lines of a job that is waited for."""
+WIDTH = 110
+
+
+class Job:
+    """Commands, one after the other, until one fails. Their output goes to a file."""
+
+    def __init__(
+        self, name: str, commands: Sequence[Sequence[object]], after: Job | None, environment: Mapping[str, str]
+    ) -> None:
+        self.name, self.commands, self.after, self.environment = name, commands, after, environment
+        self.process: subprocess.Popen[bytes] | None = None
+        self.future: Future[int]
+        self.log: Path
+
+    def run(self) -> int:
+        if self.after is not None and self.after.future.result() != 0:
+            self.log.write_text(f"{self.after.name} failed")
+            return 1
+        with self.log.open("wb") as log:
+            for command in self.commands:
+                self.process = subprocess.Popen(
+                    [str(word) for word in command],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, **self.environment},
+                    start_new_session=True,
+                )
+                if self.process.wait() != 0:
+                    return self.process.returncode
+        return 0
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """End its children, too."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Jobs:
+    """So many at a time as there are workers."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=workers)
+        self._jobs: dict[str, Job] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """A folder that goes with the tests."""
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="adamcore-")
+        return Path(self._folder.name)
+
+    def begin(
+        self,
+        name: str,
+        commands: Sequence[Sequence[object]],
+        after: Job | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Begin what has not begun yet; `after` has to succeed first."""
+        if name not in self._jobs:
+            job = self._jobs[name] = Job(name, commands, after, environment or {})
+            job.log = self.folder / f"{len(self._jobs)}.log"
+            job.future = self._pool.submit(job.run)
+        return self._jobs[name]
+
+    def end(self) -> None:
+        """Leave nothing behind, when tests are interrupted, too."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for job in self._jobs.values():
+            job.kill()
+        self._pool.shutdown()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def result_of(job: Job, config: pytest.Config) -> int:
+    """Wait, and say what for."""
+    while not wait([job.future], timeout=SECONDS).done:
+        running = job.after if job.after is not None and not job.after.future.done() else job
+        say(config, f"  waiting for {running.name}: {last_line(running.output)}")
+    return job.future.result()
+
+
+def last_line(text: str) -> str:
+    lines = text.split("\n")
+    return next((line[:WIDTH] for line in reversed(lines) if line.strip()), "it has printed nothing yet")
+
+
+def say(config: pytest.Config, line: str) -> None:
+    """Write a line among pytest's own; a process of pytest-xdist's has no terminal."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if reporter is None or capture is None:
+        return
+    with capture.global_and_fixture_disabled():
+        reporter.write_line(line)
+        reporter.flush()
