@@ -54,8 +54,13 @@ def gate_commands(folder: Path) -> list[list[object]]:
     import pybind11
 
     built = folder / f"cuda_gate{sysconfig.get_config_var('EXT_SUFFIX')}"
-    sources = [ROOT / "tests/cpp/gate/module.cpp", *(ROOT / "cuda/bindings" / f for f in ("device_array.cpp", "interface.cpp"))]
-    sources += [ROOT / "cpp/bindings" / f"{name}.cpp" for name in ("gate/view", "gate/dlpack", "gate/foreign", "runtime/gil")]
+    sources = [
+        ROOT / "tests/cpp/gate/module.cpp",
+        *(ROOT / "cuda/bindings" / f for f in ("device_array.cpp", "interface.cpp")),
+    ]
+    sources += [
+        ROOT / "cpp/bindings" / f"{name}.cpp" for name in ("gate/view", "gate/dlpack", "gate/foreign", "runtime/gil")
+    ]
     includes = [ROOT / "cpp/include", ROOT / "cpp/bindings", ROOT / "cuda/bindings"]
     includes += [pybind11.get_include(), sysconfig.get_paths()["include"]]
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"]

@@ -30,7 +30,9 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the script is for Linux"),
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"the script needs {', '.join(TOOLS)}"),
 ]
-SOURCES = "CMakeLists.txt pyproject.toml README.md LICENSE cmake/a cpp/CMakeLists.txt cpp/include/a cpp/src/rule_registry.cpp"
+SOURCES = (
+    "CMakeLists.txt pyproject.toml README.md LICENSE cmake/a cpp/CMakeLists.txt cpp/include/a cpp/src/rule_registry.cpp"
+)
 SOURCES += " cuda/CMakeLists.txt cuda/include/a cuda/src/a python/a"
 BUILT = Path("build/gpu-library/cuda/libadamcore_cuda.a")
 TESTS = ["test-graphs", "test", "test-parity"]
