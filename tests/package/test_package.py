@@ -50,6 +50,21 @@ def test_snippets_of_the_documentation_run(code: str, tmp_path: Path, monkeypatc
     exec(compile(code, "snippet", "exec"), {"__name__": "snippet"})  # noqa: S102
 
 
+def test_links_of_the_readme_work_on_a_package_page() -> None:
+    """There is no repository beside it: links are whole, and lead to files that exist."""
+    project = (ROOT / "pyproject.toml").read_text()
+    (repository,) = re.findall(r'^Repository = "(.+)"$', project, re.MULTILINE)
+    pictures = repository.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
+    readme = (ROOT / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if not link.startswith("#")]
+    links += re.findall(r"^\[.+\]: (.+)$", readme, re.MULTILINE)
+    assert len(links) > 5
+    for link in links:
+        path = re.sub(f"^({re.escape(pictures)}|{re.escape(repository)}/(blob|tree)/main/)", "", link)
+        assert path != link, f"{link} is not in the repository that pyproject.toml names"
+        assert (ROOT / path).exists(), link
+
+
 @pytest.mark.parametrize("module", ["_core", "_cuda"])
 def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(f"adamcore.{module}") is None:
