@@ -14,7 +14,7 @@ except ImportError as error:  # pragma: no cover
         f"from outside its source tree. The loader said: {error}"
     ) from error
 
-# "as" makes a name public to type checkers, which cannot read __all__: it takes optimizers from their families' files.
+# Type checkers take the names with "as" for public. They cannot evaluate __all__, which has those of optimizers too.
 from adamcore import functional as functional
 from adamcore import optimizers as optimizers
 from adamcore._build import build_info as build_info

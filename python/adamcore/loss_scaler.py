@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from adamcore._arrays.memory import DeviceMemory
 from adamcore._checks.suggestions import did_you_mean, is_like_one_of
-from adamcore._core import short_repr
 from adamcore._scaling.device import DeviceScale
-from adamcore._scaling.settings import SETTINGS, STATE, Setting, checked, checked_state, count_step
+from adamcore._scaling.settings import SETTINGS, STATE, Setting, checked, checked_overflow, checked_state, count_step
 
 
 class NonFiniteError(FloatingPointError, RuntimeError):
@@ -188,7 +187,7 @@ class LossScaler:
     def _bind(self, memory: DeviceMemory, device: int) -> DeviceScale:
         if self._on_device is None or self._on_device.device != device:
             self.pull()
-            self._on_device = DeviceScale(memory, device, self._numbers())
+            self._on_device = DeviceScale(memory, device, dict(self._now))
         return self._on_device
 
     def pull(self) -> None:
@@ -207,7 +206,7 @@ class LossScaler:
 
     def _push(self) -> None:
         if self._on_device is not None:
-            self._on_device.write(self._numbers())
+            self._on_device.write(dict(self._now))
 
     def update(self, *, overflow: bool) -> None:
         """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.
@@ -231,11 +230,7 @@ class LossScaler:
         >>> scaler.scale
         65536.0
         """
-        if type(overflow) is not bool:
-            has_parts = isinstance(overflow, Sized) and getattr(overflow, "shape", None) != ()
-            if has_parts or overflow is None:  # such as the StepInfo itself
-                raise TypeError(f"LossScaler: overflow must be True or False, got {short_repr(overflow)}")
-            overflow = bool(overflow)
+        overflow = checked_overflow(overflow)
         self.pull()
         if not count_step(self._now, overflow=overflow):
             self._raise_at_floor()
@@ -268,7 +263,7 @@ class LossScaler:
         65536.0
         """
         self.pull()
-        return self._numbers()
+        return dict(self._now)
 
     def _raise_at_floor(self) -> NoReturn:
         raise NonFiniteError(
@@ -276,9 +271,6 @@ class LossScaler:
             "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
             "and at the learning rate; clip_norm bounds steps"
         )
-
-    def _numbers(self) -> dict[str, Any]:
-        return dict(self._now)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict()`` returned.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from adamcore._checks.flags import FLAGS
 from adamcore._checks.suggestions import did_you_mean, is_like_one_of
 from adamcore._core import rules
 from adamcore._parts.options import PRESETS
@@ -17,11 +18,6 @@ _READ_ONLY = {
 }
 
 
-def _hyper_parameters() -> frozenset[str]:
-    fields = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
-    return frozenset({*fields, "betas", "amsgrad", "nesterov", "centered", "maximize"})
-
-
 _ELSEWHERE = {
     "completed": "load_state_dict sets the number of completed steps",
     "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
@@ -29,7 +25,12 @@ _ELSEWHERE = {
 }
 """What is said of it elsewhere, and is no attribute."""
 
-_HYPER_PARAMETERS = _hyper_parameters()
+_NUMBERS = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
+
+
+def _hyper_parameters() -> set[str]:
+    """Return those of all optimizers."""
+    return {*_NUMBERS, "betas", *FLAGS}
 
 
 def require_writable(optimizer: object, name: str) -> None:
@@ -44,7 +45,7 @@ def require_writable(optimizer: object, name: str) -> None:
         return
     elif name in _ELSEWHERE:
         raise AttributeError(f"{owner.__name__}: the attribute {name!r} cannot be written to: {_ELSEWHERE[name]}")
-    elif is_like_one_of(name, {*_HYPER_PARAMETERS, *PRESETS}):
+    elif is_like_one_of(name, {*_hyper_parameters(), *PRESETS}):
         _refuse(optimizer, name)
 
 
@@ -57,6 +58,6 @@ def _refuse(optimizer: object, name: str) -> NoReturn:
         hint = f"; give it when the optimizer is made, {owner}(params, {name}=...), and opt.options[{name!r}] is it"
     else:
         known = [*own, *PRESETS]
-        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _HYPER_PARAMETERS) else ""
+        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _hyper_parameters()) else ""
         hint += did_you_mean(name, known)
     raise AttributeError(f"{owner}: the attribute {name!r} cannot be written to{hint}", name=name, obj=optimizer)

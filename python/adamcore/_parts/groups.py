@@ -14,8 +14,6 @@ from adamcore._parts.views import ParamNames, refuse_renaming
 OWN_KEYS = ("params", "param_names", "name")
 """What a group has beside hyper-parameters."""
 
-_CHECKED = frozenset((*FLAGS, *OWN_KEYS))
-
 
 class _Known(dict[str, Any]):
     """A dict whose keys are given when it is made. Copies of it are plain dicts."""
@@ -127,7 +125,8 @@ class ParamGroup(_Known):
             refuse_renaming()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if type(value) is float and key in self and key not in _CHECKED:  # a new rate, in every step perhaps
+        is_number = type(value) is float and key not in FLAGS and key not in OWN_KEYS
+        if is_number and key in self:  # a new rate, in every step perhaps
             dict.__setitem__(self, key, value)
         else:
             self._write({key: value})

@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Serializer:
-    """Saves and loads the state of one optimizer, of which it knows these."""
+    """Saves and loads the state of one optimizer. The fields are all that it needs to know of it."""
 
     owner: str
     native: Any

@@ -1,4 +1,4 @@
-"""A step: what the native optimizers are asked, and what is made of their answers."""
+"""One step: the call of the native optimizer, and its result as a `StepInfo`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def step_on_host(
     grads: Any,
     loss_scale: float | LossScaler,
 ) -> StepInfo:
-    """Do one step of the native optimizer of `optimizer`, which a scaler takes note of."""
+    """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
         skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, check=True)
@@ -28,7 +28,7 @@ def step_on_host(
         loss_scale.update(overflow=skipped)
         return StepInfo(skipped, norm)
     measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
-    return _STEPPED if measured is None else StepInfo(*_checked(measured, loss_scale, options))
+    return _STEPPED if measured is None else StepInfo(*_skipped_and_norm(measured, loss_scale, options))
 
 
 def step_on_device(
@@ -40,7 +40,7 @@ def step_on_device(
     grads: Any,
     loss_scale: float | LossScaler,
 ) -> StepInfo:
-    """Queue one step of the native optimizer of `optimizer`, which a scaler takes note of."""
+    """Queue one step on a CUDA device. `optimizer` is only what a loss scaler is told: whose steps change it."""
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)
@@ -54,7 +54,7 @@ def step_on_device(
     def read() -> tuple[bool, float | None]:
         measured = report.read()
         if scaler is None:
-            return _checked(measured, loss_scale, options)
+            return _skipped_and_norm(measured, loss_scale, options)
         scaler.pull()
         return measured[0], measured[1]
 
@@ -64,7 +64,7 @@ def step_on_device(
     return info
 
 
-def _checked(
+def _skipped_and_norm(
     measured: tuple[bool, float, str | None], loss_scale: float | LossScaler, options: Mapping[str, Any]
 ) -> tuple[bool, float]:
     skipped, norm, culprit = measured

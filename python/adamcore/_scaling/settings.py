@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from adamcore._checks.numbers import LARGEST_INT, as_float, as_int
@@ -77,6 +77,16 @@ def checked_state(state_dict: Any) -> dict[str, Any]:
     settings = checked({key: state_dict[key] for key in SETTINGS})
     clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
     return {**settings, "clean_steps": clean_steps}
+
+
+def checked_overflow(value: Any) -> bool:
+    """Return a library's idea of True or False as a bool."""
+    if type(value) is bool:
+        return value
+    has_parts = isinstance(value, Sized) and getattr(value, "shape", None) != ()
+    if has_parts or value is None:  # such as the StepInfo itself
+        raise TypeError(f"LossScaler: overflow must be True or False, got {short_repr(value)}")
+    return bool(value)
 
 
 def count_step(numbers: dict[str, Any], *, overflow: bool) -> bool:

@@ -16,6 +16,6 @@ from adamcore.optimizers._rmsprop import *  # noqa: F403
 from adamcore.optimizers._sgd import *  # noqa: F403
 
 if not TYPE_CHECKING:
-    # A family's file has classes, which are public here, and a function beside each, which is in adamcore.functional.
+    # A family's file has classes, which are public here, and their functions, which are public in adamcore.functional.
     __all__ = [name for name, value in globals().items() if inspect.isclass(value)]
     FUNCTIONS = {name: globals().pop(name) for name, value in list(globals().items()) if inspect.isfunction(value)}

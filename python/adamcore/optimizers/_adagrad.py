@@ -8,7 +8,7 @@ from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, run_rule
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
-from adamcore.optimizers._docs import with_shared_paragraphs
+from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Adagrad", "adagrad"]
 
 
-@with_shared_paragraphs
+@declare
 class Adagrad(Optimizer):
     r"""Adagrad: each element's step shrinks with the sum of its squared gradients.
 

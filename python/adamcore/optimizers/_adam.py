@@ -8,7 +8,7 @@ from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, run_rule
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
-from adamcore.optimizers._docs import with_shared_paragraphs
+from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Adam", "AdamW", "adam", "adamw"]
 
 
-@with_shared_paragraphs
+@declare
 class Adam(Optimizer):
     r"""Adam, with weight decay as an L2 term in the gradient.
 
@@ -104,7 +104,7 @@ def adam(
     )
 
 
-@with_shared_paragraphs
+@declare
 class AdamW(Optimizer):
     r"""Adam with decoupled weight decay.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, TypeVar
-
-Class = TypeVar("Class", bound=type[Any])
+from typing import Any
 
 _PARAMETERS = r"""
 params : arrays
@@ -36,15 +34,15 @@ _HEADING = "Parameters\n----------\n"
 _NEXT_SECTION = re.compile(r"^\w+\n-+$", re.MULTILINE)
 
 
-def with_shared_paragraphs(optimizer: Class) -> Class:
-    """Complete an optimizer's docstring, as a decorator.
+def complete_docstring(optimizer: type[Any]) -> None:
+    """Complete an optimizer's docstring.
 
     The section "Parameters" gets a paragraph for each argument in the signature's order: the class's own where there is
     one, else the usual one. The section "Raises", which is the same for all, follows. A class whose arguments are all
     usual has no section "Parameters" of its own.
     """
     if optimizer.__doc__ is None:  # python -OO
-        return optimizer
+        return
     before, own, after = _sections(inspect.cleandoc(optimizer.__doc__))
     paragraphs = {**_USUAL, **_split(own)}
     code = optimizer.__init__.__code__
@@ -53,7 +51,6 @@ def with_shared_paragraphs(optimizer: Class) -> Class:
         raise TypeError(f"{optimizer.__name__}: its docstring does not describe {missing[0]!r}")
     parameters = "\n".join(paragraphs[name] for name in arguments)
     optimizer.__doc__ = f"{before}{_HEADING}{parameters}\n\n{_RAISES}\n{after}\n"
-    return optimizer
 
 
 def _sections(text: str) -> tuple[str, str, str]:
