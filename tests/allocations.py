@@ -6,6 +6,7 @@ To be run where `failing_new.cpp` is preloaded; prints what is wrong, and then h
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -107,6 +108,19 @@ def save(opt: ac.Optimizer) -> Callable[[], Any]:
     return opt.state_dict
 
 
+def collection() -> Setting:
+    """The garbage collector, which clears an optimizer that is in a cycle, comes whenever it likes."""
+    params = arrays()
+
+    def call() -> None:
+        opt = ac.Adam([{"params": params}, {"params": arrays("a name that no short string holds")}])
+        opt.param_groups[0]["lr"] = lambda _: opt.param_groups[1]["lr"]
+        del opt
+        gc.collect()
+
+    return call, lambda: [p.tobytes() for p in params.values()], call
+
+
 def bare(call: Callable[[list, list], Any]) -> Setting:
     params, grads = list(arrays().values()), list(arrays("g", 3.0).values())
     return (
@@ -124,6 +138,7 @@ HALF = {"precision": ac.Precision(state="float16")}
 SETTINGS: dict[str, Callable[[], Setting]] = {
     "construction": construction,
     "construction with half-precision state": lambda: construction(**HALF),
+    "collection": collection,
     "add_param_group": lambda: method(add_group),
     "add_param_group by units": lambda: method(add_group, clip_adaptive=0.1),
     "step": lambda: method(step),

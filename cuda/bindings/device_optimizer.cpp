@@ -105,7 +105,7 @@ int DeviceOptimizer::traverse(visitproc visit, void* arg) const {
     return traverse_shared(visit, arg);
 }
 
-void DeviceOptimizer::clear() {
+void DeviceOptimizer::clear() noexcept {
     // What goes last may run anyone's code. The memory of state stays until nothing on the device can need it.
     const auto library = std::move(library_);
     const auto bound = std::move(bound_);

@@ -40,7 +40,7 @@ public:
 
     /// For the garbage collector.
     int traverse(visitproc visit, void* context) const;
-    void clear();
+    void clear() noexcept;
 
 private:
     struct GroupBinding;

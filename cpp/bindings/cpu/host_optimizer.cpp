@@ -111,7 +111,7 @@ int HostOptimizer::traverse(visitproc visit, void* arg) const {
     return traverse_shared(visit, arg);
 }
 
-void HostOptimizer::clear() {
+void HostOptimizer::clear() noexcept {
     planned_threads_ = 0;
     std::vector<Tensor>().swap(tensors_);
     const auto bound = std::move(bound_);

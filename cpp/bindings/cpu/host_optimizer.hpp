@@ -46,7 +46,7 @@ public:
 
     /// For the garbage collector.
     int traverse(visitproc visit, void* context) const;
-    void clear();
+    void clear() noexcept;
 
 private:
     /// A gradient that was accepted though it differs from its parameter in layout, or is walked in another order

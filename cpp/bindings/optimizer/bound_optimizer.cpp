@@ -159,12 +159,12 @@ int BoundOptimizer::traverse_shared(visitproc visit, void* arg) const {
     return containers_.traverse(visit, arg);
 }
 
-void BoundOptimizer::clear_shared() {
+void BoundOptimizer::clear_shared() noexcept {
     std::vector<Form>().swap(forms_);
-    regions_ = {};
+    regions_.clear();
     if (names_.use_count() == 1) names_->clear();  // reports may go on telling names
     const auto lenders = std::move(lenders_);
-    const auto groups = std::exchange(groups_, Groups(owner()));
+    const auto readers = groups_.release();
     const auto containers = std::exchange(containers_, {});
 }
 

@@ -132,8 +132,9 @@ protected:
     [[noreturn]] void refuse_moved(std::size_t i, const char* by) const;
 
     int traverse_shared(visitproc visit, void* arg) const;
-    /// Forgets all. What goes may run anyone's code.
-    void clear_shared();
+    /// Forgets all, without taking memory: the garbage collector may come where there is none. What goes may run anyone's
+    /// code.
+    void clear_shared() noexcept;
 
     mutable Use use_;
     Groups groups_;

@@ -45,6 +45,11 @@ public:
     void add(Candidate candidate) noexcept;
     /// For the garbage collector.
     int traverse(visitproc visit, void* context) const;
+    /// Forgets the groups. What it returns is the last that holds their Python objects.
+    std::vector<Reader> release() noexcept {
+        groups_.clear();
+        return std::exchange(readers_, {});
+    }
 
     /// Reads all groups' dicts again. Schedules are called with `completed` steps.
     void read(const py::list& param_groups, std::int64_t completed);

@@ -58,6 +58,11 @@ void Regions::commit(Addition&& added) noexcept {
     added.index_ = nullptr;
 }
 
+void Regions::clear() noexcept {
+    for (Entry& entry : index_->entries) index_->remove(entry);
+    index_->entries.clear();
+}
+
 std::optional<Regions::Region> Regions::find_overlap(const Region& region, const void* owner) const {
     if (region.begin == region.end) return std::nullopt;
     if (owner && is_plainly_apart(owner)) return std::nullopt;

@@ -57,6 +57,9 @@ public:
     /// Adds what has been checked. Nothing can fail.
     void commit(Addition&& added) noexcept;
 
+    /// Forgets them all.
+    void clear() noexcept;
+
     /// A region that shares memory with this one, if any does.
     std::optional<Region> find_overlap(const Region& region, const void* owner) const;
 
