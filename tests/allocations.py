@@ -37,8 +37,8 @@ def everything(opt: ac.Optimizer) -> Any:
         [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups],
         {name: {slot: a.tobytes() for slot, a in state.items()} for name, state in opt.state.items()},
         dict(opt.steps),
-        opt._core.completed,
-        len(opt._core),
+        opt._native.completed,
+        len(opt._native),
     )
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+import adamcore as ac
+from adamcore import _core
+
 Array = np.ndarray
 State = dict[str, Array]
 
@@ -64,6 +67,19 @@ def adagrad(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """Options that solve the problems of test_convergence.py. In the first two the learning rate falls to 0."""
+
+    quadratic: dict[str, float]
+    rosenbrock: dict[str, float]
+    digits: dict[str, float]
+
+
+ADAPTIVE = Tuning(dict(lr=0.05), dict(lr=0.05), dict(lr=0.01))
+"""For rules whose steps do not depend on the gradients' scale."""
+
+
+@dataclass(frozen=True)
 class Case:
     """One optimizer with options that make one variant of its rule."""
 
@@ -76,6 +92,14 @@ class Case:
     decay_in_gradient: bool = True
     initial: str | None = None
     """The option that says what state starts from."""
+    averages: dict[str, str] = field(default_factory=dict)
+    """Slots that are averages of squares, and those that are the same averages of the numbers."""
+    tuning: Tuning = ADAPTIVE
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """What C++ says of the rule."""
+        return _core.rules()[getattr(ac, self.optimizer)._rule(self.hyper)]
 
     @property
     def hyper(self) -> dict[str, Any]:
@@ -103,6 +127,12 @@ SGD = dict(lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=Fals
 RMSPROP = dict(lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False)
 ADAGRAD = dict(lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10)
 
+SGD_TUNING = Tuning(dict(lr=0.02), dict(lr=1e-3), dict(lr=0.3))
+MOMENTUM_TUNING = Tuning(dict(lr=0.02), dict(lr=1e-4), dict(lr=0.3))
+RMSPROP_TUNING = Tuning(dict(lr=0.01), dict(lr=2e-3), dict(lr=0.01))
+ADAGRAD_TUNING = Tuning(dict(lr=0.5), dict(lr=0.5), dict(lr=0.1))
+DECAY_TUNING = Tuning(dict(lr=0.5), dict(lr=0.5, lr_decay=1e-4), dict(lr=1.0))
+
 MOMENTS = ("exp_avg", "exp_avg_sq")
 MOMENTS_MAX = (*MOMENTS, "max_exp_avg_sq")
 
@@ -113,12 +143,45 @@ CASES = [
     Case("adamw", "AdamW", adamw, MOMENTS, ADAMW, decay_in_gradient=False),
     Case("adamw-ascent", "AdamW", adamw, MOMENTS, ADAMW, dict(maximize=True, lr=0.1), decay_in_gradient=False),
     Case("adamw-amsgrad", "AdamW", adamw, MOMENTS_MAX, ADAMW, dict(amsgrad=True, lr=1e-4), decay_in_gradient=False),
-    Case("sgd", "SGD", sgd, (), SGD, dict(lr=0.1, weight_decay=0.01)),
-    Case("sgd-momentum", "SGD", sgd, ("momentum_buffer",), SGD, dict(momentum=0.9, dampening=0.3, weight_decay=0.01)),
-    Case("sgd-nesterov", "SGD", sgd, ("momentum_buffer",), SGD, dict(momentum=0.9, nesterov=True)),
-    Case("rmsprop", "RMSprop", rmsprop, ("square_avg",), RMSPROP, dict(weight_decay=0.01)),
-    Case("rmsprop-momentum", "RMSprop", rmsprop, ("square_avg", "momentum_buffer"), RMSPROP, dict(momentum=0.9)),
-    Case("rmsprop-centered", "RMSprop", rmsprop, ("square_avg", "grad_avg"), RMSPROP, dict(centered=True)),
+    Case("sgd", "SGD", sgd, (), SGD, dict(lr=0.1, weight_decay=0.01), tuning=SGD_TUNING),
+    Case(
+        "sgd-momentum",
+        "SGD",
+        sgd,
+        ("momentum_buffer",),
+        SGD,
+        dict(momentum=0.9, dampening=0.3, weight_decay=0.01),
+        tuning=MOMENTUM_TUNING,
+    ),
+    Case(
+        "sgd-nesterov",
+        "SGD",
+        sgd,
+        ("momentum_buffer",),
+        SGD,
+        dict(momentum=0.9, nesterov=True),
+        tuning=MOMENTUM_TUNING,
+    ),
+    Case("rmsprop", "RMSprop", rmsprop, ("square_avg",), RMSPROP, dict(weight_decay=0.01), tuning=RMSPROP_TUNING),
+    Case(
+        "rmsprop-momentum",
+        "RMSprop",
+        rmsprop,
+        ("square_avg", "momentum_buffer"),
+        RMSPROP,
+        dict(momentum=0.9),
+        tuning=RMSPROP_TUNING,
+    ),
+    Case(
+        "rmsprop-centered",
+        "RMSprop",
+        rmsprop,
+        ("square_avg", "grad_avg"),
+        RMSPROP,
+        dict(centered=True),
+        averages={"square_avg": "grad_avg"},
+        tuning=RMSPROP_TUNING,
+    ),
     Case(
         "rmsprop-centered-momentum",
         "RMSprop",
@@ -126,8 +189,18 @@ CASES = [
         ("square_avg", "momentum_buffer", "grad_avg"),
         RMSPROP,
         dict(centered=True, momentum=0.5, maximize=True),
+        averages={"square_avg": "grad_avg"},
+        tuning=RMSPROP_TUNING,
     ),
-    Case("adagrad", "Adagrad", adagrad, ("sum",), ADAGRAD, initial="initial_accumulator_value"),
+    Case(
+        "adagrad",
+        "Adagrad",
+        adagrad,
+        ("sum",),
+        ADAGRAD,
+        initial="initial_accumulator_value",
+        tuning=ADAGRAD_TUNING,
+    ),
     Case(
         "adagrad-decay",
         "Adagrad",
@@ -136,6 +209,7 @@ CASES = [
         ADAGRAD,
         dict(lr_decay=0.1, weight_decay=0.01, initial_accumulator_value=0.5),
         initial="initial_accumulator_value",
+        tuning=DECAY_TUNING,
     ),
 ]
 
@@ -144,12 +218,10 @@ def random_state(case: Case, rng: np.random.Generator, p: Array) -> State:
     """State such as training leaves behind: squares are not negative, nor less than the squares of means."""
     state = {}
     for slot in case.slots:
-        if slot in ("exp_avg", "momentum_buffer", "grad_avg"):
-            state[slot] = magnitudes(rng, p.shape).astype(p.dtype)
-        else:
-            state[slot] = (magnitudes(rng, p.shape) ** 2).astype(p.dtype)
-    if "grad_avg" in case.slots:
-        state["square_avg"] = (1.5 * state["grad_avg"] ** 2 + state["square_avg"]).astype(p.dtype)
+        power = 2 if slot in case.rule["nonnegative"] else 1
+        state[slot] = (magnitudes(rng, p.shape) ** power).astype(p.dtype)
+    for squares, numbers in case.averages.items():
+        state[squares] = (1.5 * state[numbers] ** 2 + state[squares]).astype(p.dtype)
     return state
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 try:
-    from adamcore._core import __version__
+    from adamcore._core import __version__ as __version__
 except ImportError as error:  # pragma: no cover
     if "interpreter" in str(error):  # nothing is amiss with the installation
         raise
@@ -12,32 +14,42 @@ except ImportError as error:  # pragma: no cover
         f"from outside its source tree. The loader said: {error}"
     ) from error
 
-from adamcore import functional, optimizers
-from adamcore._build import build_info, get_cmake_dir, get_include, get_num_threads, set_num_threads
-from adamcore.functional import adam_update
-from adamcore.loss_scaler import LossScaler, NonFiniteError
-from adamcore.norms import clip_grad_norm_, clip_grad_value_, global_norm
-from adamcore.optimizer import Optimizer
-from adamcore.optimizers import *  # noqa: F403  (its __all__ is the one list of optimizers)
-from adamcore.precision import Precision
-from adamcore.step_info import StepInfo
+# Type checkers take the names with "as" for public. They cannot evaluate __all__, which has those of optimizers too.
+from adamcore import functional as functional
+from adamcore import optimizers as optimizers
+from adamcore._build import build_info as build_info
+from adamcore._build import get_cmake_dir as get_cmake_dir
+from adamcore._build import get_include as get_include
+from adamcore._build import get_num_threads as get_num_threads
+from adamcore._build import set_num_threads as set_num_threads
+from adamcore.functional import adam_update as adam_update
+from adamcore.loss_scaler import LossScaler as LossScaler
+from adamcore.loss_scaler import NonFiniteError as NonFiniteError
+from adamcore.norms import clip_grad_norm_ as clip_grad_norm_
+from adamcore.norms import clip_grad_value_ as clip_grad_value_
+from adamcore.norms import global_norm as global_norm
+from adamcore.optimizer import Optimizer as Optimizer
+from adamcore.optimizers import *  # noqa: F403
+from adamcore.precision import Precision as Precision
+from adamcore.step_info import StepInfo as StepInfo
 
-__all__ = [
-    "LossScaler",
-    "NonFiniteError",
-    "Optimizer",
-    "Precision",
-    "StepInfo",
-    "__version__",
-    "adam_update",
-    "build_info",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "functional",
-    "get_cmake_dir",
-    "get_include",
-    "get_num_threads",
-    "global_norm",
-    "set_num_threads",
-]
-__all__ += optimizers.__all__
+if not TYPE_CHECKING:
+    __all__ = [
+        "LossScaler",
+        "NonFiniteError",
+        "Optimizer",
+        "Precision",
+        "StepInfo",
+        "__version__",
+        "adam_update",
+        "build_info",
+        "clip_grad_norm_",
+        "clip_grad_value_",
+        "functional",
+        "get_cmake_dir",
+        "get_include",
+        "get_num_threads",
+        "global_norm",
+        "set_num_threads",
+    ]
+    __all__ += optimizers.__all__

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adamcore import _core
-from adamcore._numbers import as_int
+from adamcore._checks.numbers import as_int
 
 # Headers lie beside the compiled part. That of an editable installation is not where these sources are.
 _PACKAGE = Path(_core.__file__).resolve().parent

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from adamcore._core import product, short_repr
-from adamcore._memory import DeviceMemory, cuda_module
-from adamcore._names import did_you_mean, is_like_one_of
-from adamcore._numbers import as_int
-from adamcore._scaler_settings import LARGEST, SETTINGS, STATE, Setting, checked
-
-if TYPE_CHECKING:
-    from adamcore.optimizer import Optimizer
+from adamcore._arrays.memory import DeviceMemory
+from adamcore._checks.suggestions import did_you_mean, is_like_one_of
+from adamcore._scaling.device import DeviceScale
+from adamcore._scaling.settings import SETTINGS, STATE, Setting, checked, checked_overflow, checked_state, count_step
 
 
 class NonFiniteError(FloatingPointError, RuntimeError):
@@ -94,7 +90,7 @@ class LossScaler:
     )
     min_scale = Setting[float]("The scale's floor.")
 
-    __slots__ = ("__weakref__", "_device_memory", "_native", "_now", "_owner")
+    __slots__ = ("__weakref__", "_now", "_on_device", "_optimizer")
 
     def __init__(
         self,
@@ -116,9 +112,8 @@ class LossScaler:
             {"scale": "init_scale"},
         )
         self._now: dict[str, Any] = {**settings, "clean_steps": 0}  # a dict: a step is not to write attributes
-        self._native: Any = None  # where steps on a device change the scale
-        self._device_memory: Any = None
-        self._owner: Callable[[], Optimizer | None] = lambda: None  # whose steps change the scale
+        self._on_device: DeviceScale | None = None  # where steps on a device change the scale
+        self._optimizer: Callable[[], object] = lambda: None  # whose steps change the scale
 
     @property
     def scale(self) -> float:
@@ -183,18 +178,17 @@ class LossScaler:
         memory = optimizer._memory
         if not isinstance(memory, DeviceMemory):
             raise TypeError("LossScaler: device_scale is for optimizers of CUDA arrays; use scale")
-        native = self.bind(memory, optimizer._core.device)
-        return memory.view(native.memory, native.multiplier_offset, (), (), "float32")
+        return self._bind(memory, optimizer._native.device).as_array()
 
     def bind(self, memory: DeviceMemory, device: int) -> Any:
-        """Keep the scale on a device from now on; an optimizer's step does so."""
-        if self._native is None or self._native.device != device:
+        """Keep the scale on a device from now on, and return what the native optimizer takes; a step does so."""
+        return self._bind(memory, device).native
+
+    def _bind(self, memory: DeviceMemory, device: int) -> DeviceScale:
+        if self._on_device is None or self._on_device.device != device:
             self.pull()
-            module = cuda_module("LossScaler")
-            native = module.Scaler(device, *memory.allocate(module.Scaler.size, device))
-            self._write(native, memory)  # may be refused
-            self._native, self._device_memory = native, memory
-        return self._native
+            self._on_device = DeviceScale(memory, device, dict(self._now))
+        return self._on_device
 
     def pull(self) -> None:
         """Read the scale back from the device, if steps change it there.
@@ -204,18 +198,15 @@ class LossScaler:
         NonFiniteError
             If, since the last look, there was an overflow when the scale was at its floor.
         """
-        if self._native is None:
+        if self._on_device is None:
             return
-        self._now["scale"], self._now["clean_steps"], failed = self._native.read()
+        self._now["scale"], self._now["clean_steps"], failed = self._on_device.read()
         if failed:
             self._raise_at_floor()
 
     def _push(self) -> None:
-        if self._native is not None:
-            self._write(self._native, self._device_memory)
-
-    def _write(self, native: Any, memory: DeviceMemory) -> None:
-        native.write({**self._numbers(), "largest": LARGEST}, memory.stream(native.device))
+        if self._on_device is not None:
+            self._on_device.write(dict(self._now))
 
     def update(self, *, overflow: bool) -> None:
         """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.
@@ -239,44 +230,28 @@ class LossScaler:
         >>> scaler.scale
         65536.0
         """
-        if type(overflow) is not bool:
-            has_parts = isinstance(overflow, Sized) and getattr(overflow, "shape", None) != ()
-            if has_parts or overflow is None:  # such as the StepInfo itself
-                raise TypeError(f"LossScaler: overflow must be True or False, got {short_repr(overflow)}")
-            overflow = bool(overflow)
+        overflow = checked_overflow(overflow)
         self.pull()
-        self._update(overflow=overflow)
+        if not count_step(self._now, overflow=overflow):
+            self._raise_at_floor()
         self._push()
 
-    def _update(self, *, overflow: bool) -> None:
-        now = self._now
-        if not overflow:
-            now["clean_steps"] += 1
-            if now["clean_steps"] >= now["growth_interval"]:
-                now["clean_steps"] = 0
-                now["scale"] = min(product(now["scale"], now["growth_factor"]), LARGEST)
-            return
-        now["clean_steps"] = 0
-        if now["scale"] <= now["min_scale"]:
-            self._raise_at_floor()
-        now["scale"] = max(product(now["scale"], now["backoff_factor"]), now["min_scale"])
-
-    def require_free_for(self, optimizer: Optimizer) -> None:
+    def require_free_for(self, optimizer: object) -> None:
         """Raise ValueError if another optimizer, which is still alive, has been stepped with this scaler."""
-        owner = self._owner()
-        if owner is None or owner is optimizer:
+        other = self._optimizer()
+        if other is None or other is optimizer:
             return
         raise ValueError(
-            f"loss_scale: another {type(owner).__name__} has been stepped with this LossScaler, and its steps change "
+            f"loss_scale: another {type(other).__name__} has been stepped with this LossScaler, and its steps change "
             "the scale; so make a LossScaler for each loss, or give optimizers the number and tell the scaler once: "
             "infos = [o.step(g, loss_scale=scaler.scale) for o, g in zip(optimizers, grads)]; "
             "scaler.update(overflow=any(i.skipped for i in infos)), with nonfinite='skip' where the scale may be 1"
         )
 
-    def belong_to(self, optimizer: Optimizer) -> None:
+    def belong_to(self, optimizer: object) -> None:
         """Take note of whose steps change the scale."""
-        if self._owner() is not optimizer:
-            self._owner = weakref.ref(optimizer)
+        if self._optimizer() is not optimizer:
+            self._optimizer = weakref.ref(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a later run needs to go on.
@@ -288,7 +263,7 @@ class LossScaler:
         65536.0
         """
         self.pull()
-        return self._numbers()
+        return dict(self._now)
 
     def _raise_at_floor(self) -> NoReturn:
         raise NonFiniteError(
@@ -296,9 +271,6 @@ class LossScaler:
             "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
             "and at the learning rate; clip_norm bounds steps"
         )
-
-    def _numbers(self) -> dict[str, Any]:
-        return dict(self._now)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what ``state_dict()`` returned.
@@ -311,15 +283,7 @@ class LossScaler:
         >>> new.scale
         512.0
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"LossScaler: state_dict must be a dict, got {short_repr(state_dict)}")
-        if missing := [key for key in STATE if key not in state_dict]:
-            raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
-        if unknown := [key for key in state_dict if key not in STATE]:
-            raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; there are {', '.join(STATE)}")
-        settings = checked({key: state_dict[key] for key in SETTINGS})
-        clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
-        self._replace({**settings, "clean_steps": clean_steps})
+        self._replace(checked_state(state_dict))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make copies of the numbers, which belong to no optimizer."""

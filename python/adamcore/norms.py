@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from adamcore._arrays.modules import NativeModule, module_for
+from adamcore._arrays.structures import flatten
+from adamcore._checks.numbers import as_float
 from adamcore._core import is_less, short_repr
-from adamcore._memory import Native, module_for
-from adamcore._numbers import as_float
-from adamcore._params import flatten
 from adamcore.loss_scaler import NonFiniteError
 
 
@@ -119,7 +119,7 @@ def _arrays(grads: Any, *, written: bool = True) -> tuple[list[Any], list[str]]:
     return [array for array, _ in given], [label for _, label in given]
 
 
-def _module(arrays: list[Any], labels: list[str]) -> Native:
+def _module(arrays: list[Any], labels: list[str]) -> NativeModule:
     return module_for(arrays, labels[0] if labels else "grads")
 
 

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from adamcore import _core
-from adamcore._attributes import require_writable
-from adamcore._groups import OWN_KEYS, Defaults, ParamGroup, Slots, check_options_known
-from adamcore._memory import (
-    HOST,
-    DeviceMemory,
-    Memory,
-    cuda_module,
-    device_memory_for,
-    is_on_device,
-)
-from adamcore._options import Options, ShownSignature, check_options, describe_options, native_options
-from adamcore._params import FlatParams, Group, flatten, require_group, split_groups
-from adamcore._state_dict import load_state_dict, make_state_dict
-from adamcore.loss_scaler import LossScaler, NonFiniteError
+from adamcore._arrays.memory import HOST, DeviceMemory, Memory
+from adamcore._arrays.structures import FlatParams, Group, flatten, flatten_groups, require_group
+from adamcore._parts.attributes import require_writable
+from adamcore._parts.description import describe
+from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
+from adamcore._parts.native import make_native
+from adamcore._parts.options import Options, check_options, require_use_of_precision
+from adamcore._parts.signature import ShownSignature
+from adamcore._parts.state_dict import Serializer
+from adamcore._parts.stepping import step_on_device, step_on_host
+from adamcore._parts.views import ByName, Slots
+from adamcore.loss_scaler import LossScaler
 from adamcore.step_info import StepInfo
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
-
-
-_STEPPED = StepInfo()
 
 
 class Optimizer(ABC):
@@ -97,16 +90,17 @@ class Optimizer(ABC):
         self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options), defaults))
         self.defaults: Group = Defaults(type(self).__name__, defaults, self._rule)
         self.param_groups: list[Group] = []
-        self._memory: Memory = HOST
-        self._core: Any = None
-        flats = self._flatten(params)
+        flats = flatten_groups(params)
         arrays, labels = ([x for _, flat, _ in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
         if not arrays:
             raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
-        self._bind(arrays[0], labels[0])
+        memory, native = make_native(type(self).__name__, self.options, arrays[0], labels[0])
+        self._memory: Memory = memory
+        self._native: Any = native
         for group, flat, source in flats:
             self._add_group(group, flat, source)
-        self._require_use_of_precision()
+        arrays = [array for group in self.param_groups for array in group["params"]]
+        require_use_of_precision(type(self).__name__, self.options["precision"], arrays)
 
     def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
         """Update every parameter that has a gradient, in place.
@@ -143,41 +137,9 @@ class Optimizer(ABC):
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        return (self._step_on_host if self._memory is HOST else self._step_on_device)(grads, loss_scale)
-
-    def _step_on_host(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
-        if isinstance(loss_scale, LossScaler):
-            loss_scale.require_free_for(self)
-            skipped, norm, _ = self._core.step(grads, self.param_groups, loss_scale.scale, check=True)
-            loss_scale.belong_to(self)
-            loss_scale.update(overflow=skipped)
-            return StepInfo(skipped, norm)
-        measured = self._core.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
-        return _STEPPED if measured is None else StepInfo(*self._checked(measured, loss_scale))
-
-    def _step_on_device(self, grads: Any, loss_scale: float | LossScaler) -> StepInfo:
-        scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
-        memory: Any = self._memory
-        if scaler:
-            scaler.require_free_for(self)
-        native = scaler.bind(memory, self._core.device) if scaler else None
-        report = self._core.step(grads, self.param_groups, 1.0 if scaler else loss_scale, scaler is not None, native)
-        if scaler:
-            scaler.belong_to(self)
-        if report is None:
-            return _STEPPED
-
-        def read() -> tuple[bool, float | None]:
-            measured = report.read()
-            if scaler is None:
-                return self._checked(measured, loss_scale)
-            scaler.pull()
-            return measured[0], measured[1]
-
-        info = StepInfo(read=read)
-        if self.options["nonfinite"] == "raise":
-            info._values()
-        return info
+        if self._memory is HOST:
+            return step_on_host(self, self._native, self.param_groups, self.options, grads, loss_scale)
+        return step_on_device(self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale)
 
     def upload(self) -> None:
         """Bring hyper-parameters to the device, for steps that have been captured into a CUDA graph.
@@ -195,49 +157,7 @@ class Optimizer(ABC):
         >>> opt.upload()
         """
         if isinstance(self._memory, DeviceMemory):
-            self._core.upload(self.param_groups)
-
-    def _flatten(self, params: Any) -> list[tuple[Group, FlatParams, Any]]:
-        """Return each group's options, its arrays, and what they were passed in."""
-        groups = split_groups(params)
-        if groups is None:
-            return [({}, flatten(params, 0, "params", in_group=False), params)]
-        flats: list[tuple[Group, FlatParams, Any]] = []
-        count = 0
-        for i, group in enumerate(groups):
-            source, names = group.pop("params"), group.pop("param_names", None)
-            flat = flatten(source, count, f"params[{i}]['params']", in_group=True, names=names)
-            count += len(flat.names)
-            flats.append((group, flat, source))
-        return flats
-
-    def _bind(self, array: Any, label: str) -> None:
-        """Choose the native optimizer, by the first array there is."""
-        options = native_options(dict(self.options))
-        if is_on_device(array):
-            module = cuda_module(label)
-            self._memory = device_memory_for(array)
-            self._core = module.Optimizer(type(self).__name__, options)
-        else:
-            self._core = _core.Optimizer(type(self).__name__, options)
-
-    def _require_use_of_precision(self) -> None:
-        precision = self.options["precision"]
-        special = (
-            "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
-        )
-        arrays = (array for group in self.param_groups for array in group["params"])
-        if special and not any(_may_be_half(array) for array in arrays):
-            raise ValueError(
-                f"{type(self).__name__}: precision: {special}={getattr(precision, special)!r} is for half-precision "
-                "parameters, and there are none"
-            )
-
-    def _checked(self, measured: tuple[bool, float, str | None], loss_scale: float | LossScaler) -> tuple[bool, float]:
-        skipped, norm, culprit = measured
-        if skipped and loss_scale == 1 and self.options["nonfinite"] == "raise":
-            raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
-        return skipped, norm
+            self._native.upload(self.param_groups)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters, with state of its own.
@@ -259,7 +179,7 @@ class Optimizer(ABC):
         require_group(group, "group")
         label = f"param_groups[{len(self.param_groups)}]['params']"
         names = group.get("param_names")
-        flat = flatten(group["params"], len(self._core), label, in_group=True, names=names)
+        flat = flatten(group["params"], len(self._native), label, in_group=True, names=names)
         self._add_group({key: value for key, value in group.items() if key != "params"}, flat, group["params"])
 
     def _add_group(self, options: Group, flat: FlatParams, source: Any) -> None:
@@ -267,7 +187,7 @@ class Optimizer(ABC):
         group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
         watched = source if isinstance(source, (list, dict)) else None
         own = (self._memory,) if isinstance(self._memory, DeviceMemory) else ()
-        self._core.add_group(
+        self._native.add_group(
             self.param_groups,
             group,
             watched,
@@ -280,22 +200,17 @@ class Optimizer(ABC):
         )
 
     @property
-    def _index(self) -> dict[str, int]:
-        places: dict[str, int] = self._core.places
-        return places
-
-    @property
     def state(self) -> Mapping[str, dict[str, Array]]:
         """The state of each parameter by name: arrays over the optimizer's own memory."""
-        return _ByName(self._index, self._state_of)
+        return ByName(self._native.places, self._state_of)
 
     @property
     def steps(self) -> Mapping[str, int]:
         """The number of updates of each parameter by name."""
-        return _ByName(self._index, self._core.steps)
+        return ByName(self._native.places, self._native.steps)
 
     def _state_of(self, index: int) -> dict[str, Array]:
-        return Slots(self._memory.state(self._core, index))
+        return Slots(self._memory.state(self._native, index))
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that a later run needs to go on: state by name, counts of steps, hyper-parameters.
@@ -310,7 +225,7 @@ class Optimizer(ABC):
         >>> sorted(opt.state_dict()["state"]["w"])
         ['exp_avg', 'exp_avg_sq', 'step']
         """
-        return make_state_dict(self)
+        return self._serializer().save()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Copy in what ``state_dict()`` returned, matched by name.
@@ -330,15 +245,14 @@ class Optimizer(ABC):
         >>> new.steps["0"]
         1
         """
-        load_state_dict(self, state_dict)
+        self._serializer().load(state_dict)
+
+    def _serializer(self) -> Serializer:
+        precision = self.options["precision"]
+        return Serializer(type(self).__name__, self._native, self.param_groups, self.defaults, self._rule, precision)
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
-        for i, group in enumerate(self.param_groups):
-            name = f" {group['name']!r}" if "name" in group else ""
-            lines.append(f"Parameter group {i}{name}: {len(group['params'])} parameters")
-            lines += [f"    {key}: {_core.short_repr(value)}" for key, value in group.items() if key not in OWN_KEYS]
-        return "\n".join([*lines, *describe_options(self.options), ")"])
+        return describe(type(self).__name__, self.param_groups, self.options)
 
     if not TYPE_CHECKING:  # checkers know the attributes
 
@@ -355,35 +269,3 @@ class Optimizer(ABC):
             f"{type(self).__name__} cannot be pickled or deep-copied: it is bound to its arrays. Use state_dict() and "
             "load_state_dict() of an optimizer made for the other arrays."
         )
-
-
-def _may_be_half(array: Any) -> bool:
-    """Look at the dtype, if the array, which may be any library's, has one of the usual kind."""
-    return getattr(getattr(array, "dtype", None), "itemsize", 2) == 2
-
-
-class _ByName(Mapping[str, Any]):
-    """A read-only mapping from name to what is found at the parameter's place."""
-
-    def __init__(self, index: dict[str, int], find: Callable[[int], Any]) -> None:
-        self._index = index
-        self._find = find
-
-    def __getitem__(self, name: str) -> Any:
-        return self._find(self._index[name])
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        raise TypeError(
-            "state and steps are not replaced: write into the arrays of state, state[name][slot][...] = x; "
-            "load_state_dict sets counts of steps"
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __repr__(self) -> str:
-        with np.printoptions(threshold=8, edgeitems=2):
-            return repr(dict(self))

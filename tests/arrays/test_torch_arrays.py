@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
-from adamcore._memory import TorchMemory
+from adamcore._arrays.memory import TorchMemory
 from helpers import bits, make
 from reference import Case, magnitudes
 

@@ -92,7 +92,7 @@ def test_an_optimizer_that_is_used_when_it_is_collected() -> None:
 
     p = make()
     p.opt = ac.SGD(p, lr=0.1)
-    p.last = Last(p.opt._core)
+    p.last = Last(p.opt._native)
     seen = weakref.ref(p)
     del p
     gc.collect()

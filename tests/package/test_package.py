@@ -54,6 +54,7 @@ def test_snippets_of_the_documentation_run(code: str, tmp_path: Path, monkeypatc
 def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(f"adamcore.{module}") is None:
         assert not ac.build_info()["cuda"]
+        assert not (Path(ac._core.__file__).parent / f"{module}.pyi").exists()
         return
     allowed = tmp_path / "allowed"
     # Their metaclass is pybind11's; their members are still checked.

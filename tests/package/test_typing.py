@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,23 @@ def test_help_names_the_functions() -> None:
     for name in functional.__all__:
         assert inspect.isfunction(getattr(functional, name))
         assert getattr(functional, name).__doc__
+
+
+def test_classes_and_functions_are_in_modules_of_their_own() -> None:
+    """They stand side by side in the files of families, and are shown apart."""
+    assert all(inspect.isclass(getattr(optimizers, name)) for name in optimizers.__all__)
+    assert not [name for name in optimizers.__all__ if hasattr(functional, name)]
+    assert not [name for name in functional.__all__ if hasattr(optimizers, name)]
+    assert [name for name in functional.__all__ if hasattr(ac, name)] == ["adam_update"]
+
+
+@pytest.mark.parametrize("name", optimizers.__all__)
+def test_docstrings_describe_every_argument(name: str) -> None:
+    """In the order of the signature, the usual ones too."""
+    sections = dict(
+        re.findall(r"^(\w+)\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", getattr(ac, name).__doc__, re.DOTALL | re.MULTILINE)
+    )
+    assert list(sections) == ["Parameters", "Raises", "References", "Examples"]
+    given = [p for p in inspect.signature(getattr(ac, name).__init__).parameters.values() if p.name != "self"]
+    wanted = [f"**{p.name}" if p.kind is p.VAR_KEYWORD else p.name for p in given]
+    assert re.findall(r"^([\w*]+)(?: :|$)", sections["Parameters"], re.MULTILINE) == wanted

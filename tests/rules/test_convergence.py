@@ -10,12 +10,11 @@ import adamcore as ac
 from helpers import make
 from reference import Case
 
-RATES = {"Adam": 0.05, "AdamW": 0.05, "SGD": 0.02, "RMSprop": 0.01, "Adagrad": 0.5}
 
-
-def descend(case: Case, x: np.ndarray, gradient, steps: int, lr: float, **changed: float) -> None:
+def descend(case: Case, x: np.ndarray, gradient, steps: int, tuned: dict[str, float]) -> None:
     sign = -1 if case.options.get("maximize") else 1
-    optimizer = make(case, x, lr=lambda t: lr * (1 - t / steps), weight_decay=0.0, **changed)
+    plain = {"weight_decay": 0.0} if "weight_decay" in case.presets else {}
+    optimizer = make(case, x, **{**plain, **tuned, "lr": lambda t: tuned["lr"] * (1 - t / steps)})
     for _ in range(steps):
         optimizer.step(sign * gradient(x))
 
@@ -24,7 +23,7 @@ def test_quadratic(case: Case, dtype: type) -> None:
     scales = np.logspace(-0.5, 1, 40).astype(dtype)
     target = np.linspace(-1, 1, 40).astype(dtype)
     x = np.zeros(40, dtype)
-    descend(case, x, lambda x: scales * (x - target), 3000, RATES[case.optimizer])
+    descend(case, x, lambda x: scales * (x - target), 3000, case.tuning.quadratic)
     assert np.max(np.abs(x - target)) < 0.01
 
 
@@ -34,9 +33,7 @@ def test_rosenbrock(case: Case) -> None:
         return np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])
 
     x = np.array([-1.2, 1.0])
-    rates = {**RATES, "SGD": 1e-4 if "momentum_buffer" in case.slots else 1e-3, "RMSprop": 2e-3}
-    slower = {"lr_decay": 1e-4} if case.options.get("lr_decay") else {}
-    descend(case, x, gradient, 40_000, rates[case.optimizer], **slower)
+    descend(case, x, gradient, 40_000, case.tuning.rosenbrock)
     assert np.linalg.norm(x - 1) < 0.1
 
 
@@ -49,8 +46,7 @@ def test_digits(case: Case) -> None:
     train, test = order[180:], order[:180]
     params = {"w": np.zeros((64, 10), np.float32), "b": np.zeros(10, np.float32)}
     sign = np.float32(-1 if case.options.get("maximize") else 1)
-    rate = {"SGD": 0.3, "Adagrad": 0.1}.get(case.optimizer, 0.01) * (10 if case.options.get("lr_decay") else 1)
-    optimizer = make(case, params, lr=rate)
+    optimizer = make(case, params, **case.tuning.digits)
     for _ in range(300):
         z = x[train] @ params["w"] + params["b"]
         prob = np.exp(z - z.max(axis=1, keepdims=True))

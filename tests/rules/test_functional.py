@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import adamcore as ac
-from adamcore import _options, functional, optimizers
+from adamcore import functional, optimizers
+from adamcore._parts.options import PRESETS
 from helpers import bits, make
 from reference import CASES, Case, magnitudes
 
@@ -81,7 +82,7 @@ def test_every_optimizer_has_its_function() -> None:
         shown = inspect.signature(function).parameters
         assert list(shown)[:4] == ["p", "g", "state", "t"]
         assert {k: v.default for k, v in shown.items() if k in given} == {
-            k: v.default for k, v in given.items() if k != "params" and k not in _options.PRESETS
+            k: v.default for k, v in given.items() if k != "params" and k not in PRESETS
         }
         assert name.lower() in dir(functional)
         assert name in function.__doc__

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import typing
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
+from adamcore._checks.numbers import as_float
+from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import is_less, short_repr
-from adamcore._names import did_you_mean
-from adamcore._numbers import as_float
 from adamcore.precision import Precision
-
-if TYPE_CHECKING:
-    from adamcore.optimizer import Optimizer
 
 NonFinite = Literal["propagate", "skip", "raise"]
 
@@ -69,7 +63,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
     return options
 
 
-def native_options(options: dict[str, Any]) -> dict[str, Any]:
+def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return checked options as C++ reads them."""
     precision = options["precision"]
     clip = next((name for name in CLIPS if options[name] is not None), None)
@@ -84,44 +78,19 @@ def native_options(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def describe_options(options: Mapping[str, Any]) -> list[str]:
-    """Return lines for an optimizer's repr."""
-    clips = [f"{name}: {options[name]}" for name in CLIPS if options[name] is not None]
-    return [*(clips or ["clipping: none"]), f"nonfinite: {options['nonfinite']}", f"precision: {options['precision']}"]
+def require_use_of_precision(owner: str, precision: Precision, arrays: Iterable[Any]) -> None:
+    """Raise ValueError if a precision for half-precision parameters was asked for, and none of the arrays is one."""
+    special = "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
+    if special and not any(_may_be_half(array) for array in arrays):
+        raise ValueError(
+            f"{owner}: precision: {special}={getattr(precision, special)!r} is for half-precision parameters, and "
+            "there are none"
+        )
 
 
-class ShownSignature:
-    """An optimizer's signature, with the options in place of ``**options``: for help and editors, when they ask."""
-
-    def __get__(self, instance: object, owner: type[Optimizer]) -> inspect.Signature:
-        return _signature_of(owner)
-
-
-@functools.cache
-def _signature_of(optimizer: type[Optimizer]) -> inspect.Signature:
-    notes = _annotations_of(optimizer)
-    given = list(inspect.signature(optimizer.__init__).parameters.values())[1:]
-    own = [p.replace(annotation=notes.get(p.name, p.annotation)) for p in given if p.kind is not p.VAR_KEYWORD]
-    if len(own) == len(given):
-        return inspect.Signature(own)
-    notes = typing.get_type_hints(Options)
-    taken = {p.name for p in own}
-    return inspect.Signature(
-        own
-        + [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=preset, annotation=notes[name])
-            for name, preset in PRESETS.items()
-            if name not in taken
-        ]
-    )
-
-
-def _annotations_of(optimizer: type[Optimizer]) -> dict[str, Any]:
-    """Return the types of an optimizer's arguments; none where its module does not have their names at run time."""
-    try:
-        return typing.get_type_hints(optimizer.__init__, localns={"Unpack": list})
-    except (NameError, TypeError, AttributeError):
-        return {}
+def _may_be_half(array: Any) -> bool:
+    """Look at the dtype, if the array, which may be any library's, has one of the usual kind."""
+    return getattr(getattr(array, "dtype", None), "itemsize", 2) == 2
 
 
 def _limit(owner: str, name: str, value: Any) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from adamcore._checks.flags import FLAGS
+from adamcore._checks.suggestions import did_you_mean, is_like_one_of
 from adamcore._core import rules
-from adamcore._names import did_you_mean, is_like_one_of
-from adamcore._options import PRESETS
-
-if TYPE_CHECKING:
-    from adamcore.optimizer import Optimizer
+from adamcore._parts.options import PRESETS
 
 _READ_ONLY = {
     "param_groups": "write to the dicts in it, or call add_param_group",
@@ -20,11 +18,6 @@ _READ_ONLY = {
 }
 
 
-def _hyper_parameters() -> frozenset[str]:
-    fields = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
-    return frozenset({*fields, "betas", "amsgrad", "nesterov", "centered", "maximize"})
-
-
 _ELSEWHERE = {
     "completed": "load_state_dict sets the number of completed steps",
     "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
@@ -32,10 +25,15 @@ _ELSEWHERE = {
 }
 """What is said of it elsewhere, and is no attribute."""
 
-_HYPER_PARAMETERS = _hyper_parameters()
+_NUMBERS = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
 
 
-def require_writable(optimizer: Optimizer, name: str) -> None:
+def _hyper_parameters() -> set[str]:
+    """Return those of all optimizers."""
+    return {*_NUMBERS, "betas", *FLAGS}
+
+
+def require_writable(optimizer: object, name: str) -> None:
     """Raise AttributeError if an attribute is not to be written to, or would be taken for what it is not."""
     if name.startswith("_"):
         return
@@ -47,11 +45,11 @@ def require_writable(optimizer: Optimizer, name: str) -> None:
         return
     elif name in _ELSEWHERE:
         raise AttributeError(f"{owner.__name__}: the attribute {name!r} cannot be written to: {_ELSEWHERE[name]}")
-    elif is_like_one_of(name, {*_HYPER_PARAMETERS, *PRESETS}):
+    elif is_like_one_of(name, {*_hyper_parameters(), *PRESETS}):
         _refuse(optimizer, name)
 
 
-def _refuse(optimizer: Optimizer, name: str) -> NoReturn:
+def _refuse(optimizer: object, name: str) -> NoReturn:
     owner = type(optimizer).__name__
     own = list(optimizer.__dict__.get("defaults", ()))
     if name in own:
@@ -60,6 +58,6 @@ def _refuse(optimizer: Optimizer, name: str) -> NoReturn:
         hint = f"; give it when the optimizer is made, {owner}(params, {name}=...), and opt.options[{name!r}] is it"
     else:
         known = [*own, *PRESETS]
-        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _HYPER_PARAMETERS) else ""
+        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _hyper_parameters()) else ""
         hint += did_you_mean(name, known)
     raise AttributeError(f"{owner}: the attribute {name!r} cannot be written to{hint}", name=name, obj=optimizer)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import holds_numbers, short_repr
-from adamcore._names import did_you_mean
 
 Group = dict[str, Any]
 
@@ -45,13 +45,28 @@ class FlatParams:
         self.names = given
 
 
-def split_groups(params: object) -> list[Group] | None:
+def _split_groups(params: object) -> list[Group] | None:
     """Return the groups if `params` is a sequence of them, else None."""
     if not isinstance(params, Sequence) or not params or not any(isinstance(p, Mapping) for p in params):
         return None
     for i, group in enumerate(params):
         require_group(group, f"params[{i}]", "a group, a dict with the key 'params'")
     return [dict(group) for group in params]
+
+
+def flatten_groups(params: Any) -> list[tuple[Group, FlatParams, Any]]:
+    """Return each group's options, its arrays, and what they were passed in."""
+    groups = _split_groups(params)
+    if groups is None:
+        return [({}, flatten(params, 0, "params", in_group=False), params)]
+    flats: list[tuple[Group, FlatParams, Any]] = []
+    count = 0
+    for i, group in enumerate(groups):
+        source, names = group.pop("params"), group.pop("param_names", None)
+        flat = flatten(source, count, f"params[{i}]['params']", in_group=True, names=names)
+        count += len(flat.names)
+        flats.append((group, flat, source))
+    return flats
 
 
 def require_group(group: object, label: str, wanted: str = "a dict with the key 'params'") -> None:
@@ -90,7 +105,7 @@ def flatten(
         for i, array in enumerate(params):
             flat.add(array, str(first + i), f"{label}[{i}]", f"[{first + i}]")
     if written:
-        _require_kept(params, flat)
+        _require_no_copies(params, flat)
     if names is not None:
         _rename(flat, params, names, label)
     return flat
@@ -104,7 +119,7 @@ def _rename(flat: FlatParams, params: object, names: Any, label: str) -> None:
         raise ValueError(f"{place}: the names are not those of {label}; leave 'param_names' out")
 
 
-def _require_kept(params: object, flat: FlatParams) -> None:
+def _require_no_copies(params: object, flat: FlatParams) -> None:
     """Raise TypeError if a container gives other arrays when it is asked again: its own would not be updated."""
     if type(params) in _HOLD_WHAT_THEY_GIVE or isinstance(params, (np.ndarray, Iterator)) or len(flat.arrays) == 0:
         return

@@ -6,17 +6,13 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, SupportsIndex
 
-import numpy as np
-
+from adamcore._checks.flags import FLAGS, require_flags
+from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import check_hyper, short_repr
-from adamcore._names import did_you_mean
+from adamcore._parts.views import ParamNames, refuse_renaming
 
 OWN_KEYS = ("params", "param_names", "name")
 """What a group has beside hyper-parameters."""
-
-FLAGS = ("amsgrad", "nesterov", "centered", "maximize")
-"""Hyper-parameters that are True or False; 1 and 0 are taken for them."""
-_CHECKED = frozenset((*FLAGS, *OWN_KEYS))
 
 
 class _Known(dict[str, Any]):
@@ -118,7 +114,7 @@ class ParamGroup(_Known):
     __slots__ = ()
 
     def __init__(self, owner: str, params: list[Any], names: list[str], hyper: Mapping[str, Any]) -> None:
-        super().__init__(owner, {"params": params, **hyper, "param_names": Names(names)})
+        super().__init__(owner, {"params": params, **hyper, "param_names": ParamNames(names)})
 
     def _place(self) -> str:
         return "a group"
@@ -126,10 +122,11 @@ class ParamGroup(_Known):
     def _check(self, key: str, value: Any) -> None:
         super()._check(key, value)
         if key == "param_names" and (not isinstance(value, (list, tuple)) or list(value) != list(self[key])):
-            _refuse_renaming()
+            refuse_renaming()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if type(value) is float and key in self and key not in _CHECKED:  # a new rate, in every step perhaps
+        is_number = type(value) is float and key not in FLAGS and key not in OWN_KEYS
+        if is_number and key in self:  # a new rate, in every step perhaps
             dict.__setitem__(self, key, value)
         else:
             self._write({key: value})
@@ -172,51 +169,6 @@ class Defaults(_Known):
         check_hyper(rule, self._owner, hyper, 0, -1)
 
 
-class Slots(dict[str, Any]):
-    """The state of one parameter: arrays to write into, and not to replace."""
-
-    __slots__ = ()
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if self.get(key) is not value:  # it is after state[name][slot] *= 2
-            self._refuse()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("state is not replaced: write into its arrays, state[name][slot][...] = x")
-
-    update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
-
-    def __copy__(self) -> dict[str, Any]:
-        return dict(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(dict(self), memo)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return dict, (dict(self),)
-
-
-class Names(list[str]):
-    """A list that refuses to be changed: parameters have their names from when they are added."""
-
-    __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        _refuse_renaming()
-
-    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
-
-    def __copy__(self) -> list[str]:
-        return list(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> list[str]:
-        return list(self)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return list, (list(self),)
-
-
 def check_options_known(owner: str, options: Iterable[object], known: Iterable[str]) -> None:
     """Raise TypeError unless a new group's options are hyper-parameters, or a name."""
     names = list(known)
@@ -232,24 +184,8 @@ def _refuse_unknown(owner: str, key: object, place: str, known: list[str]) -> No
     )
 
 
-def _refuse_renaming() -> NoReturn:
-    raise TypeError(
-        "param_names cannot be changed: parameters are named when they are added, by a mapping from name to array or "
-        "by {'params': [...], 'param_names': [...]}"
-    )
-
-
 def require_values(owner: str, items: Mapping[str, Any]) -> None:
     """Raise TypeError unless flags are flags and a group's name is a str; numbers are the rules' to check."""
     require_flags(owner, items)
     if not isinstance(items.get("name", ""), str):
         raise TypeError(f"{owner}: the name of a group must be str, got {short_repr(items['name'])}")
-
-
-def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:
-    """Raise TypeError unless those that are True or False are: "no" would be taken for True."""
-    for key in FLAGS:
-        value = hyper.get(key, False)
-        is_number = isinstance(value, (int, np.integer)) and value in (0, 1)
-        if not is_number and not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{owner}: {key} must be True or False, got {short_repr(value)}")

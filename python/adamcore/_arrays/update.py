@@ -1,0 +1,95 @@
+"""One update of bare arrays: what all functions of `adamcore.functional` share."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex
+
+from adamcore import _core
+from adamcore._arrays.modules import module_for
+from adamcore._arrays.structures import Group
+from adamcore._checks.flags import require_flags
+from adamcore._core import short_repr
+
+Arrays = Any
+"""An array, or a list of them: NumPy's, PyTorch's or CuPy's."""
+Counts = SupportsIndex | Sequence[SupportsIndex]
+
+_SLOTS: dict[str, list[str]] = {name: rule["slots"] for name, rule in _core.rules().items()}
+
+
+def run_rule(
+    owner: str,
+    rule_for: Callable[[Group], str],
+    p: Arrays,
+    g: Arrays,
+    state: tuple[Arrays, ...],
+    named: dict[str, Arrays | None],
+    t: Counts,
+    hyper: dict[str, Any],
+) -> None:
+    """Run an optimizer's rule on state that is given in order, or by name."""
+    if callable(hyper["lr"]):
+        raise TypeError(f"{owner}: lr must be a number here, got a schedule; call it: lr=schedule(t - 1)")
+    require_flags(owner, hyper)
+    rule = rule_for(hyper)
+    slots = _SLOTS[rule]
+    if len(state) > len(slots):
+        raise TypeError(f"{owner}: expected {len(slots)} state arrays {tuple(slots)}, got {len(state)}")
+    found = dict(zip(slots, state, strict=False))
+    for name, array in named.items():
+        if array is None:
+            continue
+        if name not in slots:
+            raise TypeError(
+                f"{owner}: unexpected argument {name!r}: with these hyper-parameters there is no such state"
+            )
+        if name in found:
+            raise TypeError(f"{owner}: unexpected argument {name!r}: that state array has been given in order already")
+        found[name] = array
+    if missing := [slot for slot in slots if slot not in found]:
+        raise TypeError(f"{owner}: the state array {missing[0]!r} is missing")
+    update_arrays(owner, rule, ["p", "g", *slots], [p, g, *(found[slot] for slot in slots)], t, hyper)
+
+
+def update_arrays(
+    owner: str,
+    rule: str,
+    names: list[str],
+    arrays: list[Any],
+    t: Any,
+    hyper: dict[str, Any],
+    renamed: dict[str, str] | None = None,
+) -> None:
+    """Run one update of `arrays`: the parameters, their gradients, and each slot."""
+    indexed = isinstance(arrays[0], (list, tuple))
+    lists = [list(a) if isinstance(a, (list, tuple)) else [a] for a in arrays]
+    count = len(lists[0])
+    for name, array, members in zip(names, arrays, lists, strict=True):
+        if isinstance(array, (list, tuple)) != indexed or len(members) != count:
+            expected = f"a list of {count} arrays, as {names[0]} is" if indexed else f"one array, as {names[0]} is"
+            found = f"a list of {len(members)}" if isinstance(array, (list, tuple)) else type(array).__name__
+            raise TypeError(f"{owner}: {name} must be {expected}, got {found}")
+    steps = list(t) if isinstance(t, (list, tuple)) else [t] * count
+    if len(steps) != count:
+        raise ValueError(f"{owner}: t has {len(steps)} numbers for {count} arrays")
+    counts = [_count(owner, step) for step in steps]
+    maximize = bool(hyper.get("maximize", False))
+    p, g, *state = lists
+    module_for(p, names[0]).update(rule, owner, hyper, maximize, p, g, state, counts, names, indexed, renamed or {})
+
+
+def _count(owner: str, step: Any) -> int:
+    try:
+        count = operator.index(step)
+    except TypeError:
+        count = None
+    if count is None or isinstance(step, bool):
+        raise TypeError(
+            f"{owner}: t must be an integer, the number of this update from 1, or a list with one for each array, got "
+            f"{short_repr(step)}"
+        )
+    if not 1 <= count < 2**63:
+        raise ValueError(f"{owner}: t counts updates from 1, got {short_repr(step)}")
+    return count

@@ -1,0 +1,1 @@
+"""The parts of an optimizer. None of them imports the class `Optimizer`."""

@@ -1,0 +1,45 @@
+"""The signature that help and editors show of an optimizer."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from adamcore._parts.options import PRESETS, Options
+
+
+class ShownSignature:
+    """An optimizer's signature, with the options in place of ``**options``: for help and editors, when they ask."""
+
+    def __get__(self, instance: object, owner: type[Any]) -> inspect.Signature:
+        return _signature_of(owner.__init__)
+
+
+@functools.cache
+def _signature_of(init: Callable[..., None]) -> inspect.Signature:
+    notes = _annotations_of(init)
+    given = list(inspect.signature(init).parameters.values())[1:]
+    own = [p.replace(annotation=notes.get(p.name, p.annotation)) for p in given if p.kind is not p.VAR_KEYWORD]
+    if len(own) == len(given):
+        return inspect.Signature(own)
+    notes = typing.get_type_hints(Options)
+    taken = {p.name for p in own}
+    return inspect.Signature(
+        own
+        + [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=preset, annotation=notes[name])
+            for name, preset in PRESETS.items()
+            if name not in taken
+        ]
+    )
+
+
+def _annotations_of(init: Callable[..., None]) -> dict[str, Any]:
+    """Return the types of an optimizer's arguments; none where its module does not have their names at run time."""
+    try:
+        return typing.get_type_hints(init, localns={"Unpack": list})
+    except (NameError, TypeError, AttributeError):
+        return {}

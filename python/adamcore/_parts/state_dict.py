@@ -1,0 +1,150 @@
+"""Checkpoints of an optimizer in memory: by name, dtypes kept, checked before anything changes."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from adamcore import _core
+from adamcore._arrays.memory import on_host
+from adamcore._arrays.structures import Group
+from adamcore._checks.flags import FLAGS
+from adamcore._parts.groups import require_values
+from adamcore.precision import Precision
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Serializer:
+    """Saves and loads the state of one optimizer. The fields are all that it needs to know of it."""
+
+    owner: str
+    native: Any
+    param_groups: list[Group]
+    defaults: Group
+    rule_for: Callable[[Group], str]
+    precision: Precision
+
+    def save(self) -> dict[str, Any]:
+        """Copy the optimizer's state, as it is between two steps."""
+        groups = [_saved_group(group) for group in self.param_groups]
+        state, completed = self.native.snapshot()
+        return {
+            "format": FORMAT,
+            "optimizer": self.owner,
+            "completed": completed,
+            "precision": asdict(self.precision),
+            "param_groups": groups,
+            "state": state,
+        }
+
+    def load(self, state_dict: Mapping[str, Any]) -> None:
+        """Check all of `state_dict` against the optimizer, then copy it in."""
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict: expected a dict, got {type(state_dict).__name__}")
+        required = ("format", "optimizer", "completed", "precision", "param_groups", "state")
+        _require_names(state_dict, required, "state_dict")
+        if state_dict["format"] != FORMAT:
+            raise ValueError(f"state_dict['format']: this version reads format {FORMAT}, got {state_dict['format']!r}")
+        if state_dict["optimizer"] != self.owner:
+            raise ValueError(f"state_dict: it is of {state_dict['optimizer']!r}, not of {self.owner}")
+        _require_precision(state_dict["precision"], asdict(self.precision))
+        self.native.require_idle()
+        completed = _count(state_dict["completed"], "state_dict['completed']")
+        groups = self._checked_groups(state_dict["param_groups"], completed)
+        self.native.restore(groups, state_dict["state"], completed, on_host)
+
+    def _checked_groups(self, groups: Any, completed: int) -> list[Group]:
+        if not isinstance(groups, (list, tuple)):
+            raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
+        if len(groups) != len(self.param_groups):
+            raise ValueError(
+                f"state_dict['param_groups']: {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
+            )
+        return [
+            self._checked_group(group, saved, completed, i)
+            for i, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True))
+        ]
+
+    def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> Group:
+        """Return the values of a group that are to be taken over."""
+        label = f"state_dict['param_groups'][{place}]"
+        if not isinstance(saved, Mapping):
+            raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
+        names = saved.get("param_names")
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{label}['param_names']: expected the names of the group's parameters, got {names!r}")
+        _require_names(names, group["param_names"], f"{label}['param_names']")
+        values = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
+        if unknown := [key for key in values if key not in group]:
+            raise ValueError(f"{label}: unknown option {unknown[0]!r}")
+        if callable(group["lr"]):
+            values.pop("lr", None)
+        # Where the rate was a schedule there is none, and the optimizer's own stays.
+        if missing := [key for key in self.defaults if key not in values and key != "lr"]:
+            raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
+        for key, preset in self.defaults.items():
+            if isinstance(preset, bool) and not isinstance(values[key], (bool, np.bool_)):
+                raise TypeError(f"{label}[{key!r}]: expected True or False, got {values[key]!r}")
+        merged = {**group, **values}
+        rule, own = self.rule_for(merged), self.rule_for(group)
+        if _core.rules()[rule]["slots"] != _core.rules()[own]["slots"]:
+            raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {own!r}")
+        _core.check_hyper(rule, self.owner, merged, completed, place)
+        require_values(self.owner, merged)
+        return values
+
+
+def _saved_group(group: Group) -> Group:
+    saved = {key: value for key, value in group.items() if key not in ("params", "param_names") and not callable(value)}
+    copies = {key: bool(value) if key in FLAGS else _copied(value) for key, value in saved.items()}
+    return {"param_names": list(group["param_names"]), **copies}
+
+
+def _copied(value: Any) -> Any:
+    """Return what later writes to `value`, an array or a list, do not change."""
+    if isinstance(value, (float, int, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copied, value)) if type(value) in (list, tuple) else tuple(map(_copied, value))
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return copy.deepcopy(value)
+
+
+def _require_precision(saved: Any, own: dict[str, Any]) -> None:
+    if isinstance(saved, Mapping) and "state_rounding" not in saved:
+        # Of a version that had no choice. What is stored means the same however it was rounded.
+        own = {key: value for key, value in own.items() if key != "state_rounding"}
+    _require_names(saved, own, "state_dict['precision']")
+    for key, value in own.items():
+        if saved[key] != value:
+            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, the optimizer's is {value!r}")
+
+
+def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:
+    present, wanted = set(found), set(expected)
+    if missing := sorted(wanted - present):
+        raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
+    if surplus := sorted(map(str, present - wanted)):
+        raise ValueError(f"{label}: {surplus[0]!r} is not in the optimizer" + _and_more(surplus))
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _count(value: Any, label: str) -> int:
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{label}: expected an int, got {value!r}") from None
+    if not 0 <= count <= 2**62:
+        raise ValueError(f"{label}: expected a number of steps from 0 to 2**62, got {count}")
+    return count

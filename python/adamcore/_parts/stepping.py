@@ -1,0 +1,73 @@
+"""One step: the call of the native optimizer, and its result as a `StepInfo`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adamcore._arrays.structures import Group
+from adamcore.loss_scaler import LossScaler, NonFiniteError
+from adamcore.step_info import StepInfo
+
+_STEPPED = StepInfo()
+
+
+def step_on_host(
+    optimizer: object,
+    native: Any,
+    param_groups: list[Group],
+    options: Mapping[str, Any],
+    grads: Any,
+    loss_scale: float | LossScaler,
+) -> StepInfo:
+    """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
+    if isinstance(loss_scale, LossScaler):
+        loss_scale.require_free_for(optimizer)
+        skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, check=True)
+        loss_scale.belong_to(optimizer)
+        loss_scale.update(overflow=skipped)
+        return StepInfo(skipped, norm)
+    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
+    return _STEPPED if measured is None else StepInfo(*_skipped_and_norm(measured, loss_scale, options))
+
+
+def step_on_device(
+    optimizer: object,
+    native: Any,
+    memory: Any,
+    param_groups: list[Group],
+    options: Mapping[str, Any],
+    grads: Any,
+    loss_scale: float | LossScaler,
+) -> StepInfo:
+    """Queue one step on a CUDA device. `optimizer` is only what a loss scaler is told: whose steps change it."""
+    scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
+    if scaler:
+        scaler.require_free_for(optimizer)
+    on_device = scaler.bind(memory, native.device) if scaler else None
+    report = native.step(grads, param_groups, 1.0 if scaler else loss_scale, scaler is not None, on_device)
+    if scaler:
+        scaler.belong_to(optimizer)
+    if report is None:
+        return _STEPPED
+
+    def read() -> tuple[bool, float | None]:
+        measured = report.read()
+        if scaler is None:
+            return _skipped_and_norm(measured, loss_scale, options)
+        scaler.pull()
+        return measured[0], measured[1]
+
+    info = StepInfo(read=read)
+    if options["nonfinite"] == "raise":
+        info._values()
+    return info
+
+
+def _skipped_and_norm(
+    measured: tuple[bool, float, str | None], loss_scale: float | LossScaler, options: Mapping[str, Any]
+) -> tuple[bool, float]:
+    skipped, norm, culprit = measured
+    if skipped and loss_scale == 1 and options["nonfinite"] == "raise":
+        raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
+    return skipped, norm

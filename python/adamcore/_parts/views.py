@@ -1,0 +1,89 @@
+"""What users see of an optimizer's state, counts of steps and names: to read, or to write into, not to replace."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, SupportsIndex
+
+import numpy as np
+
+
+class ByName(Mapping[str, Any]):
+    """A read-only mapping from name to what is found at the parameter's place."""
+
+    def __init__(self, index: dict[str, int], find: Callable[[int], Any]) -> None:
+        self._index = index
+        self._find = find
+
+    def __getitem__(self, name: str) -> Any:
+        return self._find(self._index[name])
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise TypeError(
+            "state and steps are not replaced: write into the arrays of state, state[name][slot][...] = x; "
+            "load_state_dict sets counts of steps"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __repr__(self) -> str:
+        with np.printoptions(threshold=8, edgeitems=2):
+            return repr(dict(self))
+
+
+class Slots(dict[str, Any]):
+    """The state of one parameter: arrays to write into, and not to replace."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self.get(key) is not value:  # it is after state[name][slot] *= 2
+            self._refuse()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("state is not replaced: write into its arrays, state[name][slot][...] = x")
+
+    update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class ParamNames(list[str]):
+    """A list that refuses to be changed: parameters have their names from when they are added."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        refuse_renaming()
+
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+
+    def __copy__(self) -> list[str]:
+        return list(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[str]:
+        return list(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+def refuse_renaming() -> NoReturn:
+    """Raise TypeError that says how parameters get their names."""
+    raise TypeError(
+        "param_names cannot be changed: parameters are named when they are added, by a mapping from name to array or "
+        "by {'params': [...], 'param_names': [...]}"
+    )

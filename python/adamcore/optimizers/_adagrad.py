@@ -1,0 +1,105 @@
+"""Adagrad: gradients over the root of the sum of their squares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adamcore._arrays.structures import Group
+from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._parts.options import Options
+from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizers._declare import declare
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Adagrad", "adagrad"]
+
+
+@declare
+class Adagrad(Optimizer):
+    r"""Adagrad: each element's step shrinks with the sum of its squared gradients.
+
+    .. math::
+        s_t = s_{t-1} + g_t^2, \quad
+        \theta_t = \theta_{t-1} - \frac{\eta}{1 + (t-1)\gamma} \frac{g_t}{\sqrt{s_t} + \epsilon}
+
+    Parameters
+    ----------
+    lr_decay : float
+        :math:`\gamma` >= 0.
+    initial_accumulator_value : float
+        What the sum starts from, >= 0.
+
+    References
+    ----------
+    Duchi, Hazan & Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", JMLR 12,
+    2011.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = np.zeros(2)
+    >>> opt = ac.Adagrad(w, lr=1.0)
+    >>> info = opt.step(np.array([3.0, -4.0]))
+    >>> w.round(6), opt.state["0"]["sum"]
+    (array([-1.,  1.]), array([ 9., 16.]))
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                lr_decay=lr_decay,
+                weight_decay=weight_decay,
+                initial_accumulator_value=initial_accumulator_value,
+                eps=eps,
+                maximize=maximize,
+            ),
+            options,
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:  # noqa: ARG004
+        return "adagrad"
+
+
+def adagrad(
+    p: Arrays,
+    g: Arrays,
+    *state: Arrays,
+    t: Counts,
+    lr: float = 1e-2,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+    maximize: bool = False,
+    sum: Arrays | None = None,  # noqa: A002
+) -> None:
+    """Do one update of `Adagrad` on bare arrays, in place.
+
+    State: ``sum``, which the caller begins with `initial_accumulator_value`.
+    See the module for what the arguments are.
+    """
+    hyper = dict(
+        lr=lr,
+        lr_decay=lr_decay,
+        weight_decay=weight_decay,
+        initial_accumulator_value=initial_accumulator_value,
+        eps=eps,
+        maximize=maximize,
+    )
+    run_rule("adagrad", Adagrad._rule, p, g, state, dict(sum=sum), t, hyper)

@@ -1,0 +1,195 @@
+"""Adam and AdamW: running averages of gradients and of their squares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adamcore._arrays.structures import Group
+from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._parts.options import Options
+from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizers._declare import declare
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Adam", "AdamW", "adam", "adamw"]
+
+
+@declare
+class Adam(Optimizer):
+    r"""Adam, with weight decay as an L2 term in the gradient.
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1-\beta_1) g_t, \quad v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2 \\
+        \theta_t &= \theta_{t-1}
+            - \frac{\eta}{1-\beta_1^t} \frac{m_t}{\sqrt{v_t}/\sqrt{1-\beta_2^t} + \epsilon}
+
+    Parameters
+    ----------
+    amsgrad : bool
+        Divide by the root of the largest second moment so far (Reddi et al. 2018).
+
+    References
+    ----------
+    Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015. Reddi, Kale & Kumar, "On the Convergence of
+    Adam and Beyond", ICLR 2018.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = ac.Adam(w, lr=0.1)
+    >>> for _ in range(300):
+    ...     info = opt.step(2 * w)  # the gradient of w @ w
+    >>> bool(abs(w).max() < 1e-3)
+    True
+    """
+
+    _variant_keys = ("amsgrad",)
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
+        *,
+        maximize: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize),
+            options,
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:
+        return "adam_amsgrad" if group["amsgrad"] else "adam"
+
+
+def adam(
+    p: Arrays,
+    g: Arrays,
+    *state: Arrays,
+    t: Counts,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    exp_avg: Arrays | None = None,
+    exp_avg_sq: Arrays | None = None,
+    max_exp_avg_sq: Arrays | None = None,
+) -> None:
+    """Do one update of `Adam` on bare arrays, in place.
+
+    State: ``exp_avg``, ``exp_avg_sq``; and ``max_exp_avg_sq`` with ``amsgrad``.
+    See the module for what the arguments are.
+    """
+    hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
+    run_rule(
+        "adam",
+        Adam._rule,
+        p,
+        g,
+        state,
+        dict(exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, max_exp_avg_sq=max_exp_avg_sq),
+        t,
+        hyper,
+    )
+
+
+@declare
+class AdamW(Optimizer):
+    r"""Adam with decoupled weight decay.
+
+    .. math::
+        \theta_t = \theta_{t-1} - \eta\lambda\theta_{t-1}
+            - \frac{\eta}{1-\beta_1^t} \frac{m_t}{\sqrt{v_t}/\sqrt{1-\beta_2^t} + \epsilon}
+
+    with Adam's moments :math:`m_t` and :math:`v_t`.
+
+    Parameters
+    ----------
+    weight_decay : float
+        Weight decay :math:`\lambda` >= 0, multiplied by the learning rate.
+    amsgrad : bool
+        Divide by the root of the largest second moment so far (Reddi et al. 2018).
+    maximize : bool
+        Ascend. Weights still decay.
+
+    References
+    ----------
+    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
+    >>> opt = ac.AdamW(w, lr=0.1, weight_decay=0.5)
+    >>> info = opt.step({"kernel": np.zeros((2, 3), np.float32), "bias": None})
+    >>> w["kernel"][0]
+    array([0.95, 0.95, 0.95], dtype=float32)
+    """
+
+    _variant_keys = ("amsgrad",)
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
+        *,
+        maximize: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize),
+            options,
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:
+        return "adamw_amsgrad" if group["amsgrad"] else "adamw"
+
+
+def adamw(
+    p: Arrays,
+    g: Arrays,
+    *state: Arrays,
+    t: Counts,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    exp_avg: Arrays | None = None,
+    exp_avg_sq: Arrays | None = None,
+    max_exp_avg_sq: Arrays | None = None,
+) -> None:
+    """Do one update of `AdamW` on bare arrays, in place.
+
+    State: ``exp_avg``, ``exp_avg_sq``; and ``max_exp_avg_sq`` with ``amsgrad``.
+    See the module for what the arguments are.
+    """
+    hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
+    run_rule(
+        "adamw",
+        AdamW._rule,
+        p,
+        g,
+        state,
+        dict(exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, max_exp_avg_sq=max_exp_avg_sq),
+        t,
+        hyper,
+    )

@@ -1,0 +1,122 @@
+"""RMSprop: gradients over the root of their average square."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adamcore._arrays.structures import Group
+from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._parts.options import Options
+from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizers._declare import declare
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["RMSprop", "rmsprop"]
+
+
+@declare
+class RMSprop(Optimizer):
+    r"""RMSprop, also centered and with momentum.
+
+    .. math::
+        s_t = \alpha s_{t-1} + (1-\alpha) g_t^2, \quad
+        \theta_t = \theta_{t-1} - \eta \frac{g_t}{\sqrt{s_t} + \epsilon}
+
+    Centered, the variance :math:`s_t - \bar g_t^2` takes the place of :math:`s_t`, with :math:`\bar g` the average of
+    gradients. With momentum the fraction goes into a buffer first.
+
+    Parameters
+    ----------
+    alpha : float
+        Decay of the averages, in [0, 1].
+    momentum : float
+        >= 0. There is a buffer if it is not 0, so it cannot become 0 or cease to be 0 later.
+    centered : bool
+        Divide by the gradient's deviation instead of its magnitude (Graves 2013).
+
+    References
+    ----------
+    Tieleman & Hinton, "Lecture 6.5: rmsprop", COURSERA 2012. Graves, "Generating Sequences With Recurrent Neural
+    Networks", arXiv:1308.0850, 2013.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = ac.RMSprop(w, lr=0.01, centered=True)
+    >>> for _ in range(500):
+    ...     info = opt.step(2 * w)
+    >>> bool(abs(w).max() < 0.05)
+    True
+    """
+
+    _variant_keys = ("momentum", "centered")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
+        *,
+        maximize: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                alpha=alpha,
+                eps=eps,
+                weight_decay=weight_decay,
+                momentum=momentum,
+                centered=centered,
+                maximize=maximize,
+            ),
+            options,
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:
+        return "rmsprop" + ("_centered" if group["centered"] else "") + ("_momentum" if group["momentum"] != 0 else "")
+
+
+def rmsprop(
+    p: Arrays,
+    g: Arrays,
+    *state: Arrays,
+    t: Counts,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    maximize: bool = False,
+    square_avg: Arrays | None = None,
+    momentum_buffer: Arrays | None = None,
+    grad_avg: Arrays | None = None,
+) -> None:
+    """Do one update of `RMSprop` on bare arrays, in place.
+
+    State: ``square_avg``; then ``momentum_buffer`` where `momentum` is not 0, and ``grad_avg`` with ``centered``.
+    See the module for what the arguments are.
+    """
+    hyper = dict(
+        lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered, maximize=maximize
+    )
+    run_rule(
+        "rmsprop",
+        RMSprop._rule,
+        p,
+        g,
+        state,
+        dict(square_avg=square_avg, momentum_buffer=momentum_buffer, grad_avg=grad_avg),
+        t,
+        hyper,
+    )

@@ -1,0 +1,110 @@
+"""Stochastic gradient descent, with and without momentum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adamcore._arrays.structures import Group
+from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._parts.options import Options
+from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizers._declare import declare
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["SGD", "sgd"]
+
+
+@declare
+class SGD(Optimizer):
+    r"""Stochastic gradient descent, with momentum and Nesterov's momentum.
+
+    .. math::
+        b_t = \mu b_{t-1} + (1-\tau) g_t, \quad \theta_t = \theta_{t-1} - \eta d_t
+
+    where :math:`d_t` is :math:`g_t` without momentum, :math:`b_t` with it, and :math:`g_t + \mu b_t` with Nesterov's.
+    The buffer starts as the first gradient, undamped.
+
+    Parameters
+    ----------
+    momentum : float
+        :math:`\mu` >= 0. There is a buffer if it is not 0, so it cannot become 0 or cease to be 0 later.
+    dampening : float
+        :math:`\tau`.
+    nesterov : bool
+        Needs momentum > 0 and no dampening.
+
+    References
+    ----------
+    Sutskever, Martens, Dahl & Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    Examples
+    --------
+    >>> import adamcore as ac, numpy as np
+    >>> w = np.zeros(2)
+    >>> opt = ac.SGD(w, lr=1.0, momentum=0.5)
+    >>> for _ in range(2):
+    ...     info = opt.step(np.ones(2))
+    >>> w, opt.state["0"]["momentum_buffer"]
+    (array([-2.5, -2.5]), array([1.5, 1.5]))
+    """
+
+    _variant_keys = ("momentum", "dampening", "nesterov")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Schedule = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
+        *,
+        maximize: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                momentum=momentum,
+                dampening=dampening,
+                weight_decay=weight_decay,
+                nesterov=nesterov,
+                maximize=maximize,
+            ),
+            options,
+        )
+
+    @staticmethod
+    def _rule(group: Group) -> str:
+        if not group["nesterov"]:
+            return "sgd_momentum" if group["momentum"] != 0 else "sgd"
+        if group["momentum"] == 0 or group["dampening"] != 0:
+            raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
+        return "sgd_nesterov"
+
+
+def sgd(
+    p: Arrays,
+    g: Arrays,
+    *state: Arrays,
+    t: Counts,
+    lr: float = 1e-3,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    momentum_buffer: Arrays | None = None,
+) -> None:
+    """Do one update of `SGD` on bare arrays, in place.
+
+    State: none or ``momentum_buffer`` where `momentum` is not 0.
+    See the module for what the arguments are.
+    """
+    hyper = dict(
+        lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize
+    )
+    run_rule("sgd", SGD._rule, p, g, state, dict(momentum_buffer=momentum_buffer), t, hyper)
