@@ -20,7 +20,7 @@ def main() -> int:
     began = last = time.monotonic()
     silences: list[tuple[float, float, str]] = []
     tail = b""
-    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
     assert process.stdout is not None
     while True:
         piece = os.read(process.stdout.fileno(), 1 << 16)
