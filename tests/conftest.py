@@ -83,8 +83,8 @@ def pytest_report_header() -> list[str]:
     if EXHAUSTIVE:
         return ["products of parameters: nearly whole, as ADAMCORE_EXHAUSTIVE asks"]
     return [
-        "products of parameters: so much of each that any two values meet; ADAMCORE_EXHAUSTIVE=1, as in CI, runs more of",
-        "them, more orders of streams and blocks on the emulated GPU, and the tests of a rule that is added to a copy",
+        "products of parameters: so much of each that any two values meet; ADAMCORE_EXHAUSTIVE=1, as in CI, runs more,",
+        "also more orders of streams and blocks on the emulated GPU, and the tests of a rule that is added to a copy",
     ]
 
 
