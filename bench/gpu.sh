@@ -49,6 +49,7 @@ failed=0 running="" child="" logger="" status="" began=0
 emulation="${ADAMCORE_GPU_EMULATION:-}"
 python=(python3) pytest=(python3 -m pytest)
 export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export ADAMCORE_EXHAUSTIVE="${ADAMCORE_EXHAUSTIVE:-all}"
 if [ -n "$emulation" ]; then
   PYTHONPATH="$PWD/tests:$PYTHONPATH" && export ADAMCORE_EMULATION="$emulation"
   python=(python3 -m emulated) pytest=(python3 -m pytest -p emulated)

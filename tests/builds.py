@@ -64,7 +64,10 @@ def gate_commands(folder: Path) -> list[list[object]]:
     includes = [ROOT / "cpp/include", ROOT / "cpp/bindings", ROOT / "cuda/bindings"]
     includes += [pybind11.get_include(), sysconfig.get_paths()["include"]]
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"]
-    return [[os.environ.get("CXX", "c++"), *flags, *(f"-I{path}" for path in includes), *sources, "-o", built]]
+    # One file that includes the others: pybind11 is read once.
+    whole = folder / "gate.cpp"
+    whole.write_text("".join(f'#include "{source}"\n' for source in sources))
+    return [[os.environ.get("CXX", "c++"), *flags, *(f"-I{path}" for path in includes), whole, "-o", built]]
 
 
 def emulation_commands(folder: Path) -> list[list[object]]:

@@ -15,7 +15,9 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from builds import BUILDS, import_from
+from pairs import EXHAUSTIVE
 from places import ROOT
+from pulse import register
 from reference import CASES, Case
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
@@ -71,6 +73,19 @@ def emulation(pytestconfig: pytest.Config) -> Path:
     """The folder of the module that runs CUDA kernels on the CPU; ADAMCORE_EMULATION names one that is there."""
     built = os.environ.get("ADAMCORE_EMULATION")
     return Path(built) if built else BUILDS.folder_of("emulation", pytestconfig)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    register(config)
+
+
+def pytest_report_header() -> list[str]:
+    if EXHAUSTIVE:
+        return ["products of parameters: nearly whole, as ADAMCORE_EXHAUSTIVE asks"]
+    return [
+        "products of parameters: so much of each that any two values meet; ADAMCORE_EXHAUSTIVE=1, as in CI, runs more,",
+        "also more orders of streams and blocks on the emulated GPU, and the tests of a rule that is added to a copy",
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Processes that run while other tests do. Whoever waits for one sees every few seconds what it has printed last."""
+"""Processes that run while other tests do, and what they have printed so far."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-SECONDS = 5.0
-"""Between two lines of a job that is waited for."""
-WIDTH = 110
+from pulse import waiting
+
+PROGRESS = " []%0123456789"
+"""What stands beside pytest's dots."""
 
 
 class Job:
@@ -95,24 +96,19 @@ class Jobs:
 
 
 def result_of(job: Job, config: pytest.Config) -> int:
-    """Wait, and say what for."""
-    while not wait([job.future], timeout=SECONDS).done:
+    """Wait; whoever looks on sees what for."""
+
+    def at() -> str:
         running = job.after if job.after is not None and not job.after.future.done() else job
-        say(config, f"  waiting for {running.name}: {last_line(running.output)}")
-    return job.future.result()
+        return f"waiting for {running.name}: {last_line(running.output)}"
+
+    with waiting(config, at):
+        return job.future.result()
 
 
 def last_line(text: str) -> str:
-    lines = text.split("\n")
-    return next((line[:WIDTH] for line in reversed(lines) if line.strip()), "it has printed nothing yet")
-
-
-def say(config: pytest.Config, line: str) -> None:
-    """Write a line among pytest's own; a process of pytest-xdist's has no terminal."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    capture = config.pluginmanager.get_plugin("capturemanager")
-    if reporter is None or capture is None:
-        return
-    with capture.global_and_fixture_disabled():
-        reporter.write_line(line)
-        reporter.flush()
+    """Return what a job has printed last; of pytest's dots, how many there are."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return "nothing printed yet"
+    return lines[-1] if lines[-1].strip("." + PROGRESS) else f"{text.count('.')} tests done"

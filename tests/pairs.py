@@ -2,6 +2,7 @@
 
 ADAMCORE_EXHAUSTIVE asks for more: the whole product for the rules with the fewest and the most slots, and for every
 other rule so much that any two of the remaining values meet with it. So a new rule costs a few tests and not a product.
+ADAMCORE_EXHAUSTIVE=all asks for every product whole, as bench/gpu.sh does on a GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 from reference import Case
 
 EXHAUSTIVE = "ADAMCORE_EXHAUSTIVE" in os.environ
+WHOLE = os.environ.get("ADAMCORE_EXHAUSTIVE") == "all"
 FIXTURES = {"isa"}
 """Names that are fixtures with parameters: a value goes through the fixture."""
 
@@ -30,18 +32,20 @@ def products(**axes: Iterable[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(names, params, indirect=[name for name in names if name in FIXTURES])
 
 
-def chosen(rows: list[tuple[Any, ...]], *, exhaustive: bool = EXHAUSTIVE) -> list[tuple[Any, ...]]:
+def chosen(rows: list[tuple[Any, ...]], *, exhaustive: bool = EXHAUSTIVE, whole: bool = WHOLE) -> list[tuple[Any, ...]]:
     """Return the rows to test, of a whole product."""
     if not exhaustive:
         return covering(rows)
+    if whole:
+        return rows
     cases = {value.id: value for row in rows for value in row if isinstance(value, Case)}
     if not cases:
         return rows
-    whole = {extreme(cases, key=lambda name: len(cases[name].slots)) for extreme in (min, max)}
+    extremes = {extreme(cases, key=lambda name: len(cases[name].slots)) for extreme in (min, max)}
     found = []
     for name, case in cases.items():
         of_case = [row for row in rows if any(value is case for value in row)]
-        found += of_case if name in whole else covering(of_case)
+        found += of_case if name in extremes else covering(of_case)
     return found
 
 
