@@ -112,10 +112,12 @@ def collection() -> Setting:
     """The garbage collector, which clears an optimizer that is in a cycle, comes whenever it likes."""
     params = arrays()
 
-    def call() -> None:
+    def make_cycle() -> None:
         opt = ac.Adam([{"params": params}, {"params": arrays("a name that no short string holds")}])
         opt.param_groups[0]["lr"] = lambda _: opt.param_groups[1]["lr"]
-        del opt
+
+    def call() -> None:
+        make_cycle()
         gc.collect()
 
     return call, lambda: [p.tobytes() for p in params.values()], call

@@ -78,7 +78,7 @@ protected:
         std::unique_ptr<Py_ssize_t[]> axes{};  ///< what forms point at
         std::vector<Lender> lenders{};
         Regions::Addition regions{};
-        Containers::Group containers{};
+        Containers::Watched containers{};
     };
 
     /// What the CPU or CUDA has made for such a group. Gone without commit(), it leaves no trace.

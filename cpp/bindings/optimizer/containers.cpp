@@ -7,11 +7,9 @@
 namespace adamcore::python {
 namespace {
 
-using Group = Containers::Group;
-
 /// The first of the group's arrays that is another in the list. What has been taken out of a list that is the user's own
 /// is no array that should be trained instead.
-std::size_t find_in_list(PyObject* list, const Group& group) {
+std::size_t find_in_list(PyObject* list, const Containers::Watched& group) {
     const auto there = static_cast<std::size_t>(PyList_GET_SIZE(list));
     const std::size_t count = std::min(group.arrays.size(), there);
     for (std::size_t i = 0; i < count; ++i) {
@@ -22,7 +20,7 @@ std::size_t find_in_list(PyObject* list, const Group& group) {
 
 /// The same of a dict, which is usually in the order that it had. Keys are exact str on both sides of every comparison,
 /// so that none runs code.
-std::size_t find_in_dict(PyObject* dict, const Group& group, const Names& names) {
+std::size_t find_in_dict(PyObject* dict, const Containers::Watched& group, const Names& names) {
     PyObject *key = nullptr, *value = nullptr;
     Py_ssize_t at = 0;
     std::size_t i = 0;
@@ -42,7 +40,7 @@ std::size_t find_in_dict(PyObject* dict, const Group& group, const Names& names)
 }
 
 /// Whether a dict is as it was when it was found unchanged. From 3.12 on Python does not tell.
-bool is_as_seen([[maybe_unused]] const Group& group) {
+bool is_as_seen([[maybe_unused]] const Containers::Watched& group) {
 #if PY_VERSION_HEX < 0x030C0000
     return reinterpret_cast<PyDictObject*>(group.source.ptr())->ma_version_tag == group.version;
 #else
@@ -50,13 +48,13 @@ bool is_as_seen([[maybe_unused]] const Group& group) {
 #endif
 }
 
-void note_as_seen([[maybe_unused]] const Group& group) {
+void note_as_seen([[maybe_unused]] const Containers::Watched& group) {
 #if PY_VERSION_HEX < 0x030C0000
     group.version = reinterpret_cast<PyDictObject*>(group.source.ptr())->ma_version_tag;
 #endif
 }
 
-[[noreturn]] void refuse_replaced(const Group& group, std::size_t i, const Names& names) {
+[[noreturn]] void refuse_replaced(const Containers::Watched& group, std::size_t i, const Names& names) {
     throw py::value_error(
         names.label(group.first + i) + ": another array has taken its place in the " +
         (PyDict_Check(group.source.ptr()) ? "dict" : "list") +
@@ -67,8 +65,8 @@ void note_as_seen([[maybe_unused]] const Group& group) {
 
 }  // namespace
 
-Group Containers::look_at(const py::dict& group, const py::object& source, std::size_t first) {
-    Group found;
+Containers::Watched Containers::look_at(const py::dict& group, const py::object& source, std::size_t first) {
+    Containers::Watched found;
     found.dict = group;
     found.params = group["params"];
     if (!source.is_none()) found.source = source;
@@ -87,7 +85,7 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
         throw py::value_error(owner + ": param_groups has " + std::to_string(there) + " groups, but " +
                               std::to_string(groups_.size()) + " were added; use add_param_group");
     for (std::size_t i = 0; i < groups_.size(); ++i) {
-        const Group& group = groups_[i];
+        const Containers::Watched& group = groups_[i];
         const auto place = [&] { return owner + ": param_groups[" + std::to_string(i) + "]"; };
         PyObject* const dict = PyList_GET_ITEM(param_groups.ptr(), static_cast<Py_ssize_t>(i));
         if (dict != group.dict.ptr())
@@ -119,12 +117,12 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
 
 std::vector<py::dict> Containers::dicts() const {
     std::vector<py::dict> all;
-    for (const Group& group : groups_) all.push_back(py::reinterpret_borrow<py::dict>(group.dict));
+    for (const Containers::Watched& group : groups_) all.push_back(py::reinterpret_borrow<py::dict>(group.dict));
     return all;
 }
 
 int Containers::traverse(visitproc visit, void* arg) const {
-    for (const Group& group : groups_) {
+    for (const Containers::Watched& group : groups_) {
         Py_VISIT(group.dict.ptr());
         Py_VISIT(group.params.ptr());
         Py_VISIT(group.source.ptr());

@@ -19,7 +19,7 @@ class Containers {
 public:
     /// A group: its dict in `param_groups`, the list of parameters in that, and the list or dict that the user passed.
     /// Others are not watched: None, generators, mappings of one's own.
-    struct Group {
+    struct Watched {
         py::object dict, params, source;
         std::size_t first = 0;              ///< its first parameter among all
         std::vector<py::object> arrays;     ///< as they were passed
@@ -27,10 +27,10 @@ public:
     };
 
     /// A group whose first parameter has the place `first`; `source` is what the user passed, or None.
-    static Group look_at(const py::dict& group, const py::object& source, std::size_t first);
+    static Watched look_at(const py::dict& group, const py::object& source, std::size_t first);
     /// Room for one more, so that add() cannot fail.
     void make_room();
-    void add(Group group) noexcept { groups_.push_back(std::move(group)); }
+    void add(Watched group) noexcept { groups_.push_back(std::move(group)); }
 
     /// Raises ValueError that says what has changed. Runs no one's code.
     void require_unchanged(const py::list& param_groups, const Names& names, const std::string& owner) const;
@@ -42,7 +42,7 @@ public:
     int traverse(visitproc visit, void* arg) const;
 
 private:
-    std::vector<Group> groups_;
+    std::vector<Watched> groups_;
 };
 
 }  // namespace adamcore::python
