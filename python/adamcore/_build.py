@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os.path
 from typing import Any
 
 from adamcore import _core
 from adamcore._checks.numbers import as_int
 
 # Headers lie beside the compiled part. That of an editable installation is not where these sources are.
-_PACKAGE = Path(_core.__file__).resolve().parent
+# They are joined by os.path, for pathlib is slow to import.
+_PACKAGE = os.path.dirname(os.path.realpath(_core.__file__))  # noqa: PTH120
 
 
 def build_info() -> dict[str, Any]:
@@ -89,9 +90,9 @@ def set_num_threads(n: int) -> None:
 
 def get_include() -> str:
     """Return the folder of the C++ headers, for compilers' ``-I``."""
-    return str(_PACKAGE / "include")
+    return os.path.join(_PACKAGE, "include")  # noqa: PTH118
 
 
 def get_cmake_dir() -> str:
     """Return the folder of the CMake package, for ``-Dadamcore_DIR=``."""
-    return str(_PACKAGE / "share" / "cmake" / "adamcore")
+    return os.path.join(_PACKAGE, "share", "cmake", "adamcore")  # noqa: PTH118

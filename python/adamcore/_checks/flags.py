@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,8 +15,11 @@ FLAGS: set[str] = set()
 
 def add_flags(init: Callable[..., None]) -> None:
     """Add the arguments of an optimizer whose default is True or False."""
-    given = inspect.signature(init).parameters.values()
-    FLAGS.update(parameter.name for parameter in given if isinstance(parameter.default, bool))
+    function: Any = init
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    by_place = zip(reversed(names), reversed(function.__defaults__ or ()), strict=False)
+    presets = {**dict(by_place), **(function.__kwdefaults__ or {})}
+    FLAGS.update(name for name, preset in presets.items() if isinstance(preset, bool))
 
 
 def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:

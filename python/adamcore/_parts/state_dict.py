@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,24 @@ from adamcore.precision import Precision
 FORMAT = 1
 
 
-@dataclass(frozen=True)
 class Serializer:
-    """Saves and loads the state of one optimizer. The fields are all that it needs to know of it."""
+    """Saves and loads the state of one optimizer. The arguments are all that it needs to know of it."""
 
-    owner: str
-    native: Any
-    param_groups: list[Group]
-    defaults: Group
-    rule_for: Callable[[Group], str]
-    precision: Precision
+    def __init__(
+        self,
+        owner: str,
+        native: Any,
+        param_groups: list[Group],
+        defaults: Group,
+        rule_for: Callable[[Group], str],
+        precision: Precision,
+    ) -> None:
+        self.owner = owner
+        self.native = native
+        self.param_groups = param_groups
+        self.defaults = defaults
+        self.rule_for = rule_for
+        self.precision = precision
 
     def save(self) -> dict[str, Any]:
         """Copy the optimizer's state, as it is between two steps."""
