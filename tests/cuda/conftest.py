@@ -12,7 +12,7 @@ import pytest
 from builds import BUILDS
 from emulated.runs import RUNS
 from jobs import Job, Jobs, result_of
-from places import TESTS
+from places import ROOT, TESTS
 
 JOBS = Jobs(workers=min(2, os.cpu_count() or 1))
 
@@ -39,7 +39,7 @@ def begin(name: str) -> Job:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "emulated", "-p", "no:cacheprovider", "-p", "no:logging"]
     return JOBS.begin(
         name,
-        [[*command, "--rootdir", TESTS.parent, *(TESTS / path for path in arguments)]],
+        [[*command, "--rootdir", ROOT, *arguments]],
         after,
         {"ADAMCORE_EMULATION": str(folder), "PYTHONPATH": paths, **environment},
     )

@@ -11,19 +11,24 @@ OTHERS = sorted({path.stem.removeprefix("test_") for path in (TESTS / "gpu").glo
 FILES = [*((name,) for name in ALONE), *(tuple(OTHERS[k::3]) for k in range(3))]
 BACKWARDS = {"ADAMCORE_EMULATION_BACKWARDS": "1"}
 
+
+def paths(*names: str) -> list[str]:
+    return [str(TESTS / "gpu" / f"test_{name}.py") for name in names]
+
+
 RUNS: dict[str, tuple[list[str], dict[str, str]]] = {
-    **{" ".join(names): ([f"gpu/test_{name}.py" for name in names], {}) for names in FILES},
-    "what is queued": (["emulated_only"], {}),
+    **{" ".join(names): (paths(*names), {}) for names in FILES},
+    "what is queued": ([str(TESTS / "emulated_only")], {}),
     # PyTorch's tensors get to the same kernels.
     **{
-        f"{name}, threads and blocks in the other order": ([f"gpu/test_{name}.py", "-k", "not torch"], BACKWARDS)
+        f"{name}, threads and blocks in the other order": ([*paths(name), "-k", "not torch"], BACKWARDS)
         for name in (("parity", "norms") if EXHAUSTIVE else ("norms",))
     },
 }
 if EXHAUSTIVE:
     RUNS |= {
         f"streams, {schedule}": (
-            [f"gpu/test_{name}.py" for name in ("graphs", "streams", "lifetimes")],
+            paths("graphs", "streams", "lifetimes"),
             {"ADAMCORE_EMULATION_SCHEDULE": schedule, "ADAMCORE_EMULATION_SEED": "1"},
         )
         for schedule in ("lazy", "random")

@@ -16,7 +16,18 @@ from new_rule import add_rule
 from pairs import EXHAUSTIVE
 from places import ROOT
 
-COPIED = ("CMakeLists.txt", "cmake", "cpp", "cuda", "pyproject.toml", "python", "tests")
+COPIED = (
+    "CMakeLists.txt",
+    "README.md",
+    "cmake",
+    "cpp",
+    "cuda",
+    "docs",
+    "examples",
+    "pyproject.toml",
+    "python",
+    "tests",
+)
 FOLDERS = ("arrays", "gradients", "optimizer", "package", "precision", "rules", "state")
 CHOSEN = "signdescent or adamcore.optimizers or defaults_are_those_of_the_rules"
 NOT_BUILT = ("__pycache__", "*.so", "build", ".*")
@@ -55,7 +66,6 @@ def build_commands(copy: Path, build: Path) -> list[list[object]]:
         "CMAKE_CXX_FLAGS": "-O1",
         "CMAKE_INTERPROCEDURAL_OPTIMIZATION": "OFF",
         "CMAKE_LIBRARY_OUTPUT_DIRECTORY": copy / "python" / "adamcore",
-        "CMAKE_UNITY_BUILD": "ON",
         "pybind11_DIR": pybind11.get_cmake_dir(),
         "PYTHON_EXECUTABLE": sys.executable,
         "Python_EXECUTABLE": sys.executable,
