@@ -73,7 +73,7 @@ elif "-m pytest" in words:
     if "streams" in words and "STAND_IN_STICKY" in os.environ:
         sys.exit("RuntimeError: an illegal memory access was encountered")
     print("=== 3 passed in 0.1s ===", flush=True)
-    finished("test-parity" if "parity" in words else "test")
+    finished("test-parity" if "parity" in words else "test-graphs" if "test_graphs" in words else "test")
 elif "bench/gpu.py" in words:
     sys.path.insert(0, "bench")
     import keep

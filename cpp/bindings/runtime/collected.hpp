@@ -21,7 +21,11 @@ pybind11::custom_type_setup collected() {
             return pybind11::cast<const T&>(pybind11::handle(self)).traverse(visit, arg);
         };
         type.tp_clear = [](PyObject* self) -> int {
-            if (pybind11::detail::is_holder_constructed(self)) pybind11::cast<T&>(pybind11::handle(self)).clear();
+            try {
+                if (pybind11::detail::is_holder_constructed(self)) pybind11::cast<T&>(pybind11::handle(self)).clear();
+            } catch (const std::bad_alloc&) {
+                // The collector is C, and goes on; a later collection clears what this one has not.
+            }
             return 0;
         };
     });
