@@ -8,8 +8,8 @@
 
 namespace adamcore::python {
 
-/// Lets Python's garbage collector see what a T holds, by T::traverse() and T::clear(): without it a cycle through a
-/// parameter, such as a hook that steps its optimizer, would stay for ever.
+/// Lets Python's garbage collector see what a T holds, by T::traverse() and T::clear(), neither of which throws. Without it
+/// a cycle through a parameter, such as a hook that steps its optimizer, would stay for ever.
 template <class T>
 pybind11::custom_type_setup collected() {
     return pybind11::custom_type_setup([](PyHeapTypeObject* heap_type) {
@@ -21,11 +21,7 @@ pybind11::custom_type_setup collected() {
             return pybind11::cast<const T&>(pybind11::handle(self)).traverse(visit, arg);
         };
         type.tp_clear = [](PyObject* self) -> int {
-            try {
-                if (pybind11::detail::is_holder_constructed(self)) pybind11::cast<T&>(pybind11::handle(self)).clear();
-            } catch (const std::bad_alloc&) {
-                // The collector is C, and goes on; a later collection clears what this one has not.
-            }
+            if (pybind11::detail::is_holder_constructed(self)) pybind11::cast<T&>(pybind11::handle(self)).clear();
             return 0;
         };
     });
