@@ -1,1 +1,1 @@
-"""Arrays of any library: where they live, the structures they come in, one update of them without an optimizer."""
+"""Arrays of any library: where they live, how users pass them, and their update without an optimizer."""

@@ -1,4 +1,4 @@
-"""One update of bare arrays: what all functions of `adamcore.functional` share."""
+"""One update of plain arrays: the code that all functions of `adamcore.functional` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adamcore._checks.flags import require_flags
 from adamcore._core import short_repr
 
 Arrays = Any
-"""An array, or a list of them: NumPy's, PyTorch's or CuPy's."""
+"""An array of NumPy, PyTorch or CuPy, or a list of arrays."""
 Counts = SupportsIndex | Sequence[SupportsIndex]
 
 _SLOTS: dict[str, list[str]] = {name: rule["slots"] for name, rule in _core.rules().items()}
@@ -29,7 +29,7 @@ def run_rule(
     t: Counts,
     hyper: dict[str, Any],
 ) -> None:
-    """Run an optimizer's rule on state that is given in order, or by name."""
+    """Run an optimizer's rule with state arrays that are passed by position or by name."""
     if callable(hyper["lr"]):
         raise TypeError(f"{owner}: lr must be a number here, got a schedule; call it: lr=schedule(t - 1)")
     require_flags(owner, hyper)
@@ -62,7 +62,7 @@ def update_arrays(
     hyper: dict[str, Any],
     renamed: dict[str, str] | None = None,
 ) -> None:
-    """Run one update of `arrays`: the parameters, their gradients, and each slot."""
+    """Run one update of `arrays`: the parameters, their gradients, and the arrays of each slot."""
     indexed = isinstance(arrays[0], (list, tuple))
     lists = [list(a) if isinstance(a, (list, tuple)) else [a] for a in arrays]
     count = len(lists[0])

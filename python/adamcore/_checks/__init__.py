@@ -1,1 +1,1 @@
-"""Checks of what users pass, and the words of their messages; nothing here knows optimizers."""
+"""Checks of arguments and the texts of their messages. Nothing here depends on optimizers."""

@@ -10,11 +10,11 @@ import numpy as np
 from adamcore._core import short_repr
 
 FLAGS = ("amsgrad", "nesterov", "centered", "maximize")
-"""1 and 0 are taken for True and False."""
+"""The names of these hyper-parameters. 1 and 0 are accepted as True and False."""
 
 
 def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:
-    """Raise TypeError unless those that are True or False are: "no" would be taken for True."""
+    """Raise TypeError unless all flags in `hyper` are True or False. Otherwise "no" would count as True."""
     for key in FLAGS:
         value = hyper.get(key, False)
         is_number = isinstance(value, (int, np.integer)) and value in (0, 1)

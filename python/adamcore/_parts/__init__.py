@@ -1,1 +1,1 @@
-"""What an optimizer is put together from; no part knows the class `Optimizer`."""
+"""The parts of an optimizer. No part depends on the class `Optimizer`."""

@@ -1,4 +1,4 @@
-"""What is written to an optimizer itself: attributes that would be lost are refused, with the way that works."""
+"""Checks of assignments to attributes of an optimizer. An error tells how to set a value that is not an attribute."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _ELSEWHERE = {
     "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
     "params": "add_param_group adds parameters",
 }
-"""What is said of it elsewhere, and is no attribute."""
+"""Names that are not attributes but occur elsewhere in the API, and how to set their values."""
 
 _HYPER_PARAMETERS = _hyper_parameters()
 
 
 def require_writable(optimizer: object, name: str) -> None:
-    """Raise AttributeError if an attribute is not to be written to, or would be taken for what it is not."""
+    """Raise AttributeError if an attribute is read-only, or if assigning it would have no effect on the optimizer."""
     if name.startswith("_"):
         return
     owner = type(optimizer)

@@ -1,4 +1,4 @@
-"""The choice of the native optimizer, and of the memory it works in."""
+"""The choice of the native optimizer and of its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adamcore._parts.options import native_options
 
 
 def make_native(owner: str, options: Mapping[str, Any], array: Any, label: str) -> tuple[Memory, Any]:
-    """Return the memory that `array`, an optimizer's first one, is in, and an empty native optimizer for it."""
+    """Return the memory of `array`, an optimizer's first parameter, and an empty native optimizer for this memory."""
     given = native_options(options)
     if not is_on_device(array):
         return HOST, _core.HostOptimizer(owner, given)

@@ -1,4 +1,4 @@
-"""Checkpoints of an optimizer in memory: by name, dtypes kept, checked before anything changes."""
+"""Checkpoints of an optimizer in memory: matched by name, with dtypes kept, and checked before anything changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Serializer:
-    """Saves and loads the state of one optimizer, of which it knows these."""
+    """Saves and loads the state of one optimizer, given its parts."""
 
     owner: str
     native: Any
@@ -32,7 +32,7 @@ class Serializer:
     precision: Precision
 
     def save(self) -> dict[str, Any]:
-        """Copy the optimizer's state, as it is between two steps."""
+        """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         state, completed = self.native.snapshot()
         return {
@@ -73,7 +73,7 @@ class Serializer:
         ]
 
     def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> Group:
-        """Return the values of a group that are to be taken over."""
+        """Check a saved group, and return the values to load into `group`."""
         label = f"state_dict['param_groups'][{place}]"
         if not isinstance(saved, Mapping):
             raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
@@ -86,7 +86,7 @@ class Serializer:
             raise ValueError(f"{label}: unknown option {unknown[0]!r}")
         if callable(group["lr"]):
             values.pop("lr", None)
-        # Where the rate was a schedule there is none, and the optimizer's own stays.
+        # A group that was saved with a schedule has no "lr"; the optimizer keeps its own.
         if missing := [key for key in self.defaults if key not in values and key != "lr"]:
             raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
         for key, preset in self.defaults.items():
@@ -108,7 +108,7 @@ def _saved_group(group: Group) -> Group:
 
 
 def _copied(value: Any) -> Any:
-    """Return what later writes to `value`, an array or a list, do not change."""
+    """Return a copy of `value` that later writes to it do not change."""
     if isinstance(value, (float, int, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -120,7 +120,7 @@ def _copied(value: Any) -> Any:
 
 def _require_precision(saved: Any, own: dict[str, Any]) -> None:
     if isinstance(saved, Mapping) and "state_rounding" not in saved:
-        # Of a version that had no choice. What is stored means the same however it was rounded.
+        # Saved by a version that had no such option. Stored values mean the same however they were rounded.
         own = {key: value for key, value in own.items() if key != "state_rounding"}
     _require_names(saved, own, "state_dict['precision']")
     for key, value in own.items():

@@ -1,4 +1,4 @@
-"""A step: what the native optimizers are asked, and what is made of their answers."""
+"""A step: the call of the native optimizer, and the StepInfo that is made from its result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def step_on_host(
     grads: Any,
     loss_scale: float | LossScaler,
 ) -> StepInfo:
-    """Do one step of the native optimizer of `optimizer`, which a scaler takes note of."""
+    """Do one step of the native optimizer of `optimizer`, and update the scaler if there is one."""
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
         skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, check=True)
         loss_scale.belong_to(optimizer)
         loss_scale.update(overflow=skipped)
         return StepInfo(skipped, norm)
-    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
+    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003  (keyword arguments cost time)
     return _STEPPED if measured is None else StepInfo(*_checked(measured, loss_scale, options))
 
 
@@ -40,7 +40,7 @@ def step_on_device(
     grads: Any,
     loss_scale: float | LossScaler,
 ) -> StepInfo:
-    """Queue one step of the native optimizer of `optimizer`, which a scaler takes note of."""
+    """Queue one step of the native optimizer of `optimizer`, which updates the scaler if there is one."""
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)

@@ -1,1 +1,1 @@
-"""What a loss scaler is put together from."""
+"""The parts of a loss scaler."""
