@@ -1,4 +1,4 @@
-"""Processes that run while other tests do. Whoever waits for one sees every few seconds what it has printed last."""
+"""Processes that run while other tests do. A test that waits for one prints its latest output every few seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 5.0
-"""Between two lines of a job that is waited for."""
+"""Seconds between two lines about a job that a test waits for."""
 WIDTH = 110
 
 
@@ -51,13 +51,13 @@ class Job:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def kill(self) -> None:
-        """End its children, too."""
+        """End the process and its children."""
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Jobs:
-    """So many at a time as there are workers."""
+    """Runs as many jobs at a time as there are workers."""
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=workers)
@@ -66,7 +66,7 @@ class Jobs:
 
     @property
     def folder(self) -> Path:
-        """A folder that goes with the tests."""
+        """A folder that is deleted after the tests."""
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="adamcore-")
         return Path(self._folder.name)
 
@@ -77,7 +77,7 @@ class Jobs:
         after: Job | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Job:
-        """Begin what has not begun yet; `after` has to succeed first."""
+        """Start a job unless it has been started. `after` must succeed first."""
         if name not in self._jobs:
             job = self._jobs[name] = Job(name, commands, after, environment or {})
             job.log = self.folder / f"{len(self._jobs)}.log"
@@ -85,7 +85,7 @@ class Jobs:
         return self._jobs[name]
 
     def end(self) -> None:
-        """Leave nothing behind, when tests are interrupted, too."""
+        """Leave nothing behind, even if the tests are interrupted."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for job in self._jobs.values():
             job.kill()
@@ -95,7 +95,7 @@ class Jobs:
 
 
 def result_of(job: Job, config: pytest.Config) -> int:
-    """Wait, and say what for."""
+    """Wait, and print what for."""
     while not wait([job.future], timeout=SECONDS).done:
         running = job.after if job.after is not None and not job.after.future.done() else job
         say(config, f"  waiting for {running.name}: {last_line(running.output)}")

@@ -10,8 +10,8 @@ except ImportError as error:  # pragma: no cover
     if "interpreter" in str(error):  # a sub-interpreter; the installation is fine
         raise
     raise ImportError(
-        "adamcore's compiled part could not be loaded: install the package with pip (pip install .), and import it "
-        f"from outside its source tree. The loader said: {error}"
+        "adamcore's compiled module could not be loaded: install the package with pip (pip install .), and import it "
+        f"from outside the source tree. The import failed with: {error}"
     ) from error
 
 # Type checkers cannot read __all__, because it takes the optimizers from their families' files. For them, "as" makes a

@@ -149,8 +149,7 @@ class LossScaler:
         def __setattr__(self, name: str, value: Any) -> None:
             if not hasattr(type(self), name) and (not hasattr(self, "__dict__") or is_like_one_of(name, STATE)):
                 raise AttributeError(
-                    f"LossScaler has no attribute {name!r} to write to; it has {', '.join(STATE)}"
-                    + did_you_mean(name, STATE)
+                    f"LossScaler has no attribute {name!r}; it has {', '.join(STATE)}" + did_you_mean(name, STATE)
                 )
             object.__setattr__(self, name, value)
 
@@ -252,7 +251,8 @@ class LossScaler:
             return
         raise ValueError(
             f"loss_scale: another {type(other).__name__} has been stepped with this LossScaler, and its steps change "
-            "the scale; so make a LossScaler for each loss, or give optimizers the number and tell the scaler once: "
+            "the scale. Make a LossScaler for each loss, or pass the number to the optimizers and update the scaler "
+            "once: "
             "infos = [o.step(g, loss_scale=scaler.scale) for o, g in zip(optimizers, grads)]; "
             "scaler.update(overflow=any(i.skipped for i in infos)), with nonfinite='skip' where the scale may be 1"
         )
@@ -276,9 +276,9 @@ class LossScaler:
 
     def _raise_at_floor(self) -> NoReturn:
         raise NonFiniteError(
-            f"LossScaler: a gradient is not finite though the scale is at its floor, min_scale={self.min_scale!r}. "
-            "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
-            "and at the learning rate; clip_norm bounds steps"
+            f"LossScaler: a gradient is not finite although the scale is at its floor, min_scale={self.min_scale!r}. "
+            "The scale is not the cause: look at the loss and at the inputs of this step for NaN and inf, and at the "
+            "learning rate; clip_norm limits large gradients"
         )
 
     def _numbers(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Optimizer(ABC):
         flats = flatten_groups(params)
         arrays, labels = ([x for _, flat, _ in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
         if not arrays:
-            raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
+            raise ValueError(f"{type(self).__name__}: there are no parameters (is params an exhausted generator?)")
         memory, native = make_native(type(self).__name__, self.options, arrays[0], labels[0])
         self._memory: Memory = memory
         self._native: Any = native
@@ -271,6 +271,6 @@ class Optimizer(ABC):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled or deep-copied: it is bound to its arrays. Use state_dict() and "
-            "load_state_dict() of an optimizer made for the other arrays."
+            f"{type(self).__name__} cannot be pickled or deep-copied, because it is bound to its arrays. Make an "
+            "optimizer for the other arrays, and move the state with state_dict() and load_state_dict()."
         )

@@ -94,8 +94,8 @@ class Precision:
         _require(self.state_rounding, "state_rounding", ("stochastic", "nearest"))
         if self.master is not None and self.rounding != "nearest":
             raise ValueError(
-                f"Precision: rounding={self.rounding!r} needs master=None: with master={self.master!r} the whole "
-                "weight is kept, and its rounded form is only a copy"
+                f"Precision: rounding={self.rounding!r} needs master=None: with master={self.master!r} the full "
+                "weight is stored, and the parameter is only a rounded copy"
             )
         try:
             seed = operator.index(self.seed)

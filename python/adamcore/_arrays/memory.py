@@ -125,7 +125,7 @@ def device_memory_for(array: Any) -> DeviceMemory:
         if package in sys.modules:
             return memory()
     raise RuntimeError(
-        "an optimizer for CUDA arrays takes its memory from CuPy or PyTorch, and neither has been imported: "
+        "an optimizer for CUDA arrays allocates its memory with CuPy or PyTorch, but neither has been imported: "
         "pip install cupy-cuda13x (or cupy-cuda12x), then import cupy"
     )
 

@@ -49,9 +49,9 @@ def cuda_module(label: str) -> Any:
         from adamcore import _cuda  # noqa: PLC0415  (loaded only for users of CUDA arrays)
     except ImportError as error:
         raise RuntimeError(
-            f"{label}: a CUDA array, but this installation of adamcore has no CUDA kernels. Install it where nvcc is "
-            "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl brings one) with ADAMCORE_CUDA=ON in the environment. "
-            f"The loader said: {error}"
+            f"{label}: a CUDA array, but this installation of adamcore has no CUDA kernels. Install it again with nvcc "
+            "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl provides it) and with ADAMCORE_CUDA=ON in the environment. "
+            f"The import failed with: {error}"
         ) from error
     names, reason = _devices(_cuda)
     if not names:

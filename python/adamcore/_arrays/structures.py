@@ -40,7 +40,7 @@ class FlatParams:
         """Rename the arrays. Raises ValueError unless there is one name for each array."""
         given = _checked_names(names, label)
         if len(given) != len(self.names):
-            raise ValueError(f"{label}: {_count(len(given), 'name')} for {_count(len(self.names), 'array')}")
+            raise ValueError(f"{label}: got {_count(len(given), 'name')} for {_count(len(self.names), 'array')}")
         self.labels = [f"{of} ({name!r})" for of, name in zip(self.labels, given, strict=True)]
         self.names = given
 
@@ -98,7 +98,7 @@ def flatten(
                     "into a list: [{'params': ...}]"
                 )
     elif isinstance(params, (AbstractSet, str, bytes)):
-        raise TypeError(f"{label}: expected arrays in an order, got {type(params).__name__}")
+        raise TypeError(f"{label}: expected an ordered collection of arrays, got {type(params).__name__}")
     elif not isinstance(params, (list, tuple)) and (holds_numbers(params) or not isinstance(params, Iterable)):
         flat.add(params, str(first), label, f"[{first}]" if in_group else "")
     else:
@@ -130,8 +130,8 @@ def _require_no_copies(params: object, flat: FlatParams) -> None:
         for array, other, place in zip(flat.arrays, again, flat.labels, strict=False):
             if array is not other and not _is_same_memory(array, other):
                 raise TypeError(
-                    f"{place}: {type(params).__name__} gives a new copy each time it is asked, and what is written to "
-                    "it is lost; keep the arrays in a list or a dict, and pass that"
+                    f"{place}: {type(params).__name__} returns a new copy at each access, so updates would be lost; "
+                    "keep the arrays in a list or a dict, and pass that"
                 )
 
 
@@ -157,7 +157,7 @@ def _checked_names(names: Any, label: str) -> list[str]:
     given = [_checked_name(name, f"{label}: the names of parameters") for name in names]
     if len(set(given)) < len(given):
         repeated = next(name for name, count in Counter(given).items() if count > 1)
-        raise ValueError(f"{label}: {repeated!r} is there twice")
+        raise ValueError(f"{label}: the name {repeated!r} appears twice")
     return given
 
 
@@ -167,7 +167,7 @@ def _checked_name(name: object, label: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{label} must be text that UTF-8 can hold, got {name!a}") from None
+        raise ValueError(f"{label} must be text that can be encoded in UTF-8, got {name!a}") from None
     return name
 
 

@@ -43,10 +43,10 @@ def run_rule(
             continue
         if name not in slots:
             raise TypeError(
-                f"{owner}: unexpected argument {name!r}: with these hyper-parameters there is no such state"
+                f"{owner}: unexpected argument {name!r}: the rule has no such state with these hyper-parameters"
             )
         if name in found:
-            raise TypeError(f"{owner}: unexpected argument {name!r}: that state array has been given in order already")
+            raise TypeError(f"{owner}: unexpected argument {name!r}: this state array was already passed by position")
         found[name] = array
     if missing := [slot for slot in slots if slot not in found]:
         raise TypeError(f"{owner}: the state array {missing[0]!r} is missing")
@@ -87,9 +87,9 @@ def _count(owner: str, step: Any) -> int:
         count = None
     if count is None or isinstance(step, bool):
         raise TypeError(
-            f"{owner}: t must be an integer, the number of this update from 1, or a list with one for each array, got "
+            f"{owner}: t must be an integer, the number of this update, or a list with one integer for each array, got "
             f"{short_repr(step)}"
         )
     if not 1 <= count < 2**63:
-        raise ValueError(f"{owner}: t counts updates from 1, got {short_repr(step)}")
+        raise ValueError(f"{owner}: t must be the number of this update, from 1 to 2**63 - 1, got {short_repr(step)}")
     return count

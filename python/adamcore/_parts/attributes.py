@@ -11,9 +11,9 @@ from adamcore._parts.options import PRESETS
 _READ_ONLY = {
     "param_groups": "write to the dicts in it, or call add_param_group",
     "state": "write into its arrays, state[name][slot][...] = x, or call load_state_dict",
-    "steps": "load_state_dict sets counts of steps",
+    "steps": "load_state_dict sets step counts",
     "defaults": "write to its keys",
-    "options": "give them when the optimizer is made",
+    "options": "pass them when the optimizer is made",
 }
 
 
@@ -52,9 +52,9 @@ def _refuse(optimizer: object, name: str) -> NoReturn:
     owner = type(optimizer).__name__
     own = list(optimizer.__dict__.get("defaults", ()))
     if name in own:
-        hint = f"; write it to the groups: for group in opt.param_groups: group[{name!r}] = x"
+        hint = f"; set it in the groups: for group in opt.param_groups: group[{name!r}] = x"
     elif name in PRESETS:
-        hint = f"; give it when the optimizer is made, {owner}(params, {name}=...), and opt.options[{name!r}] is it"
+        hint = f"; pass it when the optimizer is made, {owner}(params, {name}=...); opt.options[{name!r}] returns it"
     else:
         known = [*own, *PRESETS]
         hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _HYPER_PARAMETERS) else ""

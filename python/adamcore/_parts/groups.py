@@ -40,7 +40,7 @@ class _Known(dict[str, Any]):
 
     def _refuse_removal(self, key: object) -> NoReturn:
         raise TypeError(
-            f"{self._owner}: {short_repr(key)} cannot be taken out of {self._place()}: write another value instead"
+            f"{self._owner}: {short_repr(key)} cannot be removed from {self._place()}: write another value instead"
         )
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -182,7 +182,7 @@ def check_options_known(owner: str, options: Iterable[object], known: Iterable[s
 
 def _refuse_unknown(owner: str, key: object, place: str, known: list[str]) -> NoReturn:
     raise TypeError(
-        f"{owner}: unknown option {short_repr(key)} in {place}; there are {', '.join(known)}"
+        f"{owner}: unknown option {short_repr(key)} in {place}; the known options are {', '.join(known)}"
         + did_you_mean(key, [*known, "name"])
     )
 

@@ -43,7 +43,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
     if unknown := [name for name in given if name not in PRESETS]:
         known = [*hyper, *PRESETS]
         raise TypeError(
-            f"{owner}: unexpected argument {unknown[0]!r}; there are params, {', '.join(known)}"
+            f"{owner}: unexpected argument {unknown[0]!r}; the arguments are params, {', '.join(known)}"
             + did_you_mean(unknown[0], known)
         )
     options = {**PRESETS, **given}
@@ -52,7 +52,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
             options[name] = _limit(owner, name, options[name])
     clips = [name for name in CLIPS if options[name] is not None]
     if len(clips) > 1:
-        raise ValueError(f"{owner}: {clips[0]} and {clips[1]} do not go together: choose one way of clipping")
+        raise ValueError(f"{owner}: {clips[0]} and {clips[1]} cannot be combined: use only one clipping option")
     if not isinstance(options["nonfinite"], str) or options["nonfinite"] not in ("propagate", "skip", "raise"):
         got = short_repr(options["nonfinite"])
         raise ValueError(f"{owner}: nonfinite must be 'propagate', 'skip' or 'raise', got {got}")

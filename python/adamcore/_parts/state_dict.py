@@ -53,7 +53,10 @@ class Serializer:
         if state_dict["format"] != FORMAT:
             raise ValueError(f"state_dict['format']: this version reads format {FORMAT}, got {state_dict['format']!r}")
         if state_dict["optimizer"] != self.owner:
-            raise ValueError(f"state_dict: it is of {state_dict['optimizer']!r}, not of {self.owner}")
+            raise ValueError(
+                f"state_dict: this state_dict was saved by {state_dict['optimizer']} and cannot be loaded into "
+                f"{self.owner}"
+            )
         _require_precision(state_dict["precision"], asdict(self.precision))
         self.native.require_idle()
         completed = _count(state_dict["completed"], "state_dict['completed']")
@@ -65,7 +68,7 @@ class Serializer:
             raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
         if len(groups) != len(self.param_groups):
             raise ValueError(
-                f"state_dict['param_groups']: {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
+                f"state_dict['param_groups']: got {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
             )
         return [
             self._checked_group(group, saved, completed, i)
@@ -95,7 +98,7 @@ class Serializer:
         merged = {**group, **values}
         rule, own = self.rule_for(merged), self.rule_for(group)
         if _core.rules()[rule]["slots"] != _core.rules()[own]["slots"]:
-            raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {own!r}")
+            raise ValueError(f"{label}: its rule {rule!r} has other state arrays than the optimizer's rule {own!r}")
         _core.check_hyper(rule, self.owner, merged, completed, place)
         require_values(self.owner, merged)
         return values
@@ -125,7 +128,7 @@ def _require_precision(saved: Any, own: dict[str, Any]) -> None:
     _require_names(saved, own, "state_dict['precision']")
     for key, value in own.items():
         if saved[key] != value:
-            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, the optimizer's is {value!r}")
+            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, but the optimizer's is {value!r}")
 
 
 def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:

@@ -21,8 +21,8 @@ class ByName(Mapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         raise TypeError(
-            "state and steps are not replaced: write into the arrays of state, state[name][slot][...] = x; "
-            "load_state_dict sets counts of steps"
+            "state and steps cannot be replaced: write into the arrays of state, state[name][slot][...] = x; "
+            "load_state_dict sets step counts"
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -46,7 +46,7 @@ class Slots(dict[str, Any]):
             self._refuse()
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("state is not replaced: write into its arrays, state[name][slot][...] = x")
+        raise TypeError("state cannot be replaced: write into its arrays, state[name][slot][...] = x")
 
     update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
 

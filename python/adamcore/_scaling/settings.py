@@ -73,7 +73,7 @@ def checked_state(state_dict: Any) -> dict[str, Any]:
     if missing := [key for key in STATE if key not in state_dict]:
         raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
     if unknown := [key for key in state_dict if key not in STATE]:
-        raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; there are {', '.join(STATE)}")
+        raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; the known keys are {', '.join(STATE)}")
     settings = checked({key: state_dict[key] for key in SETTINGS})
     clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
     return {**settings, "clean_steps": clean_steps}
