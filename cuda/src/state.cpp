@@ -83,8 +83,8 @@ void Engine::set_counts(const std::vector<std::int64_t>& steps, std::int64_t com
 void Engine::require_settled() const {
     if (planned_ && !kinds_changed_ && to_count_.empty()) return;
     throw Error(
-        "a step that is captured into a CUDA graph must be like the one before it: before the capture, run a step with "
-        "gradients of the same dtypes and layouts, and None for the same parameters");
+        "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
+        "dtypes and layouts, and None for the same parameters, before the capture");
 }
 
 /// If an allocation fails, the next step does the rest. Returns whether there are new tables.
