@@ -18,7 +18,7 @@ from environment import (
 )
 from shapes import CASES, Case
 
-# What is left of the free memory is for the temporaries of libraries and for the rest of the machine.
+# The rest of the free memory is for temporaries of libraries and for other programs.
 USABLE_MEMORY = 0.85
 
 
@@ -26,11 +26,11 @@ def parse_arguments() -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small cases, few rounds")
-    parser.add_argument("--cases", nargs="+", choices=names, metavar="CASE", help="among " + ", ".join(names))
-    parser.add_argument("--peers", nargs="+", metavar="PEER", help="by name; adamcore always takes part")
-    parser.add_argument("--threads", type=int, help="for every peer; as many as adamcore uses, if not given")
-    parser.add_argument("--json", type=Path, help="where the record goes; a full run's goes to bench/results")
-    parser.add_argument("--chart", type=Path, help="draw the record as .svg or .png")
+    parser.add_argument("--cases", nargs="+", choices=names, metavar="CASE", help="some of " + ", ".join(names))
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help="names of peers; adamcore always takes part")
+    parser.add_argument("--threads", type=int, help="threads for every peer (default: as many as adamcore uses)")
+    parser.add_argument("--json", type=Path, help="file for the record (default of a full run: in bench/results)")
+    parser.add_argument("--chart", type=Path, help="file for a chart of the record, .svg or .png")
     return parser.parse_args()
 
 

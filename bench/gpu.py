@@ -26,11 +26,11 @@ def parse_arguments() -> argparse.Namespace:
     large_enough = [case.name for case in CASES if case.elements >= 1 << 20]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=large_enough, metavar="CASE", default=list(DEFAULT))
-    parser.add_argument("--peers", nargs="+", metavar="PEER", help="by name; adamcore always takes part")
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help="names of peers; adamcore always takes part")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=230, help="no case and no round begins later")
-    parser.add_argument("--json", type=Path, help="the record that this becomes part of; a new one in bench/results")
-    parser.add_argument("--tiny", action="store_true", help="two small cases, to see that all of it runs")
+    parser.add_argument("--seconds", type=float, default=230, help="no case and no round starts after this time")
+    parser.add_argument("--json", type=Path, help="record to add this run to (default: a new one in bench/results)")
+    parser.add_argument("--tiny", action="store_true", help="only two small cases, to check that everything runs")
     options = parser.parse_args()
     if options.tiny:
         options.cases, options.rounds = [case.name for case in TINY], 2

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Build, test, time and sanitize on a machine with a GPU and without network:
-#   bash bench/gpu.sh prepare       before, on a machine without a GPU: compiles into .gpu what takes long
-#   bash bench/gpu.sh               build, test, experiments, compare: 560 seconds at most
-#   bash bench/gpu.sh sanitize      150 seconds at most; may be followed by tools (initcheck) and parts (graphs)
+#   bash bench/gpu.sh prepare       first, on a machine without a GPU: compiles what takes long, into .gpu
+#   bash bench/gpu.sh               build, test, experiments, compare: at most 560 seconds
+#   bash bench/gpu.sh sanitize      at most 150 seconds; accepts names of tools (initcheck) and of parts (graphs)
 #   bash bench/gpu.sh [--json PATH] [test] [experiments] [compare] [sanitize]    some of them
-# A part that fails does not stop the others. $OUT, where it is set, gets the record and the logs: gpu.json and at most
-# 7 files more. Else the record goes to bench/results, and logs stay in ADAMCORE_GPU_WORK, where the build is kept.
-# ADAMCORE_GPU_SECONDS is the time for everything, ADAMCORE_COMMIT what a record names where git's history is not there.
-# ADAMCORE_GPU_EMULATION names the folder of the module _emulated, which then stands for a GPU, at tiny sizes.
+# A part that fails does not stop the others. If OUT is set, this folder gets the record and the logs: gpu.json and at most
+# 7 other files. Otherwise the record goes to bench/results, and logs and the build stay in ADAMCORE_GPU_WORK.
+# ADAMCORE_GPU_SECONDS limits the total time. ADAMCORE_COMMIT is the commit in the record if there is no git history.
+# ADAMCORE_GPU_EMULATION is the folder of the module _emulated, which is then used in place of a GPU, with tiny sizes.
 set -uo pipefail
 [ -n "${OUT:-}" ] && mkdir -p "$OUT" && OUT="$(cd "$OUT" && pwd)"
 cd "$(dirname "$0")/.." || exit
@@ -157,7 +157,7 @@ trap finish EXIT
 build() {
   [ -n "$emulation" ] && return
   if [ -f "$work/built" ] && [ "$(cat "$work/built")" = "$(hash_of "${sources[@]}")" ]; then
-    echo "The build in $site is of these sources."
+    echo "The build in $site was made from these sources."
     return
   fi
   rm -rf "$site" "$work/built"

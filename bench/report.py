@@ -18,7 +18,7 @@ def print_facts(console: Console, record: Record) -> None:
     console.print(f"{facts['date']}, commit {facts['commit']}")
     console.print(", ".join(f"{name} {version}" for name, version in facts["software"].items()), style="dim")
     if facts["load_average"] > 0.5:
-        console.print(f"Others are using this machine (load {facts['load_average']}): expect noise.", style="yellow")
+        console.print(f"Other programs use this machine (load {facts['load_average']}): expect noise.", style="yellow")
 
 
 def print_checks(console: Console, record: Record) -> None:

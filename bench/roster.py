@@ -15,7 +15,7 @@ def choose_peers(keys: list[str] | None) -> list[type[Peer]]:
     known = [peer.key for peer in PEERS]
     unknown = sorted(set(keys) - set(known))
     if unknown:
-        sys.exit(f"no such peer: {', '.join(unknown)}; there are {', '.join(known)}")
+        sys.exit(f"no such peer: {', '.join(unknown)}; the peers are {', '.join(known)}")
     return [peer for peer in PEERS if peer is ANCHOR or peer.key in keys]
 
 

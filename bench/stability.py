@@ -107,7 +107,7 @@ def measure(shapes: list[Shape], threads: int, rounds: int) -> dict[str, list[fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, help="as many as adamcore uses, if not given")
+    parser.add_argument("--threads", type=int, help="number of threads (default: as many as adamcore uses)")
     parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()
     threads = options.threads or default_threads()

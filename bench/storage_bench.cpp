@@ -213,8 +213,8 @@ std::vector<Storage> all_storage() {
         all.push_back({f4, f4, state, WeightPolicy::plain, StateRounding::nearest});
     }
     for (const Dtype param : {f2, b2}) {
-        for (const WeightPolicy weights :
-             {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated, WeightPolicy::stochastic}) {
+        for (const WeightPolicy weights : {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder,
+                                           WeightPolicy::compensated, WeightPolicy::stochastic}) {
             if (weights == WeightPolicy::remainder && param == f2) continue;
             for (const Dtype grad : {param, f4}) all.push_back({param, grad, f4, weights});
             all.push_back({param, param, param, weights});

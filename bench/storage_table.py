@@ -55,7 +55,7 @@ def tables(record: dict[str, Any], threads: int, size: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path)
-    parser.add_argument("--strip", type=Path, metavar="RECORD", help="write the stripped record there")
+    parser.add_argument("--strip", type=Path, metavar="RECORD", help="file for the stripped record")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--size", type=int, default=64_000_000)
     options = parser.parse_args()

@@ -1,23 +1,23 @@
-# Whether CUDA is built, and by which nvcc: sets ADAMCORE_HAS_CUDA and enables the language. Included at the top, since
-# whatever links a target with kernels needs the language and CUDA::cudart_static in its own scope.
-# The environment's variables of the options' names are their defaults: so they reach a build by pip.
+# Decides whether CUDA is built, and with which nvcc. Sets ADAMCORE_HAS_CUDA and enables the language. It is included at the
+# top level, because any target that links kernels needs the language and CUDA::cudart_static in its own scope.
+# Environment variables with the names of the options are their defaults. In this way they reach a build by pip.
 set(default AUTO)
 if(NOT ADAMCORE_IS_WHOLE)
-  set(default OFF) # part of another project, which would have to enable the language itself
+  set(default OFF) # a parent project would have to enable the language itself
 elseif(NOT "$ENV{ADAMCORE_CUDA}" STREQUAL "")
   set(default $ENV{ADAMCORE_CUDA})
 endif()
-set(ADAMCORE_CUDA ${default} CACHE STRING "Build for CUDA: AUTO (where an nvcc works), ON or OFF")
+set(ADAMCORE_CUDA ${default} CACHE STRING "Build for CUDA: AUTO (if an nvcc works), ON or OFF")
 set_property(CACHE ADAMCORE_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(ADAMCORE_CUDA_ARCHITECTURES "$ENV{ADAMCORE_CUDA_ARCHITECTURES}"
-    CACHE STRING "Such as 80;90: machine code for each, PTX for the last. Empty: all that this nvcc and adamcore know")
+    CACHE STRING "For example 80;90: machine code for each, PTX for the last. Empty: all that this nvcc and adamcore support")
 set(ADAMCORE_CUDA_LIBRARY "$ENV{ADAMCORE_CUDA_LIBRARY}"
-    CACHE FILEPATH "A libadamcore_cuda.a of these sources, built before for ADAMCORE_CUDA_ARCHITECTURES: nvcc compiles nothing")
+    CACHE FILEPATH "A libadamcore_cuda.a, built from these sources for ADAMCORE_CUDA_ARCHITECTURES, to use instead of nvcc")
 if(NOT ADAMCORE_CUDA MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "ADAMCORE_CUDA is ${ADAMCORE_CUDA}: it can be AUTO, ON or OFF")
+  message(FATAL_ERROR "ADAMCORE_CUDA must be AUTO, ON or OFF, got ${ADAMCORE_CUDA}")
 endif()
 
-# Every nvcc that may be meant: the one that is named; else the system's, then those of pip's packages.
+# All candidates for nvcc: the one that the user names, or else the system's, followed by those of pip's packages.
 function(adamcore_list_nvcc result)
   if(CMAKE_CUDA_COMPILER)
     set(found ${CMAKE_CUDA_COMPILER})
@@ -39,8 +39,8 @@ function(adamcore_list_nvcc result)
   set(${result} ${found} PARENT_SCOPE)
 endfunction()
 
-# enable_language() ends the configuration where it fails: a kernel and an empty project are tried before. Result: "" or
-# the reason.
+# enable_language() ends the configuration if it fails, so a kernel and an empty project are tried first. The result is ""
+# or the reason.
 function(adamcore_try_nvcc nvcc result)
   set(dir ${PROJECT_BINARY_DIR}/CMakeFiles/adamcore_nvcc)
   file(REMOVE_RECURSE ${dir})
@@ -74,8 +74,8 @@ int main() {
   set(${result} "" PARENT_SCOPE)
 endfunction()
 
-# Machine code runs on every later minor version of its major one, so one of each is enough; PTX of the last is for what
-# is yet to come. 110 is found beside ARM processors alone.
+# Machine code runs on later minor versions of the same major version, so one of each is enough. PTX of the last is for
+# future devices. 110 exists only with ARM processors.
 function(adamcore_choose_architectures result)
   set(wanted 70 75 80 90 100 120)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
@@ -106,8 +106,8 @@ endmacro()
 
 if(ADAMCORE_CUDA_LIBRARY)
   if(NOT EXISTS ${ADAMCORE_CUDA_LIBRARY} OR NOT architectures)
-    message(FATAL_ERROR "ADAMCORE_CUDA_LIBRARY is ${ADAMCORE_CUDA_LIBRARY}: it has to be a file, and "
-                        "ADAMCORE_CUDA_ARCHITECTURES has to say what it was built for")
+    message(FATAL_ERROR "ADAMCORE_CUDA_LIBRARY must be a file, got ${ADAMCORE_CUDA_LIBRARY}, and "
+                        "ADAMCORE_CUDA_ARCHITECTURES must list the architectures that it was built for")
   endif()
   get_filename_component(folder ${ADAMCORE_CUDA_LIBRARY} DIRECTORY)
   if(EXISTS ${folder}/libcudart_static.a) # that of the nvcc which built it
@@ -120,7 +120,7 @@ if(ADAMCORE_CUDA_LIBRARY)
     find_package(CUDAToolkit 12 REQUIRED)
   endif()
   if(NOT TARGET CUDA::cudart_static)
-    message(FATAL_ERROR "No libcudart_static.a is found, which ADAMCORE_CUDA_LIBRARY is linked with")
+    message(FATAL_ERROR "ADAMCORE_CUDA_LIBRARY needs libcudart_static.a, which was not found")
   endif()
   adamcore_name_architectures()
   set(ADAMCORE_HAS_CUDA ON)
@@ -128,7 +128,7 @@ if(ADAMCORE_CUDA_LIBRARY)
   return()
 endif()
 
-# Host code of kernels is compiled by the compiler of everything else.
+# The host code of kernels is compiled with the same compiler as everything else.
 if(NOT CMAKE_CUDA_HOST_COMPILER)
   set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
   if(NOT "$ENV{CUDAHOSTCXX}" STREQUAL "")
@@ -160,11 +160,11 @@ if(NOT ADAMCORE_HAS_CUDA)
   endif()
   message(FATAL_ERROR "ADAMCORE_CUDA is ON, but no nvcc works. Install NVIDIA's CUDA toolkit, 12 or newer, or\n"
                       "  pip install nvidia-cuda-nvcc nvidia-cuda-cccl\n"
-                      "or name an nvcc by -DCMAKE_CUDA_COMPILER=... or the environment's CUDACXX. Tried:\n${failures}")
+                      "or name an nvcc with -DCMAKE_CUDA_COMPILER=... or the environment variable CUDACXX. Tried:\n${failures}")
 endif()
 enable_language(CUDA)
 
-# pip's toolkit lacks the plain libcudart.so that FindCUDAToolkit looks for. The static one, beside it, is what is used.
+# pip's toolkit lacks the plain libcudart.so that FindCUDAToolkit looks for. We use the static library in the same folder.
 get_filename_component(toolkit ${CMAKE_CUDA_COMPILER} DIRECTORY)
 file(GLOB cudart ${toolkit}/../lib/libcudart.so.*)
 if(cudart AND NOT EXISTS ${toolkit}/../lib/libcudart.so)
@@ -177,7 +177,7 @@ if(NOT TARGET CUDA::cudart_static)
   if(ADAMCORE_CUDA STREQUAL "AUTO")
     set(mode STATUS)
   endif()
-  message(${mode} "adamcore is built without CUDA: no libcudart_static.a is found for ${CMAKE_CUDA_COMPILER}")
+  message(${mode} "adamcore is built without CUDA: no libcudart_static.a was found for ${CMAKE_CUDA_COMPILER}")
   set(ADAMCORE_HAS_CUDA OFF)
   return()
 endif()
@@ -186,10 +186,11 @@ if(NOT architectures)
   adamcore_choose_architectures(architectures)
 endif()
 adamcore_name_architectures()
-# CMake's 80 is both: keep that for the last.
+# In CMake, 80 means machine code and PTX; keep this for the last one.
 list(POP_BACK architectures last)
 list(TRANSFORM architectures APPEND -real REGEX "^[0-9]+[af]?$")
 set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${last})
-message(NOTICE "adamcore is compiled for CUDA too, which takes minutes: by ${CMAKE_CUDA_COMPILER} "
-               "(${CMAKE_CUDA_COMPILER_VERSION}) for ${ADAMCORE_CUDA_ARCHITECTURES_TEXT}. ADAMCORE_CUDA=OFF, in the environment "
-               "or as an option of CMake, leaves it out; ADAMCORE_CUDA_ARCHITECTURES=90, say, takes a fraction of the time.")
+message(NOTICE "adamcore is also compiled for CUDA, which takes minutes: with ${CMAKE_CUDA_COMPILER} "
+               "(${CMAKE_CUDA_COMPILER_VERSION}) for ${ADAMCORE_CUDA_ARCHITECTURES_TEXT}. To build without CUDA, set "
+               "ADAMCORE_CUDA=OFF in the environment or as a CMake option. One architecture, such as "
+               "ADAMCORE_CUDA_ARCHITECTURES=90, takes a fraction of the time.")

@@ -1,4 +1,4 @@
-"""Print every nvcc that pip installed within reach, one to a line."""
+"""Print every nvcc that pip has installed and that can be found, one per line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-# A build that is isolated may run in an environment of its own; the user's is then found by PATH, or is its base.
+# An isolated build may run in its own environment. The user's environment is then found through PATH, or is its base.
 prefixes = [sys.prefix, os.environ.get("VIRTUAL_ENV", ""), os.environ.get("CONDA_PREFIX", ""), sys.base_prefix]
 prefixes += [str(Path(folder).parent) for folder in os.environ.get("PATH", "").split(os.pathsep)]
 libraries = [Path(folder) for folder in sys.path if folder]

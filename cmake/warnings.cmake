@@ -1,10 +1,10 @@
-# Flags that no user of the library inherits.
+# Flags that users of the library do not inherit.
 add_library(adamcore_development INTERFACE)
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
   if(ADAMCORE_WERROR)
     list(APPEND warnings -Werror)
-    # nvcc's own warnings; what the host compiler would say is about nvcc's output.
+    # Only nvcc's own warnings, because those of the host compiler are about nvcc's output.
     target_compile_options(adamcore_development
                            INTERFACE $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-Werror=all-warnings>)
   endif()

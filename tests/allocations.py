@@ -21,7 +21,7 @@ FAILING.fail_at.argtypes = [ctypes.c_long]
 FAILING.fail_at.restype = ctypes.c_long
 
 Setting = tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
-"""What is called; everything that it must leave alone; and what must go well afterwards."""
+"""What is called, everything that it must not change, and what must succeed afterwards."""
 
 
 def arrays(prefix: str = "p", value: float = 0.0) -> dict[str, np.ndarray]:
@@ -163,7 +163,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
 
 
 def try_one(setting: Setting, number: int) -> tuple[bool, list[str]]:
-    """Let that allocation fail; return whether there was one, and what was wrong."""
+    """Let this allocation fail. Return whether it was reached, and what went wrong."""
     call, look, after = setting
     before, wrong = look(), []
     raised: BaseException | None = None

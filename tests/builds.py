@@ -1,4 +1,4 @@
-"""What tests have compiled, beside the package: in the background, while other tests run."""
+"""What tests need to have compiled, besides the package. It is built in the background, while other tests run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from places import ROOT
 
 
 class Builds:
-    """One at a time, since the tests want a processor too; each in a folder of its own, named as its fixture."""
+    """One build at a time, because the tests need a processor too. Its folder has the name of its fixture."""
 
     def __init__(self) -> None:
         self._jobs = Jobs(workers=1)
@@ -27,18 +27,18 @@ class Builds:
         return (COMMANDS.keys() - there) & set(getattr(item, "fixturenames", ()))
 
     def begin(self, names: Iterable[str]) -> None:
-        """Begin with what takes least."""
+        """Start with the shortest build."""
         for name in sorted(names, key=list(COMMANDS).index):
             self.job(name)
 
     def job(self, name: str) -> Job:
-        """Begin one, if it has not begun."""
+        """Start a build, unless it has been started."""
         folder = self.folder(name)
         folder.mkdir(exist_ok=True)
         return self._jobs.begin(name, COMMANDS[name](folder))
 
     def folder_of(self, name: str, config: pytest.Config) -> Path:
-        """Wait for it."""
+        """Wait for a build."""
         job = self.job(name)
         assert result_of(job, config) == 0, job.output
         return self.folder(name)

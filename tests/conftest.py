@@ -1,4 +1,4 @@
-"""Fixtures: the table of cases, and instruction sets and threads that are put back after each test."""
+"""Fixtures: the table of cases, and instruction sets and threads, which are restored after each test."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _same_threads_after() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What counts calls of operator new, and lets one fail, where it is preloaded."""
+    """The preloaded library that counts calls of operator new and lets one fail."""
     built = tmp_path_factory.mktemp("preloaded") / "failing_new.so"
     source = ROOT / "tests" / "preloaded" / "failing_new.cpp"
     compiler = [os.environ.get("CXX", "c++"), "-std=c++17", "-O1", "-shared", "-fPIC"]
@@ -63,14 +63,14 @@ def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cuda_gate(pytestconfig: pytest.Config) -> ModuleType:
-    """The gate for CUDA arrays, built as a module of its own; it needs no CUDA."""
+    """The gate for CUDA arrays, built as a separate module. It does not need CUDA."""
     pytest.importorskip("pybind11", reason="pybind11 builds the gate")
     return import_from("cuda_gate", BUILDS.folder_of("cuda_gate", pytestconfig))
 
 
 @pytest.fixture(scope="session")
 def emulation(pytestconfig: pytest.Config) -> Path:
-    """The folder of the module that runs CUDA kernels on the CPU; ADAMCORE_EMULATION names one that is there."""
+    """The folder of the module that runs CUDA kernels on the CPU. ADAMCORE_EMULATION names an existing one."""
     built = os.environ.get("ADAMCORE_EMULATION")
     return Path(built) if built else BUILDS.folder_of("emulation", pytestconfig)
 
@@ -89,7 +89,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of what has to be built first come last: it is built while the others run."""
+    """Tests that need a build run last: it is built while the others run."""
     items.sort(key=lambda item: bool(BUILDS.needed_by(item)))
 
 
@@ -109,7 +109,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def unchanged() -> Callable[..., None]:
-    """Return a function that runs `call`, expects `error`, and holds that no array's bytes have changed."""
+    """Return a function that runs `call`, expects `error`, and checks that no array's bytes have changed."""
 
     def check(error: type[Exception], match: str, arrays: list[np.ndarray], call: Callable[[], object]) -> None:
         before = [a.tobytes() for a in arrays]

@@ -1,4 +1,4 @@
-"""Floating-point environments as other libraries leave them behind, and calls that are to run as if they had not."""
+"""Floating-point environments as other libraries leave them behind, and calls whose results must not depend on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _control(libm: Any) -> tuple[Any, int]:
 
 @contextmanager
 def environment(name: str) -> Iterator[None]:
-    """Make this thread's arithmetic another one, and hold that it still is at the end."""
+    """Change the environment of this thread's arithmetic, and check at the end that it is still the same."""
     libm = ctypes.CDLL("libm.so.6")
     saved, at = _control(libm)
     changed = (ctypes.c_char * 32)()
@@ -55,7 +55,7 @@ def environment(name: str) -> Iterator[None]:
 
 
 def packed(*values: float) -> bytes:
-    """The bits: to print a number is arithmetic."""
+    """Return the bits, because even printing a number is arithmetic."""
     return struct.pack(f"{len(values)}d", *values)
 
 
@@ -71,7 +71,7 @@ Get = Callable[[Any], np.ndarray]
 
 
 def stepped(put: Put, get: Get, grads: list[np.ndarray], dtype: Any = F32, **options: Any) -> bytes:
-    """Two steps of Adagrad, with all that is kept, and the norm."""
+    """Two steps of Adagrad, with all of its state, and the norm."""
     loss_scale = options.pop("loss_scale", 1.0)
     params = [put(np.zeros(g.size, dtype)) for g in grads]
     optimizer = ac.Adagrad(params, lr=1e-3, **options)

@@ -1,4 +1,4 @@
-"""What several tests need: optimizers made from cases, and errors in units of the last place."""
+"""Helpers that several tests share: optimizers made from cases, and errors in units of the last place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make(case: Case, params: Any, **changed: Any) -> ac.Optimizer:
 
 
 def load(optimizer: ac.Optimizer, states: dict[str, State], step: int) -> None:
-    """Put an optimizer where training would have left it: state by name, and the number of updates done."""
+    """Put an optimizer into the state after some training: state by name, and the number of updates."""
     state_dict = optimizer.state_dict()
     for name, state in states.items():
         state_dict["state"][name].update(state, step=step)
@@ -30,7 +30,7 @@ def bits(*arrays: np.ndarray) -> list[bytes]:
 
 
 def everything(optimizer: ac.Optimizer) -> dict[str, bytes]:
-    """All that an optimizer has computed, to the bit."""
+    """Everything that an optimizer has computed, as bits."""
     found = {}
     for group in optimizer.param_groups:
         for name, param in zip(group["param_names"], group["params"], strict=True):

@@ -52,13 +52,13 @@ class Job:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def kill(self) -> None:
-        """End its children, too."""
+        """End the process and its children."""
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Jobs:
-    """So many at a time as there are workers."""
+    """Runs as many jobs at a time as there are workers."""
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=workers)
@@ -67,7 +67,7 @@ class Jobs:
 
     @property
     def folder(self) -> Path:
-        """A folder that goes with the tests."""
+        """A folder that is deleted after the tests."""
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="adamcore-")
         return Path(self._folder.name)
 
@@ -78,7 +78,7 @@ class Jobs:
         after: Job | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Job:
-        """Begin what has not begun yet; `after` has to succeed first."""
+        """Start a job unless it has been started. `after` must succeed first."""
         if name not in self._jobs:
             job = self._jobs[name] = Job(name, commands, after, environment or {})
             job.log = self.folder / f"{len(self._jobs)}.log"
@@ -86,7 +86,7 @@ class Jobs:
         return self._jobs[name]
 
     def end(self) -> None:
-        """Leave nothing behind, when tests are interrupted, too."""
+        """Leave nothing behind, even if the tests are interrupted."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for job in self._jobs.values():
             job.kill()

@@ -61,7 +61,7 @@ def is_used(capsule: object) -> bool:
 
 
 def use_up(capsule: object) -> None:
-    """Do what a consumer does."""
+    """Act as a consumer."""
     _set_name(capsule, b"used_dltensor_versioned")
 
 
@@ -93,7 +93,7 @@ class Lender:
 
     @property
     def held(self) -> int:
-        """How many capsules were lent and not given back."""
+        """The number of capsules that were lent and not returned."""
         return len(self.capsules) - self.given_back
 
     def _give_back(self, _: int) -> None:
@@ -152,7 +152,7 @@ def interface(array: np.ndarray = ONES, **changed: Any) -> Any:
 
 
 class CupyArray:
-    """CuPy's, as far as it is read: over NumPy's memory."""
+    """The part of CuPy's array that adamcore reads, over NumPy's memory."""
 
     def __init__(self, array: np.ndarray, device: int = 0) -> None:
         self.shape, self.strides, self.dtype = array.shape, array.strides, array.dtype
@@ -163,7 +163,7 @@ CupyArray.__module__ = "cupy"
 
 
 class TorchTensor(Lender):
-    """PyTorch's, as far as it is asked."""
+    """The part of PyTorch that adamcore uses."""
 
     requires_grad = False
     negative = False

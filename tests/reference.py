@@ -1,4 +1,4 @@
-"""Each rule again, in float64 NumPy from the papers' formulas, and one table of cases that every test walks.
+"""Every rule in float64 NumPy, from the formulas of the papers, and one table of cases that all tests use.
 
 A reference function takes a parameter, its gradient, its state by slot and the number of the update from 1, and returns
 the new parameter; state is replaced in the dict. Weight decay that belongs to the gradient, and `maximize`, are applied
@@ -76,7 +76,7 @@ class Tuning:
 
 
 ADAPTIVE = Tuning(dict(lr=0.05), dict(lr=0.05), dict(lr=0.01))
-"""For rules whose steps do not depend on the gradients' scale."""
+"""For rules whose steps do not depend on the scale of the gradients."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     decay_in_gradient: bool = True
     initial: str | None = None
-    """The option that says what state starts from."""
+    """The option that sets the initial value of the state."""
     averages: dict[str, str] = field(default_factory=dict)
-    """Slots that are averages of squares, and those that are the same averages of the numbers."""
+    """Slots with averages of squares, and the slots with averages of the same numbers."""
     tuning: Tuning = ADAPTIVE
 
     @property
     def rule(self) -> dict[str, Any]:
-        """What C++ says of the rule."""
+        """The description of the rule in C++."""
         return _core.rules()[getattr(ac, self.optimizer)._rule(self.hyper)]
 
     @property
@@ -110,7 +110,7 @@ class Case:
         return {slot: np.full_like(p, start, dtype=np.float64) for slot in self.slots}
 
     def step(self, p: Array, g: Array, state: State, t: int, **changed: Any) -> Array:
-        """Return the parameter after update `t`, in float64; `state` holds the state after it."""
+        """Return the parameter after update `t`, in float64. `state` contains the state after it."""
         h = {**self.hyper, **changed}
         p = np.asarray(p, np.float64)
         g = np.asarray(g, np.float64) * (-1 if h.get("maximize") else 1)
@@ -215,7 +215,7 @@ CASES = [
 
 
 def random_state(case: Case, rng: np.random.Generator, p: Array) -> State:
-    """State such as training leaves behind: squares are not negative, nor less than the squares of means."""
+    """Random state such as training leaves behind: squares are not negative, and not less than the squares of means."""
     state = {}
     for slot in case.slots:
         power = 2 if slot in case.rule["nonnegative"] else 1

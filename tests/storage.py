@@ -1,4 +1,4 @@
-"""Half precision as the tests see it: types, ways of keeping weights, and roundings by other hands than adamcore's."""
+"""Half precision in tests: types, ways of storing weights, and roundings that are independent of adamcore."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRECISIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Storage:
-    """One combination of types and of what is kept of weights."""
+    """One combination of types and of what is stored for weights."""
 
     param: np.dtype
     grad: np.dtype
@@ -57,7 +57,7 @@ class Storage:
 
 
 def combinations() -> list[Storage]:
-    """Every combination of types that there is."""
+    """Every possible combination of types."""
     found = []
     for grad in DTYPES:
         found.append(Storage(F64, grad))
@@ -96,7 +96,7 @@ def philox(key: tuple[int, int], counter: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def state_numbers(count: int, seed: int, step: int, name: str, slot: int) -> np.ndarray:
-    """The random numbers of a state array: a word for each block of 256, and multiples of the golden ratio."""
+    """The random numbers of a state array: one word for each block of 256, plus multiples of the golden ratio."""
     number = 2166136261
     for byte in name.encode():
         number = (number ^ byte) * 16777619 % 2**32
@@ -128,7 +128,7 @@ def encode_state(x: np.ndarray, dtype: np.dtype, random: np.ndarray) -> np.ndarr
 def stored_state(
     x: np.ndarray, dtype: np.dtype, is_square: bool, rounding: str, seed: int, step: int, name: str, slot: int
 ) -> np.ndarray:
-    """State as Precision says that it is stored: `x` is what a step has computed in float32."""
+    """State as Precision specifies its storage. `x` is what a step has computed in float32."""
     if is_square:
         smallest = np.float32(2.0**-24 if dtype == F16 else 2.0**-133)
         x = np.where((x > 0) & (x < smallest), smallest, x)
@@ -139,7 +139,7 @@ def stored_state(
 
 
 def weights_of(state: dict[str, np.ndarray], param: np.ndarray) -> np.ndarray:
-    """The weights that an optimizer has kept beside or in a parameter, in float64, by what Precision says."""
+    """The weights that an optimizer has stored beside or in a parameter, in float64, according to Precision."""
     if "master" in state:
         return state["master"].astype(np.float64)
     if "remainder" in state:

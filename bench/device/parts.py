@@ -95,12 +95,12 @@ def table_of(parts: list[Part]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("listing", type=Path, help="a line for each part: name, status, seconds, with tabs between")
+    parser.add_argument("listing", type=Path, help="one line for each part: name, status, seconds, separated by tabs")
     parser.add_argument("logs", type=Path)
     parser.add_argument("record", type=Path)
-    parser.add_argument("--experiments", type=Path, help="what the experiments wrote, if they ran")
+    parser.add_argument("--experiments", type=Path, help="output of the experiments, if they ran")
     parser.add_argument("--show", action="store_true", help="print a table")
-    parser.add_argument("--place", action="store_true", help="copy the record to bench/results, by date and device")
+    parser.add_argument("--place", action="store_true", help="copy the record to bench/results, with date and device")
     options = parser.parse_args()
     parts = read_parts(options.listing, options.logs)
     record = keep.update(options.record, lambda record: add(record, parts, options.experiments))
@@ -110,7 +110,7 @@ def main() -> None:
         shutil.copyfile(options.record, path)
     if options.show:
         print(table_of(parts))
-        print(f"All of it is in {path}")
+        print(f"Full record: {path}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ prepare_library() {
   local hash architectures="${ADAMCORE_CUDA_ARCHITECTURES:-90}" tree=build/gpu-library
   hash="$(hash_of "${library_sources[@]}")"
   if [ -f "$prepared/libadamcore_cuda.a" ] && [ "$(stamp library)" = "$hash $architectures" ]; then
-    echo "The library in $prepared is of these sources."
+    echo "The library in $prepared was built from these sources."
     return
   fi
   rm -f "$prepared"/lib*.a
@@ -58,7 +58,7 @@ prepare_experiments() {
   fi
   hash="$(hash_of "${experiments_sources[@]}")"
   if [ -x "$prepared/experiments" ] && [ "$(stamp experiments)" = "$hash" ]; then
-    echo "The experiments in $prepared are of these sources."
+    echo "The experiments in $prepared were built from these sources."
     return
   fi
   rm -f "$prepared/experiments"
@@ -78,18 +78,18 @@ prepared_library() {
   if [ ! -f "$prepared/libadamcore_cuda.a" ]; then
     reason="there is none"
   elif [ "$known" != "$(hash_of "${library_sources[@]}")" ]; then
-    reason="it is of other sources"
+    reason="it was built from other sources"
   elif [ "${architectures%%[!0-9]*}" -gt "$(capability)" ]; then
     reason="it is for $architectures, and this device is $(capability)"
   fi
   if [ "${1:-}" = path ]; then
     [ -z "$reason" ] && echo "$PWD/$prepared/libadamcore_cuda.a"
   else
-    echo "The prepared library is ${reason:+not }used${reason:+: $reason; nvcc compiles all of it}."
+    echo "The prepared library is ${reason:+not }used${reason:+: $reason; nvcc compiles everything}."
   fi
 }
 
-# What to build for: what the prepared library is for, if it is used; else what is asked for, or the device.
+# The architectures to build for: those of the prepared library, if it is used; else those requested, or the device's.
 architectures() {
   if [ -n "$(prepared_library path)" ]; then
     stamp library | cut -d' ' -f2
@@ -98,19 +98,19 @@ architectures() {
   fi
 }
 
-# Whether the experiments' binary is there and of these sources; if not, say so.
+# Whether the experiments have been built from these sources; if not, says so.
 prepared_experiments() {
   if [ ! -x "$prepared/experiments" ]; then
     echo "The experiments are not prepared: bash bench/gpu.sh prepare"
   elif [ "$(stamp experiments)" != "$(hash_of "${experiments_sources[@]}")" ]; then
-    echo "The experiments in $prepared are of other sources: bash bench/gpu.sh prepare"
+    echo "The experiments in $prepared were built from other sources: bash bench/gpu.sh prepare"
   else
     return 0
   fi
   return 1
 }
 
-# The commit: as told, as git has it, or as it was when things were prepared, if the sources are still the same.
+# The commit: from ADAMCORE_COMMIT, from git, or from the preparation, if the sources are still the same.
 commit_of_sources() {
   local commit hash
   if [ -n "${ADAMCORE_COMMIT:-}" ]; then

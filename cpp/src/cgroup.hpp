@@ -3,22 +3,22 @@
 #include <fstream>
 #include <string>
 
-/// How much processor time Linux's control groups leave to this process.
+/// The processor time that Linux's control groups allow this process.
 namespace adamcore::cpu::cgroup {
 
-/// quota / period of one group's folder, or 0 if it sets no limit.
+/// quota / period of the group in one folder, or 0 if it sets no limit.
 inline double quota_of(const std::string& folder) {
     double quota = 0, period = 0;
-    const auto ratio = [&] { return quota > 0 && period > 0 ? quota / period : 0; };  // v1 says -1 for no limit
+    const auto ratio = [&] { return quota > 0 && period > 0 ? quota / period : 0; };  // v1 uses -1 for no limit
     if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) return ratio();
     std::ifstream v1_quota(folder + "/cpu.cfs_quota_us"), v1_period(folder + "/cpu.cfs_period_us");
     return v1_quota >> quota && v1_period >> period ? ratio() : 0;
 }
 
-/// The least quota of the group `path` below the folder `mount` and of those above it, or 0.
+/// The smallest quota of the group `path` below the folder `mount` and of the groups above it, or 0.
 ///
-/// A container sees its own group as the mount's root, and may read a path that leads to it from the host's root, or from
-/// elsewhere ("/../.."): what is not there sets no limit, and the mount's root is asked in any case.
+/// A container sees its own group as the root of the mount. The path that it reads may start at the root of the host,
+/// or elsewhere ("/../.."). Folders that do not exist set no limit, and the root of the mount is always read.
 inline double least_quota(const std::string& mount, std::string path) {
     if ((path + "/").find("/../") != std::string::npos) path.clear();
     double least = 0;
@@ -29,8 +29,8 @@ inline double least_quota(const std::string& mount, std::string path) {
     }
 }
 
-/// The least quota of the groups that the file `groups` names (/proc/self/cgroup), whose hierarchies are mounted below
-/// `root` (/sys/fs/cgroup), or 0: of v2, and of v1's controller "cpu".
+/// The smallest quota of the groups that the file `groups` (/proc/self/cgroup) lists, or 0. Their hierarchies are
+/// mounted below `root` (/sys/fs/cgroup). It reads v2, and the controller "cpu" of v1.
 inline double least_quota_of(const std::string& groups, const std::string& root) {
     double least = 0;
     const auto look_at = [&](const std::string& mount, const std::string& path) {

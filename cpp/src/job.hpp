@@ -8,17 +8,17 @@
 
 namespace adamcore::cpu {
 
-/// The most threads that work on one job.
+/// The maximum number of threads that work on one job.
 inline constexpr int max_threads = 256;
 
-/// Parts that threads claim until none is left, each from a range of its own first, so that a thread meets the same
-/// memory in every step, and then from the others'.
+/// The parts of a job. Threads claim parts until none is left: first from their own range, so that a thread accesses
+/// the same memory in every step, and then from the ranges of others.
 ///
-/// It is large: too large for a stack of 64 KiB or less, which some runtimes give their threads. So the pool keeps one,
-/// and only the ranges that are used are written.
+/// A Job is too large for a stack of 64 KiB or less, which some runtimes give their threads. So the pool owns one, and
+/// only the ranges that are used are written.
 class Job {
 public:
-    /// While no thread works on it.
+    /// May be called only while no thread works on the job.
     void begin(int parts, int threads, PartBody body, void* context) noexcept {
         threads_ = std::min({threads, parts, max_threads});
         body_ = body;

@@ -21,8 +21,8 @@ struct StopAtUnload {
 };
 #endif
 
-/// Never destroyed, since other threads may step while the process ends. What holds this code, a program or a plugin,
-/// holds its memory too, and ends its threads before it is unloaded.
+/// Never destroyed, because other threads may step while the process ends. The program or plugin that contains this
+/// code contains its memory too, and ends its threads before it is unloaded.
 ThreadPool& thread_pool() {
     alignas(ThreadPool) static unsigned char memory[sizeof(ThreadPool)];
     static auto* pool = new (memory) ThreadPool;

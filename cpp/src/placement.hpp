@@ -17,13 +17,13 @@ namespace adamcore::cpu {
 
 #if defined(__linux__)
 
-/// Processors, as many as Linux can have.
+/// A set of processors, with room for as many as Linux supports.
 class ProcessorSet {
 public:
     ProcessorSet() { CPU_ZERO_S(sizeof words_, words_); }
 
-    /// Takes those that a thread may use now, 0 being the calling one and a process's number its first; none if that
-    /// cannot be known.
+    /// Reads the processors that a thread may currently use. 0 is the calling thread, and a process's id is its first
+    /// thread. The set is empty if this cannot be determined.
     void take_from(pid_t thread) noexcept {
         if (sched_getaffinity(thread, sizeof words_, words_) != 0) CPU_ZERO_S(sizeof words_, words_);
     }
@@ -42,20 +42,23 @@ private:
     cpu_set_t words_[most / CPU_SETSIZE];
 };
 
-/// Where workers may run: wherever the thread that steps may, or the process's first thread, at the time of the step.
+/// Where workers may run: on the processors that the stepping thread or the first thread of the process may use at the
+/// time of the step.
 ///
-/// Linux keeps a mask for each thread and none for a process. That of the thread which made a worker says little: it may
-/// be pinned, or be pinned no longer. With the first thread's, a worker of a pinned thread's step has the processors that
-/// are left to the others; and where the whole process has been taken off a processor, it is in neither mask.
+/// Linux has a mask for each thread and none for a process. The mask of the thread that created a worker says little:
+/// that thread may be pinned, or no longer be pinned. With the first thread's mask, the workers of a pinned thread get
+/// the processors that it leaves free. If the whole process has been taken off a processor, the processor is in neither
+/// mask.
 class Placement {
 public:
-    /// What a worker was told last.
+    /// The last placement of a worker.
     struct Place {
         unsigned version = 0;
         int kept_off = -1;
     };
 
-    /// By the thread that is about to step. Asking costs a quarter of a microsecond, so it is done once in a while.
+    /// Called by the thread that is about to step. Reading the masks takes a quarter of a microsecond, so it is done at
+    /// most once per millisecond.
     void look_now_and_then() noexcept {
         const auto now = std::chrono::steady_clock::now();
         if (version_ != 0 && now - looked_ < std::chrono::milliseconds(1)) return;
@@ -65,14 +68,15 @@ public:
 
     bool is_outdated(const Place& place) const { return place.version != version_; }
 
-    /// Puts a worker where it may run now, but for the calling thread's processor if there is another.
+    /// Allows a worker to run on the current processors, except the calling thread's if there is another.
     ///
-    /// Linux likes to wake a thread on its waker's processor. There it waits for the waker, which is at work on the very
-    /// job, while another processor idles; milliseconds pass before the load is balanced, and by then the step is over.
+    /// Linux tends to wake a thread on the processor of the waking thread. There it waits for that thread, which works
+    /// on the same job, while another processor idles. Milliseconds pass before the load is balanced, and by then the
+    /// step is over.
     void put(const WorkerThread& worker, Place& place) noexcept {
         const int here = sched_getcpu();
         if (here == place.kept_off && !is_outdated(place)) return;
-        look();  // nobody is moved to where the process was an instant ago
+        look();  // so that nobody is placed by an outdated mask
         others_ = allowed_;
         if (here >= 0) others_.remove(here);
         if (others_.empty()) others_ = allowed_;
@@ -90,7 +94,7 @@ private:
     }
 
     pid_t process_ = getpid();
-    ProcessorSet allowed_, now_, others_;  ///< the latter two of a moment's use, but a kilobyte each
+    ProcessorSet allowed_, now_, others_;  ///< the latter two are temporary, but take a kilobyte each
     unsigned version_ = 0;                 ///< counts the changes of `allowed_`; 0: not looked yet
     std::chrono::steady_clock::time_point looked_;
 };

@@ -29,14 +29,14 @@ inline void pause() noexcept {
 #endif
 }
 
-/// Threads that sleep between jobs. The caller of run() works too, and waits only for those that have begun: a thread
-/// that gets no processor, because another library's threads spin there, delays nobody.
+/// Threads that sleep between jobs. The caller of run() works too, and waits only for threads that have started. So a
+/// thread that gets no processor, because another library's threads spin there, delays nobody.
 ///
-/// Nobody takes a lock on the way in or out: a lock that is held for a moment puts the other side to sleep, and waking
-/// takes as long as many a step.
+/// Entering and leaving a job takes no lock. A lock held even briefly puts the other thread to sleep, and waking it
+/// takes as long as many steps do.
 class ThreadPool {
 public:
-    /// False, without having done anything, while another thread's job is running.
+    /// Returns false, without having done anything, while another thread's job is running.
     bool run(int parts, int threads, PartBody body, void* context) noexcept {
         if (running_.exchange(true, std::memory_order_acquire)) return false;
         job_.begin(parts, threads, body, context);
@@ -53,10 +53,11 @@ public:
     }
 
 #if defined(ADAMCORE_HAS_PTHREADS)
-    /// Ends the threads, for their code is about to be unloaded, or the process ends; there are no more jobs.
+    /// Ends the threads before their code is unloaded or the process ends. No job may follow.
     ///
-    /// In a child made by fork() there are none to end. While a job runs nothing is done: code that runs is not
-    /// unloaded, so the process ends, and must not wait for a job that may wait for the thread which ends it.
+    /// Does nothing in a child created by fork(), which has no threads. Does nothing while a job runs: running code is
+    /// not unloaded, so the process must be ending, and waiting for the job could deadlock with the thread that ends
+    /// the process.
     void stop() noexcept {
         if (getpid() != process_ || running_.exchange(true, std::memory_order_acquire)) return;
         stopping_.store(true);
@@ -76,7 +77,7 @@ private:
         std::atomic<bool> asleep{false};
         std::mutex mutex;
         std::condition_variable wake;
-        WorkerThread thread;  ///< this and the rest are the callers'
+        WorkerThread thread;  ///< this and the following members belong to callers of run()
         Placement::Place place;
         ThreadPool* pool = nullptr;
         int number = 0;
@@ -95,8 +96,9 @@ private:
         worker.wake.notify_one();
     }
 
-    /// A worker says that it is inside before it looks whether there is a job, and the job is closed before this looks
-    /// for workers: in the one order that all threads see, whoever has found it open is found here.
+    /// A worker announces that it is inside before it checks whether the job is open, and the job is closed before this
+    /// function checks for workers. All threads see these operations in one order, so a worker that found the job open
+    /// is noticed here.
     void wait_for_those_inside() noexcept {
         for (int i = 0; inside_.load() != 0; ++i) {
             if (i < 4096) {
@@ -107,7 +109,7 @@ private:
         }
     }
 
-    /// False where the system gives no more threads; those there are, the caller at least, do the work.
+    /// Returns false if the system provides no more threads. Then the existing ones, at least the caller, do the work.
     bool start_worker() noexcept {
         Worker& worker = workers_[started_];
         worker.pool = this;
@@ -128,12 +130,13 @@ private:
             seen = next_call(self, seen);
             if (stopping_.load()) return;
             inside_.fetch_add(1);
-            if (open_.load() && self.number + 1 < job_.threads()) job_.work(self.number + 1);  // else it came too late
+            if (open_.load() && self.number + 1 < job_.threads()) job_.work(self.number + 1);  // else it is too late
             inside_.fetch_sub(1);
         }
     }
 
-    /// Waits for a call after the one `seen`: awake for a moment, since steps often follow each other, then asleep.
+    /// Waits for a call after call number `seen`: first awake for a moment, because steps often follow each other, then
+    /// asleep.
     static std::uint64_t next_call(Worker& self, std::uint64_t seen) noexcept {
         const auto until = std::chrono::steady_clock::now() + awake;
         do {
@@ -154,8 +157,8 @@ private:
 #if defined(ADAMCORE_HAS_PTHREADS)
     pid_t process_ = getpid();
 #endif
-    std::atomic<bool> running_{false};  ///< a thread's job runs, or there are no more
-    int started_ = 0;                   ///< this, the job while it is closed, and placement belong to who set running_
+    std::atomic<bool> running_{false};  ///< true while a job runs, and after stop()
+    int started_ = 0;                   ///< this, placement_ and the closed job belong to the thread that set running_
     Placement placement_;
     Job job_;
     std::atomic<bool> open_{false};

@@ -41,7 +41,7 @@ int affinity_threads() {
     return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-/// Processors' worth of time, or 0 where nothing limits it.
+/// The processor time that the process may use, in processors, or 0 if it is not limited.
 double cgroup_quota() noexcept {
 #if defined(__linux__)
     try {

@@ -16,21 +16,22 @@ namespace adamcore::cpu {
 
 #if defined(ADAMCORE_HAS_PTHREADS)
 
-/// A thread of the pool. It takes no signals: one that the program blocks in its own threads, to wait for it, would go
-/// to a thread that does not, and end the process.
+/// A thread of the pool. It blocks all signals. If the program blocks a signal in its own threads to wait for it, the
+/// signal would otherwise go to this thread and end the process.
 class WorkerThread {
 public:
     using Run = void* (*)(void* context);
 
-    /// False where the system gives no more threads.
+    /// Returns false if the system provides no more threads.
     bool start(Run run, void* context) noexcept {
         pthread_attr_t attributes;
         if (pthread_attr_init(&attributes) != 0) return false;
-        // The preset follows the limit on the first thread's stack, which may be next to nothing.
+        // The default follows the limit of the first thread's stack, which may be tiny.
         std::size_t stack = 0;
         pthread_attr_getstacksize(&attributes, &stack);
         pthread_attr_setstacksize(&attributes, std::max(stack, least_stack));
-        // A thread is born with its maker's mask; blocked from within, it would take what comes before.
+        // A thread starts with the mask of its creator. If it blocked signals itself, it would take those that come
+        // before.
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -44,7 +45,7 @@ public:
 
     pthread_t handle() const { return thread_; }
 
-    /// Names the calling thread, for those who look at a process's threads.
+    /// Names the calling thread, for tools that list the threads of a process.
     static void name_this() noexcept {
 #if defined(__linux__)
         pthread_setname_np(pthread_self(), "adamcore");

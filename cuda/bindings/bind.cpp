@@ -1,5 +1,5 @@
-// How a device's optimizer comes to its parameters: they are checked, their state is allocated, and only then is the group
-// its own.
+// How the CUDA optimizer binds parameters: first they are checked, then their state is allocated, and only then is the
+// group added.
 
 #include <algorithm>
 
@@ -16,7 +16,8 @@
 namespace adamcore::python {
 namespace {
 
-/// What is read in groups begins at a whole group in every array at once if state is as far from one as parameters are.
+/// Kernels access elements in groups. State is placed at the same distance from a whole group as its parameter, so that
+/// groups start at the same element in all arrays.
 constexpr std::size_t group_of_elements = 8;
 constexpr std::size_t alignment = 256;
 
@@ -25,7 +26,7 @@ std::size_t phase_of(const Tensor& tensor) {
     return reinterpret_cast<std::uintptr_t>(tensor.param) / size_of(tensor.dtype) % group_of_elements;
 }
 
-/// Memory of the library's. What it says where there is none, names no array.
+/// Allocates memory with the library. The library's own error does not name the array, so it is replaced.
 py::tuple allocate(const py::object& library, std::size_t bytes, int device, const std::vector<std::string>& labels) {
     try {
         return run_python([&]() -> py::object { return library.attr("allocate")(bytes, device); }).cast<py::tuple>();
@@ -45,10 +46,10 @@ struct DeviceOptimizer::GroupBinding : Binding {
     GroupBinding(DeviceOptimizer& of, Addition& added_) : optimizer(of), added(added_), device(of.device_) {
         bind_params();
         cuda::require_kernels(device);
-        // Memory of a pool is to be used where the pool's current stream is.
+        // Memory from a pool must be used on the pool's current stream.
         stream = std::max<cuda::Stream>(optimizer.library_.attr("stream")(device).cast<cuda::Stream>(), 1);
         if (optimizer.engine_) {
-            const GilRelease release;  // what the device waits for may need it
+            const GilRelease release;  // may wait for work that needs the GIL
             optimizer.engine_->make_room(1, bound.size());
         }
         bind_state();
@@ -60,7 +61,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
 
     void start() override {
         producers.erase(std::remove(producers.begin(), producers.end(), stream), producers.end());
-        const GilRelease release;  // a queue that is full waits for what may need it
+        const GilRelease release;  // a full queue may wait for work that needs it
         cuda::Ordered ordered(device, stream, producers);
         cuda::start_state(device, added.tensors, added.group.group, stream);
         ordered.finish();
@@ -92,7 +93,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
             optimizer.bound_.push_back(std::move(bound[i]));
         }
         optimizer.memory_.push_back(std::move(memory));
-        if (optimizer.has_known_grads_) {  // not held against the new parameters
+        if (optimizer.has_known_grads_) {  // they were not checked against the new parameters
             for (KnownGrad& each : optimizer.known_grads_) {
                 each.array = nullptr;
                 each.reference = {};
@@ -112,7 +113,7 @@ private:
             arrays.push_back(device_array(param, Access::write, label, 1));
             const DeviceArray& array = arrays.back();
             require_fit(optimizer.options_, array.view.dtype, label);
-            require_device(array, device, "others of this optimizer", label);
+            require_device(array, device, "other arrays of this optimizer", label);
             add_unique(array.stream.value_or(1), producers);
             views.push_back(array.view);
             Bound each;
@@ -123,7 +124,7 @@ private:
             if (array.library == Library::torch)
                 added.lenders.push_back({optimizer.size() + i, param, data_pointer(param), counts_writes(param)});
         }
-        if (device < 0) device = 0;  // nothing but empty arrays, which are nowhere
+        if (device < 0) device = 0;  // all arrays are empty, and on no device
         optimizer.describe(views, std::vector<const void*>(views.size()), added);
         for (std::size_t i = 0; i < views.size(); ++i) {
             optimizer.walk(bound[i], added.forms[i], views[i], views[i]);
@@ -140,7 +141,7 @@ private:
             return begin;
         };
         const StateLayout layout(added.tensors, all_rules()[added.group.group.rule], place);
-        // Arrays without elements are somewhere too.
+        // Arrays without elements need a device too.
         const auto given = allocate(optimizer.library_, next + alignment, device, added.labels);
         const auto address = given[1].cast<std::uintptr_t>();
         const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
@@ -154,8 +155,8 @@ private:
     std::vector<Bound> bound;
     std::pair<py::object, std::uintptr_t> memory;
     int device;
-    cuda::Stream stream = 1;              // where state is made
-    std::vector<cuda::Stream> producers;  // where parameters are written
+    cuda::Stream stream = 1;              // where state is initialised
+    std::vector<cuda::Stream> producers;  // the streams that write the parameters
     bool is_first = false, is_committed = false;
 };
 

@@ -8,7 +8,7 @@
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
-/// Looking runs code too, but what is known of a device's array stays true.
+/// Examining a device array runs code too, but what is known about it stays valid.
 Gate DeviceCalls::gate() {
     return {[](const py::object& array, Access, const std::string&) { return array; },
             [this](const py::object& array, Access access, const std::string& label) {
@@ -18,7 +18,7 @@ Gate DeviceCalls::gate() {
 
 Taken DeviceCalls::take(const py::object& array, Access access, const std::string& label) {
     DeviceArray found = device_array(array, access, label, streams_.empty() ? 1 : streams_.front());
-    require_device(found, device_, "others", label);
+    require_device(found, device_, "other arrays", label);
     add_unique(found.stream.value_or(1), streams_);
     return {found.view, nullptr, py::make_tuple(array, found.owner),
             std::make_shared<const std::vector<Py_ssize_t>>(std::move(found.axes))};
@@ -47,7 +47,7 @@ void DeviceCalls::update(const CheckedUpdate& checked) const {
     engine.step(request());
 }
 
-/// The arrays are an engine's gradients.
+/// Treats the arrays as gradients of an engine.
 Measurement DeviceCalls::measure(const std::vector<Taken>& arrays, Clip clip, double limit) const {
     std::vector<Walk> walks;
     std::vector<cuda::Entry> entries;
@@ -69,7 +69,7 @@ Measurement DeviceCalls::measure(const std::vector<Taken>& arrays, Clip clip, do
     settings.clip = clip;
     settings.limit = limit;
     settings.stream = on.stream;
-    const GilRelease release;  // memory comes and goes through a queue that may be full
+    const GilRelease release;  // allocation and release go through a queue that may be full
     cuda::Engine engine(device(), settings);
     engine.add_group({});
     for (const cuda::Entry& entry : entries) engine.add(entry);
@@ -88,7 +88,7 @@ void DeviceCalls::rescale(const std::vector<Taken>& arrays, Scale factor, double
         rescaled.push_back({view.data, view.dtype, view.size, walks.back().axes()});
     }
     const cuda::StepRequest on = request();
-    const GilRelease release;  // a queue that is full waits for what may need it
+    const GilRelease release;  // a full queue may wait for work that needs it
     cuda::Ordered ordered(device(), on.stream, on.others);
     cuda::rescale_arrays(device(), rescaled, factor, limit, on.stream);
     ordered.finish();

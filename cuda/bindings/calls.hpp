@@ -9,8 +9,8 @@
 
 namespace adamcore::python {
 
-/// Calls on arrays of one device; define_calls() says what each function is for. It learns from the arrays that it lets
-/// in which device that is, and on which streams they are written.
+/// Calls on arrays of one device; define_calls() describes the functions. The device and the streams that write the
+/// arrays are taken from the arrays themselves.
 class DeviceCalls {
 public:
     Gate gate();
@@ -21,7 +21,8 @@ public:
 private:
     Taken take(const py::object& array, Access access, const std::string& label);
     int device() const { return std::max(device_, 0); }
-    /// The first array's stream, where all work goes; the others wait for it, and it for them.
+    /// The stream of the first array, on which all work is queued. It waits for the other streams, and they wait for
+    /// it.
     cuda::StepRequest request() const;
 
     int device_ = -1;

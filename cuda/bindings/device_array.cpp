@@ -15,19 +15,19 @@ bool is_cupy(py::handle object) {
     return is_from(object, "cupy") && find_attr(object, data);
 }
 
-/// The library, where it has been imported: nothing here imports one.
+/// The library's module if it has been imported. Nothing here imports a library.
 py::object imported(const char* name) {
     return py::reinterpret_borrow<py::object>(PyDict_GetItemString(PyImport_GetModuleDict(), name));
 }
 
-/// Stream 0 is the legacy one, which the protocols call 1.
+/// Stream 0 is the legacy stream, which the protocols call 1.
 std::uintptr_t named(std::uintptr_t stream) { return stream == 0 ? 1 : stream; }
 
 [[noreturn]] void refuse_host(py::handle object, const std::string& label) {
     throw py::type_error(label + ": the array (" + type_name(object) + ") is not on a CUDA device");
 }
 
-/// PyTorch lends only what is on its current device.
+/// Makes the device current, because PyTorch lends only arrays on its current device.
 class CurrentDevice {
 public:
     CurrentDevice(py::handle object, int device) {
@@ -87,13 +87,13 @@ DeviceArray from_dlpack(py::handle object, Access access, const std::string& lab
         array.library = Library::torch;
         array.stream = current_stream(Library::torch, device.id);
     }
-    // -1: the user of the array waits for the library's stream, which is known.
+    // -1: the consumer waits for the library's stream, which is known.
     dlpack::Stream told;
     told.number = array.stream ? -1 : static_cast<std::int64_t>(named(stream));
     const CurrentDevice guard(object, device.id);
     dlpack::Loan loan = dlpack::borrow(object, access, told, label);
     if (!loan.device.is_cuda()) refuse_host(object, label);
-    // Who is told of no stream makes the legacy one wait.
+    // A producer that is not told a stream makes the legacy stream wait.
     if (!array.stream && !told.was_told) array.stream = 1;
     array.view = loan.view;
     array.axes = std::move(loan.axes);
@@ -118,7 +118,7 @@ DeviceArray from_interface(py::handle object, const py::object& fields, const st
     return array;
 }
 
-/// __cuda_array_interface__, or null; what its getter raises besides AttributeError is a reason to refuse.
+/// __cuda_array_interface__, or null. If its getter raises anything but AttributeError, this raises an error.
 py::object interface_of(py::handle object, const std::string& label) {
     static const py::handle name = interned("__cuda_array_interface__");
     try {
@@ -160,7 +160,7 @@ void require_device(const DeviceArray& array, int& device, const char* others, c
     if (device < 0) device = array.device;
     if (array.device == device) return;
     throw py::value_error(label + ": the array is on CUDA device " + std::to_string(array.device) + ", but " + others +
-                          " are on device " + std::to_string(device) + "; all must be on one");
+                          " are on device " + std::to_string(device) + "; all must be on one device");
 }
 
 std::optional<std::uintptr_t> current_stream(Library library, int device) {

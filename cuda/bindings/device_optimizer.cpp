@@ -10,7 +10,7 @@ DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options, py:
     : BoundOptimizer(std::move(owner), options), library_(std::move(library)) {}
 
 DeviceOptimizer::~DeviceOptimizer() {
-    const GilRelease release;  // to give memory back waits for the device
+    const GilRelease release;  // releasing memory waits for the device
     engine_.reset();
 }
 
@@ -30,13 +30,13 @@ py::dict DeviceOptimizer::state(std::size_t tensor) const {
     return state;
 }
 
-/// A schedule may ask for counts: while it runs, its step has not begun.
+/// A schedule may ask for counts, because its step has not begun while it runs.
 std::optional<Exclusive> DeviceOptimizer::exclusive_for_counts() const {
     if (use_.is_held_here()) return std::nullopt;
     return std::optional<Exclusive>(std::in_place, use_, owner());
 }
 
-// What waits for the device lets go of the GIL, which what the device waits for may need.
+// Functions that wait for the device release the GIL, which queued work may need.
 
 std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     if (tensor >= size()) throw py::index_error("no such tensor");
@@ -59,7 +59,7 @@ std::int64_t DeviceOptimizer::count_completed() const {
 BoundOptimizer::Counts DeviceOptimizer::counts() {
     const cuda::Stream current = stream();
     const GilRelease release;
-    engine_->order(current);  // after what the user has queued of the state
+    engine_->order(current);  // after the work that the user has queued on the state
     return {engine_->steps(), engine_->completed()};
 }
 
@@ -69,7 +69,7 @@ void DeviceOptimizer::save(const Copies& copies) {
     for (const Copy& copy : copies) cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
 }
 
-/// What is loaded lies in the CPU's memory.
+/// What is loaded is in CPU memory.
 IsOwn DeviceOptimizer::own_memory() const {
     return [](const void*, const void*) { return false; };
 }
@@ -79,7 +79,7 @@ void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
     {
         const GilRelease release;
         engine_->require_countable(counts.steps);
-        engine_->order(current);  // after what the user has queued of the state
+        engine_->order(current);  // after the work that the user has queued on the state
         const cuda::DeviceScope scope(device_);
         engine_->sequence()->latest().wait();
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);

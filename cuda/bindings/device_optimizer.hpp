@@ -17,28 +17,28 @@
 
 namespace adamcore::python {
 
-/// The optimizer of arrays in the memory of one CUDA device: steps are queued, and nothing waits for them.
+/// The optimizer of arrays in the memory of one CUDA device. Steps are queued, and nothing waits for them.
 class DeviceOptimizer : public BoundOptimizer {
 public:
-    /// `library` gives memory: library.allocate(bytes, device) returns an object that keeps it, and its address;
-    /// library.stream(device) is where that may be used.
+    /// `library` allocates memory: library.allocate(bytes, device) returns an object that owns it, and its address.
+    /// library.stream(device) is the stream on which it may be used.
     DeviceOptimizer(std::string owner, const py::dict& options, py::object library);
     ~DeviceOptimizer();
 
-    /// As HostOptimizer's, but for what it returns: None or a StepReport.
+    /// Like HostOptimizer::step(), but returns None or a StepReport.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
                     Scaler* scaler);
-    /// Brings hyper-parameters to the device before a captured step is replayed.
+    /// Copies hyper-parameters to the device before a captured step is replayed.
     void upload(const py::list& param_groups);
-    /// What a parameter's state is made of: name -> the object that keeps the memory, the offset in bytes, shape, strides
-    /// in bytes, and dtype.
+    /// The state of a parameter: name -> the object that owns the memory, the offset in bytes, shape, strides in bytes,
+    /// and dtype.
     py::dict state(std::size_t tensor) const;
 
     std::int64_t steps(std::size_t tensor) const;
     std::int64_t completed() const;
     int device() const { return device_; }
 
-    /// For the garbage collector.
+    /// Called by the garbage collector.
     int traverse(visitproc visit, void* context) const;
     void clear() noexcept;
 
@@ -46,7 +46,8 @@ private:
     struct GroupBinding;
     struct GradTaker;
 
-    /// What makes a gradient one that is known: the array object, still alive. All that a step looks at for each tensor.
+    /// Identifies a gradient that has been checked: the array object, which is still alive. A step looks at nothing
+    /// else.
     struct KnownGrad {
         PyObject* array = nullptr;
         py::object reference;  ///< weak
@@ -84,9 +85,9 @@ private:
     bool has_not_moved(std::size_t tensor, PyObject* grad) const;
     void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void expect(std::size_t tensor, DeviceArray grad);
-    /// Works out how a parameter and its gradient are walked.
+    /// Determines how a parameter and its gradient are walked.
     void walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;
-    /// What of an entry depends on that.
+    /// Sets the members of an entry that depend on this.
     void describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const;
     bool is_clipped_by_units(const Form& form) const { return options_.clip == Clip::units && form.shape.ndim >= 2; }
 
@@ -99,7 +100,7 @@ private:
     std::vector<PyObject*> held_;                ///< gradients of the step under way, a reference each
     cuda::Stream stream_ = 0;                    ///< of that step
     unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
-    bool has_known_grads_ = false;               ///< whether any gradient has been held against all parameters
+    bool has_known_grads_ = false;               ///< whether any gradient has been checked against all parameters
     std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
 };
 

@@ -14,7 +14,8 @@ namespace {
 constexpr const char* remedy_for_order = " is not in this machine's byte order";
 
 [[noreturn]] void refuse_field(const char* name, py::handle value, const std::string& label) {
-    throw py::value_error(label + ": its __cuda_array_interface__ has the " + name + " " + repr_of(value));
+    throw py::value_error(label + ": its __cuda_array_interface__ has the " + name + " " + repr_of(value) +
+                          ", which is invalid");
 }
 
 /// "bfloat16" of "bfloat16", "torch.bfloat16" and the like.
@@ -23,7 +24,7 @@ std::string last_word(py::handle dtype) {
     return text.substr(text.rfind('.') + 1);
 }
 
-/// "<V2" may be anything of two bytes: the object's own dtype must say what.
+/// "<V2" may be any type of two bytes, so the object's own dtype must tell.
 Dtype dtype_of_typestr(py::handle object, const std::string& typestr, const std::string& label) {
     if (typestr == "<f4") return Dtype::float32;
     if (typestr == "<f8") return Dtype::float64;
@@ -37,7 +38,7 @@ Dtype dtype_of_typestr(py::handle object, const std::string& typestr, const std:
     refuse_dtype(typestr, label);
 }
 
-/// What the dict holds, or the reason to refuse it.
+/// Reads the fields of the dict, or raises an error that gives the reason.
 class Fields {
 public:
     Fields(py::handle fields, const std::string& label) : label_(label) {
@@ -60,7 +61,7 @@ public:
         }
     }
 
-    /// Returns how many there are.
+    /// Returns the number of elements.
     int append_axes(const char* name, std::vector<Py_ssize_t>& axes) const {
         const py::object value = optional(name);
         const std::size_t before = axes.size();
@@ -79,7 +80,7 @@ private:
     const std::string& label_;
 };
 
-/// None, 1 (legacy), 2 (per thread) or a handle; 0 could be either default and is no stream.
+/// None, 1 (legacy), 2 (per thread) or a handle. 0 is ambiguous between the two default streams, so it is not allowed.
 std::optional<std::uintptr_t> stream_of(const Fields& fields, const std::string& label) {
     const py::object stream = fields.optional("stream");
     if (stream.is_none()) return std::nullopt;

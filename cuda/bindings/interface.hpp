@@ -9,10 +9,10 @@
 
 #include "gate/view.hpp"
 
-/// Reading __cuda_array_interface__, versions 2 and 3 (numba.readthedocs.io, "CUDA Array Interface").
+/// Reads __cuda_array_interface__, versions 2 and 3 (numba.readthedocs.io, "CUDA Array Interface").
 namespace adamcore::python {
 
-/// What an array says of itself.
+/// The description of an array by its interface.
 struct Interface {
     Dtype dtype = Dtype::float32;
     std::uintptr_t data = 0;
@@ -22,14 +22,14 @@ struct Interface {
     std::optional<std::uintptr_t> stream;  ///< to be waited for
 };
 
-/// Reads `fields` of `object`. Raises TypeError or ValueError that begins with `label` for what is no such interface, or
-/// one of masked arrays or dtypes that the kernels do not know.
+/// Reads `fields` of `object`. Raises TypeError or ValueError that starts with `label` if they are not a valid
+/// interface, and for masked arrays and dtypes that the kernels do not support.
 Interface read_interface(py::handle object, py::handle fields, const std::string& label);
 
-/// The dtype that an object of NumPy's kind describes.
+/// The dtype that a NumPy-like dtype object describes.
 Dtype dtype_of_object(py::handle dtype, const std::string& label);
 
-/// Appends a sequence of integers.
+/// Appends the elements of a sequence of integers.
 void append_integers(py::handle sequence, std::vector<Py_ssize_t>& values);
 
 }  // namespace adamcore::python

@@ -14,7 +14,7 @@ namespace py = pybind11;
 namespace adamcore::python {
 namespace {
 
-/// Names of the devices there are; without any, why.
+/// The names of the devices, or the reason why there are none.
 std::pair<std::vector<std::string>, std::string> devices() {
     std::string reason;
     std::vector<std::string> names;
@@ -33,15 +33,15 @@ ADAMCORE_MODULE(_emulated, m) {
 #else
 ADAMCORE_MODULE(_cuda, m) {
 #endif
-    m.doc() = "adamcore's part for CUDA arrays. Use the adamcore package instead.";
+    m.doc() = "adamcore's module for CUDA arrays. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
     m.attr("architectures") = ADAMCORE_CUDA_ARCHITECTURES_TEXT;
-    m.def("devices", &devices, "The names of the devices there are, and why there are none.");
+    m.def("devices", &devices, "The names of the devices, and the reason if there are none.");
     m.def("is_device_array", &is_device_array, py::arg("array"), "Whether this is an array in CUDA memory.");
     define_errors();
     define_calls<DeviceCalls>(m);
 
-    py::class_<StepReport>(m, "StepReport", "What a step has to report, once it is done.")
+    py::class_<StepReport>(m, "StepReport", "The result of a step, once it is done.")
         .def("read", &StepReport::read, "Wait for the device; return skipped, norm and culprit.");
 
     py::class_<Scaler>(m, "Scaler", "A loss scale on the device.")

@@ -17,10 +17,10 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// A LossScaler's numbers in device memory, where steps change them.
+/// A LossScaler's numbers in device memory, where steps update them.
 class Scaler {
 public:
-    /// `memory` keeps what lies at `address`, with room for LossScaling.
+    /// `memory` owns the memory at `address`, which has room for LossScaling.
     Scaler(int device, py::object memory, std::uintptr_t address)
         : device_(device), memory_(std::move(memory)), place_(reinterpret_cast<cuda::LossScaling*>(address)) {
         const cuda::DeviceScope scope(device);
@@ -28,10 +28,10 @@ public:
     }
 
     static std::size_t size() { return sizeof(cuda::LossScaling); }
-    /// Where in it the scale is, as a float32.
+    /// The offset of the scale, as a float32.
     static std::size_t multiplier_offset() { return offsetof(cuda::LossScaling, multiplier); }
 
-    /// Takes over LossScaler's numbers, in the order of a stream, between the steps that use it.
+    /// Loads LossScaler's numbers, in the order of a stream, between the steps that use them.
     void write(const py::dict& numbers, cuda::Stream stream) {
         const auto number = [&](const char* name) { return numbers[name].cast<double>(); };
         cuda::LossScaling s{};
@@ -43,20 +43,20 @@ public:
         s.growth_interval = numbers["growth_interval"].cast<std::int64_t>();
         s.clean_steps = numbers["clean_steps"].cast<std::int64_t>();
         s.multiplier = static_cast<float>(s.scale);
-        const GilRelease release;  // a queue that is full waits for what may need it
+        const GilRelease release;  // a full queue may wait for work that needs it
         const cuda::DeviceScope scope(device_);
         if (cuda::is_capturing(stream))
             throw cuda::Error(
-                "LossScaler: its numbers cannot be written in a CUDA graph that is captured: each replay would write "
-                "them again");
+                "LossScaler: its numbers cannot be set while a CUDA graph is being captured, because each replay would "
+                "set them again");
         const auto uses = sequence();
         uses->follow(stream);
         cuda::Staging::of(device_).send(place_, &s, sizeof s, stream);
         uses->advance(stream);
     }
 
-    /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last reading. Waits for the
-    /// latest step.
+    /// scale, clean_steps, and whether a gradient has overflowed at the floor since the last call. Waits for the latest
+    /// step.
     py::tuple read() {
         cuda::LossScaling s{};
         {
@@ -70,7 +70,8 @@ public:
         return py::make_tuple(s.scale, s.clean_steps, failed);
     }
 
-    /// From now on it is used by the steps of that sequence; the first, on `stream`, comes after what was written.
+    /// Makes the steps of this sequence use the scaler from now on. The first of them, on `stream`, comes after earlier
+    /// writes.
     void join(const std::shared_ptr<cuda::Sequence>& steps, cuda::Stream stream) {
         const auto before = sequence();
         if (before == steps) return;

@@ -1,4 +1,4 @@
-// How a device's optimizer takes gradients and steps.
+// How the CUDA optimizer takes gradients and steps.
 
 #include <algorithm>
 
@@ -11,7 +11,8 @@
 namespace adamcore::python {
 namespace {
 
-/// What a weak reference refers to, borrowed, or null if that is gone. The GIL keeps it for as long as it is compared.
+/// The object of a weak reference, borrowed, or null if it no longer exists. The GIL keeps it alive while it is
+/// compared.
 PyObject* referent(const py::object& reference) {
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject* found = nullptr;
@@ -24,7 +25,7 @@ PyObject* referent(const py::object& reference) {
 #endif
 }
 
-/// An address for arrays without elements, which may be nowhere.
+/// An address for arrays without elements, which may have none.
 const void* address_of(const ArrayView& view) {
     static const char nothing = 0;
     return view.data || view.size > 0 ? view.data : &nothing;
@@ -32,7 +33,7 @@ const void* address_of(const ArrayView& view) {
 
 }  // namespace
 
-/// It holds what it has taken: a step lets go of the GIL, and the lists of users may change meanwhile.
+/// It holds references to gradients, because a step releases the GIL and the user's lists may change meanwhile.
 struct DeviceOptimizer::GradTaker : Names::Taker {
     explicit GradTaker(DeviceOptimizer& taker) : optimizer(taker) { optimizer.held_.reserve(optimizer.size()); }
     ~GradTaker() override {
@@ -59,7 +60,8 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
     DeviceOptimizer& optimizer;
 };
 
-/// Where the work goes: to the current stream of the parameters' library, or to the stream that the first of them names.
+/// The stream for the work: the current stream of the parameters' library, or the stream that the first parameter
+/// names.
 cuda::Stream DeviceOptimizer::stream() const {
     if (bound_.empty()) return 1;
     const Bound& first = bound_.front();
@@ -67,7 +69,7 @@ cuda::Stream DeviceOptimizer::stream() const {
     return device_array(first.param, Access::write, names_->label(0), 1).stream.value_or(1);
 }
 
-/// The streams that gradients come from, and will be written over from.
+/// The streams that write the gradients, and will overwrite them.
 std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const {
     std::vector<cuda::Stream> others;
     const auto add = [&](std::optional<cuda::Stream> stream) {
@@ -113,7 +115,7 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
     require_device(found, device, "the parameters", label);
     require_apart(found.view, nullptr, label);
     KnownGrad& known = known_grads_[i];
-    known.array = nullptr;  // `given` stays what the engine knows, until it knows of this one
+    known.array = nullptr;  // `given` describes what the engine knows, until it knows this gradient
     bound.grad_library = found.library;
     bound.grad_stream = found.stream;
     if (found.library != Library::other) {
@@ -128,7 +130,7 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_n
     expect(i, std::move(found));
 }
 
-/// Takes a gradient that has been looked at, and works out how it is walked if that is new.
+/// Takes a gradient that has been accepted, and determines how it is walked if that has changed.
 void DeviceOptimizer::expect(std::size_t i, DeviceArray grad) {
     Bound& bound = bound_[i];
     const ArrayView& view = grad.view;
@@ -150,7 +152,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const Exclusive exclusive(use_, owner());
     if (scaler && scaler->device() != device_)
         throw py::value_error(owner() + ": the LossScaler's scale is on CUDA device " +
-                              std::to_string(scaler->device()) + ", the parameters are on device " +
+                              std::to_string(scaler->device()) + ", but the parameters are on device " +
                               std::to_string(device_));
     cuda::StepRequest request;
     request.loss_scale = groups_.checked_loss_scale(loss_scale);
@@ -160,12 +162,13 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     stream_ = stream();
     containers_.require_unchanged(param_groups, *names_, owner());
     const bool has_schedule = Groups::has_schedule(param_groups);
-    // To ask for the count would wait for the device, which ends a capture; a captured step's rates come with upload().
+    // Reading the count would wait for the device, which ends a capture. upload() brings the learning rates of captured
+    // steps.
     if (!has_schedule || completed_ || !engine_->is_captured(stream_))
         groups_.read(param_groups, has_schedule ? count_completed() : 0);
     GradTaker taker(*this);
     has_known_grads_ = true;
-    // What is taken is held, and on a device no look at memory becomes stale: shapes are copied, memory stays.
+    // The gradients are held, and what is known about device memory stays valid: shapes are copied, and memory stays.
     const py::object held = names_->take(grads, groups_.size() > 1, taker, false);
     require_lenders_in_place();
     const py::object written = this->written();
@@ -173,14 +176,14 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {
-        // A queue that is full waits for what may need the GIL, and so does what a kernel's first launch loads.
+        // A full queue may wait for work that needs the GIL, and so may the loading of a kernel at its first launch.
         const GilRelease release;
         if (scaler && !engine_->is_captured(stream_)) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
     if (may_skip || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
-    if (written) note_written(written);  // also where the device is going to skip the step, which nobody knows yet
+    if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
     if (!report) return py::none();
     const bool by_name = PyDict_Check(held.ptr());
     return py::cast(StepReport(*report, names_, by_name));

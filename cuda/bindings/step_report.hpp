@@ -11,14 +11,14 @@
 
 namespace adamcore::python {
 
-/// What a step on a device has to report, to be read when somebody asks.
+/// The result of a step on a device, which is read on demand.
 class StepReport {
 public:
     StepReport(cuda::Report report, std::shared_ptr<const Names> names, bool by_name)
         : report_(std::move(report)), names_(std::move(names)), by_name_(by_name) {}
 
-    /// Whether the step was skipped, the gradients' norm, and the label of the first that is not finite, or None. Waits
-    /// for the optimizer's latest step.
+    /// Whether the step was skipped, the gradients' norm, and the label of the first gradient that is not finite, or
+    /// None. Waits for the optimizer's latest step.
     py::tuple read();
 
 private:

@@ -10,10 +10,10 @@ inline Stream handle_of(cudaStream_t stream) { return reinterpret_cast<Stream>(s
 // NOLINTNEXTLINE(performance-no-int-to-ptr)
 inline cudaStream_t handle_of(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
 
-/// What cudaGetLastError() returns next.
+/// The error that cudaGetLastError() will return.
 cudaError_t& last_error();
 
-/// One call of CUDA's API: `f`, with the lock held, unless a fault of this kind has been injected.
+/// One call of CUDA's API. It calls `f` with the lock held, unless a fault of this kind has been injected.
 template <class F>
 cudaError_t call(const char* kind, F&& f) noexcept {
     try {

@@ -1,4 +1,4 @@
-// Captures, and what they forbid (CUDA C++ programming guide, "Creating a graph using stream capture").
+// Captures, and what they do not allow (CUDA C++ programming guide, "Creating a graph using stream capture").
 
 #include <algorithm>
 
@@ -115,7 +115,7 @@ void launch(const std::shared_ptr<const Graph>& graph, Stream stream) {
     std::vector<Queued> done;
     std::set<EventState*> recorded;
     for (const Node& node : graph->nodes) {
-        // What such a node waits for, CUDA does not say.
+        // CUDA does not define what such a node waits for.
         if (node.waits_for && recorded.count(node.waits_for.get())) fail(cudaErrorNotSupported);
         if (node.records) recorded.insert(node.records.get());
         std::vector<Queued> after{start};

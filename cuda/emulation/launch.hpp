@@ -8,7 +8,7 @@
 #include "adamcore/cuda/kernels.hpp"
 #include "emulation.hpp"
 
-/// Bodies run on the CPU: every thread of every block, one after the other.
+/// Runs kernels on the CPU: every thread of every block, one after the other.
 namespace adamcore::cuda {
 
 namespace emulation {
@@ -19,7 +19,7 @@ void for_each_in_turn(std::int64_t count, F&& f) {
     for (std::int64_t i = 0; i < count; ++i) f(runs_backwards() ? count - 1 - i : i);
 }
 
-/// Shared memory as a block finds it: full of what others have left.
+/// Shared memory at the start of a block: full of what other blocks have left.
 template <class Shared>
 std::unique_ptr<Shared> uninitialized() {
     static_assert(std::is_trivially_destructible_v<Shared>);

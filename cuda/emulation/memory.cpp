@@ -1,4 +1,4 @@
-// Memory of the emulated devices. What is new is filled with 0xff: whoever reads before writing finds NaN.
+// Memory of the emulated devices. New memory is filled with 0xff, so that code that reads it before writing finds NaN.
 
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +11,7 @@ namespace {
 
 using Allocations = std::map<std::uintptr_t, Allocation>;
 
-/// The allocation that an address lies in, or the end.
+/// The allocation that contains an address, or the end.
 Allocations::const_iterator find(const Allocations& memory, const void* pointer) {
     const auto address = reinterpret_cast<std::uintptr_t>(pointer);
     auto after = memory.upper_bound(address);
@@ -28,7 +28,7 @@ void* allocate(Allocations& memory, std::size_t bytes, int device) {
     return found;
 }
 
-/// With the lock held, or without.
+/// To be called with the lock held, or without.
 void free_from(Allocations& memory, void* pointer) {
     memory.erase(reinterpret_cast<std::uintptr_t>(pointer));
     std::free(pointer);
@@ -43,7 +43,7 @@ void release_in_order(World& world, World::Hold& hold, void* memory, Stream stre
     const auto found = find(world.memory, memory);
     if (found == world.memory.end()) fail(cudaErrorInvalidValue);
     if (world.pretends) return free_from(world.memory, memory);
-    // What the pool gives it to next writes over it, in the order of the stream.
+    // The next owner of this memory overwrites it, in the order of the stream.
     const std::size_t bytes = found->second.bytes;
     world.append(hold, world.stream(stream), [=] {
         std::memset(memory, 0xff, bytes);
@@ -103,7 +103,7 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
     });
 }
 
-/// It waits for the device, unless a stream is captured.
+/// Waits for the device, unless a stream is captured.
 cudaError_t cudaFree(void* memory) {
     return call("", [&](World& world, World::Hold& hold) {
         world.require_safe_call();
@@ -115,7 +115,7 @@ cudaError_t cudaFree(void* memory) {
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
     return call("allocate", [&](World& world, World::Hold& hold) {
         void* const found = *memory = emulation::allocate(world.memory, bytes, emulation::current_device());
-        // Who uses it before the stream comes to it finds that lost.
+        // If other code uses it before the stream reaches this point, its data is lost.
         if (!world.pretends)
             world.append(hold, world.stream(handle_of(stream)), [=] { std::memset(found, 0xff, bytes); });
     });
@@ -142,7 +142,7 @@ cudaError_t cudaFreeHost(void* memory) {
     });
 }
 
-/// Of pinned memory it reads what is there when the stream comes to it; of other memory of the host, what is there now.
+/// Pinned memory is read when the stream reaches the copy; other host memory is read immediately.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     return call("copy", [&](World& world, World::Hold& hold) {
         std::string what = kind == cudaMemcpyHostToDevice   ? "copy of " + std::to_string(bytes) + " bytes"

@@ -1,4 +1,4 @@
-// The emulation as tests drive it from Python. All of it lets go of the GIL: what is waited for may need it.
+// The emulation's interface for tests in Python. All functions release the GIL, because what they wait for may need it.
 
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>

@@ -1,4 +1,4 @@
-// CUDA's runtime API over the emulation: devices, streams, events. (memory.cpp has what allocates and copies.)
+// CUDA's runtime API on the emulation: devices, streams and events. (memory.cpp contains allocations and copies.)
 
 #include <cuda_runtime_api.h>
 

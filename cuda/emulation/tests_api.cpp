@@ -1,4 +1,4 @@
-// What tests do with the emulation.
+// The functions that tests call.
 
 #include <thread>
 
@@ -23,14 +23,15 @@ Stream make_stream(bool blocking) {
 }
 
 void queue(Stream stream, const std::string& what, std::function<void()> work) {
-    // Where this call fails, the work goes when the lock has been let go of: Python's functions want the GIL then.
+    // If this call fails, the work is destroyed after the lock has been released, because Python functions need the GIL
+    // then.
     const auto kept = std::make_shared<const std::function<void()>>(std::move(work));
     auto hold = World::hold();
     World::get().fault_point("launch");
     World::get().queue(hold, stream, what, [kept] { (*kept)(); });
 }
 
-/// Another thread calls it, as with CUDA: who waits for it with what it needs in hand waits for ever.
+/// Another thread calls it, as in CUDA. A caller that waits for it while holding what it needs waits forever.
 void queue_callback(Stream stream, std::function<void()> work) {
     queue(stream, "callback", [work = std::move(work)] { std::thread(work).join(); });
 }

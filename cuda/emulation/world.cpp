@@ -6,11 +6,12 @@
 namespace adamcore::cuda::emulation {
 namespace {
 
-/// So much may be queued before whoever queues more has to wait, as a launch queue of CUDA's holds about a thousand.
+/// The number of operations that may be queued before the caller has to wait, as a launch queue of CUDA has about a
+/// thousand.
 constexpr std::size_t most_pending = 1000;
 
 thread_local int device_of_thread = 0;
-/// How many operations this thread is in the middle of: Python's may collect garbage that waits for the device.
+/// The number of operations that this thread is running: Python may collect garbage in one, and so wait for the device.
 thread_local int depth = 0;
 
 bool comes_before(const Operation& operation, const Operation* later, std::set<const Operation*>& seen) {
@@ -127,7 +128,8 @@ bool World::is_ready(Operation& operation, Clock::time_point now) {
     return operation.ready <= now;
 }
 
-/// Something that can be done now; of a target, with equal chances, only what it waits for. Null: nothing.
+/// An operation that can run now. With a target, one of those that it waits for, with equal chances. Null if there is
+/// none.
 Queued World::pick(const Queued& target) {
     const auto now = Clock::now();
     std::vector<Queued> ready;
@@ -149,7 +151,7 @@ Queued World::pick(const Queued& target) {
 void World::run(Hold& hold, const Queued& operation) {
     operation->running = true;
     {
-        // Gone before the lock is held again: Python's functions want the GIL, in whose possession others want the lock.
+        // Destroyed before the lock is taken again: Python functions need the GIL, whose holder may wait for the lock.
         const std::function<void()> work = std::exchange(operation->work, nullptr);
         hold.unlock();
         ++depth;
@@ -167,7 +169,7 @@ void World::run_until(Hold& hold, const Queued& target) {
         if (const Queued next = pick(target)) {
             run(hold, next);
         } else if (depth > 0) {
-            return;  // what is left waits for what this thread is in the middle of
+            return;  // the rest waits for what this thread is running
         } else {
             changed_.wait_for(hold, std::chrono::milliseconds(1));  // another thread's turn, or a delay
         }

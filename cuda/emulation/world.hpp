@@ -18,12 +18,12 @@
 
 #include "emulation.hpp"
 
-/// What the emulation keeps. Not for tests: they use emulation.hpp.
+/// The state of the emulation. Tests use emulation.hpp instead.
 namespace adamcore::cuda::emulation {
 
 using Clock = std::chrono::steady_clock;
 
-/// Something queued. It is done when all that it comes after has been done, and some time after that.
+/// A queued operation. It runs after all operations in `after`, at some later time.
 struct Operation {
     std::function<void()> work;
     std::vector<std::shared_ptr<Operation>> after;
@@ -35,7 +35,7 @@ using Queued = std::shared_ptr<Operation>;
 
 struct EventState;
 
-/// A node of a graph; it comes after others of the graph and, at each launch, after what an event was last recorded by.
+/// A node of a graph. It comes after other nodes and, at each launch, after the latest recording of an event.
 struct Node {
     std::string what;
     std::shared_ptr<const std::function<void()>> work;
@@ -57,7 +57,7 @@ struct Capture {
     std::shared_ptr<Graph> graph = std::make_shared<Graph>();
 };
 
-/// Where a stream stands in a capture: the nodes that the next one comes after.
+/// The position of a stream in a capture: the nodes that precede the next one.
 struct Captured {
     std::shared_ptr<Capture> capture;
     std::set<std::size_t> frontier;
@@ -83,8 +83,8 @@ struct Allocation {
     bool adopted;
 };
 
-/// All of it, behind one lock, which whoever looks at a member holds. Work is done without the lock, by the thread that
-/// waits for it.
+/// Everything, behind one lock that must be held for access to any member. Work runs without the lock, on the thread
+/// that waits for it.
 class World {
 public:
     using Hold = std::unique_lock<std::mutex>;
@@ -101,29 +101,29 @@ public:
     /// A stream's state. Handles 0 and 1 are the current device's legacy stream, 2 this thread's default one.
     StreamState& stream(Stream handle);
     Stream add_stream(bool blocking);
-    /// Tells streams apart.
+    /// Distinguishes streams.
     std::uint64_t identity(Stream handle);
 
     void note(const std::string& what);
-    /// Queues, or adds to the capture that the stream is in.
+    /// Queues an operation, or adds it to the capture of the stream.
     void queue(Hold& hold, Stream stream, const std::string& what, std::function<void()> work,
                Clock::duration delay = {});
-    /// Queues behind a stream's last operation and `after`.
+    /// Queues an operation after the last one of a stream and after `after`.
     Queued append(Hold& hold, StreamState& state, std::function<void()> work, std::vector<Queued> after = {},
                   Clock::duration delay = {});
-    /// Queues behind `after` alone.
+    /// Queues an operation after `after` only.
     Queued add(std::function<void()> work, std::vector<Queued> after, Clock::duration delay = {});
-    /// Does what is queued until `target` is done; null: until all is.
+    /// Runs queued operations until `target` is done, or until all are done if it is null.
     void run_until(Hold& hold, const Queued& target);
     void set_schedule(Schedule schedule, std::uint32_t seed);
 
-    /// Adds a node to the capture that `stream` is in.
+    /// Adds a node to the capture of `stream`.
     std::size_t add_node(StreamState& stream, Node node);
-    /// Fails, and spoils the capture, if a capture forbids a call that may be unsafe in it.
+    /// Fails and invalidates the capture if a capture does not allow a call that may be unsafe in it.
     void require_safe_call();
-    /// The same of a use of the legacy stream.
+    /// The same for a use of the legacy stream.
     void require_legacy_is_free(const StreamState& stream);
-    /// The same of what waits for a whole device.
+    /// The same for a call that waits for a whole device.
     void require_no_capture();
     bool is_captured_anywhere();
     template <class F>
@@ -133,7 +133,7 @@ public:
     /// The capture of a blocking stream of this device, or null.
     Capture* blocking_capture(int device);
 
-    /// Fails where a fault has been injected.
+    /// Fails if a fault has been injected.
     void fault_point(const char* kind);
 
     std::vector<std::weak_ptr<Capture>> captures;
@@ -157,7 +157,7 @@ private:
     std::mt19937 random_{20150507};
 };
 
-/// How this thread's calls get on with captures, as cudaThreadExchangeStreamCaptureMode has it.
+/// How this thread's calls interact with captures, as in cudaThreadExchangeStreamCaptureMode.
 CaptureMode& thread_mode();
 std::uint64_t thread_number();
 

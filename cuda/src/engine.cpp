@@ -23,7 +23,7 @@ void Engine::require_open() const {
             "parameters cannot be added after a step has been captured into a CUDA graph: make another optimizer");
 }
 
-/// What the device knows is to be moved to other memory.
+/// Brings the counts to the host, because the device state will move to other memory.
 void Engine::count_anew() { set_counts(to_count_.size() == entries_.size() ? to_count_ : steps(), completed()); }
 
 void Engine::make_room(std::size_t groups, std::size_t tensors) {
@@ -51,8 +51,8 @@ void Engine::set_group(std::size_t index, const Group& group) {
     if (known.rule != group.rule) {
         if (has_captured())
             throw Error(
-                "options that choose the rule (nesterov, say) cannot change after a step has been captured into a CUDA "
-                "graph: make another optimizer");
+                "options that select the rule (such as nesterov) cannot change after a step has been captured into a "
+                "CUDA graph: make another optimizer");
         planned_ = false;
     }
     known = group;
@@ -130,14 +130,14 @@ void Engine::queue_step(const StepRequest& request, bool updates, bool hosted, c
     if (updates) update(request, grads, hosted);
 }
 
-/// Whether the host can compute a step's constants: it knows the counts of steps, nothing is decided on the device, and
-/// there are so few clocks that their constants travel with the launches.
+/// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
+/// so few clocks that their constants are passed with the launches.
 bool Engine::is_hosted(const StepRequest& request) const {
     return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() &&
            clocks_.size() <= few_clocks;
 }
 
-/// A kernel's first launch brings it to the device, and may be one that is captured, or come while others capture.
+/// The first launch of a kernel loads it to the device, and may be captured or run while other threads capture.
 void Engine::load_kernels(bool updates) const {
     for (const auto& [rule, type] : plan_.kinds) decide_launch(type, rule).load();
     if (updates) {
@@ -150,7 +150,7 @@ void Engine::load_kernels(bool updates) const {
     look.load();
 }
 
-/// The other streams that can be ordered with the step's: in a capture those that are captured too.
+/// The other streams that can be ordered with the step's. In a capture these are the captured ones.
 std::vector<Stream> Engine::joined(const StepRequest& request, bool capturing) const {
     std::vector<Stream> others;
     for (const Stream other : request.others) {
@@ -158,8 +158,9 @@ std::vector<Stream> Engine::joined(const StepRequest& request, bool capturing) c
         if (found != Capturing::no && !capturing)
             throw Error(
                 found == Capturing::yes
-                    ? "a gradient comes from a stream that is captured into a CUDA graph, and the step does not"
-                    : "a gradient comes from the default stream, which nobody may use while a blocking stream is "
+                    ? "a gradient comes from a stream that is being captured into a CUDA graph, but the step is not "
+                      "on a captured stream"
+                    : "a gradient comes from the default stream, which cannot be used while a blocking stream is being "
                       "captured into a CUDA graph");
         if ((found == Capturing::yes) == capturing) others.push_back(other);
     }
@@ -243,7 +244,7 @@ void Engine::update(const StepRequest& request, const void* const* grads, bool h
     if (hosted) count_step();
 }
 
-/// The constants of the step to come.
+/// The constants of the next step.
 void Engine::prepare(Constants (&constants)[few_clocks]) const {
     for (std::size_t i = 0; i < clocks_.size(); ++i) {
         if (!ticks_[i]) continue;
@@ -270,7 +271,7 @@ Control Engine::control() const {
 
 void Engine::upload(Stream stream) {
     order(stream);
-    if (!state_) return;  // the first step brings all
+    if (!state_) return;  // the first step copies everything
     const DeviceScope scope(device_);
     settle(stream);
     const bool is_known = counts_ != Counts::device && !has_captured();
@@ -281,7 +282,8 @@ void Engine::upload(Stream stream) {
 
 void Engine::order(Stream stream) {
     const DeviceScope scope(device_);
-    if (is_capturing(stream)) throw Error("only steps can be captured into a CUDA graph, not what comes before them");
+    if (is_capturing(stream))
+        throw Error("only steps can be captured into a CUDA graph; do everything else before the capture begins");
     sequence_->follow(stream);
     sequence_->advance(stream);
 }

@@ -16,13 +16,13 @@ Block::~Block() {
         const DeviceScope scope(device_);
         const OutsideCapture outside;
         stream_ ? release(data_, *stream_) : release(data_);
-    } catch (const Error&) {  // in a forked child, or after the driver: there is nothing to give back
+    } catch (const Error&) {  // in a forked child, or after the driver has ended, nothing can be released
     }
 }
 
 void Staging::send(void* to, const void* from, std::size_t bytes, Stream stream) {
     if (bytes == 0) return;
-    if (is_capturing(stream)) throw Error("tables cannot be brought to the device in a CUDA graph that is captured");
+    if (is_capturing(stream)) throw Error("tables cannot be copied to the device while a CUDA graph is being captured");
     const std::scoped_lock lock(lock_);
     Slot& slot = free_slot(bytes);
     std::memcpy(slot.memory, from, bytes);
@@ -46,7 +46,7 @@ Staging::Slot& Staging::free_slot(std::size_t bytes) {
         turn = (i + 1) % all.size();
         return *all[i];
     };
-    // What was used longest ago comes first; where that is under way, so is the rest, unless one stream is stuck.
+    // The slot used longest ago comes first. If its copy is in progress, so are the others, unless one stream is stuck.
     for (std::size_t k = 0; k < std::min<std::size_t>(slots.size(), 4); ++k) {
         const std::size_t i = (next + k) % slots.size();
         if (slots[i]->sent.is_past()) return take(i);

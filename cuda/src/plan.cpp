@@ -13,7 +13,7 @@ std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + e
 
 bool is_active(const Entry& entry) { return entry.tensor.grad && entry.tensor.size > 0; }
 
-/// The tensors' table, and the launches that update them.
+/// The table of tensors, and the launches that update them.
 void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
     std::vector<Tensor> tensors;
     std::map<std::tuple<std::size_t, Dtype, bool>, std::vector<Tile>> parts;
@@ -45,15 +45,15 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
         const auto& [rule, type, dense] = key;
         if (!tiles.empty())
             plan.updates.push_back({rule, type, dense, packer.add(tiles), static_cast<std::int64_t>(tiles.size())});
-        // Clocks of empty tensors tick too.
+        // Clocks of empty tensors advance too.
         if (plan.kinds.empty() || plan.kinds.back() != std::pair(rule, type)) plan.kinds.emplace_back(rule, type);
     }
     if (plan.kinds.empty()) plan.kinds.emplace_back(0, Dtype::float32);
 }
 
-/// What sums each array's terms; array k has terms [starts[k], starts[k + 1]).
+/// Plans the sums of each array's terms. Array k has terms [starts[k], starts[k + 1]).
 FoldPlan plan_fold(const std::vector<std::int64_t>& starts, Packer& packer) {
-    /// So many terms one thread may add up by itself.
+    /// The number of terms that one thread may add up alone.
     constexpr std::int64_t few = 8;
     std::vector<FoldTile> tiles;
     std::vector<std::int64_t> first{0};
@@ -69,7 +69,7 @@ FoldPlan plan_fold(const std::vector<std::int64_t>& starts, Packer& packer) {
             packer.add(first)};
 }
 
-/// Reads arrays, leaf by leaf, as they are added.
+/// Plans the measuring of arrays, leaf by leaf, as they are added.
 class LeafPlan {
 public:
     explicit LeafPlan(Packer& packer) : packer_(packer) {}
@@ -102,7 +102,7 @@ private:
     std::vector<std::int64_t> starts_{0};
 };
 
-/// What measures tensors that have a gradient, unit by unit or whole.
+/// Plans the measuring of tensors that have a gradient, unit by unit or whole.
 void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
     const bool by_units = request.clip == Clip::units;
     const auto& entries = request.entries;

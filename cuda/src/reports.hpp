@@ -6,12 +6,12 @@
 
 namespace adamcore::cuda {
 
-/// Places on the device for what steps report. A place is used again when nobody can ask for it any more.
+/// Memory on the device for the results of steps. It is reused when nobody can ask for a result any more.
 class Engine::Reports {
 public:
     Reports(int device, std::optional<Stream> stream) : device_(device), stream_(stream) {}
 
-    /// A captured step's is never used again, since the graph may outlive all that we know of.
+    /// The memory of a captured step is never reused, because the graph may live longer than any object we know.
     Report make(const std::shared_ptr<Reports>& self, bool for_ever, const std::shared_ptr<const Sequence>& steps);
 
 private:

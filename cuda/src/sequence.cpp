@@ -14,8 +14,8 @@ void Sequence::advance(Stream stream) {
     latest_.record(stream);
 }
 
-/// One node that waits is enough for a graph, whose own pieces are ordered as its streams are: CUDA does not say what a
-/// node waits for whose event has been recorded before it in the same graph.
+/// One waiting node is enough for a graph, because its own pieces are ordered like its streams. CUDA does not define
+/// what a node waits for if its event was recorded earlier in the same graph.
 void Sequence::follow_when_replayed(Stream stream) {
     const std::scoped_lock lock(lock_);
     const std::uint64_t capture = capture_of(stream), identity = identity_of(stream);

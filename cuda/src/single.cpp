@@ -1,4 +1,4 @@
-// What is done of arrays by themselves.
+// Operations on arrays without an optimizer.
 
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
@@ -8,7 +8,7 @@ namespace adamcore::cuda {
 
 namespace {
 
-/// Tables for one kernel, gone when it is done. `lay_out(packer)` says their size.
+/// Tables for one kernel, released when it is done. `lay_out(packer)` returns their size.
 class Temporary {
 public:
     template <class LayOut>
@@ -32,7 +32,8 @@ void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
 
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream) {
     const DeviceScope scope(device);
-    if (is_capturing(stream)) throw Error("gradients cannot be clipped by themselves in a CUDA graph that is captured");
+    if (is_capturing(stream))
+        throw Error("gradients cannot be clipped without a step while a CUDA graph is being captured");
     RescaleArguments arguments{nullptr, nullptr, nullptr, factor, limit};
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < arrays.size(); ++i) add_tiles(i, arrays[i].size, tiles);
@@ -53,7 +54,7 @@ void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale facto
 
 void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream) {
     const DeviceScope scope(device);
-    if (is_capturing(stream)) throw Error("an optimizer cannot be made in a CUDA graph that is captured");
+    if (is_capturing(stream)) throw Error("an optimizer cannot be made while a CUDA graph is being captured");
     StartArguments arguments{};
     const RuleInfo& info = all_rules()[group.rule];
     for (std::size_t slot = 0; slot < info.slot_count; ++slot)

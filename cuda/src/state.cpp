@@ -1,4 +1,4 @@
-// How an engine's tables come to the device, and when they must come again.
+// How an engine's tables are copied to the device, and when they must be copied again.
 
 #include "state.hpp"
 
@@ -27,12 +27,12 @@ std::size_t Engine::State::lay_out(Packer packer) {
     return packer.size();
 }
 
-/// Asks the device for the counts of steps, unless the host knows them. What is read stays true until the next step, but
-/// where replays, of which nobody tells, may come.
+/// Reads the step counts from the device, unless the host knows them. They stay valid until the next step, unless there
+/// may be replays, which the host does not notice.
 void Engine::fetch_counts() const {
     if (counts_ != Counts::device) return;
     const DeviceScope scope(device_);
-    // The number of steps and the clocks lie side by side: one copy.
+    // The number of steps and the clocks are adjacent, so one copy reads both.
     const auto* const first = reinterpret_cast<const std::byte*>(state_->completed);
     const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(state_->clocks) - first);
     std::vector<std::byte> bytes(offset + clocks_.size() * sizeof(Clock));
@@ -67,7 +67,7 @@ void Engine::require_countable(const std::vector<std::int64_t>& steps) const {
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         std::int64_t& known = of_clock[static_cast<std::size_t>(entries_[i].clock)];
         if (known >= 0 && known != steps[i])
-            throw Error("tensors that a captured step counts together cannot be given different counts of steps");
+            throw Error("tensors that share a step count in a captured step cannot be given different step counts");
         known = steps[i];
     }
 }
@@ -84,10 +84,10 @@ void Engine::require_settled() const {
     if (planned_ && !kinds_changed_ && to_count_.empty()) return;
     throw Error(
         "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
-        "kinds, and the same ones None, before capturing");
+        "dtypes and layouts, and None for the same parameters, before the capture");
 }
 
-/// Whatever fails for want of memory leaves the rest to be done by the next step. Returns whether there are new tables.
+/// If an allocation fails, the next step does the rest. Returns whether there are new tables.
 bool Engine::settle(Stream stream) {
     if (!state_ || state_->tensor_count != entries_.size() || state_->group_count != groups_.size()) {
         fetch_counts();
@@ -108,7 +108,7 @@ bool Engine::settle(Stream stream) {
     return is_new;
 }
 
-/// What Decide goes by.
+/// Copies the input of Decide.
 void Engine::send_counts(Stream stream) {
     Staging& staging = Staging::of(device_);
     if (counts_ == Counts::host) {
@@ -121,7 +121,7 @@ void Engine::send_counts(Stream stream) {
     counts_ = Counts::device;
 }
 
-/// Tensors of equal counts get one clock for each group and compute type.
+/// Tensors with equal counts share one clock for each group and compute type.
 void Engine::make_clocks() {
     if (has_captured()) return keep_clocks();
     std::map<std::tuple<std::int64_t, std::int32_t, Dtype>, std::int32_t> places;
@@ -139,7 +139,7 @@ void Engine::make_clocks() {
     kinds_changed_ = true;
 }
 
-/// Captured steps know which clock is whose.
+/// Sets the counts without new clocks, because captured steps store which clock belongs to which tensor.
 void Engine::keep_clocks() {
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         Clock& clock = clocks_[static_cast<std::size_t>(entries_[i].clock)];
@@ -149,7 +149,7 @@ void Engine::keep_clocks() {
     to_count_.clear();
 }
 
-/// Where only some of a clock's tensors have gradients, the others get a clock of their own, which begins as a copy.
+/// If only some of a clock's tensors have gradients, the others get a new clock, which starts as a copy.
 void Engine::split_clocks(Stream stream) {
     std::vector<unsigned> seen(clocks_.size());  // bit 0: a tensor with a gradient, bit 1: one without
     for (const Entry& entry : entries_) seen[static_cast<std::size_t>(entry.clock)] |= entry.tensor.grad ? 1u : 2u;
@@ -158,8 +158,8 @@ void Engine::split_clocks(Stream stream) {
         if (seen[clock] != 3) continue;
         if (has_captured())
             throw Error(
-                "only some of the tensors that a captured step counts together have gradients now; steps with other "
-                "gradients missing must come before the capture");
+                "only some of the tensors that share a step count in a captured step have gradients now; run steps in "
+                "which other gradients are missing before the capture");
         const std::size_t successor = clocks_.size();
         successors[clock] = static_cast<std::int32_t>(successor);
         Clock copy = clocks_[clock];
@@ -194,7 +194,7 @@ void Engine::make_tables(Stream stream) {
     planned_ = true;
 }
 
-/// The gradients' addresses, then for each clock whether its tensors have any.
+/// The addresses of the gradients, followed by one flag for each clock: whether its tensors have gradients.
 std::vector<std::byte> Engine::turn() const {
     std::vector<std::byte> bytes(entries_.size() * sizeof(void*) + clocks_.size() * sizeof(std::int32_t));
     auto* const grads = reinterpret_cast<const void**>(bytes.data());
@@ -218,7 +218,7 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
         }
         return state_->turn;
     }
-    // Later steps will have other gradients; this one, when it is replayed, will not.
+    // Later steps will have other gradients, but replays of this step will not.
     const std::vector<std::byte> bytes = turn();
     const auto own = std::make_shared<Block>(device_, bytes.size());
     copy_to_device_now(own->data(), bytes.data(), bytes.size());
@@ -227,13 +227,14 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
     return own->data();
 }
 
-/// What Decide goes by, for a captured step: at once, since a copy in the capture would be made again at each replay.
+/// Copies the input of Decide for a captured step, outside the capture, because a captured copy would run again in each
+/// replay.
 void Engine::bring_for_capture() {
     if (counts_ != Counts::host && !groups_changed_) {
         counts_ = Counts::device;
         return;
     }
-    sequence_->latest().wait();  // steps and replays before this one may still have to read what is there
+    sequence_->latest().wait();  // earlier steps and replays may still have to read the old contents
     if (counts_ == Counts::host) {
         copy_to_device_now(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock));
         const std::int64_t completed[completed_room] = {completed_};

@@ -5,10 +5,11 @@
 
 namespace adamcore::cuda {
 
-/// The number of completed steps fills a cache line, which clocks follow.
+/// The number of completed steps fills one cache line. The clocks follow it.
 inline constexpr std::size_t completed_room = 8;
 
-/// What of an engine lives on the device from step to step. Its addresses do not change: captured steps know them.
+/// The part of an engine that stays on the device between steps. Its addresses must not change, because captured steps
+/// use them.
 struct Engine::State {
     State(int device, std::size_t group_count, std::size_t tensor_count, std::optional<Stream> stream);
 

@@ -1,4 +1,4 @@
-"""Optimizer steps on NumPy arrays: in place, exact, at the speed of memory."""
+"""Optimizer steps on arrays: in place, bit-reproducible, at the speed of memory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 try:
     from adamcore._core import __version__ as __version__
 except ImportError as error:  # pragma: no cover
-    if "interpreter" in str(error):  # nothing is amiss with the installation
+    if "interpreter" in str(error):  # a sub-interpreter; the installation is fine
         raise
     raise ImportError(
-        "adamcore's compiled part could not be loaded: install the package with pip (pip install .), and import it "
-        f"from outside its source tree. The loader said: {error}"
+        "adamcore's compiled module could not be loaded: install the package with pip (pip install .), and import it "
+        f"from outside the source tree. The import failed with: {error}"
     ) from error
 
-# Type checkers take the names with "as" for public. They cannot evaluate __all__, which has those of optimizers too.
+# Type checkers cannot read __all__, because it takes the optimizers from their families' files. For them, "as" makes a
+# name public.
 from adamcore import functional as functional
 from adamcore import optimizers as optimizers
 from adamcore._build import build_info as build_info

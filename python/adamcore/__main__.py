@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     Parameters
     ----------
     argv : list of str, optional
-        The arguments, without the program's name; by default the process's own.
+        The arguments without the program's name. The default is the command line of the process.
 
     Returns
     -------
@@ -44,13 +44,13 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="adamcore", description="Optimizer steps on NumPy arrays, in place.")
     parser.add_argument("--version", action="version", version=f"adamcore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("info", help="show what this build is and what it found on this machine")
+    commands.add_parser("info", help="describe this build and what it detected on this machine")
 
     demo = commands.add_parser(
         "demo",
-        help="train on handwritten digits, beside textbook NumPy updates",
-        description="Train a small network on scikit-learn's handwritten digits with several optimizers, each also "
-        'as a textbook NumPy update, and draw the loss curves. Needs: pip install "adamcore[demo]"',
+        help="train on handwritten digits, and compare with textbook NumPy updates",
+        description="Train a small network on scikit-learn's handwritten digits with several optimizers, compare each "
+        'with a textbook NumPy update, and plot the loss curves. Needs: pip install "adamcore[demo]"',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     demo.add_argument(
@@ -58,14 +58,14 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--hidden", type=_whole_number(1), default=1024, metavar="N", help="units in the hidden layer")
     demo.add_argument(
-        "--seed", type=_whole_number(0), default=0, metavar="N", help="of weights, batches and validation split"
+        "--seed", type=_whole_number(0), default=0, metavar="N", help="seed of weights, batches and validation split"
     )
     demo.add_argument(
         "--output",
         type=Path,
         default=Path("adamcore-demo.png"),
         metavar="PATH",
-        help="where the picture goes: a .png, .svg or .pdf file",
+        help="file for the plot (.png, .svg or .pdf)",
     )
     return parser
 
@@ -85,7 +85,7 @@ def _whole_number(least: int) -> Callable[[str], int]:
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        from adamcore._cli import demo  # noqa: PLC0415  (needs the extras)
+        from adamcore._cli import demo  # noqa: PLC0415  (imports the extras)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRAS:
@@ -96,7 +96,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _info() -> int:
-    from adamcore._cli import info  # noqa: PLC0415  (each command imports its own)
+    from adamcore._cli import info  # noqa: PLC0415  (each command imports only its own module)
 
     return info.run()
 

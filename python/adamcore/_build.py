@@ -1,4 +1,4 @@
-"""What this build is, where its C++ part lies, and how many threads it uses."""
+"""Information about this build, the location of its C++ files, and the number of threads."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from adamcore import _core
 from adamcore._checks.numbers import as_int
 
-# Headers lie beside the compiled part. That of an editable installation is not where these sources are.
-# They are joined by os.path, for pathlib is slow to import.
+# The headers are installed beside the compiled module, which in an editable install is not in this source folder.
+# os.path joins the names, because importing pathlib is slow.
 _PACKAGE = os.path.dirname(os.path.realpath(_core.__file__))  # noqa: PTH120
 
 
 def build_info() -> dict[str, Any]:
-    """Describe the build and what it found on this machine.
+    """Describe this build and what it detected on this machine.
 
     Returns
     -------
     dict
-        ``version``; ``isa``, the instruction set in use, and ``isas``, those that this build has and this
-        processor runs; ``threads``, and ``openmp`` (False: the threads are the library's own); ``cuda`` (whether the
-        build has CUDA kernels), ``cuda_architectures`` and ``devices``.
+        ``version``; ``isa``, the instruction set in use, and ``isas``, all that this build contains and this processor
+        supports; ``threads``, the number of threads, and ``openmp``, which is False because adamcore has its own
+        threads; ``cuda``, whether the build has CUDA kernels, with ``cuda_architectures`` and ``devices``.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def build_info() -> dict[str, Any]:
 
 def _cuda_info() -> dict[str, Any]:
     try:
-        from adamcore import _cuda  # noqa: PLC0415  (loaded only when somebody asks)
+        from adamcore import _cuda  # noqa: PLC0415  (loaded only when it is needed)
     except ImportError:
         return {"cuda": False, "cuda_architectures": [], "devices": []}
     return {
@@ -54,8 +54,9 @@ def _cuda_info() -> dict[str, Any]:
 def get_num_threads() -> int:
     """Return the number of threads that a step may use.
 
-    At first it is ``ADAMCORE_NUM_THREADS``, else ``OMP_NUM_THREADS``, else as many as the process's affinity mask and
-    cgroup quota allow. In a child made by ``fork()`` it is 1, since threads do not survive a fork.
+    The initial value is ``ADAMCORE_NUM_THREADS`` or ``OMP_NUM_THREADS`` if one is set, in this order. Otherwise it is
+    the number that the affinity mask and the cgroup quota of the process allow. In a child created by ``fork()`` it is
+    1, because threads do not survive a fork.
 
     Examples
     --------
@@ -67,17 +68,17 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads that a step may use; results do not depend on it.
+    """Set the number of threads that a step may use. Results do not depend on it.
 
     Parameters
     ----------
     n : int
-        At least 1.
+        Number of threads, at least 1.
 
     Raises
     ------
     TypeError, ValueError
-        If `n` is not an int, or less than 1.
+        If `n` is not an int, or is less than 1.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def set_num_threads(n: int) -> None:
 
 
 def get_include() -> str:
-    """Return the folder of the C++ headers, for compilers' ``-I``."""
+    """Return the folder of the C++ headers, for the compiler option ``-I``."""
     return os.path.join(_PACKAGE, "include")  # noqa: PTH118
 
 

@@ -1,18 +1,19 @@
-"""One update of bare arrays, in place, for every rule: for those who keep the state themselves.
+"""Functions that do one update of plain arrays, in place, for callers who keep the state themselves.
 
-There is one function for each optimizer, its name in lower case, with its defaults:
+There is one function for each optimizer. It has the optimizer's name in lower case, and the same defaults:
 
 ``adamw(p, g, exp_avg, exp_avg_sq, t=1, lr=1e-3, betas=(0.9, 0.999), ...)``
 
-`p`, `g` and each state array are arrays of one shape, or equal-length lists of them. Parameters and gradients may have
-any supported dtype and strides; state is dense, float64 where the parameter is, else float32, bfloat16 or float16. A
-half-precision parameter is rounded to nearest, and nothing is kept of what that loses. State stands in the order of the
-optimizer's ``state``, or is passed by its name there; which arrays there are depends on the hyper-parameters
-(``max_exp_avg_sq`` with ``amsgrad=True``). `t` is the number of this update, from 1, or a list with one number for each
-array.
+`p`, `g` and each state array are arrays of one shape, or lists of arrays, all of the same length. Parameters and
+gradients may have any supported dtype and strides. State arrays are dense; they are float64 if the parameter is, and
+otherwise float32, bfloat16 or float16. Half-precision parameters are rounded to nearest, and the rounding error is
+lost. State arrays are passed by position, in the order of the optimizer's ``state``, or by name. Which of them exist
+depends on the hyper-parameters (``max_exp_avg_sq`` only with ``amsgrad=True``). `t` is the number of this update,
+starting at 1, or a list with one number for each array.
 
-Half-precision state is rounded to nearest too, since there is neither a seed nor a name to draw random numbers by: in
-bfloat16, averages of squares stand still while they ought to fall. `adamcore.Precision` says what optimizers do.
+Half-precision state is also rounded to nearest, because these functions have no seed and no parameter name from which
+to derive random numbers. In bfloat16, averages of squares therefore get stuck when they should decrease. Optimizers
+round stochastically; see `adamcore.Precision`.
 
 Examples
 --------
@@ -50,32 +51,32 @@ def adam_update(
     beta2: float = 0.999,
     eps: float = 1e-8,
 ) -> tuple[Array, Array, Array]:
-    """Do one Adam step on bare arrays, in place, in the notation of the paper.
+    """Do one Adam update of plain arrays, in place, in the notation of the paper.
 
     Parameters
     ----------
     theta, m, v : array
-        The parameter and its two moments, of one shape. They are updated.
+        The parameter and its two moments, all of the same shape. They are updated.
     grad : array
-        The gradient, in the shape of `theta`. It is only read.
+        The gradient, with the shape of `theta`. It is not modified.
     t : int
-        Number of this update, from 1.
+        Number of this update, starting at 1.
     alpha : float
         Step size.
     beta1, beta2 : float
-        Decay of the moments, in [0, 1).
+        Decay rates of the moments, each in [0, 1).
     eps : float
-        Added to the denominator.
+        Term added to the denominator.
 
     Returns
     -------
     theta, m, v : array
-        The same arrays.
+        The same arrays, updated.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit. Nothing has changed then.
+        If an argument is invalid. Nothing has changed then.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Loss scaling: what keeps small gradients from vanishing in float16."""
+"""Loss scaling, which keeps small gradients from underflowing in float16."""
 
 from __future__ import annotations
 
@@ -28,43 +28,45 @@ class NonFiniteError(FloatingPointError, RuntimeError):
 class LossScaler:
     """A factor for the loss that grows while gradients are finite, and shrinks when they are not.
 
-    Multiply the loss, or the gradient that is propagated back from it, by ``scaler.scale``, and pass the scaler to
-    ``step``, which divides gradients by it. If one is not finite the whole step is skipped and the scale shrinks; after
-    `growth_interval` steps without that it grows. It behaves as PyTorch's ``GradScaler`` does, but for its floor.
+    Multiply the loss, or its gradient before backpropagation, by ``scaler.scale``, and pass the scaler to ``step``,
+    which divides the gradients by the scale. If a gradient is not finite, the whole step is skipped and the scale
+    shrinks. After `growth_interval` steps without overflow the scale grows. This is how PyTorch's ``GradScaler`` works;
+    in addition, the scale has a lower limit.
 
-    One scaler goes with one optimizer: each step may change the scale, and the step of a second one raises ValueError.
-    Where one scaled loss has gradients for several optimizers, give each the number, and tell the scaler once::
+    A scaler belongs to one optimizer, because each step may change the scale. Passing it to a second optimizer raises
+    ValueError. If several optimizers use gradients of one scaled loss, pass the number to each of them, and update the
+    scaler once::
 
         infos = [opt.step(g, loss_scale=scaler.scale) for opt, g in ...]
         scaler.update(overflow=any(info.skipped for info in infos))
 
-    (with ``nonfinite="skip"`` where the scale may be 1). Gradients are unscaled, in float32, before the rule sees them,
-    so eps and the learning rate mean what they mean without a scaler.
+    Use ``nonfinite="skip"`` in this case if the scale may be 1. Gradients are unscaled in float32 before the rule uses
+    them, so eps and the learning rate have the same meaning as without a scaler.
 
     Parameters
     ----------
     init_scale : float
-        The scale to begin with, > 0.
+        Initial scale, > 0.
     growth_factor : float
-        > 1.
+        Factor by which the scale grows, > 1.
     backoff_factor : float
-        In (0, 1).
+        Factor by which the scale shrinks after an overflow, in (0, 1).
     growth_interval : int
-        Steps without overflow before the scale grows, >= 1.
+        Number of steps without overflow before the scale grows, >= 1.
     min_scale : float
-        The scale does not shrink below it, > 0; an overflow at it raises.
+        Lower limit of the scale, > 0. An overflow at this scale raises `NonFiniteError`.
 
     Attributes
     ----------
     scale : float
-        The factor for the next loss; ``float(scaler)`` too. It may be written to.
+        The factor for the next loss, also returned by ``float(scaler)``. It can be assigned.
     growth_factor, backoff_factor, growth_interval, min_scale
-        As above. They may be written to.
+        The parameters above. They can be assigned.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument, or what is written to an attribute, is out of range.
+        If an argument, or a value assigned to an attribute, is out of range.
 
     References
     ----------
@@ -83,12 +85,13 @@ class LossScaler:
     array([0.5, 1. ], dtype=float16)
     """
 
-    growth_factor = Setting[float]("What the scale is multiplied by when it grows.")
-    backoff_factor = Setting[float]("What the scale is multiplied by after an overflow.")
+    growth_factor = Setting[float]("The factor by which the scale grows.")
+    backoff_factor = Setting[float]("The factor by which the scale shrinks after an overflow.")
     growth_interval = Setting[int](
-        "Steps without overflow before the scale grows; where as many have been counted, the next such step grows it."
+        "The number of steps without overflow before the scale grows. If it is set to no more than the number of such "
+        "steps so far, the next step without overflow grows the scale."
     )
-    min_scale = Setting[float]("The scale's floor.")
+    min_scale = Setting[float]("The lower limit of the scale.")
 
     __slots__ = ("__weakref__", "_now", "_on_device", "_optimizer")
 
@@ -111,13 +114,13 @@ class LossScaler:
             },
             {"scale": "init_scale"},
         )
-        self._now: dict[str, Any] = {**settings, "clean_steps": 0}  # a dict: a step is not to write attributes
-        self._on_device: DeviceScale | None = None  # where steps on a device change the scale
-        self._optimizer: Callable[[], object] = lambda: None  # whose steps change the scale
+        self._now: dict[str, Any] = {**settings, "clean_steps": 0}  # a dict, so that steps do not assign attributes
+        self._on_device: DeviceScale | None = None  # set if steps on a device change the scale
+        self._optimizer: Callable[[], object] = lambda: None  # the optimizer whose steps change the scale
 
     @property
     def scale(self) -> float:
-        """The factor for the next loss. With an optimizer on a CUDA device, looking at it waits for the device."""
+        """The factor for the next loss. With an optimizer on a CUDA device, reading it waits for the device."""
         self.pull()
         return float(self._now["scale"])
 
@@ -131,7 +134,7 @@ class LossScaler:
         self._replace({**settings, "clean_steps": self._now["clean_steps"]})
 
     def _replace(self, numbers: dict[str, Any]) -> None:
-        """Take over checked numbers, on the device too, or on neither."""
+        """Take over checked numbers on the host and on the device, or on neither of them."""
         before = self._now
         self._now = numbers
         try:
@@ -140,35 +143,35 @@ class LossScaler:
             self._now = before
             raise
 
-    if not TYPE_CHECKING:  # checkers know the attributes
+    if not TYPE_CHECKING:  # type checkers find wrong attributes without this
 
         def __setattr__(self, name: str, value: Any) -> None:
             if not hasattr(type(self), name) and (not hasattr(self, "__dict__") or is_like_one_of(name, STATE)):
                 raise AttributeError(
-                    f"LossScaler has no attribute {name!r} to write to; it has {', '.join(STATE)}"
-                    + did_you_mean(name, STATE)
+                    f"LossScaler has no attribute {name!r}; it has {', '.join(STATE)}" + did_you_mean(name, STATE)
                 )
             object.__setattr__(self, name, value)
 
     def get_scale(self) -> float:
-        """Return `scale`, under PyTorch's name."""
+        """Return `scale`. This is PyTorch's name for it."""
         return self.scale
 
     def __float__(self) -> float:
         return self.scale
 
     def device_scale(self, optimizer: Any) -> Any:
-        """Return the scale as an array on the device of `optimizer`, for losses to be multiplied by without waiting.
+        """Return the scale as an array on the device of `optimizer`, to multiply a loss by it without waiting.
 
         Parameters
         ----------
         optimizer : Optimizer
-            One whose parameters are CUDA arrays, which is going to be stepped with this scaler.
+            An optimizer of CUDA arrays, whose steps will use this scaler.
 
         Returns
         -------
         array
-            Of the parameters' library, float32, without axes. Steps write to it, so it stays true.
+            A float32 array of shape (), of the parameters' library. Steps update it, so it always has the current
+            scale.
 
         Raises
         ------
@@ -181,7 +184,7 @@ class LossScaler:
         return self._bind(memory, optimizer._native.device).as_array()
 
     def bind(self, memory: DeviceMemory, device: int) -> Any:
-        """Keep the scale on a device from now on, and return what the native optimizer takes; a step does so."""
+        """Keep the scale on a device from now on, and return the native scaler, which a step passes on."""
         return self._bind(memory, device).native
 
     def _bind(self, memory: DeviceMemory, device: int) -> DeviceScale:
@@ -196,7 +199,7 @@ class LossScaler:
         Raises
         ------
         NonFiniteError
-            If, since the last look, there was an overflow when the scale was at its floor.
+            If an overflow has occurred at the floor of the scale since the last call.
         """
         if self._on_device is None:
             return
@@ -209,7 +212,7 @@ class LossScaler:
             self._on_device.write(dict(self._now))
 
     def update(self, *, overflow: bool) -> None:
-        """Take note of a step, as ``step`` does: shrink after an overflow, grow after enough steps without.
+        """Update the scale after a step, as ``step`` does: shrink after an overflow, grow after enough clean steps.
 
         Parameters
         ----------
@@ -219,7 +222,7 @@ class LossScaler:
         Raises
         ------
         NonFiniteError
-            At an overflow when the scale is at its floor.
+            If there was an overflow and the scale is at its floor.
 
         Examples
         --------
@@ -237,24 +240,25 @@ class LossScaler:
         self._push()
 
     def require_free_for(self, optimizer: object) -> None:
-        """Raise ValueError if another optimizer, which is still alive, has been stepped with this scaler."""
+        """Raise ValueError if another optimizer that is still alive has used this scaler in a step."""
         other = self._optimizer()
         if other is None or other is optimizer:
             return
         raise ValueError(
             f"loss_scale: another {type(other).__name__} has been stepped with this LossScaler, and its steps change "
-            "the scale; so make a LossScaler for each loss, or give optimizers the number and tell the scaler once: "
+            "the scale. Make a LossScaler for each loss, or pass the number to the optimizers and update the scaler "
+            "once: "
             "infos = [o.step(g, loss_scale=scaler.scale) for o, g in zip(optimizers, grads)]; "
             "scaler.update(overflow=any(i.skipped for i in infos)), with nonfinite='skip' where the scale may be 1"
         )
 
     def belong_to(self, optimizer: object) -> None:
-        """Take note of whose steps change the scale."""
+        """Remember the optimizer whose steps change the scale."""
         if self._optimizer() is not optimizer:
             self._optimizer = weakref.ref(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a later run needs to go on.
+        """Return everything that is needed to resume.
 
         Examples
         --------
@@ -267,13 +271,13 @@ class LossScaler:
 
     def _raise_at_floor(self) -> NoReturn:
         raise NonFiniteError(
-            f"LossScaler: a gradient is not finite though the scale is at its floor, min_scale={self.min_scale!r}. "
-            "It is not the scale that overflows: look at the loss and at the inputs of this step for NaN and inf, "
-            "and at the learning rate; clip_norm bounds steps"
+            f"LossScaler: a gradient is not finite although the scale is at its floor, min_scale={self.min_scale!r}. "
+            "The scale is not the cause: look at the loss and at the inputs of this step for NaN and inf, and at the "
+            "learning rate; clip_norm limits large gradients"
         )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict()`` returned.
+        """Load what ``state_dict()`` returned.
 
         Examples
         --------
@@ -286,7 +290,7 @@ class LossScaler:
         self._replace(checked_state(state_dict))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make copies of the numbers, which belong to no optimizer."""
+        """Copy and pickle only the numbers, so that a copy belongs to no optimizer."""
         return type(self), (), self.state_dict()
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Norms and clipping of gradients by themselves; optimizers clip as they go, and do not write to gradients."""
+"""Norms and clipping of gradients without an optimizer. Optimizers clip during a step and never modify gradients."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def global_norm(grads: Any) -> float:
     Parameters
     ----------
     grads : array, sequence or mapping
-        float16, bfloat16, float32 or float64 arrays of any layout; None stands for no gradient.
+        float16, bfloat16, float32 or float64 arrays of any layout. None means that there is no gradient.
 
     Returns
     -------
     float
-        Summed in float64 in a fixed order, so that its bits depend on the numbers alone. It does not overflow before
-        float64 does. inf or NaN if an element is.
+        The norm. It is summed in float64 in a fixed order, so its bits depend only on the values of the elements. It
+        overflows only if the norm itself exceeds float64. It is inf or NaN if an element is.
 
     Raises
     ------
     TypeError, ValueError
-        If something is not such an array.
+        If a gradient is not such an array.
 
     Examples
     --------
@@ -44,29 +44,29 @@ def global_norm(grads: Any) -> float:
 def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = False) -> float:
     """Scale gradients in place so that their global norm is at most `max_norm`.
 
-    They are multiplied by ``min(1, max_norm / (norm + 1e-6))``, as PyTorch does, where that is less than 1. Gradients
-    whose norm is not finite are left as they are.
+    The gradients are multiplied by ``min(1, max_norm / (norm + 1e-6))``, as in PyTorch. If the factor is 1, or if the
+    norm is not finite, the gradients are not modified.
 
     Parameters
     ----------
     grads : array, sequence or mapping
-        As in `global_norm`, and writable.
+        Arrays as in `global_norm`. They must be writable.
     max_norm : float
-        >= 0.
+        Maximum norm, >= 0.
     error_if_nonfinite : bool
-        Raise if the norm is not finite.
+        Raise `NonFiniteError` if the norm is not finite.
 
     Returns
     -------
     float
-        The norm before.
+        The norm before clipping.
 
     Raises
     ------
     TypeError, ValueError
-        If an array or `max_norm` does not fit. Nothing has changed then.
+        If an array or `max_norm` is invalid. Nothing has changed then.
     NonFiniteError
-        If `error_if_nonfinite` and the norm is not finite.
+        If `error_if_nonfinite` is true and the norm is not finite.
 
     Examples
     --------
@@ -86,19 +86,19 @@ def clip_grad_norm_(grads: Any, max_norm: float, *, error_if_nonfinite: bool = F
 
 
 def clip_grad_value_(grads: Any, value: float) -> None:
-    """Hold the elements of gradients to ``[-value, value]``, in place. NaN stays.
+    """Clip the elements of gradients to ``[-value, value]``, in place. NaN remains NaN.
 
     Parameters
     ----------
     grads : array, sequence or mapping
-        As in `global_norm`, and writable.
+        Arrays as in `global_norm`. They must be writable.
     value : float
-        >= 0.
+        Maximum absolute value, >= 0.
 
     Raises
     ------
     TypeError, ValueError
-        If an array or `value` does not fit. Nothing has changed then.
+        If an array or `value` is invalid. Nothing has changed then.
 
     Examples
     --------

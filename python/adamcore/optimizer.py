@@ -1,4 +1,4 @@
-"""What all optimizers share: parameters in groups, state by name, the step."""
+"""The base class of all optimizers: parameter groups, state by name, and the step."""
 
 from __future__ import annotations
 
@@ -28,63 +28,68 @@ Schedule = Callable[[int], float]
 
 
 class Optimizer(ABC):
-    """An update rule bound to parameters, which it changes in place.
+    """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
-    Use one of the subclasses. All of them take the same kinds of `params`:
+    Use one of the subclasses. All of them accept the same kinds of `params`:
 
     - one array,
     - a sequence of arrays, named "0", "1", ... in order,
     - a mapping from name to array,
-    - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with hyper-parameters of its own.
+    - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with its own hyper-parameters.
 
-    Arrays are NumPy's: float16, bfloat16 (of ``ml_dtypes``), float32 or float64, of any shape and any strides, writable
-    and aligned. They are kept and updated in place, never copied. Other libraries' arrays in CPU memory that speak
-    DLPack, such as PyTorch's tensors, are used in the same way. JAX's, which are immutable, can be gradients.
+    Parameters are NumPy arrays of dtype float16, bfloat16 (from ``ml_dtypes``), float32 or float64. They may have any
+    shape and strides, and must be writable and aligned. The optimizer keeps references to them and updates them in
+    place; it never copies them. Arrays of other libraries in CPU memory that support DLPack, such as PyTorch tensors,
+    are used in the same way. JAX arrays are immutable, so they can only be gradients.
 
-    Or all of them are in the memory of one CUDA device: CuPy's, PyTorch's, or of a library with DLPack or
-    ``__cuda_array_interface__``. A step is then queued, on the current stream of the parameters' library.
+    Alternatively, all arrays are in the memory of one CUDA device: CuPy arrays, PyTorch tensors, or arrays that support
+    DLPack or ``__cuda_array_interface__``. A step is then queued on the current stream of the parameters' library.
 
-    And all of them take, keyword-only:
+    All optimizers also accept these keyword-only arguments:
 
-    - ``clip_norm``: the gradients' global L2 norm, over all groups, is held to it, as `clip_grad_norm_` does;
-    - ``clip_norm_per_tensor``: each gradient's own norm is;
-    - ``clip_adaptive``: the norm of each unit of a gradient (what an index of the first axis selects; arrays with fewer
-      than two axes whole) is held to this multiple of its weights' norm, which counts for at least 1e-3 (Brock et al.
-      2021, "High-Performance Large-Scale Image Recognition Without Normalization");
-    - ``clip_value``: each element is held to ``[-clip_value, clip_value]``;
-    - ``nonfinite``: what a gradient with inf or NaN does: "propagate" (the default) looks at none, "skip" leaves
-      everything as it was, "raise" raises `NonFiniteError`, also with everything as it was. With a loss scale steps
-      are skipped. Float64 gradients of other parameters are read as float32: what rounds to inf there is not finite;
-    - ``precision``: a `Precision`, which says how half-precision weights and state are kept.
+    - ``clip_norm``: maximum L2 norm of all gradients of all groups together. If it is exceeded, the gradients are
+      scaled as by `clip_grad_norm_`.
+    - ``clip_norm_per_tensor``: maximum L2 norm of each gradient by itself.
+    - ``clip_adaptive``: maximum ratio of the norm of a unit of a gradient to the norm of the same unit of the weights,
+      where the latter counts as at least 1e-3. A unit is what one index of the first axis selects; an array with fewer
+      than two axes is one unit (Brock et al. 2021, "High-Performance Large-Scale Image Recognition Without
+      Normalization").
+    - ``clip_value``: each gradient element is clipped to ``[-clip_value, clip_value]``.
+    - ``nonfinite``: what happens if a gradient contains inf or NaN. With "propagate" (the default), gradients are not
+      checked. With "skip", the step is skipped and nothing changes. With "raise", the step raises `NonFiniteError` and
+      nothing changes. If a loss scale is used, such a step is skipped in any case. Float64 gradients of parameters of
+      another dtype are read as float32, so an element that rounds to inf counts as not finite.
+    - ``precision``: a `Precision`, which specifies how half-precision weights and state are stored.
 
-    At most one way of clipping. It happens as gradients are read: they are never written to. Gradients whose norm is
-    not finite are not clipped.
+    At most one of the clipping options can be used. Gradients are clipped as they are read, and are never modified.
+    Gradients whose norm is not finite are not clipped.
 
     Attributes
     ----------
     param_groups : list of dict
-        One dict for each group: ``params``, ``param_names`` and the hyper-parameters, which may be written to.
+        One dict for each group: ``params``, ``param_names`` and the hyper-parameters. Hyper-parameters can be assigned.
     defaults : dict
-        The hyper-parameters of groups that name none.
+        The values of hyper-parameters that a group does not set.
     options : mapping
-        ``clip_norm`` and the others above, as they were given; read-only.
+        ``clip_norm`` and the other options above, as they were passed. Read-only.
     state : mapping
-        ``state[name][slot]`` is an array over the optimizer's own memory, in the shape of the parameter: NumPy's, or on
-        a device of the parameters' library (CuPy or PyTorch). Besides the rule's slots it holds what `Precision` keeps
-        of weights: "master", "remainder" (with "remainder_ties", a bit for each weight) or "compensation".
+        ``state[name][slot]`` is an array in the shape of the parameter, a view of the optimizer's own memory. It is a
+        NumPy array; on a device, it is an array of the parameters' library (CuPy or PyTorch). In addition to the rule's
+        slots, it contains what `Precision` stores beside weights: "master", "remainder" (with "remainder_ties", one bit
+        for each weight) or "compensation".
     steps : mapping
-        ``steps[name]`` is the number of updates of that parameter. On a device, looking at it waits until all is done.
+        ``steps[name]`` is the number of updates of that parameter. On a device, reading it waits for all queued steps.
     """
 
     _variant_keys: ClassVar[tuple[str, ...]] = ()
-    """The hyper-parameters that the rule depends on."""
+    """The hyper-parameters that determine the rule."""
 
     __signature__ = ShownSignature()
 
     @staticmethod
     @abstractmethod
     def _rule(group: Group) -> str:
-        """Return the name of the rule in C++ for a group's hyper-parameters."""
+        """Return the C++ name of the rule for a group's hyper-parameters."""
 
     def __init__(self, params: Any, defaults: Group, options: Options) -> None:
         self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options), defaults))
@@ -93,7 +98,7 @@ class Optimizer(ABC):
         flats = flatten_groups(params)
         arrays, labels = ([x for _, flat, _ in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
         if not arrays:
-            raise ValueError(f"{type(self).__name__}: there are no parameters (an exhausted generator?)")
+            raise ValueError(f"{type(self).__name__}: there are no parameters (is params an exhausted generator?)")
         memory, native = make_native(type(self).__name__, self.options, arrays[0], labels[0])
         self._memory: Memory = memory
         self._native: Any = native
@@ -108,24 +113,25 @@ class Optimizer(ABC):
         Parameters
         ----------
         grads : array, sequence or mapping
-            In the structure of the optimizer's `params`; for groups, one flat sequence in order, or a mapping by
-            name. Each has its parameter's shape, and any supported dtype and strides. None leaves a parameter, its
-            state and its count of steps alone. Gradients are only read.
+            Gradients in the structure of the optimizer's `params`. For groups, pass one flat sequence in order, or a
+            mapping from name to gradient. Each gradient has the shape of its parameter, and any supported dtype and
+            strides. Pass None to leave a parameter, its state and its step count unchanged. Gradients are not modified.
         loss_scale : float or LossScaler
-            Gradients are divided by it as they are read. With a scaler, or a number other than 1, the step is skipped
-            if one of them is not finite: no parameter, state or count of steps changes.
+            The factor of the loss, by which gradients are divided as they are read. With a `LossScaler`, or a number
+            other than 1, the step is skipped if a gradient is not finite: no parameter, state or step count changes.
 
         Returns
         -------
         StepInfo
+            Whether the step was skipped, and the norm of the gradients if it was computed.
 
         Raises
         ------
         TypeError, ValueError
-            If a gradient, a hyper-parameter or a parameter does not fit. Nothing has changed then.
+            If a gradient, a hyper-parameter or a parameter is invalid. Nothing has changed then.
         NonFiniteError
-            If a gradient is not finite, with ``nonfinite="raise"`` or a `LossScaler` at its floor. Nothing has changed
-            then.
+            If a gradient is not finite, and ``nonfinite="raise"`` or the `LossScaler` is at its floor. No parameter,
+            state or step count has changed then.
 
         Examples
         --------
@@ -142,12 +148,13 @@ class Optimizer(ABC):
         return step_on_device(self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale)
 
     def upload(self) -> None:
-        """Bring hyper-parameters to the device, for steps that have been captured into a CUDA graph.
+        """Copy hyper-parameters to the device, for steps that have been captured into a CUDA graph.
 
-        A step that is captured (after one that was not, with the same gradients) reads learning rates, counts of steps
-        and the loss scale from the device, so that each replay is a step of its own. Counts advance by themselves; what
-        has been written to `param_groups` since, and a schedule's next rate, comes with this call, on the current
-        stream. The optimizer, whose memory it is, must live as long as the graph. On the CPU there is nothing to do.
+        A captured step reads learning rates, step counts and the loss scale from the device, so each replay does the
+        next step. (Before the capture, run one step with the same kinds of gradients.) Replays advance the step counts
+        themselves. This call copies the values that have been assigned in `param_groups` since, and the next learning
+        rate of a schedule, on the current stream. Captured steps use the optimizer's memory, so the optimizer must live
+        as long as the graph. On the CPU, this method does nothing.
 
         Examples
         --------
@@ -160,13 +167,13 @@ class Optimizer(ABC):
             self._native.upload(self.param_groups)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add a group of parameters, with state of its own.
+        """Add a group of parameters and create its state.
 
         Parameters
         ----------
         group : mapping
-            ``{"params": <one array, a sequence or a mapping>, "lr": ..., ...}``; hyper-parameters that it does not
-            name are the optimizer's defaults.
+            ``{"params": <one array, a sequence or a mapping>, "lr": ..., ...}``. Hyper-parameters that are not in it
+            get the optimizer's defaults.
 
         Examples
         --------
@@ -199,7 +206,7 @@ class Optimizer(ABC):
 
     @property
     def state(self) -> Mapping[str, dict[str, Array]]:
-        """The state of each parameter by name: arrays over the optimizer's own memory."""
+        """The state of each parameter by name: arrays that are views of the optimizer's own memory."""
         return ByName(self._native.places, self._state_of)
 
     @property
@@ -211,10 +218,10 @@ class Optimizer(ABC):
         return Slots(self._memory.state(self._native, index))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of all that a later run needs to go on: state by name, counts of steps, hyper-parameters.
+        """Return a copy of everything that is needed to resume: state by name, step counts and hyper-parameters.
 
-        A schedule given as `lr` is code and is left out; the number of completed steps, which it is called with, is
-        kept.
+        A schedule that was passed as `lr` is code and is not saved. The number of completed steps, which is its
+        argument, is saved.
 
         Examples
         --------
@@ -226,12 +233,12 @@ class Optimizer(ABC):
         return self._serializer().save()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Copy in what ``state_dict()`` returned, matched by name.
+        """Load what ``state_dict()`` returned. Parameters are matched by name, and arrays are copied.
 
         Raises
         ------
         TypeError, ValueError
-            If names, shapes, dtypes or hyper-parameters do not fit. Nothing has changed then.
+            If names, shapes, dtypes or hyper-parameters do not match. Nothing has changed then.
 
         Examples
         --------
@@ -252,7 +259,7 @@ class Optimizer(ABC):
     def __repr__(self) -> str:
         return describe(type(self).__name__, self.param_groups, self.options)
 
-    if not TYPE_CHECKING:  # checkers know the attributes
+    if not TYPE_CHECKING:  # type checkers find wrong attributes without these
 
         def __setattr__(self, name: str, value: Any) -> None:
             require_writable(self, name)
@@ -264,6 +271,6 @@ class Optimizer(ABC):
 
     def __reduce__(self) -> str:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled or deep-copied: it is bound to its arrays. Use state_dict() and "
-            "load_state_dict() of an optimizer made for the other arrays."
+            f"{type(self).__name__} cannot be pickled or deep-copied, because it is bound to its arrays. Make an "
+            "optimizer for the other arrays, and move the state with state_dict() and load_state_dict()."
         )

@@ -1,4 +1,4 @@
-"""How an optimizer keeps its numbers."""
+"""How an optimizer stores half-precision weights and its state."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ StateRounding = Literal["nearest", "stochastic"]
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    r"""What is kept of half-precision weights, how they are rounded, and the type of state.
+    r"""How half-precision weights are stored and rounded, and the dtype of state.
 
-    An update of float16, bfloat16 or float32 parameters is computed in float32. What is kept of the result differs:
+    Updates of float16, bfloat16 and float32 parameters are computed in float32. What is stored of a half-precision
+    result depends on `master` and `rounding`:
 
-    - ``master="float32"``: the whole weight, in 4 more bytes; the parameter is its rounded form at every step. If a
-      parameter is given another value between steps, that becomes the weight.
-    - ``master="remainder"``: the same weights bit for bit, in 2 more bytes and a bit for each: the bits that a bfloat16
-      parameter does not hold. For bfloat16 alone. A parameter that is given another value is the weight to within half
-      a unit in the last place.
-    - ``master=None``: the parameter alone. Rounded to nearest, updates of less than half a unit in the last place are
-      lost. ``rounding="stochastic"`` rounds up or down at random, right on average, and needs no memory.
-      ``rounding="compensated"`` carries what rounding lost to the next step (Kahan's sum), in 2 more bytes.
+    - ``master="float32"`` stores the full float32 weight, in 4 more bytes for each weight. After every step the
+      parameter is this master, rounded. If you assign a parameter between steps, the new value becomes the weight.
+    - ``master="remainder"`` stores the bits that a bfloat16 parameter lacks, in 2 bytes and 1 bit for each weight. The
+      weights are the same, bit for bit, as with a float32 master. It works only for bfloat16. If you assign a parameter
+      between steps, the weight equals the new value to within half a unit in the last place.
+    - ``master=None`` stores only the parameter. With rounding to nearest, updates smaller than half a unit in the last
+      place are lost. ``rounding="stochastic"`` rounds up or down at random; it is unbiased and needs no memory.
+      ``rounding="compensated"`` adds the rounding error to the next step (Kahan summation), in 2 more bytes.
 
-    float32 and float64 parameters are what they are, and none of this concerns them. float64 ones keep float64 state.
+    float32 and float64 parameters are stored as they are, so `master` and `rounding` do not affect them. The state of
+    float64 parameters is always float64.
 
-    State in half precision is rounded up or down at random, right on average. Rounded to nearest, an average of squares
-    stands still in bfloat16: from one step to the next it changes by a thousandth, less than half a unit in the last
-    place, so gradients of long ago would count for ever. ``state_rounding="nearest"`` is for those who need the bits of
-    earlier versions. Either way an average or sum of squares that is too small for its type becomes the type's smallest
-    number and not zero: a step divides by its root.
+    Half-precision state is rounded stochastically, which is unbiased. If it were rounded to nearest, an average of
+    squares would get stuck in bfloat16: it changes by a thousandth from one step to the next, which is less than half a
+    unit in the last place, so old gradients would never be forgotten. Use ``state_rounding="nearest"`` only to
+    reproduce the bits of earlier versions. With both, an average or sum of squares that is too small for its dtype
+    becomes the smallest positive number of the dtype and not zero, because a step divides by its root.
 
     Parameters
     ----------
     master : {"float32", "remainder", None}
-        What is kept beside a half-precision parameter.
+        What is stored in addition to a half-precision parameter.
     rounding : {"nearest", "stochastic", "compensated"}
-        How weights become half-precision parameters. Other than nearest needs ``master=None``.
+        How weights are rounded to half precision. Values other than "nearest" need ``master=None``.
     state : {"float32", "bfloat16", "float16"}
-        Type of the rule's state arrays. In float16, gradients below 2.4e-4 count as that in averages of squares, whose
-        smallest number is 6e-8: such elements take smaller steps.
+        Dtype of the rule's state arrays. The smallest positive float16 number is 6e-8, so in averages of squares
+        gradients below 2.4e-4 count as 2.4e-4. Such elements take smaller steps.
     state_rounding : {"stochastic", "nearest"}
-        How half-precision state is rounded. It does not concern float32 state.
+        How half-precision state is rounded. It has no effect on float32 state.
     seed : int
-        Of stochastic rounding, in [0, 2**64). Random numbers depend on it, the parameter's name, its count of steps and
-        the element's place in C order, and on nothing else.
+        Seed of stochastic rounding, in [0, 2**64). Random numbers depend only on the seed, the parameter's name, its
+        step count, and the element's index in C order.
 
     Raises
     ------
     ValueError
-        If a value is not one of these, or two of them do not go together.
+        If a value is not one of these, or if two of them cannot be combined.
 
     References
     ----------
@@ -92,8 +94,8 @@ class Precision:
         _require(self.state_rounding, "state_rounding", ("stochastic", "nearest"))
         if self.master is not None and self.rounding != "nearest":
             raise ValueError(
-                f"Precision: rounding={self.rounding!r} needs master=None: with master={self.master!r} the whole "
-                "weight is kept, and its rounded form is only a copy"
+                f"Precision: rounding={self.rounding!r} needs master=None: with master={self.master!r} the full "
+                "weight is stored, and the parameter is only a rounded copy"
             )
         try:
             seed = operator.index(self.seed)
@@ -104,7 +106,7 @@ class Precision:
 
     @property
     def _weights(self) -> str:
-        """What C++ calls it."""
+        """The C++ name of the way in which weights are stored."""
         if self.master is not None:
             return "master" if self.master == "float32" else "remainder"
         return "plain" if self.rounding == "nearest" else self.rounding

@@ -1,4 +1,4 @@
-"""What a step did."""
+"""The result of a step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # What it unpacks to, for type checkers; it is no tuple, since it waits for a device only when it is looked at.
+    # Type checkers see a tuple, so that unpacking works. It is not a tuple, because it waits for a device when read.
     from typing_extensions import Self
 
     _Pair = tuple[bool, float | None]
@@ -15,17 +15,18 @@ else:
 
 
 class StepInfo(_Pair):
-    """What a step did: ``skipped, grad_norm = opt.step(grads)``.
+    """The result of a step. It can be unpacked: ``skipped, grad_norm = opt.step(grads)``.
 
-    On a CUDA device a step is only queued: looking at either attribute waits until it is done.
+    On a CUDA device a step is only queued, and reading either attribute waits until the step is done.
 
     Attributes
     ----------
     skipped : bool
-        Whether nothing was updated, because a gradient was not finite.
+        Whether the step was skipped because a gradient was not finite. Nothing was updated then.
     grad_norm : float or None
-        The global L2 norm of the gradients, unscaled and before clipping, where it was computed: with a loss scale,
-        with ``nonfinite`` other than "propagate", and where norms are clipped. inf or NaN if a gradient is not finite.
+        The global L2 norm of the gradients, after unscaling and before clipping, or None if it was not computed. It is
+        computed if there is a loss scale, if ``nonfinite`` is not "propagate", and if norms are clipped. It is inf or
+        NaN if a gradient is not finite.
     """
 
     __slots__ = ("_known", "_read")
@@ -42,7 +43,7 @@ class StepInfo(_Pair):
 
     def __init__(
         self,
-        skipped: bool = False,  # noqa: FBT001, FBT002  (as it unpacks)
+        skipped: bool = False,  # noqa: FBT001, FBT002  (in the order of unpacking)
         grad_norm: float | None = None,
         *,
         read: Callable[[], tuple[bool, float | None]] | None = None,
@@ -57,12 +58,12 @@ class StepInfo(_Pair):
 
     @property
     def skipped(self) -> bool:
-        """Whether nothing was updated."""
+        """Whether the step was skipped."""
         return self._values()[0]
 
     @property
     def grad_norm(self) -> float | None:
-        """The gradients' norm, or None."""
+        """The global norm of the gradients, or None."""
         return self._values()[1]
 
     if not TYPE_CHECKING:

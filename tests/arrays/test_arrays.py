@@ -1,4 +1,4 @@
-"""The gate for arrays: what fits is used in place, what does not is refused before anything changes."""
+"""The gate for arrays: valid arrays are used in place, and others raise an error before anything changes."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_gradients_must_not_share_memory_with_what_is_written(unchanged: Callabl
 
 
 def test_foreign_memory_is_searched(unchanged: Callable[..., None]) -> None:
-    """Parameters over memory that no array owns."""
+    """Parameters in memory that no array owns."""
     memory = bytearray(80)
     p = np.frombuffer(memory, F4)
     optimizer = ac.SGD(p[:10])

@@ -1,4 +1,4 @@
-"""Other people's code that runs while arrays are being taken: CI runs these under AddressSanitizer, too."""
+"""Foreign code that runs while arrays are being taken in. CI runs these tests under AddressSanitizer too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = 3000  # few enough that the GIL is kept, and nothing with it
 
 
 class Armed:
-    """Frees a gradient, and takes its memory, when the test says so and a look-up compares keys."""
+    """When the test says so and a look-up compares keys, frees a gradient and reuses its memory."""
 
     def __init__(self, grads: dict[Any, Any], victim: Any, dtype: str) -> None:
         self.grads, self.victim, self.dtype = grads, victim, dtype
@@ -36,7 +36,7 @@ class Armed:
 
 
 class Lookalike:
-    """A key that has a name's hash and is not that name."""
+    """A key that has the hash of a name but is not equal to it."""
 
     def __init__(self, name: str, armed: Armed) -> None:
         self.hash, self.armed = hash(name), armed
@@ -50,7 +50,7 @@ class Lookalike:
 
 
 class Name(str):
-    """A name whose comparison is Python's."""
+    """A name with a comparison in Python."""
 
     __slots__ = ("armed",)
     __hash__ = str.__hash__
@@ -83,7 +83,7 @@ def test_a_key_frees_a_gradient_that_was_taken(kind: str, dtype: str) -> None:
 
 
 class Reshaping:
-    """An array of another library that gives another array another shape while it is lent."""
+    """An array of another library that, while it is lent, changes the shape of a different array."""
 
     def __init__(self, array: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> None:
         self.array, self.other, self.shape_of_other = array, other, shape
@@ -135,7 +135,7 @@ def silence() -> Iterator[None]:
 
 
 class Meddler:
-    """An array of another library, whose code does something when its memory is asked for."""
+    """An array of another library that runs code when it is asked for its memory."""
 
     def __init__(self, array: np.ndarray, meddle: Any) -> None:
         self.array, self.meddle = array, meddle
@@ -149,7 +149,7 @@ class Meddler:
 
 
 def reshaper(array: np.ndarray, kept: list) -> Any:
-    """Give the array another shape, so that NumPy frees the old one, and use the memory for others."""
+    """Give the array another shape, so that NumPy frees the old shape, and reuse that memory."""
 
     def meddle() -> None:
         with silence():
@@ -189,7 +189,7 @@ def test_arrays_without_an_optimizer() -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on no collection begins within an allocation")
 def test_a_collection_that_frees_a_gradient() -> None:
-    """A step of an array that is large enough to let go of the GIL makes a tuple of gradients, which may collect."""
+    """A large array makes the step release the GIL and make a tuple of gradients, which may run the collector."""
     n = 300_000
     kept: list = []
 

@@ -1,4 +1,4 @@
-"""Arrays of other libraries, lent by DLPack: used in place to the same bits, or refused by name, and given back."""
+"""Arrays that other libraries lend by DLPack: used in place with the same bits, or refused by name, and returned."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_parameter_is_held_as_long_as_its_optimizer() -> None:
 
 
 def test_memory_outlives_its_lender() -> None:
-    """All that holds the gradients' memory while the step runs without the GIL is what came out of the capsule."""
+    """While the step runs without the GIL, only the capsule's contents keep the memory of the gradients."""
     p = np.zeros(300_000, F4)
     optimizer = ac.SGD({"p": p}, lr=1.0)
     for _ in range(20):
@@ -176,7 +176,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "lanes": (lambda: Lender(ONES, lanes=4), TypeError, "dtype float32x4 is"),
     "CUDA": (lambda: Lender(ONES, device=(CUDA, 0)), TypeError, "a CUDA array .*Lender.* cannot be mixed with CPU"),
     "managed": (lambda: Lender(ONES, device=(CUDA_MANAGED, 0)), TypeError, "a CUDA array"),
-    "ROCm": (lambda: Lender(ONES, device=(ROCM, 0)), TypeError, "neither the CPU nor CUDA's"),
+    "ROCm": (lambda: Lender(ONES, device=(ROCM, 0)), TypeError, "neither the CPU nor a CUDA device"),
     "CUDA after all": (lambda: Elsewhere(ONES, device=(CUDA, 0)), TypeError, "a CUDA array"),
     "CUDA interface": (OnlyCuda, TypeError, "a CUDA array .*OnlyCuda"),
     "__array__": (OnlyArray, TypeError, "expected a NumPy array, got OnlyArray"),
@@ -186,18 +186,18 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no memory": (lambda: Lender(ONES, data=None), ValueError, "without memory"),
     "negative length": (lambda: Lender(ONES, shape=(-4,)), ValueError, r"no array of shape \(-4,\)"),
     "huge": (lambda: Lender(ONES, ndim=2, shape=(2**40, 2**40)), ValueError, "no array of shape"),
-    "far": (lambda: Lender(ONES, strides=(2**62,)), ValueError, "reach beyond memory"),
+    "far": (lambda: Lender(ONES, strides=(2**62,)), ValueError, "reach beyond the address space"),
     "negative axes": (lambda: Lender(ONES, ndim=-1), ValueError, "of -1 axes"),
     "many axes": (lambda: Lender(ONES, ndim=65), ValueError, "of 65 axes"),
     "no shape": (lambda: Lender(ONES, shape=None), ValueError, "without a shape"),
     "raises": (lambda: Raises(ONES), ValueError, r"its __dlpack__\(\) raised: BufferError: not today"),
     "no capsule": (lambda: NoCapsule(ONES), TypeError, "returned 3, not a tensor"),
-    "used": (lambda: Used(ONES), TypeError, "not a tensor to be used"),
-    "no device": (lambda: Nowhere(ONES), ValueError, "no pair of integers"),
+    "used": (lambda: Used(ONES), TypeError, "not a tensor in an unused DLPack capsule"),
+    "no device": (lambda: Nowhere(ONES), ValueError, "must return a pair of integers"),
 }
 BAD_TO_WRITE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "read-only": (lambda: Lender(ONES, flags=READ_ONLY), ValueError, "the array is read-only and cannot be updated"),
-    "unversioned": (lambda: Lender(ONES, version=None), ValueError, "read-only .* as with JAX, whose arrays are immut"),
+    "unversioned": (lambda: Lender(ONES, version=None), ValueError, "read-only .*JAX arrays, for example, are immut"),
     "copied": (lambda: Lender(ONES, flags=COPIED), ValueError, "returns a copy"),
     "broadcast": (lambda: Lender(ONES, strides=(0,)), ValueError, r"share memory \(shape \(4,\), strides \(0,\)\)"),
     "windows": (lambda: Lender(ONES, ndim=2, shape=(3, 2), strides=(1, 1)), ValueError, "elements share memory"),

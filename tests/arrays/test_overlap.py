@@ -1,4 +1,4 @@
-"""Arrays over one memory are parameters, and gradients, if and only if they share no byte with what is written."""
+"""Arrays over one memory can be parameters and gradients if and only if they share no byte with what is written."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_any_views_of_one_memory(data: st.DataObject, shapes: list[tuple[int, ..
 
 @given(data=st.data())
 def test_gradients_that_repeat_memory(data: st.DataObject) -> None:
-    """Broadcast and overlapping windows may be read, where they are apart from what is written."""
+    """Broadcast and overlapping windows can be read if they do not overlap what is written."""
     memory = np.zeros(LENGTH, F32)
     matrix = memory[:600].reshape(20, 30)
     columns = data.draw(st.sets(st.integers(0, 29), min_size=1, max_size=29))
@@ -172,7 +172,7 @@ def cut(rng: np.random.Generator, m: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
 def test_columns_that_reach_around_each_other(order: tuple[int, ...]) -> None:
-    """By extent the second lies between the first and the third, and shares nothing with either."""
+    """The address range of the second is between those of the first and the third, and it shares no byte with them."""
     m = np.zeros((10, 2))
     views = [m[:, 0], m[:, 1], m[5:, 0]]
     places = sorted(order.index(k) for k in (0, 2))
@@ -187,7 +187,7 @@ def test_columns_that_reach_around_each_other(order: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_any_slices_of_a_matrix(seed: int) -> None:
-    """As NumPy finds for each pair."""
+    """The same result as NumPy's for each pair."""
     rng = np.random.default_rng(seed)
     m = np.zeros((24, 12))
     taken = refused = 0

@@ -1,4 +1,4 @@
-"""What can be trained: arrays that are updated where they are, under one name each; all else is refused by name."""
+"""What can be trained: arrays that are updated in place, each under one name. Everything else is refused by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adamcore import functional
 
 
 class Dataset:
-    """An HDF5 data set, as far as anyone can tell: rows are copies."""
+    """Behaves like an HDF5 data set: its rows are copies."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values, self.shape, self.dtype = values, values.shape, values.dtype
@@ -57,7 +57,7 @@ KINDS = ["Dataset", "Frame", "memoryview", "memoryview", "array.array", "bytearr
 
 @pytest.mark.parametrize(("kind", "name"), list(zip(OPAQUE, KINDS, strict=True)), ids=KINDS)
 def test_arrays_whose_memory_cannot_be_had(kind: Callable[[np.ndarray], Any], name: str) -> None:
-    """As a whole, in a list, in a mapping, in a group: each is one array, and no sequence of its rows."""
+    """As a whole, in a list, in a mapping, in a group: each is one array, and not a sequence of its rows."""
     values = np.ones((3, 4))
     thing = kind(values)
     for params, label in (
@@ -86,7 +86,7 @@ def test_arrays_whose_memory_cannot_be_had(kind: Callable[[np.ndarray], Any], na
 
 @pytest.mark.parametrize(("kind", "name"), list(zip(OPAQUE, KINDS, strict=True)), ids=KINDS)
 def test_such_arrays_as_gradients(kind: Callable[[np.ndarray], Any], name: str) -> None:
-    """Rows that would fit are not taken for gradients either."""
+    """Rows that would match are not accepted as gradients either."""
     thing = kind(np.ones((3, 4)))
     params = [np.zeros(4), np.zeros(4), np.zeros(4)]
     optimizer = ac.SGD(params)
@@ -99,7 +99,7 @@ def test_such_arrays_as_gradients(kind: Callable[[np.ndarray], Any], name: str) 
 
 
 class Lazy(Mapping[str, np.ndarray]):
-    """A file of arrays: each look reads it again."""
+    """A file of arrays, which reads an array again at each access."""
 
     def __init__(self, arrays: dict[str, np.ndarray], *, copies: bool) -> None:
         self.arrays, self.copies = arrays, copies
@@ -136,18 +136,18 @@ def test_containers_that_give_copies(tmp_path: Path) -> None:
             (Lazy({"w": w, "b": b}, copies=True), r"params\['w'\]: Lazy"),
             (Rows([w, b], copies=True), r"params\[0\]: Rows"),
         ):
-            with pytest.raises(TypeError, match=f"^{label} gives a new copy each time it is asked"):
+            with pytest.raises(TypeError, match=f"^{label} returns a new copy at each access"):
                 ac.SGD(params)
-            with pytest.raises(TypeError, match="gives a new copy each time it is asked"):
+            with pytest.raises(TypeError, match="returns a new copy at each access"):
                 ac.SGD([{"params": params}])
-            with pytest.raises(TypeError, match="gives a new copy each time it is asked"):
+            with pytest.raises(TypeError, match="returns a new copy at each access"):
                 ac.clip_grad_norm_(params, 1e-3)
         assert ac.global_norm(stored) == 3**0.5  # what is only read may be a copy
     assert np.all(w == 1)
 
 
 def test_containers_that_give_their_own_arrays() -> None:
-    """By views that are new each time, too."""
+    """The same for views that are new at each access."""
     w, b = np.ones(3), np.zeros(0)
     for k, params in enumerate((Lazy({"w": w, "b": b}, copies=False), Rows([w, b], copies=False))):
         optimizer = ac.SGD(params, lr=1.0)
@@ -156,7 +156,7 @@ def test_containers_that_give_their_own_arrays() -> None:
 
 
 def test_names_of_a_group() -> None:
-    """The names given are those of state, steps, checkpoints, gradients and errors."""
+    """The given names are used for state, steps, checkpoints, gradients and errors."""
     w, b = np.ones(3), np.ones(2)
     optimizer = ac.AdamW([{"params": [w, b], "param_names": ("w", "b"), "name": "all", "lr": 0.5}])
     assert optimizer.param_groups[0]["param_names"] == ["w", "b"]
@@ -195,7 +195,7 @@ def test_groups_of_another_optimizer() -> None:
     [
         (["w"], ValueError, "1 name for 2 arrays"),
         (["w", "b", "c"], ValueError, "3 names for 2 arrays"),
-        (["w", "w"], ValueError, "'w' is there twice"),
+        (["w", "w"], ValueError, "the name 'w' appears twice"),
         (["w", 1], TypeError, "the names of parameters must be str, got 1"),
         ("wb", TypeError, "expected a list of str, got 'wb'"),
         ({"w", "b"}, TypeError, "expected a list of str"),

@@ -1,4 +1,4 @@
-"""Parameters and gradients of any strides: the same bits as on contiguous copies, and nothing beside them touched."""
+"""Parameters and gradients with any strides: the same bits as with contiguous copies, and nothing else is touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch's CPU tensors as parameters and gradients, used in place to the same bits; JAX's arrays as gradients."""
+"""PyTorch's CPU tensors as parameters and gradients, used in place with the same bits; JAX arrays as gradients."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ for name, call in (("params", lambda: ac.SGD(g)), ("grads", lambda: ac.clip_grad
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX comes with the bench extra")
 def test_gradients_from_jax() -> None:
-    """In a process of its own, since JAX does not want others to fork."""
+    """In a separate process, because JAX does not support forks."""
     done = subprocess.run([sys.executable, "-c", WITH_JAX], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -174,7 +174,7 @@ def test_gradients_from_jax() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "uint16", "uint8"])
 @pytest.mark.parametrize("shape", [(), (7,), (3, 5), (0, 4)], ids=str)
 def test_state_in_pytorchs_memory(dtype: str, shape: tuple[int, ...]) -> None:
-    """What CUDA's optimizers do with PyTorch's memory, on its CPU tensors: views, and copies out."""
+    """What CUDA optimizers do with PyTorch's memory, here with CPU tensors: views, and copies to the host."""
     memory = TorchMemory()
     block = torch.zeros(4096, dtype=torch.uint8)
     kind = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)

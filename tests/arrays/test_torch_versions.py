@@ -1,4 +1,4 @@
-"""PyTorch's versions of tensors count what is written to them, so that a graph that needs an old value says so."""
+"""PyTorch's tensor versions count writes, so that a graph that needs an old value raises an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the GPU benchmark says of its figures: shares, verdicts and tables, on a record made up for it."""
+"""What the GPU benchmark reports about its figures: shares, verdicts and tables, for an invented record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the benchmarks are n
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A copy at 1 TB/s, adamcore at 0.98 of it, torch at half that: round figures, measured nowhere."""
+    """A copy at 1 TB/s, adamcore at 0.98 of it, torch at half that: invented round figures."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(BENCH))
     from measure import timing_of
@@ -154,7 +154,7 @@ def test_a_gpus_records_in_the_readme(record: Any, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("record")
 def test_the_readme_says_what_the_records_do() -> None:
-    """Where this fails: python bench/gpu_table.py."""
+    """If this fails: python bench/gpu_table.py."""
     import gpu_table
 
     text = gpu_table.README.read_text()

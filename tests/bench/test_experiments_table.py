@@ -1,4 +1,4 @@
-"""What the table of the CUDA experiments says of a record made up for it, and of none."""
+"""The table of the CUDA experiments, for an invented record and for none."""
 
 from __future__ import annotations
 

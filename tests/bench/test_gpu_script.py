@@ -166,7 +166,7 @@ class Script:
         return self.journal.read_text().splitlines() if self.journal.exists() else []
 
     def holds_what_was_finished(self, output: str) -> None:
-        """Hold the record, and the files beside it, against the journal and what the script said."""
+        """Compare the record, and the files beside it, with the journal and the script's output."""
         files = [path for path in self.out.rglob("*") if path.is_file()]
         assert len(files) <= 8
         assert all(re.fullmatch(r"[\w.-]+", path.name) for path in files)
@@ -219,12 +219,12 @@ def test_what_is_prepared_is_of_these_sources(script: Script) -> None:
     script.run("prepare")
     prepared = {"libadamcore_cuda.a", "libcudart_static.a", "experiments", "stamp"}
     assert {path.name for path in (script.folder / ".gpu").iterdir()} == prepared
-    assert "is of these sources" in script.run("prepare")
+    assert "was built from these sources" in script.run("prepare")
     (script.folder / "cuda/src/a").write_text("another kernel")
     output = script.run("build", "experiments", status=1)
-    assert "not used: it is of other sources; nvcc compiles all of it" in output
+    assert "not used: it was built from other sources; nvcc compiles everything" in output
     assert "library:  for 90" in output
-    assert "The experiments in .gpu are of other sources: bash bench/gpu.sh prepare" in output
+    assert "The experiments in .gpu were built from other sources: bash bench/gpu.sh prepare" in output
     assert script.statuses() == {"build": 0, "experiments": 127}
     script.run("prepare")
     (script.folder / "work" / "built").unlink()

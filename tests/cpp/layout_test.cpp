@@ -117,7 +117,8 @@ TEST(Layouts, OfWideParametersKnowOfNoWeights) {
     const std::int64_t shape = size, stride = 2 * sizeof(float);
     const Layout layout{{1, &shape, &stride}, {}};
     const cpu::Group group{index_of<Sgd>(), {0.5}, 1.0};
-    for (const WeightPolicy weights : {WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated, WeightPolicy::stochastic}) {
+    for (const WeightPolicy weights :
+         {WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated, WeightPolicy::stochastic}) {
         Tensor strided = tensor(p.data(), g.data(), size, 1), dense = tensor(q.data(), g.data(), size, 1);
         strided.layout = &layout;
         strided.weights = dense.weights = weights;

@@ -1,4 +1,4 @@
-"""The GPU's tests on the emulation: in processes that begin when it has been compiled, while other tests still run."""
+"""The GPU tests on the emulation, in processes that start when it has been compiled, while other tests still run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pytest_unconfigure() -> None:
 
 
 def begin(name: str) -> Job:
-    """Begin a run of RUNS once there is an emulation."""
+    """Start a run of RUNS when the emulation is available."""
     built = os.environ.get("ADAMCORE_EMULATION")
     after = None if built else BUILDS.job("emulation")
     folder = built or BUILDS.folder("emulation")
@@ -47,7 +47,7 @@ def begin(name: str) -> Job:
 
 @pytest.fixture
 def devices_tests(emulation: Path, pytestconfig: pytest.Config) -> Callable[[str], Job]:
-    """Return a run that has ended."""
+    """Return a finished run."""
     del emulation  # has been built
 
     def wait(name: str) -> Job:

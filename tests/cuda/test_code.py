@@ -20,7 +20,7 @@ import adamcore as ac
 
 ARCHITECTURE = "sm_90"
 NEARBY = 400
-"""So many instructions at the most lie between the loads of one group of elements."""
+"""The maximum number of instructions between the loads of one group of elements."""
 
 
 def library() -> Path | None:
@@ -108,7 +108,7 @@ def reads(instruction: str, register: int) -> bool:
 
 
 def test_all_arrays_are_asked_for_before_one_is_looked_at(kernels: dict[str, Kernel]) -> None:
-    """Gradient, parameter, state and master: else a thread waits for each array before it asks for the next."""
+    """Gradient, parameter, state and master are loaded together, so that a thread waits only once."""
     slots = {"5AdamW": 2, "4Adam": 2, "12AdamWAmsgrad": 3, "3Sgd": 0, "11SgdMomentum": 1, "7RmsProp": 1, "7Adagrad": 1}
     for rule, count in slots.items():
         (kernel,) = of(kernels, rf"12StoredUpdateINS_{rule}Ef").values()

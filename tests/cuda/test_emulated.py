@@ -1,4 +1,4 @@
-"""The GPU's tests without a GPU: over a CUDA of host memory, where the kernels' own code runs thread after thread."""
+"""The GPU tests without a GPU: on an emulation of CUDA, which runs the kernels' own code thread after thread."""
 
 from __future__ import annotations
 

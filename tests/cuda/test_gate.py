@@ -1,4 +1,4 @@
-"""The gate for CUDA arrays, without a GPU: every protocol, version, flag and stream, from producers that pretend."""
+"""The gate for CUDA arrays, without a GPU: every protocol, version, flag and stream, from fake producers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def on_gpu(array: np.ndarray = ONES, *, kind: type[Lender] = Lender, **changed: 
 
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A module that pretends to be CuPy; its `current` are the streams of devices."""
+    """A fake CuPy module. `current` contains the current streams of devices."""
     module: Any = ModuleType("cupy")
     module.current = {}
     module.cuda = SimpleNamespace(get_current_stream=lambda d: SimpleNamespace(ptr=module.current.get(d, 0)))

@@ -1,4 +1,4 @@
-"""CUDA arrays where there is no CUDA: what is missing is said, and nothing else has changed."""
+"""CUDA arrays without CUDA: the error says what is missing, and nothing has changed."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage between tests alone.
+    """Collect garbage only between tests.
 
     Python does so at any time, also in work that a device is just doing: an optimizer among the garbage would then wait
     for the device, and so for itself.
@@ -82,7 +82,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:  # noqa: ARG001
-    """What a test leaves queued is done before the next one begins, and work that failed fails the test."""
+    """Work that a test leaves queued is done before the next test starts, and an error in it fails the test."""
     from .core import EMULATED, failures
 
     failures.clear()

@@ -1,4 +1,4 @@
-"""The emulation itself, memory as an array library keeps it, and work that Python queues."""
+"""The emulation itself, memory as an array library manages it, and work queued from Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from builds import import_from
 
 SCHEDULE, SEED = "ADAMCORE_EMULATION_SCHEDULE", "ADAMCORE_EMULATION_SEED"
 CAPACITY = 64 << 30
-"""What a device says that it has."""
+"""The memory that a device claims to have."""
 
 
 EMULATED: Any = import_from("_emulated", Path(os.environ["ADAMCORE_EMULATION"]))
@@ -26,7 +26,7 @@ EMULATED.run_backwards(os.environ.get("ADAMCORE_EMULATION_BACKWARDS") == "1")
 
 
 def start_schedule(name: str = "") -> str:
-    """Begin the order that the environment names, `name`'s share of it; return how to get it again."""
+    """Start the order that the environment names, with the part for `name`. Return how to reproduce it."""
     schedule, seed = os.environ.get(SCHEDULE, "random"), os.environ.get(SEED, "0")
     EMULATED.set_schedule(schedule, zlib.crc32(f"{seed} {name}".encode()))
     return f"{SCHEDULE}={schedule} {SEED}={seed}"
@@ -44,7 +44,7 @@ def current(device: int) -> Any:
 
 
 failures: list[BaseException] = []
-"""What queued work has raised: on a device nobody is there to catch it."""
+"""Errors raised by queued work, which nobody catches on a device."""
 
 
 def queue(stream: int, what: str, work: Callable[[], Any]) -> None:
@@ -62,7 +62,7 @@ def queue(stream: int, what: str, work: Callable[[], Any]) -> None:
 
 
 class Pool:
-    """What an array library has taken of the devices' memory."""
+    """The memory that an array library has allocated on the devices."""
 
     def __init__(self) -> None:
         self.used = self.most = self.blocks = 0
@@ -73,12 +73,12 @@ class Pool:
         self.most = max(self.most, self.used)
 
     def free_bytes(self) -> int:
-        """What is left of a device, where allocations by others count as 1 MiB each."""
+        """The free memory of a device, where allocations by others count as 1 MiB each."""
         return CAPACITY - self.most - ((EMULATED.live_allocations() - self.blocks) << 20)
 
 
 class Memory:
-    """A block of the current device's. It goes back in the order of the stream that it was taken on."""
+    """A block of the current device's memory. It is released in the order of the stream on which it was allocated."""
 
     def __init__(self, pool: Pool, size: int, stream: int) -> None:
         self.pool, self.size, self.stream, self.device = pool, size, stream, EMULATED.current_device()

@@ -1,4 +1,4 @@
-"""CuPy's arrays: what they do is queued on the current stream, and who reads their numbers waits for that stream."""
+"""CuPy's arrays: operations are queued on the current stream, and reading their numbers waits for that stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOL = Pool()
 
 
 class Pointer:
-    """CuPy's MemoryPointer; the memory goes back when the last of them goes."""
+    """CuPy's MemoryPointer. The memory is released when the last of them is destroyed."""
 
     def __init__(self, memory: Any, ptr: int, device_id: int) -> None:
         self.memory, self.ptr, self.device_id = memory, ptr, device_id
@@ -40,7 +40,7 @@ def alloc(size: int) -> Pointer:
 
 
 class NdArray:
-    """cupy.ndarray, as far as adamcore, its tests and benchmarks use it."""
+    """The part of cupy.ndarray that adamcore, its tests and its benchmarks use."""
 
     __array_ufunc__ = None  # NumPy's scalars leave arithmetic to it
 
@@ -70,12 +70,12 @@ class NdArray:
 
     @property
     def host(self) -> np.ndarray:
-        """The numbers as they are once all that is queued has been done. (Not CuPy's: the emulation's tests'.)"""
+        """The numbers after all queued work has been done. (This is not in CuPy; only the emulation's tests use it.)"""
         EMULATED.synchronize()
         return self.raw
 
     def get(self) -> np.ndarray:
-        """As CuPy does: a copy on the current stream, for which it waits."""
+        """As in CuPy: a copy on the current stream, for which it waits."""
         found, stream = np.empty(self.shape, self.dtype), current_stream()
         queue(stream.ptr, "array to the host", lambda raw=self.raw: np.copyto(found, raw))
         stream.synchronize()
@@ -87,7 +87,7 @@ class NdArray:
     __float__ = __int__ = __bool__ = __index__ = None
 
     def set(self, values: np.ndarray, stream: Any = None) -> None:
-        """As CuPy does: what the host's array holds now is written when the stream comes to it."""
+        """As in CuPy: the current contents of the host array are written when the stream reaches the copy."""
         assert values.dtype == self.dtype
         assert values.shape == self.shape
         copied = values.copy()
@@ -166,7 +166,7 @@ def raw_of(array: Any) -> Any:
 
 
 def computed(function: Callable[..., Any], *arguments: Any) -> NdArray:
-    """Queue what makes an array of others. Its shape and type are found on arrays of nothing."""
+    """Queue an operation that creates an array from others. Its shape and type are computed with empty arrays."""
     raws = [raw_of(a) for a in arguments]
     with np.errstate(all="ignore"):
         like = function(*(_nothing_like(a) for a in raws))

@@ -1,4 +1,4 @@
-"""A module that stands for CuPy."""
+"""A module that replaces CuPy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPES = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32
 
 
 class RawKernel:
-    """The kernels of the tests and benchmarks, known by their names: what they do is said here, not read from CUDA."""
+    """The kernels of the tests and benchmarks, by name. They are defined here, not read from CUDA code."""
 
     def __init__(self, code: str, name: str) -> None:  # noqa: ARG002
         self.work = {"spin": _wait, "delay": _wait, "stream": _stream}[name]
@@ -42,7 +42,7 @@ def _stream(p: NdArray, g: NdArray, m: NdArray, v: NdArray, size: Any, scale: An
 
 
 class ElementwiseKernel:
-    """Its C is read as Python, which it is too where it has only formulas."""
+    """Its C code is read as Python, which is valid for plain formulas."""
 
     def __init__(self, in_params: str, out_params: str, operation: str, name: str) -> None:
         self.inputs = [each.split()[1] for each in in_params.split(",")]
@@ -68,7 +68,7 @@ def multiply(a: Any, b: Any, out: NdArray) -> NdArray:
 
 
 def from_dlpack(array: Any) -> NdArray:
-    """Take what PyTorch lends, and order the current stream behind its one."""
+    """Take what PyTorch lends, and make the current stream wait for PyTorch's."""
     array.__dlpack__(stream=current_stream().ptr or 1)
     keeper = array.kept()
     return NdArray.over(keeper, Pointer(keeper, keeper.ctypes.data, array.__dlpack_device__()[1]))

@@ -26,7 +26,7 @@ class _Maker(Loader):
 
 
 class _Changer(Loader):
-    """Loads a real module, and then changes it."""
+    """Loads a real module, and then modifies it."""
 
     def __init__(self, loader: Any, change: Callable[[ModuleType], None]) -> None:
         self.loader, self.change = loader, change
@@ -89,7 +89,7 @@ def real_torch() -> ModuleSpec | None:
 
 
 def install() -> None:
-    """Do so, in this process."""
+    """Install the replacements in this process."""
     assert "torch" not in sys.modules
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)

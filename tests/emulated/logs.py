@@ -1,4 +1,4 @@
-"""What the emulation has written down of what was queued, and what tests read from it."""
+"""The emulation's log of what was queued, and what tests read from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def copies(log: list[str]) -> list[str]:
 
 
 def reads(log: list[str]) -> bool:
-    """Whether the host waits for something, or has numbers brought."""
+    """Whether the host waits for something, or copies numbers from the device."""
     return any(entry.startswith(("wait", "copy to the host")) for entry in log)
 
 

@@ -1,4 +1,4 @@
-"""Which of the GPU's tests run in one process, and in which order threads, blocks and streams do their work there."""
+"""The GPU tests that run in one process, and the order in which threads, blocks and streams do their work there."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def current_stream(device_id: int = -1) -> Any:  # noqa: ARG001
 
 
 class Event:
-    """cupy.cuda.Event. What it reads of the clock is when the stream comes to it."""
+    """cupy.cuda.Event. It reads the clock when the stream reaches it."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:  # noqa: ARG002
         self._event, self._is_timed, self.seconds = EMULATED.Event(), not disable_timing, 0.0
@@ -159,7 +159,7 @@ class Device:
 
 
 class CUDARuntimeError(RuntimeError):
-    """What CuPy raises where a call of CUDA's fails."""
+    """The error that CuPy raises if a CUDA call fails."""
 
 
 def runtime(free_bytes: Any) -> SimpleNamespace:

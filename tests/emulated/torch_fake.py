@@ -1,4 +1,4 @@
-"""Gives the real PyTorch, built for the CPU, the emulated devices."""
+"""Adds the emulated devices to the real PyTorch, built for the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for PyTorch where it is not installed: as much as tests of CuPy's arrays ask of it."""
+"""Replaces PyTorch if it is not installed: the part that tests of CuPy arrays need."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from .core import EMULATED, queue
 
 _current = threading.local()
 _kept: dict[int, list[Any]] = {}
-"""What graphs being captured keep, by stream."""
+"""What graphs keep alive while they are being captured, by stream."""
 
 
 class Stream:
-    """torch.cuda.Stream. PyTorch's do not wait for the legacy stream."""
+    """torch.cuda.Stream. PyTorch's streams do not wait for the legacy stream."""
 
     def __init__(self, device: Any = None, priority: int = 0, *, handle: int | None = None) -> None:  # noqa: ARG002
         self.cuda_stream = EMULATED.make_stream(False) if handle is None else handle
@@ -84,7 +84,7 @@ def use_stream(stream: Stream | None) -> Iterator[None]:
 
 
 class Event:
-    """torch.cuda.Event. What it reads of the clock is when the stream comes to it."""
+    """torch.cuda.Event. It reads the clock when the stream reaches it."""
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:  # noqa: ARG002
         self._event, self._is_timed, self.seconds = EMULATED.Event(), enable_timing, 0.0
@@ -138,7 +138,7 @@ class CUDAGraph:
 def capture(
     cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None, capture_error_mode: str = "global"
 ) -> Iterator[None]:
-    """torch.cuda.graph, which captures on a stream of its own."""
+    """torch.cuda.graph, which captures on a separate stream."""
     EMULATED.synchronize()
     with use_stream(stream or Stream()):
         cuda_graph.capture_begin(pool, capture_error_mode)

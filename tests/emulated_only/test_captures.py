@@ -1,4 +1,4 @@
-"""What a capture takes, and what it refuses: read from the emulation's log."""
+"""What can be captured, and what raises an error, according to the emulation's log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_capture_waits_for_steps_that_read_other_rates(grads: list[Any]) -> No
 
 
 def test_a_scaler_that_comes_with_a_capture_is_refused(grads: list[Any]) -> None:
-    """Each replay would set it back to where it began."""
+    """Each replay would reset it to its initial value."""
     opt, scaler = ac.AdamW(arrays(), nonfinite="skip"), ac.LossScaler(1024.0)
     stream = cupy.cuda.Stream()
     with stream:
@@ -55,7 +55,7 @@ def test_a_scaler_that_comes_with_a_capture_is_refused(grads: list[Any]) -> None
 
 
 def test_a_schedule_and_a_scaler_can_be_captured(grads: list[Any]) -> None:
-    """The count of steps, which only the device knows then, is not asked for."""
+    """Only the device knows the step count then, and it is not read."""
     opt, scaler = ac.AdamW(arrays(), lr=lambda step: 0.1 / (1 + step)), ac.LossScaler()
     stream = cupy.cuda.Stream()
     with stream:

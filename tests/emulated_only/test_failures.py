@@ -1,4 +1,4 @@
-"""A device that fails: calls raise, dropping things ends nothing, and what was not begun can be made again."""
+"""A device that fails: calls raise errors, destroying objects is safe, and what was not started can be tried again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_after_a_sticky_error_calls_raise_and_nothing_terminates(call: str) -> N
 
 
 def test_any_allocation_may_fail_when_an_optimizer_is_made_and_stepped() -> None:
-    """What raised has changed nothing: the same call, made again, gives the CPU's bits."""
+    """A call that raised has changed nothing: the same call, repeated, gives the CPU's bits."""
     here = np.ones(N, np.float32)
     twin = ac.AdamW(here, clip_norm=0.5)
     for _ in range(2):

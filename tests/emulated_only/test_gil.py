@@ -1,4 +1,4 @@
-"""Calls that a full queue or a wait holds up: what comes before may be a function that needs the GIL."""
+"""Calls that block on a full queue or wait: the work before them may be a function that needs the GIL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps, replays, loss scales and checkpoints come one after the other, whatever streams they go to."""
+"""Steps, replays, loss scales and checkpoints run one after the other, whatever streams they are queued on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def streams(count: int = 2) -> list[Any]:
 
 @pytest.mark.usefixtures("_order")
 def test_a_checkpoint_of_a_foreign_array_is_of_one_step() -> None:
-    """Its steps go to the default stream, and what is read back is CuPy's, on CuPy's current one."""
+    """Its steps use the default stream. Results are read with CuPy, on CuPy's current stream."""
     p, g = array(), array(0.5)
     here, twin = np.ones(N, np.float32), ac.AdamW(np.ones(N, np.float32))
     opt = ac.AdamW(Foreign(p))

@@ -1,4 +1,4 @@
-"""What an optimizer queues on a device, and what it waits for: read from the emulation's log."""
+"""What an optimizer queues on a device, and what it waits for, according to the emulation's log."""
 
 from __future__ import annotations
 

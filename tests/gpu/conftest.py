@@ -1,4 +1,4 @@
-"""Tests that need a GPU, CuPy and torch. They run where this folder is named, and fail where one is missing."""
+"""Tests that need a GPU, CuPy and torch. They run only if this folder is named, and fail if one of these is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def missing() -> str | None:
-    """Say what these tests lack here."""
+    """Say what is missing for these tests."""
     try:
         import cupy
         import torch

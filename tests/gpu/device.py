@@ -1,4 +1,4 @@
-"""CUDA arrays of both libraries as the tests see them: made from NumPy's numbers, and read back to the bit."""
+"""CUDA arrays of both libraries for tests: created from NumPy arrays, and copied back bit by bit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spin(milliseconds: float) -> None:
 
 
 class Library(ABC):
-    """Where parameters and gradients come from."""
+    """The library of parameters and gradients."""
 
     name: str
 
@@ -56,15 +56,15 @@ class Library(ABC):
 
     @abstractmethod
     def write(self, array: Any, values: np.ndarray) -> None:
-        """Overwrite a device array where it is, on the current stream."""
+        """Overwrite a device array in place, on the current stream."""
 
     @abstractmethod
     def capture(self, call: Callable[[], Any]) -> Callable[[], None]:
-        """Capture a call into a graph, and return what replays it on the current stream."""
+        """Capture a call into a graph, and return a function that replays it on the current stream."""
 
     @abstractmethod
     def used_bytes(self) -> int:
-        """What the library's allocator has given out."""
+        """The memory that the library's allocator has handed out."""
 
     @abstractmethod
     def broadcast(self, array: Any, shape: tuple[int, ...]) -> Any:
@@ -76,7 +76,7 @@ class Library(ABC):
 
     @abstractmethod
     def multiply(self, array: Any, factor: Any, out: Any) -> None:
-        """Multiply into memory that is there: what a captured graph allocated would not stay its own."""
+        """Multiply into existing memory, because memory that a captured graph allocates would not stay its own."""
 
     def shifted(self, array: np.ndarray, offset: int) -> Any:
         """Copy to the device into a larger array, `offset` elements behind its start."""
@@ -167,14 +167,14 @@ CUPY, TORCH = CuPy(), Torch()
 
 
 def bits_of(array: np.ndarray) -> bytes:
-    """All bits but those of NaN: which NaN an operation makes is the processor's choice."""
+    """All bits except those of NaN, because the processor chooses which NaN an operation returns."""
     if array.dtype.kind != "u":
         array = np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array)
     return array.tobytes("C")
 
 
 def everything(optimizer: ac.Optimizer, read: Callable[[Any], np.ndarray] = np.asarray) -> dict[str, bytes]:
-    """All that an optimizer has computed, and its counts of steps."""
+    """Everything that an optimizer has computed, and its step counts."""
     found: dict[str, bytes] = {}
     for group in optimizer.param_groups:
         for name, param in zip(group["param_names"], group["params"], strict=True):
@@ -203,13 +203,13 @@ class Twins:
     def step(
         self, grads: list[np.ndarray | None], *, scales: tuple[Any, Any] | None = None, **options: Any
     ) -> tuple[Any, Any]:
-        """One step of both; with `scales`, loss scales of their own."""
+        """One step of both. `scales` are loss scales for each."""
         cpu, gpu = ({"loss_scale": scale} for scale in scales) if scales else (options, options)
         there = [None if g is None else self.place(g) for g in grads]
         return self.cpu.step(grads, **cpu), self.gpu.step(there, **gpu)
 
     def check(self, infos: tuple[Any, Any] | None = None) -> None:
-        """Hold that both have the same bits, and that both steps report the same."""
+        """Check that both have the same bits, and that both steps report the same."""
         if infos is not None:
             cpu, gpu = infos
             assert gpu.skipped == cpu.skipped
@@ -218,6 +218,6 @@ class Twins:
 
 
 def assert_same(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
-    """As ``==``, but naming what differs and not printing it."""
+    """Like ``==``, but names what differs instead of printing it."""
     assert list(found) == list(expected)
     assert [name for name in expected if found[name] != expected[name]] == []

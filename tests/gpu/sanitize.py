@@ -40,7 +40,7 @@ rng = np.random.default_rng(0)
 
 
 def put(shape: tuple[int, ...], dtype: np.dtype, offset: int = 0) -> Any:
-    """Return random numbers on the device, `offset` elements behind what is aligned."""
+    """Return random numbers on the device, `offset` elements after an aligned address."""
     size = int(np.prod(shape)) + offset
     bits = rng.standard_normal(size).astype(dtype).view(f"u{dtype.itemsize}")
     memory = cupy.empty(size, bits.dtype)
@@ -68,7 +68,7 @@ def strided() -> None:
 
 
 def clipping() -> None:
-    """In the sweep and by themselves, for each type of gradient."""
+    """In a step and without one, for each dtype of gradients."""
     for options, dtype in itertools.product(CLIPPING, (F32, F16, BF16, F64)):
         optimizer = ac.AdamW([put(s, dtype) for s in SHAPES], **options)
         for grad in (dtype, F32):
@@ -98,13 +98,13 @@ def scaling() -> None:
 
 
 def functional() -> None:
-    """Bare arrays."""
+    """Plain arrays."""
     for dtype in (F32, F64):
         ac.functional.adam(*(put((1037,), dtype) for _ in range(3)), cupy.zeros(1037, dtype), t=1)
 
 
 def many() -> None:
-    """More tensors than blocks, in groups, with other gradients at each step."""
+    """More tensors than blocks, in groups, with different gradients in each step."""
     params = [put((k % 7 + 1,), F32) for k in range(600)]
     optimizer = ac.AdamW([{"params": params[:300]}, {"params": params[300:], "lr": 0.1}], clip_norm=1.0)
     for _ in range(3):
@@ -112,7 +112,7 @@ def many() -> None:
 
 
 def graphs() -> None:
-    """A captured step, with rates that change."""
+    """A captured step, with changing learning rates."""
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         params, grads = [put(s, F32) for s in SHAPES], [put(s, F32) for s in SHAPES]

@@ -1,4 +1,4 @@
-"""What is taken for a CUDA array, and what is refused, by name, before anything has changed."""
+"""What counts as a CUDA array, and what raises an error that names it, before anything has changed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_read_only_and_masked_interfaces() -> None:
 
 
 def test_misaligned_addresses_are_refused() -> None:
-    """A float at an odd address cannot be read on a device at all."""
+    """A device cannot read a float at an odd address."""
     memory = cupy.zeros(64, np.uint8)
     crooked = Interface(memory, data=(memory.data.ptr + 1, False), typestr="<f4", shape=(8,), strides=None)
     with pytest.raises(ValueError, match=r"params\['p'\].*align"):
@@ -127,7 +127,7 @@ def test_misaligned_addresses_are_refused() -> None:
 
 
 def test_arrays_of_two_devices() -> None:
-    """With one device alone, arrays that say they are of another."""
+    """With only one device, this uses arrays that claim to be on another."""
 
     class Elsewhere(Dlpack):
         def __dlpack_device__(self) -> tuple[int, int]:
@@ -150,7 +150,7 @@ def test_one_gradient_for_two_parameters(library: Library) -> None:
 
 
 def test_arrays_over_host_memory() -> None:
-    """Pinned and managed memory of CuPy's is not the matter here; a tensor on the CPU is a CPU array or refused."""
+    """This is not about CuPy's pinned and managed memory. A tensor on the CPU is a CPU array, or raises an error."""
     tensor = torch.ones(3)
     with pytest.raises((TypeError, ValueError), match="grads"):
         ac.AdamW(cupy.ones(3, F32)).step(tensor)

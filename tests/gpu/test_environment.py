@@ -1,4 +1,4 @@
-"""What is computed for the device, on the host or there, is what the CPU computes in an ordinary environment."""
+"""What is computed for the device, on the host or there, equals what the CPU computes in an ordinary environment."""
 
 from __future__ import annotations
 

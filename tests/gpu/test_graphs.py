@@ -78,7 +78,7 @@ def test_every_rule(case: Case, library: Library, rng: np.random.Generator) -> N
     ids=str,
 )
 def test_storages(storage: Storage, library: Library, rng: np.random.Generator) -> None:
-    """Stochastic rounding draws other numbers at each replay: its counter is the count of steps on the device."""
+    """Stochastic rounding differs between replays, because its counter is the step count on the device."""
     pair = Captured(library, lambda p: make(CASES[3], p, precision=storage.precision), storage.param, rng)
     for _ in range(5):
         pair.again()
@@ -98,7 +98,7 @@ def test_clipping(options: dict[str, Any], library: Library, rng: np.random.Gene
 
 
 def test_rates_that_change(library: Library, rng: np.random.Generator) -> None:
-    """`upload` brings what stands in the groups; without it a replay goes on with what it had."""
+    """`upload` copies the values of the groups. Without it a replay uses the previous ones."""
 
     def build(params: list[Any]) -> ac.Optimizer:
         return ac.AdamW([{"params": params[:2]}, {"params": params[2:], "lr": 0.01, "weight_decay": 0.1}])
@@ -179,7 +179,7 @@ def test_eager_steps_between_replays(library: Library, rng: np.random.Generator)
 
 
 def test_checkpoints_amid_replays(library: Library, rng: np.random.Generator) -> None:
-    """A replay goes on from state that was loaded."""
+    """A replay continues from loaded state."""
     pair = Captured(library, ac.AdamW, F32, rng)
     pair.again()
     saved, weights = pair.cpu.state_dict(), [p.copy() for p in pair.cpu.param_groups[0]["params"]]

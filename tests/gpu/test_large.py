@@ -1,4 +1,4 @@
-"""More elements than an int counts, and more tensors than a launch takes arguments."""
+"""More elements than an int can count, and more tensors than a launch has arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def others(p: object) -> list[int]:
 
 
 def test_more_elements_than_an_int_counts() -> None:
-    """float16 weights and gradients, 4 GiB each, by SGD, with the norm's pass before."""
+    """float16 weights and gradients, 4 GiB each, with SGD, after a pass for the norm."""
     p, g = cupy.full(SIZE, 2.0, F16), cupy.full(SIZE, 0.25, F16)
     for k, place in enumerate(PLACES):
         g[place] = 0.5 + k / 16
@@ -70,7 +70,7 @@ def test_thousands_of_tensors(library: Library, options: dict[str, float], rng: 
 
 
 def test_a_thousand_groups(rng: np.random.Generator) -> None:
-    """Each with a rate and with counts of steps of its own."""
+    """Each group has its own learning rate and step counts."""
     params = [magnitudes(rng, (i % 50 + 1,)).astype(BF16) for i in range(1000)]
 
     def build(arrays: list[object]) -> ac.Optimizer:

@@ -1,4 +1,4 @@
-"""Views of any strides on the device: the CPU's bits, and nothing beside them touched."""
+"""Views with any strides on the device: the CPU's bits, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Strided:
         self.cpu, self.gpu = VIEWS[view](self.memory), VIEWS[view](self.there)
 
     def check(self) -> None:
-        """Hold that all of the memory, outside the view too, is the same."""
+        """Check that all memory is the same, outside the view too."""
         assert bits_of(self.library.get(self.there)) == bits_of(self.memory)
 
 
@@ -71,7 +71,7 @@ def test_broadcast_gradients(library: Library) -> None:
 
 
 def test_interleaved_parameters(library: Library, rng: np.random.Generator) -> None:
-    """Columns of one matrix are parameters that reach into each other and share nothing."""
+    """Columns of one matrix are parameters that are interleaved and share nothing."""
     memory = magnitudes(rng, (40, 6)).astype(F32)
     there = library.put(memory)
     cpu, gpu = (ac.AdamW([m[:, k] for k in range(5)]) for m in (memory, there))

@@ -1,4 +1,4 @@
-"""Memory that is let go while work that uses it is still to come."""
+"""Memory that is released while work that uses it is still queued."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def numbers(rng: np.random.Generator) -> list[np.ndarray]:
 def test_gradients_are_dropped_right_after_the_step(
     library: Library, options: dict[str, Any], numbers: list[np.ndarray]
 ) -> None:
-    """Their memory is given out again and written over on the same stream, behind the step that reads it."""
+    """Their memory is reused and overwritten on the same stream, after the step that reads it."""
     p, q = np.ones(SIZE, F32), library.put(np.ones(SIZE, F32))
     cpu, gpu = ac.AdamW(p, **options), ac.AdamW(q, **options)
     for g in numbers:
@@ -108,7 +108,7 @@ def test_scales_outlive_their_optimizer(library: Library) -> None:
 
 
 def test_all_memory_comes_back(library: Library, numbers: list[np.ndarray]) -> None:
-    """What optimizers take from the library's pool, they give back; steps take nothing."""
+    """Optimizers return what they take from the library's pool, and steps take nothing."""
 
     def train() -> None:
         p, grads = library.put(np.ones(SIZE, F32)), [library.put(g) for g in numbers[:2]]

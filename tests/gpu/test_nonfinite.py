@@ -58,7 +58,7 @@ def test_every_position(rng: np.random.Generator) -> None:
 
 
 def test_what_infos_say_later(library: Library) -> None:
-    """Each info is of its own step, also when it is looked at after many others."""
+    """Each info belongs to its own step, even if it is read after many others."""
     p = library.put(np.zeros(3, F32))
     optimizer = ac.SGD(p, lr=1.0, nonfinite="skip")
     infos = [optimizer.step(library.put(np.array([k, 0, INF if k % 3 == 2 else 0], F32))) for k in range(200)]
@@ -99,7 +99,7 @@ def test_raise_names_the_array(library: Library) -> None:
 def test_trajectories_of_scalers(
     dtype: Any, options: dict[str, Any], look: str, library: Library, rng: np.random.Generator
 ) -> None:
-    """Many steps, an overflow now and then: scales, counts, parameters and state, decided where nobody looks."""
+    """Many steps with occasional overflows: scales, counts, parameters and state, without reading them in between."""
     params = [magnitudes(rng, (n,)).astype(dtype) for n in SIZES]
     twins = Twins(library, lambda p: ac.AdamW(p, **options), params)
     scalers = [ac.LossScaler(1024.0, 2.0, 0.25, 5, min_scale=2.0**-60) for _ in range(2)]
@@ -119,7 +119,7 @@ def test_trajectories_of_scalers(
 
 
 def test_the_scale_on_the_device(library: Library, rng: np.random.Generator) -> None:
-    """Losses multiplied with `device_scale` follow it without the host ever knowing its value."""
+    """Losses multiplied by `device_scale` follow it, and the host never reads its value."""
     p, q = np.ones(500, F32), library.put(np.ones(500, F32))
     cpu, gpu = ac.AdamW(p), ac.AdamW(q)
     ours, theirs = (ac.LossScaler(2.0**100, growth_interval=4) for _ in range(2))

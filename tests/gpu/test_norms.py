@@ -1,4 +1,4 @@
-"""Norms and clipping on the device: the CPU's bits, in the sweep and by themselves."""
+"""Norms and clipping on the device: the CPU's bits, in a step and without one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_tree_over_tensors(count: int, rng: np.random.Generator) -> None:
     ids=str,
 )
 def test_the_ends_of_the_range(grads: list[np.ndarray]) -> None:
-    """Sums that overflow or vanish in double are taken again, scaled, as on the CPU."""
+    """Sums that overflow or underflow in double are computed again with a scale, as on the CPU."""
     there = [CUPY.put(g) for g in grads]
     assert repr(ac.global_norm(there)) == repr(ac.global_norm(grads))
     twins = Twins(CUPY, lambda p: ac.SGD(p, lr=1.0, clip_norm=1.0), [np.zeros(g.shape) for g in grads])
@@ -125,7 +125,7 @@ def test_clipping_in_the_sweep(
 
 @products(case=CASES, clip=KINDS, dtype=[F32, *HALVES])
 def test_clipping_with_every_rule(case: Case, clip: tuple[str, float], dtype: Any, rng: np.random.Generator) -> None:
-    """Gradients are only read."""
+    """Gradients are not modified."""
     params = [np.array(magnitudes(rng, s)).astype(dtype) for s in SHAPES]
     options = dict([clip])
     twins = Twins(CUPY, lambda p: make(case, p, **options), params)

@@ -25,7 +25,7 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.
 def run(
     twins: Twins, shapes: list[tuple[int, ...]], grad: Any, rng: np.random.Generator, steps: int = 4, **options: Any
 ) -> None:
-    """Several steps, one of them with gradients missing, and a look after each."""
+    """Several steps, one of them with missing gradients, and a comparison after each."""
     for t in range(steps):
         grads: list[np.ndarray | None] = [numbers(rng, shape, grad) for shape in shapes]
         if t == 1:
@@ -74,7 +74,7 @@ def test_sizes(size: int, rng: np.random.Generator) -> None:
 
 
 def in_groups(params: list[Any], **options: Any) -> ac.Optimizer:
-    """Three groups, each with hyper-parameters and counts of steps of its own."""
+    """Three groups with different hyper-parameters and step counts."""
     groups = [
         {"params": params[:2], "weight_decay": 0.1},
         {"params": params[2:3], "lr": 0.3, "maximize": True},
@@ -129,7 +129,7 @@ def test_far_along(case: Case, done: int, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("storage", [Storage(F32, F32), Storage(BF16, BF16, "bfloat16", "remainder")], ids=str)
 def test_checkpoints_cross_over(case: Case, storage: Storage, library: Library, rng: np.random.Generator) -> None:
-    """What one engine saved the other goes on from; `state_dict` holds NumPy arrays for both."""
+    """One engine resumes from what the other has saved. `state_dict` contains NumPy arrays for both."""
     params = [numbers(rng, shape, storage.param) for shape in SHAPES]
     twins = Twins(library, lambda p: make(case, p, precision=storage.precision), params)
     run(twins, SHAPES, storage.grad, rng, steps=2)

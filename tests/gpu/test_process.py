@@ -52,7 +52,7 @@ WITHOUT_WAITING = [
 
 @pytest.mark.parametrize(("options", "scaled"), WITHOUT_WAITING, ids=str)
 def test_a_step_does_not_wait(library: Library, options: str, scaled: bool) -> None:
-    """Behind 200 ms of other work on the stream, steps return in a few ms; with new gradient arrays, too."""
+    """Steps return within a few ms behind 200 ms of other work on the stream, even with new gradient arrays."""
     dtype = F16 if "precision" in CONFIGURATIONS[options] else F32
     params = [library.put(np.ones(1000 + k, dtype)) for k in range(20)]
     optimizer = ac.AdamW(params, **CONFIGURATIONS[options])
@@ -120,7 +120,7 @@ print("parent goes on")
 
 
 def test_steps_from_other_threads(rng: np.random.Generator) -> None:
-    """Threads in which nothing of CUDA has been called, and no device is current."""
+    """Threads that have not called CUDA yet, and have no current device."""
     p = magnitudes(rng, (5000,)).astype(F32)
     twins = [Twins(library, lambda a: ac.AdamW(a, clip_norm=1.0), [p]) for library in (CUPY, TORCH)]
     grads = [magnitudes(rng, (5000,)).astype(F32) for _ in range(3)]
@@ -143,7 +143,7 @@ def test_steps_from_other_threads(rng: np.random.Generator) -> None:
 
 
 def test_what_the_extension_links() -> None:
-    """No library of CUDA's is needed to load it: the runtime is linked in, the driver found at run time."""
+    """Loading it needs no CUDA library: the runtime is linked statically, and the driver is found at run time."""
     (extension,) = Path(ac.__file__).parent.glob("_cuda*.so")
     done = subprocess.run(["readelf", "-d", str(extension)], capture_output=True, text=True, check=True)
     needed = [line.split("[")[1].rstrip("]") for line in done.stdout.splitlines() if "(NEEDED)" in line]

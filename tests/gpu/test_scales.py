@@ -1,4 +1,4 @@
-"""Multipliers of gradients that no float32, or no double, holds: the CPU's bits."""
+"""Multipliers of gradients that float32, or even double, cannot represent: the CPU's bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work goes where the arrays' library has its current stream, in order with all that writes or reads the arrays."""
+"""Work is queued on the current stream of the arrays' library, in order with all other uses of the arrays."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cupy_streams() -> list[Any]:
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", range(4), ids=["null", "per thread", "blocking", "non-blocking"])
 def test_a_slow_producer_and_a_consumer_right_after(kind: int, options: str, numbers: list[np.ndarray]) -> None:
-    """The gradient is there only after 20 ms; what is read behind the step, without waiting, is its result."""
+    """The gradient is ready only after 20 ms. What is read after the step, without waiting, is its result."""
     sources = [CUPY.put(g) for g in numbers]
     p, g = CUPY.put(np.ones(SIZE, F32)), CUPY.put(np.full(SIZE, np.nan, F32))
     cupy.cuda.Device().synchronize()
@@ -62,7 +62,7 @@ def test_a_slow_producer_and_a_consumer_right_after(kind: int, options: str, num
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_from_one_stream_to_another(options: str, numbers: list[np.ndarray]) -> None:
-    """Each step on another stream, ordered by the user's events alone."""
+    """Each step on a different stream, ordered only by the user's events."""
     first, second = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
     p = CUPY.put(np.ones(SIZE, F32))
     sources = [CUPY.put(g) for g in numbers]

@@ -1,4 +1,4 @@
-"""Tensors of torch as torch's users have them: with gradients, graphs of autograd, and optimizers to compare with."""
+"""PyTorch tensors as its users have them: with gradients, graphs of autograd, and optimizers for comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parameters(rng: np.random.Generator, shapes: list[tuple[int, ...]]) -> list[
 
 
 def test_parameters_that_require_gradients(case: Case, rng: np.random.Generator) -> None:
-    """They are changed in place, as leaves, and autograd is told so."""
+    """They are changed in place, as leaves, and autograd is notified."""
     params = parameters(rng, [(7, 5), (33,), ()])
     here = [TORCH.get(p).copy() for p in params]
     addresses, versions = [p.data_ptr() for p in params], [p._version for p in params]
@@ -95,7 +95,7 @@ def test_clipping_is_torchs(max_norm: float, rng: np.random.Generator) -> None:
 
 
 def test_conjugate_and_negative_bits_are_refused() -> None:
-    """Lazily negated tensors hold other numbers than they mean."""
+    """The memory of lazily negated tensors contains the negated numbers."""
     z = torch.ones(4, dtype=torch.complex64, device="cuda")
     lazy = torch._neg_view(torch.ones(4, device="cuda"))
     assert lazy.is_neg()
@@ -112,7 +112,7 @@ def test_conjugate_and_negative_bits_are_refused() -> None:
 
 
 def test_tensors_among_arrays_of_cupy(rng: np.random.Generator) -> None:
-    """Gradients may be of another library than the parameters, on the same device."""
+    """Gradients may come from another library than the parameters, on the same device."""
     import cupy
 
     p, g = np.ones(300, F32), magnitudes(rng, (300,)).astype(F32)

@@ -1,4 +1,4 @@
-"""What users do to an optimizer beside its steps, on a device: as on the CPU."""
+"""What users do with an optimizer besides steps, on a device: the same as on the CPU."""
 
 from __future__ import annotations
 

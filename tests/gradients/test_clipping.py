@@ -1,4 +1,4 @@
-"""Norms and clipping: by themselves, and in the sweep, which never writes to gradients."""
+"""Norms and clipping, without an optimizer and in a step. Steps never modify gradients."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
             ({"a": good, "b": [1.0]}, TypeError, r"^grads\['b'\]: expected a NumPy array"),
             ([good, good[1:]], ValueError, r"^grads\[1\]: shares memory with grads\[0\]"),
             (3.0, TypeError, "^grads: expected a NumPy array"),
-            ({1, 2}, TypeError, "^grads: expected arrays in an order"),
+            ({1, 2}, TypeError, "^grads: expected an ordered collection of arrays"),
         ):
             with pytest.raises(error, match=match):
                 call(bad)
@@ -206,7 +206,7 @@ def by_hand(kind: str, limit: float, params: list[np.ndarray], grads: list[np.nd
 def test_clipping_in_the_sweep(
     kind: str, limit: float, scale: float, dtype: np.dtype, rng: np.random.Generator
 ) -> None:
-    """SGD with a rate of 1 shows the gradient that the rule sees. Gradients are not written to."""
+    """SGD with a rate of 1 shows the gradient that the rule receives. Gradients are not modified."""
     params = [np.array(magnitudes(rng, s), np.float64) for s in SHAPES]
     params[0][2] = 0
     before = [p.copy() for p in params]
@@ -274,7 +274,7 @@ def test_bad_limits(kind: str) -> None:
 
 
 def test_one_way_of_clipping() -> None:
-    with pytest.raises(ValueError, match="clip_norm and clip_value do not go together"):
+    with pytest.raises(ValueError, match="clip_norm and clip_value cannot be combined"):
         ac.SGD(np.ones(3), clip_norm=1.0, clip_value=1.0)
     with pytest.raises(TypeError, match="unexpected argument 'clipnorm'"):
         ac.SGD(np.ones(3), clipnorm=1.0)

@@ -1,4 +1,4 @@
-"""Loss scaling, and gradients that are not finite: a step is done whole or not at all."""
+"""Loss scaling, and gradients that are not finite: a step is done completely or not at all."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_bad_gradients_do_not_touch_the_scaler() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}, {"clip_adaptive": 0.1}], ids=str)
 def test_float64_gradients_that_float32_does_not_hold(options: dict) -> None:
-    """The update is computed in float32: there they are infinite."""
+    """The update is computed in float32, in which they are infinite."""
     p = [np.ones(3, np.float32), np.ones((2, 2), np.float32)]
     optimizer = ac.AdamW(p, nonfinite="skip", **options)
     before = snapshot(optimizer)
@@ -220,7 +220,7 @@ LARGEST = np.nextafter(2.0**128 - 2.0**103, 0)  # that float32 rounds to a finit
     "options", [{}, {"clip_norm": 1.0}, {"clip_norm_per_tensor": 1.0}, {"clip_adaptive": 0.1}], ids=str
 )
 def test_elements_decide_and_not_their_norm(options: dict, dtype: type) -> None:
-    """Of float64 gradients those are finite whose elements float32 holds, wherever their norm is."""
+    """Float64 gradients are finite if float32 can represent their elements, whatever their norm is."""
     rng = np.random.default_rng(7)
     sizes = [1, 70, 5000, 30_000]
     for kind in ("raise", "skip"):
@@ -247,7 +247,7 @@ def test_elements_decide_and_not_their_norm(options: dict, dtype: type) -> None:
 
 
 def test_elements_decide_beside_others_far_beyond() -> None:
-    """Squares that are summed again, since doubles do not hold them, and sums of unequal powers."""
+    """Squares that are summed twice, because doubles cannot represent them, and sums with different powers."""
     for first, second in itertools.product([1e-200, 1.0, 1e37, LARGEST, 3.5e38, 1e200, 1.7e308], repeat=2):
         p = [np.zeros(5000, np.float32), np.zeros(3, np.float64)]
         g = [np.full(5000, first), np.full(3, second)]
@@ -263,7 +263,7 @@ def test_no_gradient_is_finite() -> None:
 
 
 def test_float16_with_and_without_a_scaler() -> None:
-    """The smallest training loop: a parameter that only ever gets gradients below float16's smallest number."""
+    """The smallest training loop: all gradients of the parameter are below float16's smallest number."""
     scaled, unscaled = np.ones(1, F16), np.ones(1, F16)
     with_scaler, without = ac.SGD(scaled, lr=1e5), ac.SGD(unscaled, lr=1e5)
     scaler = ac.LossScaler()

@@ -1,4 +1,4 @@
-"""A loss scaler's numbers, written at any time, and whose scale it is."""
+"""A loss scaler's numbers, which can be set at any time, and the optimizer that it belongs to."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_an_overflow_is_true_or_false(overflow: Any) -> None:
 
 
 def test_the_recipe_for_several_optimizers() -> None:
-    """One loss scaled once: each sees the scale that its gradients were multiplied by, and the scale changes once."""
+    """One loss, scaled once: each optimizer gets the scale of its gradients, and the scale changes once."""
     params = [np.zeros(2, np.float32), np.zeros(2, np.float32)]
     optimizers = [ac.SGD(p, lr=1.0, nonfinite="skip") for p in params]
     scaler = ac.LossScaler(2.0, growth_interval=1)

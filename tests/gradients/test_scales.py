@@ -1,4 +1,4 @@
-"""The gradient's multiplier is right wherever gradient and result are: references are exact fractions."""
+"""The gradient's multiplier is accurate if gradient and result are representable. References are exact."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_bits_do_not_depend_on_isa_threads_or_layout(case: Case, kind: str, limi
 
 @pytest.mark.parametrize("storage", [s for s in combinations() if s.state == "float32"], ids=str)
 def test_every_storage_goes_with_small_factors(storage: Any) -> None:
-    """A gradient clipped by a tiny factor is the step that its clipped values make."""
+    """A gradient clipped by a tiny factor gives the same step as its clipped values."""
     wide = F64 if storage.param == F64 else F32
     g = numbers(storage.grad, 300, min(HUGE[storage.grad], HUGE[wide]))
     limit = 1e-300 if storage.grad == wide == F64 else 1e-41

@@ -70,7 +70,7 @@ def test_no_parameters(empty) -> None:
 
 @pytest.mark.parametrize("bad", [{np.float32}, "weights", b"weights"])
 def test_parameters_without_order(bad) -> None:
-    with pytest.raises(TypeError, match="params: expected arrays in an order"):
+    with pytest.raises(TypeError, match="params: expected an ordered collection of arrays"):
         ac.SGD(bad)
 
 
@@ -136,7 +136,7 @@ def test_param_groups_must_stay_as_they_were_added() -> None:
 
 
 def test_without_a_gradient_nothing_moves(case: Case, rng: np.random.Generator) -> None:
-    """Not the parameter, its state nor its count: it goes on later as if the step had not been."""
+    """None leaves the parameter, its state and its count unchanged, as if this step had not happened."""
     shape = (33,)
     params = [rng.standard_normal(shape) for _ in range(3)]
     alone = params[1].copy()

@@ -1,4 +1,4 @@
-"""What users write to where they see parameters is noticed: no optimizer goes on with an array that was replaced."""
+"""Replacing an array where users see parameters raises an error: no optimizer silently trains the old array."""
 
 from __future__ import annotations
 

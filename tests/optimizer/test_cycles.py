@@ -1,4 +1,4 @@
-"""What an optimizer holds is seen by the garbage collector: nothing stays for ever."""
+"""The garbage collector sees what an optimizer refers to, so nothing stays forever."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_cycle_through_a_parameter_is_collected(cycle: Callable[[], Param]) ->
 
 
 def test_an_optimizer_that_is_used_when_it_is_collected() -> None:
-    """Its own finalizer comes first; whoever has the native part after that finds it empty."""
+    """Its own finalizer runs first. Code that still has the native part then finds it empty."""
     kept: list[Any] = []
 
     class Last:

@@ -1,4 +1,4 @@
-"""One use of an optimizer at a time: beside a step, within a schedule, and in a child that was forked from a step."""
+"""One use of an optimizer at a time: beside a step, within a schedule, and in a child forked during a step."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_thread_does_not_use_an_optimizer_that_another_steps(use: str) -> None
 
 
 def test_a_checkpoint_beside_steps_is_of_one_step() -> None:
-    """The first moment is the latest gradient, so that a mixture would show."""
+    """The first moment equals the latest gradient, so that a mixture of two steps would show."""
     n = 2_000_000
     opt = ac.AdamW(np.zeros(n, np.float32), betas=(0.0, 0.0))
     opt.step(np.full(n, 1, np.float32))
@@ -150,7 +150,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_daemon_thread_does_not_change_the_exit_status(call: str) -> None:
-    """The interpreter ends while the thread is without the GIL, or waits for it."""
+    """The interpreter ends while the thread does not hold the GIL, or waits for it."""
     code = f"""
         import threading, time
         import numpy as np, adamcore as ac

@@ -1,4 +1,4 @@
-"""Writes to what an optimizer shows: each is taken, or refused with the way that works."""
+"""Writes to what an optimizer shows: each takes effect, or raises an error that says how to do it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adamcore import _core
 
 
 def write(key: str, value: Any) -> list[Callable[[dict[str, Any]], Any]]:
-    """All the ways to write to a dict."""
+    """All ways to write to a dict."""
 
     def by_or(group: dict[str, Any]) -> None:
         group |= {key: value}
@@ -52,7 +52,8 @@ def test_unknown_keys_are_refused_at_once(way: int, key: str, hint: str) -> None
         with pytest.raises(TypeError) as caught:
             write(key, 0.5)[way](shown)
         assert str(caught.value).startswith(
-            f"AdamW: unknown option {key!r} in {place}; there are lr, betas, eps, weight_decay, amsgrad, maximize{hint}"
+            f"AdamW: unknown option {key!r} in {place}; the known options are lr, betas, eps, weight_decay, amsgrad, "
+            f"maximize{hint}"
         )
         assert dict(shown) == before
 
@@ -76,7 +77,7 @@ def test_needed_keys_stay() -> None:
             del shown["lr"]
 
         for remove in (delete, lambda shown=shown: shown.pop("lr"), shown.popitem, shown.clear):
-            with pytest.raises(TypeError, match=r"cannot be taken out of .*: write another value instead"):
+            with pytest.raises(TypeError, match=r"cannot be removed from .*: write another value instead"):
                 remove()
         with pytest.raises(KeyError):
             del shown["rate"]
@@ -190,7 +191,7 @@ def test_hyper_parameters_and_options_are_not_attributes(name: str) -> None:
         with pytest.raises(AttributeError):
             getattr(optimizer, key)
     for key in OPTIONS:
-        with pytest.raises(AttributeError, match=rf"{name}\(params, {key}=\.\.\.\), and opt.options\['{key}'\] is it"):
+        with pytest.raises(AttributeError, match=rf"{name}\(params, {key}=\.\.\.\); opt.options\['{key}'\] returns it"):
             setattr(optimizer, key, 1.0)
     others = {f for rule in _core.rules().values() for f in rule["fields"]} | {"betas", "nesterov", "centered"}
     for key in (others - set(optimizer.defaults)) | {"learning_rate", "weight_dcay", "clipnorm", "clip_nrom"}:
@@ -209,9 +210,9 @@ def test_what_an_optimizer_shows_is_not_replaced() -> None:
     for name, hint in (
         ("param_groups", "write to the dicts in it, or call add_param_group"),
         ("state", "write into its arrays"),
-        ("steps", "load_state_dict sets counts"),
+        ("steps", "load_state_dict sets step counts"),
         ("defaults", "write to its keys"),
-        ("options", "give them when the optimizer is made"),
+        ("options", "pass them when the optimizer is made"),
     ):
         before = list(getattr(optimizer, name))
         with pytest.raises(AttributeError, match=f"^AdamW: {name} cannot be replaced: {hint}"):
@@ -220,7 +221,7 @@ def test_what_an_optimizer_shows_is_not_replaced() -> None:
             delattr(optimizer, name)
         assert list(getattr(optimizer, name)) == before
     for shown in (optimizer.steps, optimizer.state, optimizer.options):
-        with pytest.raises(TypeError, match=r"not replaced|does not support item assignment"):
+        with pytest.raises(TypeError, match=r"cannot be replaced|does not support item assignment"):
             shown["w"] = 3  # type: ignore[index]
     with pytest.raises(AttributeError):
         optimizer.step({"w": np.ones(3)}).skipped = True  # type: ignore[misc]
@@ -242,7 +243,7 @@ def test_state_is_written_into_and_not_replaced() -> None:
         slots.clear,
     ):
         with pytest.raises(
-            TypeError, match=r"state is not replaced: write into its arrays, state\[name\]\[slot\]\[...\] = x"
+            TypeError, match=r"state cannot be replaced: write into its arrays, state\[name\]\[slot\]\[...\] = x"
         ):
             write()
     assert {slot: array.tolist() for slot, array in optimizer.state["w"].items()} == {

@@ -1,4 +1,4 @@
-"""What errors say: in the user's names, what there is and what was meant, and never the elements of an array."""
+"""Error messages use the user's names, suggest what was meant, and never print an array's elements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BIG = np.full((1000, 1000), 0.125)
 
 
 class Oddity:
-    """It raises whatever is asked of it."""
+    """An object that raises an error whatever it is asked."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
@@ -59,7 +59,7 @@ NAMES = [type(value).__name__ for value in ANYTHING]
 
 
 def calls() -> dict[str, Callable[[Any], Any]]:
-    """Every public call, with one argument that is anything."""
+    """Every public call, with an arbitrary object as one argument."""
     w, g = np.ones(3), np.ones(3)
     found: dict[str, Callable[[Any], Any]] = {
         "set_num_threads": ac.set_num_threads,
@@ -178,11 +178,14 @@ SCHEDULES = [
     (keyword, r"cannot be called with one number: too many positional arguments"),
     (lambda: 0.1, r"cannot be called with one number: too many positional arguments"),
     (ac.LossScaler.update, r"cannot be called with one number"),
-    (dict, r"got <class 'dict'>, a class that is not made by one number"),
+    (dict, r"got <class 'dict'>, a class that cannot be constructed from one number"),
     (lambda _: None, r"got None from its schedule, <function"),
     (lambda _: "0.1", r"got '0.1' from its schedule"),
     (lambda _: BIG, r"got an array of shape \(1000, 1000\) from its schedule"),
-    (ac.LossScaler, r"got <class 'adamcore.loss_scaler.LossScaler'>, a class that is not made by one number"),
+    (
+        ac.LossScaler,
+        r"got <class 'adamcore.loss_scaler.LossScaler'>, a class that cannot be constructed from one number",
+    ),
 ]
 
 
@@ -231,7 +234,7 @@ def test_unknown_arguments(argument: str, meant: str | None) -> None:
     )
     with pytest.raises(TypeError) as caught:
         ac.AdamW(np.ones(3), **{argument: 0.1})
-    text = f"AdamW: unexpected argument {argument!r}; there are params, {known}, nonfinite, precision"
+    text = f"AdamW: unexpected argument {argument!r}; the arguments are params, {known}, nonfinite, precision"
     if "state_rounding" not in str(caught.value):
         assert str(caught.value) == text + (f"; did you mean {meant!r}?" if meant else "")
 
@@ -268,7 +271,10 @@ def test_swapped_arguments_print_no_arrays() -> None:
         (lambda: ac.set_num_threads(BIG), "the number of threads must be .*, got an array of shape"),  # type: ignore[arg-type]
         (lambda: ac.set_num_threads(0), "the number of threads must be at least 1"),
         (lambda: functional.sgd(BIG, BIG.copy(), t=BIG), "sgd: t must be an integer, .*, got an array of shape"),
-        (lambda: functional.sgd(BIG, BIG.copy(), t=10**30), "sgd: t counts updates from 1, got 1000"),
+        (
+            lambda: functional.sgd(BIG, BIG.copy(), t=10**30),
+            "sgd: t must be the number of this update, from 1 to .*, got 1000",
+        ),
         (
             lambda: functional.sgd(BIG, BIG.copy(), t=1, lr=lambda _: 0.1),
             r"got a schedule; call it: lr=schedule\(t - 1",

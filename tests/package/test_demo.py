@@ -1,4 +1,4 @@
-"""The command line: the demo's network, its contests, and what a user sees."""
+"""The command line: the demo's network, its comparisons, and its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, and what it asserts holds."""
+"""Every script in examples/ runs, and its assertions hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/experiments/precision.py: its arithmetic, and what docs/precision.md says of it."""
+"""docs/experiments/precision.py: its arithmetic, and whether docs/precision.md agrees with it."""
 
 from __future__ import annotations
 

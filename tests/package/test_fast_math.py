@@ -1,4 +1,4 @@
-"""Headers refuse to be compiled with fast math, which would break checks and bits in silence."""
+"""Headers do not compile with fast math, which would silently break checks and bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rooms of python/adamcore and what each may import; and that folders and files stay small enough to be read."""
+"""The rooms of python/adamcore and what each may import, and limits on the size of folders and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library as it is installed and run: in any interpreter, from any thread, from any place, built by anyone."""
+"""The installed library: in any interpreter, from any thread, from any folder, and built by any user."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ for _ in range(2):
 @pytest.mark.parametrize("module", ["adamcore", "adamcore._core"])
 @pytest.mark.parametrize("first", ["", "import adamcore; "])
 def test_a_sub_interpreter_gets_an_import_error(first: str, module: str) -> None:
-    """It would wait for ever."""
+    """Without the check it would wait forever."""
     assert run(first + SUB_INTERPRETERS.replace("{module}", module)) == "True\nTrue"
 
 
@@ -83,7 +83,7 @@ print(len(done))
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("size", [32768, 65536])
 def test_a_thread_with_a_small_stack_can_do_everything(size: int, threads: int) -> None:
-    """Python's smallest, of which Python itself takes a good part."""
+    """Python's smallest stack size, of which Python itself uses a large part."""
     assert run(SMALL_STACK.replace("{size}", str(size)).replace("{threads}", str(threads))) == "1"
 
 
@@ -143,7 +143,7 @@ print(workers() != [])
 
 
 def test_folders_for_cpp_are_those_of_an_editable_installation() -> None:
-    """There sources are imported from where they are edited; the compiled part and the headers lie elsewhere."""
+    """In editable installs, the compiled module and the headers are not in the folder of the sources."""
     installed = str(Path(ac._core.__file__).parent)
     code = f"""
 import importlib.util, sys

@@ -51,7 +51,7 @@ def test_snippets_of_the_documentation_run(code: str, tmp_path: Path, monkeypatc
 
 
 def test_links_of_the_readme_work_on_a_package_page() -> None:
-    """There is no repository beside it: links are whole, and lead to files that exist."""
+    """A package page has no repository beside it, so links must be absolute, and lead to files that exist."""
     project = (ROOT / "pyproject.toml").read_text()
     (repository,) = re.findall(r'^Repository = "(.+)"$', project, re.MULTILINE)
     pictures = repository.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
@@ -236,7 +236,7 @@ def test_a_cpp_project_finds_the_package(tmp_path: Path) -> None:
 
 
 def test_the_wheel_is_small() -> None:
-    """What there is without CUDA."""
+    """What is available without CUDA."""
     others = ("__pycache__", "_cuda")
     files = [p for p in Path(ac.__file__).parent.rglob("*") if p.is_file() and not any(o in str(p) for o in others)]
     assert sum(p.stat().st_size for p in files) < 4 << 20

@@ -1,4 +1,4 @@
-"""What type checkers say of right and wrong uses of the package, and that explicit signatures are the optimizers'."""
+"""What type checkers report about uses of the package, and whether signatures match the optimizers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ WRONG = [
 
 
 def mypy(code: str, folder: Path) -> list[str]:
-    """Return the lines of code that mypy has something to say about."""
+    """Return the lines of code about which mypy reports something."""
     (folder / "use.py").write_text(HEAD + code)
     options = ["--strict", "--no-error-summary", "--python-version", "3.10", "--cache-dir", str(folder / "cache")]
     done = subprocess.run(

@@ -47,7 +47,7 @@ def test_bad_precision_is_refused_by_name() -> None:
 
 
 def test_float32_and_float64_are_not_concerned(rng: np.random.Generator) -> None:
-    """In a model of several types they are updated as ever."""
+    """In a model with several dtypes they are updated as usual."""
     g = rng.standard_normal(300)
     for precision in (ac.Precision(master="remainder"), ac.Precision(master=None, rounding="compensated")):
         p, q = np.ones(300), np.ones(300)
@@ -60,7 +60,7 @@ def test_state_dicts_of_another_precision_are_refused() -> None:
     p = np.ones(3, BF16)
     saved = ac.SGD(p, precision=ac.Precision(master=None, rounding="stochastic", seed=1)).state_dict()
     other = ac.SGD(p, precision=ac.Precision(master=None, rounding="stochastic", seed=2))
-    with pytest.raises(ValueError, match=r"state_dict\['precision'\]: seed is 1, the optimizer's is 2"):
+    with pytest.raises(ValueError, match=r"state_dict\['precision'\]: seed is 1, but the optimizer's is 2"):
         other.load_state_dict(saved)
 
 

@@ -1,4 +1,4 @@
-"""Half-precision state: rounded at random by numbers that are each element's own; squares that do not become zero."""
+"""Half-precision state: rounded with random numbers of its own, and squares that never become zero."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_rules_say_which_state_is_never_negative() -> None:
 
 @pytest.mark.parametrize(("dtype", "within"), [("bfloat16", 0.02), ("float16", 0.05)])
 def test_averages_go_on_falling(dtype: Any, within: float) -> None:
-    """Rounded to nearest, a thousandth of a bfloat16 is nothing: 3000 gradients of zero left the average as it was."""
+    """To nearest, a change of a thousandth is lost in bfloat16: 3000 zero gradients left the average unchanged."""
     n = 4096
     runs = {}
     for state in ("float32", dtype):
@@ -144,7 +144,7 @@ def test_what_squares_begin_with_is_not_zero_either() -> None:
 
 
 def test_nearest_has_the_bits_of_the_encoding(case: Case, rng: np.random.Generator) -> None:
-    """Of before there was a choice: NumPy's and ml_dtypes' casts."""
+    """State of versions before this option existed: the casts of NumPy and ml_dtypes."""
     p = magnitudes(rng, (300,)).astype(np.float32)
     q = p.copy()
     for dtype in HALVES:
@@ -190,7 +190,7 @@ def test_numbers_differ_by_seed_step_name_and_element(state: str) -> None:
 
 
 def test_weights_and_slots_have_numbers_of_their_own() -> None:
-    """Random numbers shared by two arrays would be errors that go together."""
+    """If two arrays shared random numbers, their errors would be correlated."""
     n = 1 << 17  # a block's numbers for two arrays differ by one key: blocks are what counts
     p = np.zeros(n, BF16)
     precision = ac.Precision(master=None, rounding="stochastic", state="bfloat16")
@@ -243,7 +243,7 @@ def test_precision_shows_and_replaces_it() -> None:
 
 
 def test_functional_rounds_to_nearest() -> None:
-    """It knows no seed and no name; and its squares do not become zero either."""
+    """A function knows no seed and no name, and its squares do not become zero either."""
     p, g = np.ones(600, np.float32), np.full(600, 1.2345e-4, np.float32)
     m, v = np.zeros(600, F16), np.zeros(600, F16)
     ac.functional.adam(p, g, m, v, t=1)

@@ -20,7 +20,7 @@ SQUARES = {slot for rule in _core.rules().values() for slot in rule["nonnegative
 
 
 def through(grad: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """What becomes of a gradient that is stored in a parameter of zeros."""
+    """The value of a gradient after it has been stored in a parameter of zeros."""
     p = np.zeros(grad.shape, dtype)
     ac.functional.sgd(p, grad, t=1, lr=1.0, maximize=True)
     return p
@@ -109,7 +109,7 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
 
 
 def check_weights(storage: Storage, kept: dict, p: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    """What is kept of weights that lie between `low` and `high` is what the storage says."""
+    """What is stored for weights between `low` and `high` agrees with the storage scheme."""
     stored = p.astype(np.float64)
     if "master" in kept or "remainder" in kept:
         weights = weights_of(kept, p)
@@ -218,7 +218,7 @@ def test_wide_gradients_are_rounded_to_float32() -> None:
 
 
 def test_zero_gradients_in_float16_stay_finite(case: Case) -> None:
-    """eps does not become zero, since it is not kept in half precision."""
+    """eps does not become zero, because it is not stored in half precision."""
     for state in ("float32", "float16", "bfloat16"):
         p = np.ones(300, np.float16)
         optimizer = make(case, p, precision=ac.Precision(state=state))

@@ -1,4 +1,4 @@
-"""A step allocates nothing once the first has been made; operator new is counted by what is preloaded."""
+"""A step allocates nothing after the first one. A preloaded library counts calls of operator new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals at any moment: what is interrupted has been done, or has changed nothing."""
+"""Signals at any moment: an interrupted call has done everything, or has changed nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _handler() -> Iterator[None]:
 
 
 def interrupted(call: Callable[[], Any], seconds: float) -> bool:
-    """Call, and be interrupted after that time unless it is done; return whether it was."""
+    """Call, and interrupt the call after that time. Return whether it was interrupted."""
     try:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
         call()
@@ -131,7 +131,7 @@ def test_state_dict() -> None:
 
 
 def test_step() -> None:
-    """All parameters have been updated as often as is counted."""
+    """All parameters have been updated as often as their counts say."""
     params = arrays()
     opt = ac.SGD(params, lr=1.0)
     grads = {name: np.ones(20, np.float32)[::-1] for name in params}  # walked in another order: looked at one by one

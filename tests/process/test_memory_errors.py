@@ -1,4 +1,4 @@
-"""Out of memory: which array there was no memory for, and nothing has changed."""
+"""Out of memory: the error names the array, and nothing has changed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_ten_thousand_steps_leave_memory_where_it_was() -> None:
 @pytest.mark.parametrize("options", ["", "clip_norm=1.0", "nonfinite='skip'", "clip_adaptive=0.1", "clip_value=0.1"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_steps_allocate_nothing_of_parameter_size(optimizer: str, options: str, dtype: str) -> None:
-    """The first step does not either: a process's peak of memory is that before it, with all state touched."""
+    """Nor does the first step: the peak memory of the process is reached before it, with all state touched."""
     code = f"""
 import resource, numpy as np, adamcore as ac
 n = 8_000_000
@@ -130,7 +130,7 @@ if __name__ == "__main__":
 
 
 def test_two_threads_step_two_optimizers(rng: np.random.Generator) -> None:
-    """At once, and with the bits of one after the other."""
+    """Both threads step at once, and get the bits of one after the other."""
     params = [rng.standard_normal(400_000).astype(np.float32) for _ in range(4)]
     grads = rng.standard_normal(400_000).astype(np.float32)
     copies = [p.copy() for p in params]
@@ -180,7 +180,7 @@ def test_the_gil_is_released() -> None:
 
 
 def test_a_step_beside_a_step_is_refused() -> None:
-    """While one thread's step waits in its schedule, another's gets RuntimeError and changes nothing."""
+    """While one thread's step is in its schedule, the step of another raises RuntimeError and changes nothing."""
     p, g = np.zeros(3), np.ones(3)
     inside, go_on = threading.Event(), threading.Event()
 
@@ -205,7 +205,7 @@ def test_a_step_beside_a_step_is_refused() -> None:
 
 
 def test_one_optimizer_in_two_threads_is_refused() -> None:
-    """While a step is at its arrays, too: of two threads that step all the time one is refused before long."""
+    """The same while a step processes its arrays: of two threads that step continuously, one soon gets an error."""
     p, g = np.zeros(20_000_000, np.float32), np.ones(20_000_000, np.float32)
     optimizer = ac.SGD(p, lr=1.0)
     refused = threading.Event()
@@ -270,7 +270,7 @@ print(before == (np.float32(1e-40) * np.float32(0.5), np.float64(5e-324)) and be
 
 
 def test_import_is_quick() -> None:
-    """Under 30 ms beyond NumPy's; the least of several, since machines are noisy."""
+    """At most 30 ms more than NumPy's. The minimum of several measurements, because machines are noisy."""
     code = "import numpy, time; t = time.perf_counter(); import adamcore; print(time.perf_counter() - t)"
     assert min(float(run_python(code)) for _ in range(5)) < 0.03
 

@@ -1,4 +1,4 @@
-"""Nothing that adamcore computes depends on the floating-point environment of the thread that calls."""
+"""Nothing that adamcore computes depends on the floating-point environment of the calling thread."""
 
 from __future__ import annotations
 

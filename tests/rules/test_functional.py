@@ -1,4 +1,4 @@
-"""Updates of bare arrays equal an optimizer's, and refuse what does not fit."""
+"""Updates of plain arrays equal those of an optimizer, and bad input raises an error."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_adam_update_is_adam(rng: np.random.Generator, dtype: type) -> None:
         ({"beta1": 1.0}, "adam_update: beta1 must be"),
         ({"beta2": float("nan")}, "adam_update: beta2 must be"),
         ({"eps": -1.0}, "adam_update: eps must be"),
-        ({"t": 0}, "adam_update: t counts updates from 1, got 0"),
+        ({"t": 0}, "adam_update: t must be the number of this update, from 1 to .*, got 0"),
     ],
 )
 def test_adam_update_refuses_by_its_own_names(options: dict, match: str, unchanged: Callable[..., None]) -> None:
@@ -119,7 +119,7 @@ def test_adam_update_refuses_by_its_own_names(options: dict, match: str, unchang
 
 BAD = [
     (lambda a: a.update(v=np.ones(4)), ValueError, r"v: shape \(4,\) does not match theta"),
-    (lambda a: a.update(v=np.ones(3, "f4")), TypeError, "v: dtype float32 does not go with theta, which is float64"),
+    (lambda a: a.update(v=np.ones(3, "f4")), TypeError, "v: dtype float32 does not match theta, which is float64"),
     (lambda a: a.update(m=[0.0, 0.0, 0.0]), TypeError, "m must be one array, as theta is, got a list of 3"),
     (lambda a: a.update(v=a["m"]), ValueError, "v: shares memory with m"),
     (lambda a: a.update(grad=a["theta"]), ValueError, "grad: shares memory with theta"),

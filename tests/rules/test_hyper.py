@@ -1,4 +1,4 @@
-"""Hyper-parameters: what is out of range is refused by name, in the constructor and whenever they are written."""
+"""Hyper-parameters out of range raise an error that names them, in the constructor and when they are set."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_constructor(bad: tuple[str, dict[str, Any], str]) -> None:
 
 @pytest.mark.parametrize("bad", OUT_OF_RANGE + WRONG_TYPE, ids=str)
 def test_written_between_steps(bad: tuple[str, dict[str, Any], str]) -> None:
-    """In the last of two groups; nothing changes, and the step works once the value is put right."""
+    """In the last of two groups. Nothing changes, and the step works after the value has been corrected."""
     name, options, match = bad
     params, grads = [np.ones(40), np.ones(40)], [np.ones(40), np.ones(40)]
     kept = {"momentum": 0.5} if "momentum" in options or "dampening" in options else {}
@@ -125,7 +125,7 @@ def test_mutable_values_are_read_every_step() -> None:
 
 
 def test_unknown_option_in_a_group() -> None:
-    with pytest.raises(TypeError, match="unknown option 'learning_rate' in a group; there are lr, betas"):
+    with pytest.raises(TypeError, match="unknown option 'learning_rate' in a group; the known options are lr, betas"):
         ac.AdamW([{"params": np.ones(3), "learning_rate": 1.0}])
 
 

@@ -10,13 +10,13 @@ import pytest
 import adamcore as ac
 
 SIZE = 2**31 + 2**29 + 1000
-"""So large that of several threads some begin beyond the 31 bits, too."""
+"""So large that, with several threads, some of them start beyond 31 bits."""
 
 NEEDED = 13 << 30
 
 
 def free_memory() -> int:
-    """What this process may still take: the system's free memory, and what its cgroup leaves."""
+    """The memory that this process may still use: the system's free memory, limited by its cgroup."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) << 10
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
@@ -30,7 +30,7 @@ def free_memory() -> int:
 )
 @pytest.mark.parametrize("threads", [1, 4])
 def test_more_elements_than_an_int_counts(threads: int) -> None:
-    """float16 weights and gradients, 5 GiB each, by SGD, with the norm's pass before."""
+    """float16 weights and gradients, 5 GiB each, with SGD, after a pass for the norm."""
     ac.set_num_threads(threads)
     p, g = np.empty(SIZE, np.float16), np.empty(SIZE, np.float16)
     p.fill(2.0)

@@ -63,7 +63,7 @@ def test_one_step_on_every_isa(case: Case, dtype: type, isa: str, rng: np.random
 
 
 def test_trajectory_from_the_start(case: Case, dtype: type, rng: np.random.Generator) -> None:
-    """The first step's conventions and what state starts from, and 200 steps after it."""
+    """The conventions of the first step and the initial state, and 200 steps after it."""
     p = magnitudes(rng, (3, 7)).astype(dtype)
     expected, state = p.astype(np.float64), case.initial_state(p)
     optimizer = make(case, p)
@@ -168,7 +168,7 @@ def test_subnormals_survive(case: Case, isa: str) -> None:  # noqa: ARG001
 
 
 def test_defaults_are_those_of_the_rules() -> None:
-    """C++ names fields and slots once; Python's signatures and the reference follow."""
+    """C++ defines the names of fields and slots; Python's signatures and the reference use the same names."""
     rules = _core.rules()
     covered = set()
     for case in CASES:

@@ -1,4 +1,4 @@
-"""Threads are a matter of speed: whatever their number, and however often it is tried, the bits are the same."""
+"""Threads affect only the speed: the bits are the same for any number of threads, and every time."""
 
 from __future__ import annotations
 

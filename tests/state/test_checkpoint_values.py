@@ -1,4 +1,4 @@
-"""What a checkpoint brings is looked at: numbers that no optimizer writes, other kinds of arrays, what is missing."""
+"""Checkpoints are checked: numbers that no optimizer writes, other kinds of arrays, and missing entries."""
 
 from __future__ import annotations
 

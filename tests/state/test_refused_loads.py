@@ -1,4 +1,4 @@
-"""A load that is refused for what comes last has changed nothing that comes first."""
+"""A load that is refused because of its last entry has not changed earlier ones."""
 
 from __future__ import annotations
 

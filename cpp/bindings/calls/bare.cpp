@@ -10,7 +10,7 @@
 namespace adamcore::python {
 namespace {
 
-/// The arguments of one call: how they are called in messages, and what of their memory is written.
+/// The arguments of one call: their names in messages, and the memory that is written.
 class Arguments {
 public:
     Arguments(const std::vector<std::string>& names, bool indexed) : names_(names), indexed_(indexed) {}
@@ -28,14 +28,14 @@ public:
         if (const auto overlap = regions_.find_overlap(added_)) {
             const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
             throw py::value_error(label_of(second) + ": shares memory with " + label_of(first) +
-                                  "; every array that is updated must have memory of its own");
+                                  "; arrays that are updated must not share memory");
         }
     }
 
     void require_apart(const Taken& taken, const std::string& name) const {
         if (const auto region = regions_.find_overlap(region_of(taken.view, -1), taken.owner))
             throw py::value_error(name + ": shares memory with " + label_of(region->tensor) +
-                                  ", which is updated; pass a copy");
+                                  ", which this call updates; pass a copy");
     }
 
 private:
@@ -48,15 +48,15 @@ private:
     std::vector<std::string> labels_;
 };
 
-/// Raises unless a state array is dense, of a type that goes with the parameter's, and, after the first (then there is
-/// an `order`), of the same type and order as that.
+/// Raises an error unless a state array is dense, has a dtype that matches the parameter's, and has the same dtype and
+/// memory order as the first state array. (`order` is null for the first one.)
 void require_state(const ArrayView& state, const Tensor* first, const ArrayView& param, const Order* order,
                    const std::string& label, const std::string& param_label) {
     if ((state.dtype == Dtype::float64) != (param.dtype == Dtype::float64))
-        throw py::type_error(
-            label + ": dtype " + name_of(state.dtype) + " does not go with " + param_label + ", which is " +
-            name_of(param.dtype) +
-            (param.dtype == Dtype::float64 ? ": its state is float64" : ": its state is float32, bfloat16 or float16"));
+        throw py::type_error(label + ": dtype " + name_of(state.dtype) + " does not match " + param_label +
+                             ", which is " + name_of(param.dtype) +
+                             (param.dtype == Dtype::float64 ? ": its state must be float64"
+                                                            : ": its state must be float32, bfloat16 or float16"));
     if (first && state.dtype != first->state_dtype)
         throw py::type_error(label + ": dtype " + name_of(state.dtype) +
                              " differs from the state before it, which is " + name_of(first->state_dtype));
@@ -65,7 +65,7 @@ void require_state(const ArrayView& state, const Tensor* first, const ArrayView&
         throw py::value_error(label + ": the axes are in another order in memory than those of the state before it");
 }
 
-/// The arrays of one update, all of them prepared: the parameter, its gradient, its state.
+/// The arrays of one update after Gate::prepare(): the parameter, its gradient, its state.
 std::vector<std::vector<py::object>> prepare(const BareUpdate& update, const Arguments& arguments, const Gate& gate) {
     std::vector<std::vector<py::object>> prepared(update.params.size());
     for (std::size_t i = 0; i < update.params.size(); ++i) {
@@ -91,7 +91,9 @@ CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
     checked.group = {rule_index(update.rule), {}, update.maximize ? -1.0 : 1.0};
     HyperReader(checked.group.rule, update.owner, update.renamed).read(update.hyper, 0, -1, checked.group.hyper);
     for (const std::int64_t t : update.t) {
-        if (t < 1) throw py::value_error(update.owner + ": t counts updates from 1, got " + std::to_string(t));
+        if (t < 1)
+            throw py::value_error(update.owner + ": t must be the number of this update, from 1 to 2**63 - 1, got " +
+                                  std::to_string(t));
     }
     Arguments arguments(update.names, update.indexed);
     const auto prepared = prepare(update, arguments, gate);
@@ -159,7 +161,7 @@ std::vector<Taken> take_written(const py::list& arrays, const std::vector<std::s
     if (const auto overlap = regions.find_overlap(added)) {
         const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
         throw py::value_error(labels[static_cast<std::size_t>(second)] + ": shares memory with " +
-                              labels[static_cast<std::size_t>(first)] + ", so it would be changed twice");
+                              labels[static_cast<std::size_t>(first)] + ", so its elements would be changed twice");
     }
     return taken;
 }

@@ -16,11 +16,11 @@
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 
-/// Arrays that come without an optimizer, looked at before anything is done of them. What an array is, the modules of the
-/// CPU and of CUDA say.
+/// Updates and norms of arrays without an optimizer. All arrays are checked before any is written. The modules for the
+/// CPU and for CUDA define what counts as an array.
 namespace adamcore::python {
 
-/// An array that has been let in.
+/// An array that the gate has accepted.
 struct Taken {
     ArrayView view;
     const void* owner = nullptr;  ///< as owner_of() says
@@ -29,14 +29,15 @@ struct Taken {
         axes{};  ///< what `view` points into, where that is not the array's own
 };
 
-/// How arrays are let in. Either raises TypeError or ValueError that begins with the label.
+/// How arrays are accepted. Both functions raise TypeError or ValueError that starts with the label.
 struct Gate {
-    /// Makes an object one that can be looked at without running anyone's code; for all objects before any is looked at.
+    /// Converts an object to one that can be examined without running foreign code. Call it for all objects before you
+    /// call look() for any.
     std::function<py::object(const py::object& array, Access access, const std::string& label)> prepare;
     std::function<Taken(const py::object& prepared, Access access, const std::string& label)> look;
 };
 
-/// One update of bare arrays: `state[slot][i]` belongs to `params[i]`, whose update has number `t[i]`.
+/// One update of plain arrays. `state[slot][i]` belongs to `params[i]`, and `t[i]` is the number of its update.
 struct BareUpdate {
     std::string rule;
     std::string owner;  ///< begins messages about hyper-parameters
@@ -50,7 +51,7 @@ struct BareUpdate {
     std::map<std::string, std::string> renamed;  ///< what hyper-parameters are called
 };
 
-/// The same, held against each other.
+/// The same update after all checks.
 struct CheckedUpdate {
     Group group;
     std::vector<Tensor> tensors;
@@ -58,22 +59,22 @@ struct CheckedUpdate {
     std::vector<py::object> keepalive;
 };
 
-/// The norm of arrays, and what they are to be multiplied with.
+/// The norm of arrays, and the factor by which they are to be multiplied.
 struct Measurement {
     double norm;
     Scale factor;
 };
 
-/// Raises before anything has changed.
+/// Raises an error before anything has changed.
 CheckedUpdate check(const BareUpdate& update, const Gate& gate);
 
-/// Says that parameters and state have been written to.
+/// Notifies libraries that parameters and state have been written.
 void note_written(const BareUpdate& update);
 
-/// Lets arrays in that are only read.
+/// Accepts arrays that are only read.
 std::vector<Taken> take_all(const py::list& arrays, const std::vector<std::string>& labels, const Gate& gate);
 
-/// Lets arrays in that are written, each apart from the others.
+/// Accepts arrays that are written, and raises an error if two of them share memory.
 std::vector<Taken> take_written(const py::list& arrays, const std::vector<std::string>& labels, const Gate& gate);
 
 }  // namespace adamcore::python

@@ -12,10 +12,10 @@
 #include "gate/written.hpp"
 #include "runtime/environment.hpp"
 
-/// Functions that the modules of the CPU and of CUDA both have, each of its own arrays.
+/// Functions that the modules for the CPU and for CUDA both define, each for its own arrays.
 namespace adamcore::python {
 
-/// What is raised where there is no memory for tables of our own; for arrays and state, errors name them.
+/// The error for failed allocations of our own tables. Errors for arrays and state name the array.
 inline void define_errors() {
     py::register_local_exception_translator([](std::exception_ptr error) {
         try {
@@ -26,8 +26,8 @@ inline void define_errors() {
     });
 }
 
-/// Calls on arrays without an optimizer. An object of `Calls`, made for each call, says how arrays are let in (gate), and
-/// updates, measures and rescales what has been let in.
+/// Defines the calls on arrays without an optimizer. An object of `Calls` is created for each call. Its gate accepts
+/// the arrays, and its other functions update, measure and rescale them.
 template <class Calls>
 void define_calls(py::module_& m) {
     using Labels = std::vector<std::string>;
@@ -46,7 +46,7 @@ void define_calls(py::module_& m) {
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("maximize"), py::arg("params"), py::arg("grads"),
         py::arg("state"), py::arg("t"), py::arg("names"), py::arg("indexed"), py::arg("renamed"),
-        "One update of bare arrays, in place. Raises before anything has changed.", Computes());
+        "One update of plain arrays, in place. Raises an error before anything has changed.", Computes());
     m.def(
         "global_norm",
         [](const py::list& arrays, const Labels& labels) {
@@ -67,8 +67,9 @@ void define_calls(py::module_& m) {
             return measured.norm;
         },
         py::arg("arrays"), py::arg("labels"), py::arg("max_norm"),
-        "Scale arrays in place so that their norm is at most max_norm; return what it was. Arrays whose norm is not "
-        "finite are left alone.",
+        "Scale arrays in place so that their norm is at most max_norm; return the norm before. Arrays whose norm is "
+        "not "
+        "finite are not modified.",
         Computes());
     m.def(
         "clip_value",
@@ -78,7 +79,7 @@ void define_calls(py::module_& m) {
             note_written_among(arrays);
         },
         py::arg("arrays"), py::arg("labels"), py::arg("value"),
-        "Hold the elements of arrays to [-value, value], in place.", Computes());
+        "Clip the elements of arrays to [-value, value], in place.", Computes());
 }
 
 }  // namespace adamcore::python

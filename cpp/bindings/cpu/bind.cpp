@@ -1,5 +1,5 @@
-// How the CPU's optimizer comes to its parameters: they are checked, their state is allocated, and only then is the group
-// its own.
+// How the CPU optimizer binds parameters: first they are checked, then their state is allocated, and only then is the
+// group added.
 
 #include <algorithm>
 
@@ -24,7 +24,7 @@ void fill(T* data, std::int64_t count, double value, [[maybe_unused]] bool is_sq
     }
 }
 
-/// Master weights begin as the parameters; remainders and compensations as zero.
+/// Initialises master weights with the parameters. Remainders and compensations start as zero.
 void start_weights(const std::vector<Tensor>& tensors) {
     for (const Tensor& tensor : tensors) {
         if (tensor.weights != WeightPolicy::master) continue;
@@ -69,7 +69,7 @@ struct HostOptimizer::GroupBinding : Binding {
         }
         std::move(bound.begin(), bound.end(), std::back_inserter(optimizer.bound_));
         optimizer.memory_.push_back(std::move(memory));
-        if (optimizer.has_checked_) {  // not against the new parameters
+        if (optimizer.has_checked_) {  // earlier checks did not include the new parameters
             for (Bound& each : optimizer.bound_) each.checked_grad = nullptr;
             optimizer.has_checked_ = false;
         }
@@ -77,7 +77,8 @@ struct HostOptimizer::GroupBinding : Binding {
     }
 
 private:
-    /// All that may run the code of an array's class, for all arrays, before the memory of any is looked at.
+    /// Runs everything that may run code of an array's class, for all arrays, before the memory of any array is
+    /// examined.
     void take_params() {
         for (std::size_t i = 0; i < added.labels.size(); ++i) {
             const py::object given = added.params[i];
@@ -142,7 +143,7 @@ private:
 
     HostOptimizer& optimizer;
     Addition& added;
-    std::vector<py::object> arrays;  // NumPy's
+    std::vector<py::object> arrays;  // NumPy arrays
     std::vector<Bound> bound;
     GroupMemory memory;
 };
@@ -151,7 +152,7 @@ std::unique_ptr<BoundOptimizer::Binding> HostOptimizer::bind(Addition& added) {
     return std::make_unique<GroupBinding>(*this, added);
 }
 
-/// All that can fail comes first.
+/// Everything that can fail comes first.
 void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param,
                            const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());

@@ -10,12 +10,12 @@
 namespace adamcore::python {
 namespace {
 
-/// For norms, which do not depend on how arrays lie in memory.
+/// For norms, which do not depend on the memory layout of arrays.
 Order order_of_numbers(const ArrayView& view) { return c_order(view.ndim); }
 
 }  // namespace
 
-/// Arrays as they are walked in the order that `order_of(view)` gives.
+/// Arrays that are walked in the order `order_of(view)`.
 struct HostCalls::Readings {
     Readings(const std::vector<Taken>& arrays, Order (*order_of)(const ArrayView&)) {
         walks.reserve(arrays.size());
@@ -52,7 +52,7 @@ void HostCalls::update(const CheckedUpdate& checked) {
 }
 
 Measurement HostCalls::measure(const std::vector<Taken>& arrays, Clip clip, double limit) {
-    // Both before the GIL is let go, since a view borrows its shape from the array.
+    // Both are done before the GIL is released, because a view borrows its shape from the array.
     const Readings to_measure(arrays, order_of_numbers);
     to_rescale_ = std::make_unique<Readings>(arrays, memory_order);
     Norms norms;

@@ -7,13 +7,13 @@
 
 namespace adamcore::python {
 
-/// Calls on arrays in the CPU's memory; define_calls() says what each function is for.
+/// Calls on arrays in CPU memory; define_calls() describes the functions.
 class HostCalls {
 public:
     HostCalls();
     ~HostCalls();
 
-    /// Lets NumPy arrays in, and other libraries' in the CPU's memory.
+    /// Accepts NumPy arrays, and arrays of other libraries in CPU memory.
     static Gate gate();
     static void update(const CheckedUpdate& checked);
     Measurement measure(const std::vector<Taken>& arrays, Clip clip, double limit);

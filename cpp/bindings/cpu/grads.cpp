@@ -1,4 +1,4 @@
-// How an optimizer takes its gradients: by order or by name, each held against its parameter.
+// How an optimizer takes its gradients: by order or by name, each checked against its parameter.
 
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
@@ -11,15 +11,15 @@ namespace {
 using py::detail::array_proxy;
 using py::detail::npy_api;
 
-/// With thousands of small arrays, a step's time would go to waiting for their headers, which lie scattered: they are
-/// asked for this many arrays before they are read, and the shape that a header points to half as many.
+/// With thousands of small arrays, most of a step would be spent waiting for their headers, which are scattered in
+/// memory. So headers are prefetched this many arrays ahead, and the shape to which a header points half as many ahead.
 constexpr std::size_t ahead = 16;
 
-/// A shape or strides that are set in place are looked for where there are so few parameters that it costs nothing: those
-/// of thousands are cold, and a tenth of a step.
+/// Shapes and strides that were changed in place are checked only if there are so few parameters that it costs nothing.
+/// With thousands of parameters they are not in cache, and the check would take a tenth of the step.
 constexpr std::size_t few = 16;
 
-/// How many a thread looks at before it takes the next of what is left.
+/// The number of gradients that a thread checks before it takes the next ones.
 constexpr std::size_t looked_at_once = 1024;
 
 void prefetch([[maybe_unused]] const void* memory) {
@@ -39,7 +39,7 @@ void prefetch_shape(PyObject* array) {
 
 }  // namespace
 
-/// The optimizer as Names::take sees it.
+/// The optimizer's interface for Names::take.
 struct HostOptimizer::GradTaker : Names::Taker {
     explicit GradTaker(HostOptimizer& taker) : optimizer(taker) {}
 
@@ -66,8 +66,8 @@ py::object HostOptimizer::take_grads(const py::object& grads, bool hold) {
 }
 
 bool HostOptimizer::take_plain_sequence(PyObject* const* grads) {
-    // Looking at arrays without changing a reference count needs the GIL but not its holder: with thousands of small
-    // ones, whose headers lie scattered, other threads look too.
+    // Looking at arrays without changing reference counts needs the GIL to be held, but not by the looking thread. With
+    // thousands of small arrays, whose headers are scattered, other threads look too.
     std::atomic<bool> all_plain{true};
     const auto look = [&](std::size_t begin, std::size_t end) noexcept {
         bool plain = true;

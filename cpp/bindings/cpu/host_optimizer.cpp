@@ -9,15 +9,15 @@
 namespace adamcore::python {
 namespace {
 
-/// What a thread copies at a time.
+/// The number of bytes that a thread copies at a time.
 constexpr std::size_t piece = std::size_t{1} << 18;
 
-/// Copies within the CPU's memory, by all threads. Needs no GIL, and cannot fail.
+/// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.
 void run(const Copies& copies) noexcept {
     std::size_t bytes = 0;
     for (const Copy& copy : copies) bytes += copy.bytes;
     const std::size_t parts = std::clamp<std::size_t>(bytes / piece, 1, 4096);
-    // Part k copies bytes [k, k + 1) * bytes / parts of all that there is, laid end to end.
+    // Part k copies bytes [k, k + 1) * bytes / parts of all copies, laid end to end.
     pool().run(static_cast<int>(parts), [&](int part) noexcept {
         const auto k = static_cast<std::size_t>(part);
         const std::size_t begin = bytes / parts * k, end = k + 1 == parts ? bytes : bytes / parts * (k + 1);
@@ -33,7 +33,7 @@ void run(const Copies& copies) noexcept {
     });
 }
 
-/// The memory of state, by address.
+/// The memory of state, ordered by address.
 class OwnMemory {
 public:
     template <class Memory>
@@ -52,14 +52,14 @@ public:
     }
 
 private:
-    std::vector<std::pair<const void*, const void*>> blocks_;  // apart from each other
+    std::vector<std::pair<const void*, const void*>> blocks_;  // they do not overlap
 };
 
 }  // namespace
 
 HostOptimizer::HostOptimizer(std::string owner, const py::dict& options)
     : BoundOptimizer(std::move(owner), options), cuts_(cpu::max_parts + 1) {
-    if (options_.state == Dtype::bfloat16) numpy_dtype(options_.state);  // so that its absence shows now
+    if (options_.state == Dtype::bfloat16) numpy_dtype(options_.state);  // raises here if ml_dtypes is missing
 }
 
 py::dict HostOptimizer::state(std::size_t tensor) const {

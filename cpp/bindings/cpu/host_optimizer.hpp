@@ -24,45 +24,46 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// The optimizer of arrays in the CPU's memory: their state, and their counts of steps.
+/// The optimizer of arrays in CPU memory, with their state and step counts.
 ///
-/// All that cannot change between steps is checked once, when a group is added; a step compares pointers and layouts.
+/// What cannot change between steps is checked once, when a group is added. A step compares only pointers and layouts.
 class HostOptimizer : public BoundOptimizer {
 public:
     HostOptimizer(std::string owner, const py::dict& options);
 
-    /// One update of all that has a gradient. Raises before anything has changed, or does all of it, or skips all of
-    /// it because `check`, a loss_scale other than 1 or the options ask for finite gradients and one is not.
+    /// Does one update of all parameters that have a gradient. Raises an error before anything has changed; or updates
+    /// all of them; or skips all of them, if a gradient is not finite and `check`, a loss_scale other than 1 or the
+    /// options demand finite gradients.
     ///
-    /// None, or where gradients were measured: whether the step was skipped, their norm, and the label of the first
-    /// that is not finite, or None.
+    /// Returns None, or if gradients were measured, whether the step was skipped, their norm, and the label of the
+    /// first gradient that is not finite, or None.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check);
 
-    /// What a parameter's state is made of: name -> an array over the memory itself.
+    /// The state of a parameter: name -> an array that is a view of the memory itself.
     py::dict state(std::size_t tensor) const;
-    /// The numbers of updates of each parameter.
+    /// The number of updates of a parameter.
     std::int64_t steps(std::size_t tensor) const;
     std::int64_t completed() const;
 
-    /// For the garbage collector.
+    /// Called by the garbage collector.
     int traverse(visitproc visit, void* context) const;
     void clear() noexcept;
 
 private:
-    /// A gradient that was accepted though it differs from its parameter in layout, or is walked in another order
-    /// when it is measured.
+    /// A gradient that was accepted although its layout differs from its parameter's, or that is walked in another
+    /// order when it is measured.
     struct Unusual {
         std::vector<Py_ssize_t> axes;         ///< its shape and strides
         std::unique_ptr<OwnedLayout> layout;  ///< null where dense
         Walk in_c_order;
     };
 
-    /// What a step compares for each tensor.
+    /// The values that a step compares for each tensor.
     struct Bound {
         py::object param;
         PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
         ShapeAndStrides expected;
-        const void* checked_grad = nullptr;  ///< known to be apart from all that the optimizer writes
+        const void* checked_grad = nullptr;  ///< known not to overlap anything that the optimizer writes
         std::unique_ptr<Unusual> unusual;
     };
 
@@ -83,20 +84,20 @@ private:
     IsOwn own_memory() const override;
     void load(const Copies& copies, const Counts& counts) override;
 
-    /// Returns what holds the arrays while they are in use; a dict if they are by name.
+    /// Returns an object that keeps the arrays alive while they are in use. It is a dict if the gradients are by name.
     py::object take_grads(const py::object& grads, bool hold);
-    /// False if one of them is unusual, and then nothing is said of the others.
+    /// Returns false if one of the gradients is unusual. The others may or may not have been taken then.
     bool take_plain_sequence(PyObject* const* grads);
-    /// Takes None, or a gradient in which nothing is unusual; false leaves the tensor to take_grad.
+    /// Takes None, or a gradient that is not unusual. If it returns false, take_grad() has to take the gradient.
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
-    /// Expects gradients of this layout and dtype from now on.
+    /// Prepares for gradients of this layout and dtype.
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     void plan();
-    /// Measures gradients as the options ask and completes `treatment`; returns the sum of their squares and, if
+    /// Measures gradients as the options demand, and completes `treatment`. Returns the sum of their squares and, if
     /// there is one, the first tensor whose gradient is not finite.
     struct Measured {
         norm::Squares squares;
@@ -112,11 +113,11 @@ private:
     std::array<PyObject*, 4> descrs_{};  ///< by Dtype, of parameters that there are
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters
-    bool has_checked_ = false;   ///< whether any gradient has been held against all parameters
+    bool has_checked_ = false;   ///< whether any gradient has been checked against all parameters
 
     std::vector<plan::Cut> cuts_;
     int parts_ = 1;
-    std::atomic<int> planned_threads_{0};  ///< 0: tensors or gradients have come or gone since
+    std::atomic<int> planned_threads_{0};  ///< 0 if tensors or gradients have been added or removed since
     std::int64_t active_elements_ = 0;
     Norms norms_;
     Units units_;

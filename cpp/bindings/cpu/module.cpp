@@ -16,8 +16,8 @@ namespace py = pybind11;
 namespace adamcore::python {
 namespace {
 
-/// Names, slots, which of these are never negative, and fields with presets of every rule: what Python's classes are
-/// held against.
+/// Names, slots, nonnegative slots, and fields with their defaults, for every rule. Tests compare Python's classes with
+/// them.
 py::dict rules() {
     py::dict found;
     for (const RuleInfo& info : cpu::all_rules()) {
@@ -37,7 +37,8 @@ py::dict rules() {
     return found;
 }
 
-// Volatile, since compilers do not know that arithmetic depends on the environment, and move it out of its scope.
+// Volatile, because compilers do not know that arithmetic depends on the environment, and would move it out of its
+// scope.
 double product(double a, double b) {
     const volatile double x = a, y = b;
     const volatile double result = x * y;
@@ -60,22 +61,22 @@ std::vector<std::string> built_isas() {
 }  // namespace
 
 ADAMCORE_MODULE(_core, m) {
-    m.doc() = "adamcore's native part: arrays in, kernels run. Use the adamcore package instead.";
+    m.doc() = "adamcore's native module. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
-    m.def("rules", &rules,
-          "Name -> slots, those that are never negative, and fields with their presets, of every rule.");
+    m.def("rules", &rules, "The slots, nonnegative slots, and fields with defaults of every rule, by name.");
 
     m.def(
         "isa", [] { return std::string(cpu::name_of(kernels().isa)); }, "The instruction set in use.");
-    m.def("isas", &built_isas, "The instruction sets that this build has and this processor runs.");
-    m.def("set_isa", &set_isa, py::arg("name"), "Use another of isas(), for tests.");
+    m.def("isas", &built_isas, "The instruction sets that this build contains and this processor supports.");
+    m.def("set_isa", &set_isa, py::arg("name"), "Select one of isas(), for tests.");
     m.def(
         "get_num_threads", [] { return pool().threads; }, "The number of threads that a step may use.");
     m.def("set_num_threads", &set_num_threads, py::arg("n"), "Set the number of threads that a step may use.");
     kernels();  // so that a bad ADAMCORE_ISA fails on import, not in the middle of training
 
-    m.def("short_repr", &repr_of, py::arg("value"), "What a value is, in a few words for a message.");
-    m.def("holds_numbers", &holds_numbers, py::arg("value"), "Whether it is an array of some kind, and no structure.");
+    m.def("short_repr", &repr_of, py::arg("value"), "Describe a value briefly, for a message.");
+    m.def("holds_numbers", &holds_numbers, py::arg("value"),
+          "Whether a value is some kind of array, and not a structure.");
 
     define_errors();
     define_calls<HostCalls>(m);
@@ -88,9 +89,9 @@ ADAMCORE_MODULE(_core, m) {
             HyperReader(rule_index(rule), owner).read(hyper, completed, group, values);
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
-        "Raise unless a rule's hyper-parameters are all there and in range.", Computes());
+        "Raise an error unless all hyper-parameters of a rule exist and are in range.", Computes());
     m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
-    m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, of subnormal numbers too.", Computes());
+    m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, also for subnormal numbers.", Computes());
 
     auto optimizer = define_optimizer<HostOptimizer>(m, "HostOptimizer");
     optimizer.def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))

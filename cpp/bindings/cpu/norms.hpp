@@ -7,19 +7,19 @@
 
 namespace adamcore::python {
 
-/// Measures many arrays at once, and keeps the memory that this takes.
+/// Measures many arrays at once, and keeps the memory that this needs for the next call.
 class Norms {
 public:
     void clear() { arrays_.clear(); }
     void add(const norm::Reading& array) { arrays_.push_back(array); }
     std::size_t size() const { return arrays_.size(); }
 
-    /// Reads all of the arrays, the one pass over their memory. Needs no GIL.
+    /// Reads all arrays in one pass over their memory. Does not need the GIL.
     void measure();
 
     /// The sum of squares of array `i`.
     norm::Squares of(std::size_t i) const { return totals_[i]; }
-    /// Of all arrays together; or of `count` from array `begin` on.
+    /// The sum of squares of all arrays, or of `count` arrays starting with array `begin`.
     norm::Squares sum() const { return sum(0, totals_.size()); }
     norm::Squares sum(std::size_t begin, std::size_t count) const;
 

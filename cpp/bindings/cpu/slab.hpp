@@ -6,15 +6,15 @@
 
 namespace adamcore::python {
 
-/// One block of zeroed memory for many arrays, each on a cache line of its own.
+/// One block of zeroed memory for many arrays, each of which starts on its own cache line.
 ///
 /// Pages are touched only when they are used, and large blocks ask for huge pages.
 class Slab {
 public:
-    /// Says how much a slab must hold, array by array.
+    /// Computes the size of a slab, array by array.
     class Measure {
     public:
-        /// Where an array of `bytes` will begin.
+        /// Returns the offset of an array of `bytes` bytes.
         std::size_t add(std::size_t bytes);
         std::size_t total() const { return total_; }
 

@@ -1,4 +1,5 @@
-// One step: hyper-parameters and gradients are taken, gradients measured if anything asks for it, and all is updated.
+// One step: it takes hyper-parameters and gradients, measures the gradients if anything demands it, and updates
+// everything.
 
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/dispatch.hpp"
@@ -9,7 +10,7 @@
 namespace adamcore::python {
 namespace {
 
-/// Letting go of the GIL needs a reference to every gradient: not for steps shorter than that takes.
+/// Releasing the GIL needs a reference to every gradient, so it is not worth it for steps that are shorter than that.
 std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
 
 }  // namespace
@@ -21,7 +22,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     check = check || scale != 1 || options_.checks;
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups, completed_);
-    // References to gradients first, then a look at them: nothing runs from there on that could take them away.
+    // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());
     const py::object arrays = take_grads(grads, may_release);
     const py::object written = this->written();
@@ -130,7 +131,7 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
     return measured;
 }
 
-/// What was measured last is in cache: the update begins there.
+/// What was measured last is in cache, so the update begins there.
 void HostOptimizer::update(const Treatment& treatment, bool measured) {
     for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
     ++completed_;

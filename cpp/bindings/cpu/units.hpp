@@ -9,17 +9,18 @@
 
 namespace adamcore::python {
 
-/// How the units of adaptive clipping are walked, kept from step to step: what has not changed costs no memory.
+/// How the units of adaptive clipping are walked. It is kept from step to step, and allocates only if something has
+/// changed.
 ///
-/// A unit is what one index of the first axis selects, or the whole of an array with fewer than two axes.
+/// A unit is what one index of the first axis selects, or a whole array with fewer than two axes.
 class Units {
 public:
     static std::int64_t count_of(const ArrayView& view) { return view.ndim < 2 ? 1 : view.shape[0]; }
 
-    /// Adds the units of a tensor's parameter, and then those of its gradient, to what is measured.
+    /// Adds the units of a tensor's parameter, and then those of its gradient, to the arrays to be measured.
     void add(std::size_t tensor, const ArrayView& param, const ArrayView& grad, Norms& norms);
 
-    /// Room for the sums of whole tensors.
+    /// Makes room for the sums of whole tensors.
     std::vector<norm::Squares> totals;
 
 private:

@@ -14,7 +14,7 @@ namespace {
 using py::detail::array_proxy;
 using py::detail::npy_api;
 
-/// ml_dtypes.bfloat16, or null while no one has imported it: then no array has it.
+/// ml_dtypes.bfloat16, or null if it has not been imported; then no array has this dtype.
 PyObject* bfloat16_type() {
     static PyObject* found = nullptr;
     if (!found) {
@@ -60,7 +60,7 @@ bool has_cuda_interface(py::handle object) {
     std::string hint;
     if (holds_numbers(object))
         hint = access == Access::read ? "; pass np.asarray(a)"
-                                      : "; pass a = np.asarray(...), and write what becomes of that back";
+                                      : "; pass a = np.asarray(...), and copy the result back after the update";
     throw py::type_error(label + ": expected a NumPy array, got " + type_name(object) + hint);
 }
 
@@ -73,10 +73,10 @@ void require_host(dlpack::Device device, py::handle object, const std::string& l
     if (device.is_host()) return;
     if (device.is_cuda()) refuse_cuda(object, label);
     throw py::type_error(label + ": the array (" + type_name(object) +
-                         ") is on a device that is neither the CPU nor CUDA's");
+                         ") is on a device that is neither the CPU nor a CUDA device");
 }
 
-/// A NumPy array over memory that was lent.
+/// A NumPy array that is a view of borrowed memory.
 py::array over(dlpack::Loan loan, const std::string& label) {
     const ArrayView& view = loan.view;
     try {

@@ -13,7 +13,7 @@
 namespace adamcore::python::dlpack {
 namespace {
 
-/// Gives the memory back. Deleters may run Python code, in the midst of an exception too.
+/// Returns the memory to its owner. Deleters may run Python code, even while an exception is being handled.
 template <class Managed>
 void give_back(PyObject* owner) {
     const py::error_scope scope;
@@ -22,9 +22,9 @@ void give_back(PyObject* owner) {
     if (PyErr_Occurred()) PyErr_WriteUnraisable(owner);
 }
 
-/// Takes what a capsule holds over from it, as the protocol asks. Holding the capsule itself would do for those with a
-/// destructor, as long as no one else who reaches the capsule takes it over; this does for all. From here on the deleter
-/// is called once, when the returned object goes.
+/// Takes over the contents of a capsule, as the protocol demands. It would be enough to hold the capsule if it has a
+/// destructor and if nobody else takes over its contents; this works in all cases. From here on the deleter is called
+/// once, when the returned object is destroyed.
 template <class Managed>
 py::object take_over(py::handle capsule, const Managed*& managed) {
     auto* held = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), Managed::name));
@@ -36,7 +36,7 @@ py::object take_over(py::handle capsule, const Managed*& managed) {
     return owner;
 }
 
-/// __dlpack__ with all that version 1 knows; then as before, for producers that do not.
+/// Calls __dlpack__ with all arguments of version 1, and then without them, for producers that do not support it.
 py::object request_capsule(py::handle object, Stream& stream, const std::string& label) {
     const py::object number = stream.number ? py::object(py::int_(*stream.number)) : py::none();
     py::dict arguments;
@@ -106,7 +106,7 @@ void look_at(const abi::Tensor& tensor, Loan& loan, const std::string& label) {
 void require_major(abi::Version version, const std::string& label) {
     if (version.major != abi::major_version)
         throw py::value_error(label + ": its __dlpack__() returned version " + std::to_string(version.major) + "." +
-                              std::to_string(version.minor) + " of DLPack, though 1.0 was asked for");
+                              std::to_string(version.minor) + " of DLPack, but adamcore requested 1.0");
 }
 
 Loan open(py::handle capsule, Access access, const std::string& label) {
@@ -116,20 +116,22 @@ Loan open(py::handle capsule, Access access, const std::string& label) {
         loan.owner = take_over(capsule, managed);
         require_major(managed->version, label);
         if (access == Access::write && managed->flags & abi::copied_flag)
-            throw py::value_error(label + ": its __dlpack__() returns a copy, which an update would change instead");
+            throw py::value_error(label +
+                                  ": its __dlpack__() returns a copy, so an update would not change the array itself");
         loan.read_only = managed->flags & abi::read_only_flag;
         look_at(managed->tensor, loan, label);
         return loan;
     }
     if (!PyCapsule_IsValid(capsule.ptr(), abi::Managed::name))
-        throw py::type_error(label + ": its __dlpack__() returned " + repr_of(capsule) + ", not a tensor to be used");
+        throw py::type_error(label + ": its __dlpack__() returned " + repr_of(capsule) +
+                             ", not a tensor in an unused DLPack capsule");
     const abi::Managed* managed = nullptr;
     loan.owner = take_over(capsule, managed);
     if (access == Access::write)
         throw py::value_error(label +
-                              ": the array is read-only and cannot be updated in place: its __dlpack__() does not say "
-                              "that it may be written to (that takes DLPack 1.0), as with JAX, whose arrays are "
-                              "immutable; pass an array of a library that says so");
+                              ": the array is read-only and cannot be updated in place: its __dlpack__() does not "
+                              "declare it writable, which requires DLPack 1.0 (JAX arrays, for example, are "
+                              "immutable); pass an array of a library that does");
     look_at(managed->tensor, loan, label);
     return loan;
 }
@@ -150,7 +152,7 @@ Device device_of(py::handle object, const std::string& label) {
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "its __dlpack_device__() raised");
     } catch (const py::cast_error&) {
-        throw py::value_error(label + ": its __dlpack_device__() returned no pair of integers");
+        throw py::value_error(label + ": its __dlpack_device__() must return a pair of integers");
     }
 }
 

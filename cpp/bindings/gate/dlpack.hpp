@@ -9,10 +9,10 @@
 
 #include "gate/view.hpp"
 
-/// Arrays that other libraries lend by DLPack (dmlc.github.io/dlpack, data-apis.org/array-api), used in place.
+/// Arrays that other libraries lend through DLPack (dmlc.github.io/dlpack, data-apis.org/array-api), used in place.
 namespace adamcore::python::dlpack {
 
-/// As in the ABI: what kind of memory, and the number of the device.
+/// As in the ABI: the kind of memory, and the index of the device.
 struct Device {
     std::int32_t type = 0;
     std::int32_t id = 0;
@@ -21,7 +21,7 @@ struct Device {
     bool is_cuda() const { return type == 2 || type == 13; }  ///< a device's own, or managed
 };
 
-/// An array and what lends it. Moved, never copied: `view` points into `axes`.
+/// An array and the object that lends its memory. Moved but never copied, because `view` points into `axes`.
 struct Loan {
     ArrayView view;
     std::vector<Py_ssize_t> axes;  ///< the shape, then the strides in bytes
@@ -34,22 +34,22 @@ struct Loan {
     Loan& operator=(Loan&&) = default;
 };
 
-/// Whether the object speaks DLPack.
+/// Whether the object supports DLPack.
 bool is_producer(py::handle object);
 
-/// Where the object says that its memory is. Raises ValueError if it raises.
+/// The device on which the object says its memory is. Raises ValueError if the object raises an error.
 Device device_of(py::handle object, const std::string& label);
 
-/// What is told to __dlpack__ of streams. CPU memory has none.
+/// The stream that is passed to __dlpack__. CPU memory has none.
 struct Stream {
     std::optional<std::int64_t> number;
     bool was_told = false;  ///< set by borrow: whether the producer took it
 };
 
-/// Borrows the memory. Raises TypeError or ValueError that begins with `label`: for dtypes that the kernels do not know,
-/// capsules that are none, and for Access::write where the producer makes a copy or does not say whether memory may
-/// be written (before version 1 of DLPack, as JAX, whose arrays are immutable). Whether it says no, how the memory is
-/// aligned and whether elements overlap is left to require_usable.
+/// Borrows the memory. Raises TypeError or ValueError that starts with `label` if the kernels do not support the dtype,
+/// or if the capsule is invalid. With Access::write, also if the producer makes a copy or does not say whether the
+/// memory is writable (before version 1 of DLPack, as with JAX, whose arrays are immutable). require_usable() checks
+/// the rest: whether it is read-only, aligned and free of overlapping elements.
 Loan borrow(py::handle object, Access access, Stream& stream, const std::string& label);
 
 }  // namespace adamcore::python::dlpack

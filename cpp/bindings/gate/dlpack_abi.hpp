@@ -4,7 +4,7 @@
 
 #include "gate/dlpack.hpp"
 
-/// DLPack's structures, versions 0.x and 1.x, as the specification lays them out.
+/// The structures of DLPack, versions 0.x and 1.x, with the layout of the specification.
 namespace adamcore::python::dlpack::abi {
 
 struct DataType {
@@ -23,7 +23,7 @@ struct Tensor {
     std::uint64_t byte_offset;
 };
 
-/// What "dltensor" capsules hold.
+/// The contents of "dltensor" capsules.
 struct Managed {
     static constexpr const char* name = "dltensor";
     static constexpr const char* used_name = "used_dltensor";
@@ -38,8 +38,8 @@ struct Version {
     std::uint32_t minor;
 };
 
-/// What "dltensor_versioned" capsules hold. Every version has `version`, `context` and `deleter` in these places; what
-/// comes after them may differ where the major version does.
+/// The contents of "dltensor_versioned" capsules. In every version `version`, `context` and `deleter` have these
+/// offsets. What follows them may differ in other major versions.
 struct ManagedVersioned {
     static constexpr const char* name = "dltensor_versioned";
     static constexpr const char* used_name = "used_dltensor_versioned";

@@ -46,7 +46,7 @@ bool is_from(py::handle object, std::string_view package) {
 
 bool holds_numbers(py::handle object) {
     if (PyObject_CheckBuffer(object.ptr())) return true;
-    // PyTorch raises at the last one for CUDA tensors that require gradients.
+    // For the last one, PyTorch raises an error for CUDA tensors that require gradients.
     static const py::handle protocols[] = {interned("__dlpack__"), interned("__array__"),
                                            interned("__array_interface__"), interned("__array_struct__"),
                                            interned("__cuda_array_interface__")};
@@ -68,7 +68,8 @@ py::object plain_tensor(py::handle tensor, const std::string& label) {
         const py::object negative = find_attr(tensor, is_neg);
         if (negative && is_true(run_python([&]() -> py::object { return negative(); })))
             throw py::value_error(label +
-                                  ": the tensor's memory holds the negatives of its elements; pass a.resolve_neg()");
+                                  ": the tensor is a lazy negative view, whose memory holds the negatives of its "
+                                  "elements; pass a.resolve_neg()");
         const py::object has_graph = find_attr(tensor, requires_grad);
         if (has_graph && is_true(has_graph)) return run_python([&]() -> py::object { return tensor.attr("detach")(); });
     } catch (py::error_already_set& error) {

@@ -8,7 +8,7 @@
 namespace adamcore::python {
 namespace {
 
-/// The axes that have more than one element, by the distance between neighbours.
+/// The axes that have more than one element, sorted by stride.
 std::vector<int> axes_by_stride(const ArrayView& view) {
     std::vector<int> axes;
     for (int i = 0; i < view.ndim; ++i) {
@@ -29,7 +29,7 @@ void append_c_strides(std::vector<Py_ssize_t>& axes, std::size_t ndim, Py_ssize_
     }
 }
 
-/// a * b for a >= 0, b > 0, or the largest number.
+/// a * b for a >= 0, b > 0, or the largest number if it overflows.
 Py_ssize_t product(Py_ssize_t a, Py_ssize_t b) {
     constexpr Py_ssize_t most = std::numeric_limits<Py_ssize_t>::max();
     return a > most / b ? most : a * b;
@@ -42,12 +42,13 @@ void lay_out(ArrayView& view, std::vector<Py_ssize_t>& axes, int ndim, const std
     const auto shape_end = axes.begin() + ndim;
     const bool negative = std::any_of(axes.begin(), shape_end, [](Py_ssize_t length) { return length < 0; });
     const bool empty = std::any_of(axes.begin(), shape_end, [](Py_ssize_t length) { return length == 0; });
-    // The bytes between the first and the last element, each way along each axis, must be countable.
+    // The number of bytes between the first and the last element, in each direction along each axis, must be
+    // representable.
     constexpr Py_ssize_t most = std::numeric_limits<Py_ssize_t>::max() / 4;
     Py_ssize_t bytes = view.item_size();
     for (std::size_t i = 0; i < count && !negative; ++i) bytes = product(bytes, std::max<Py_ssize_t>(axes[i], 1));
     if (negative || bytes > most)
-        throw py::value_error(label + ": there is no array of shape " + tuple_text(axes.data(), ndim));
+        throw py::value_error(label + ": there can be no array of shape " + tuple_text(axes.data(), ndim));
     if (axes.size() == count) append_c_strides(axes, count, view.item_size());
     Py_ssize_t reach = 0;
     for (std::size_t i = 0; i < count && !empty; ++i) {
@@ -55,7 +56,7 @@ void lay_out(ArrayView& view, std::vector<Py_ssize_t>& axes, int ndim, const std
         const Py_ssize_t along = axes[i] == 1 ? 0 : product(std::abs(stride), axes[i] - 1);
         if (along > most - reach)
             throw py::value_error(label + ": the strides " + tuple_text(axes.data() + ndim, ndim) +
-                                  " reach beyond memory");
+                                  " reach beyond the address space");
         reach += along;
     }
     view.ndim = ndim;

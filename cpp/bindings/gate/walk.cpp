@@ -14,7 +14,7 @@ Order c_order(int ndim) {
 
 Order memory_order(const ArrayView& view) {
     Order order = c_order(view.ndim);
-    // Axes of length 1 have any stride: they stay where they are by taking no part.
+    // Axes of length 1 may have any stride. They do not take part in the sort.
     Order moving;
     std::copy_if(order.begin(), order.end(), std::back_inserter(moving),
                  [&](int axis) { return view.shape[axis] != 1; });

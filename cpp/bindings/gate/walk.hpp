@@ -7,20 +7,21 @@
 #include "adamcore/layout.hpp"
 #include "gate/view.hpp"
 
-/// How strided arrays are walked: in which order elements are counted, and by which strides.
+/// How strided arrays are walked: the order in which elements are counted, and the strides.
 namespace adamcore::python {
 
-/// Axes, the slowest first.
+/// Axes, starting with the slowest.
 using Order = std::vector<int>;
 
-/// The order of the array's elements in memory, or C order.
+/// The order of the array's elements in memory, and C order.
 Order memory_order(const ArrayView& view);
 Order c_order(int ndim);
 
 /// The strides, in bytes, of a dense array of this shape whose elements lie in `order`.
 std::vector<Py_ssize_t> dense_strides(int ndim, const Py_ssize_t* shape, const Order& order, Py_ssize_t item_size);
 
-/// An array's axes in `order`, neighbours that can be walked as one made one, with what they point at.
+/// The axes of an array in `order`, with neighbouring axes merged if possible. It owns the arrays to which axes()
+/// points.
 class Walk {
 public:
     Walk() = default;
@@ -33,7 +34,7 @@ private:
     std::vector<std::int64_t> shape_, strides_;
 };
 
-/// A Layout with what it points at.
+/// A Layout and the arrays to which it points.
 struct OwnedLayout {
     Walk param, grad;
     Layout layout;
@@ -44,7 +45,7 @@ struct OwnedLayout {
     OwnedLayout& operator=(const OwnedLayout&) = delete;
 };
 
-/// Null where both arrays are dense.
+/// Returns null if both arrays are dense.
 std::unique_ptr<OwnedLayout> layout_of(const ArrayView& param, const ArrayView& grad, const Order& order);
 
 }  // namespace adamcore::python

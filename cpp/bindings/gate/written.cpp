@@ -6,8 +6,8 @@
 namespace adamcore::python {
 namespace {
 
-/// torch._C._increment_version, which is C; its public wrapper is Python code around it. It takes many tensors from
-/// PyTorch 2.6 on, before that one.
+/// torch._C._increment_version, which is C; the public function is a Python wrapper around it. It takes many tensors
+/// from PyTorch 2.6 on, and one tensor before that.
 struct Increment {
     py::object native, one_by_one;
 
@@ -40,7 +40,7 @@ bool counts_writes(py::handle array) {
 
 void note_written(const py::list& arrays) {
     if (arrays.empty()) return;
-    static const auto* const increment = new Increment;  // Python objects, for as long as there is Python
+    static const auto* const increment = new Increment;  // never destroyed, because it lives as long as Python
     run_python([&] { (*increment)(arrays); });
 }
 

@@ -2,20 +2,20 @@
 
 #include <pybind11/pybind11.h>
 
-/// Whom to tell that arrays have been written to. This is the one place that tells.
+/// Notifies libraries that adamcore has written to their arrays. Only this file does so.
 namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// Whether the array's library counts writes: PyTorch's tensors, but for those of inference mode, carry a version, by
-/// which backward() knows that values which it needs have changed.
+/// Whether the array's library counts writes. PyTorch's tensors, except inference tensors, have a version, from which
+/// backward() detects that values it needs have changed.
 bool counts_writes(py::handle array);
 
-/// Tells the library of arrays that count writes, each of which has just been written to. Runs no Python code, so that no
-/// signal handler comes between a write and this.
+/// Notifies the library of arrays that count writes, all of which have just been written. Runs no Python code, so that
+/// no signal handler can run between a write and this call.
 void note_written(const py::list& arrays);
 
-/// The same of any arrays.
+/// The same for any arrays; those that do not count writes are ignored.
 void note_written_among(const py::list& arrays);
 
 }  // namespace adamcore::python

@@ -129,12 +129,12 @@ void BoundOptimizer::require_apart(const ArrayView& grad, const void* memory_own
     throw py::value_error(
         label + ": shares memory with " +
         (region->tensor < 0 ? "the optimizer's state" : names_->label(static_cast<std::size_t>(region->tensor))) +
-        ", which the step writes; pass a copy");
+        ", which the step modifies; pass a copy");
 }
 
 void BoundOptimizer::refuse_moved(std::size_t i, const char* by) const {
-    throw py::value_error(names_->label(i) + ": the array's memory has moved since the optimizer was made (by " + by +
-                          ", say)");
+    throw py::value_error(names_->label(i) +
+                          ": the array's memory has moved since the optimizer was made (for example by " + by + ")");
 }
 
 void BoundOptimizer::require_lenders_in_place() const {
@@ -162,7 +162,7 @@ int BoundOptimizer::traverse_shared(visitproc visit, void* arg) const {
 void BoundOptimizer::clear_shared() noexcept {
     std::vector<Form>().swap(forms_);
     regions_.clear();
-    if (names_.use_count() == 1) names_->clear();  // reports may go on telling names
+    if (names_.use_count() == 1) names_->clear();  // reports may still read names
     const auto lenders = std::move(lenders_);
     const auto readers = groups_.release();
     const auto containers = std::exchange(containers_, {});

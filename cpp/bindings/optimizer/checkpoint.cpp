@@ -14,7 +14,7 @@ namespace {
 
 using py::detail::array_proxy;
 
-/// Where in a checkpoint something is; a text where an error needs one.
+/// A position in a checkpoint. Its text is created only for an error.
 struct Place {
     const Names& names;
     std::size_t tensor;
@@ -29,13 +29,13 @@ struct Place {
     }
 };
 
-/// Texts are made where an error needs one: of either.
+/// The text of either kind of position; it is created only for an error.
 std::string text_of(const char* where) { return where; }
 std::string text_of(const Place& where) { return where.text(); }
 
 py::array empty_like(const StateArray& array) { return {array.dtype, array.shape, array.strides}; }
 
-/// A number of updates. One more for every nanosecond of a century still is one.
+/// The maximum number of updates. One per nanosecond for a century stays below it.
 constexpr std::int64_t most_steps = std::int64_t{1} << 62;
 
 std::int64_t read_count(py::handle value, const Place& where) {
@@ -88,7 +88,7 @@ bool is_laid_out_like(const py::array& array, const StateArray& like) {
     return true;
 }
 
-/// A NumPy array that can be looked at without running anyone's code.
+/// A NumPy array that can be examined without running foreign code.
 py::object prepared(const py::object& given, const py::function& to_numpy, const Place& where) {
     if (is_exactly_numpy(given)) return given;
     const bool is_numpy = py::isinstance<py::array>(given);
@@ -99,7 +99,7 @@ py::object prepared(const py::object& given, const py::function& to_numpy, const
     return array;
 }
 
-/// Raises unless the array has the dtype and the shape of the state's.
+/// Raises an error unless the array has the dtype and the shape of the state array.
 void require_like(const py::array& array, const StateArray& like, const Place& where) {
     const py::dtype dtype = array.dtype();
     if (!dtype.is(like.dtype) && !dtype.equal(like.dtype))
@@ -111,7 +111,7 @@ void require_like(const py::array& array, const StateArray& like, const Place& w
                               " does not match the optimizer's, which is " + tuple_text(like.shape.data(), ndim));
 }
 
-/// The array itself, or a copy in the layout of the state's where it lies otherwise, or in memory that will be written.
+/// The array itself, or a copy in the layout of the state array if its layout differs or if its memory will be written.
 py::object laid_out(const py::array& array, const StateArray& like, const IsOwn& is_own) {
     const auto* const begin = static_cast<const char*>(array.data());
     const bool aligned = array_proxy(array.ptr())->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
@@ -121,10 +121,10 @@ py::object laid_out(const py::array& array, const StateArray& like, const IsOwn&
     return std::move(copy);
 }
 
-/// What is wrong with numbers.
+/// What is wrong with the numbers of an array.
 enum Fault : int { none = 0, is_nan = 1, is_negative = 2 };
 
-/// Compares bits: no floating-point environment matters.
+/// It compares bits, so the floating-point environment does not matter.
 template <class Bits>
 int faults_in(const void* data, std::size_t count, Bits infinity, bool nonnegative) {
     const auto* const bits = static_cast<const Bits*>(data);
@@ -155,13 +155,14 @@ void require_numbers(const std::vector<py::object>& sources, const StateArrays& 
             const int faults = faults_of(array_proxy(sources[at++].ptr())->data, array);
             if (faults & is_nan) throw py::value_error(Place{names, i, &array}.text() + ": there is NaN in it");
             if (faults & is_negative)
-                throw py::value_error(Place{names, i, &array}.text() +
-                                      ": there are numbers below 0, and it holds averages or sums of squares");
+                throw py::value_error(
+                    Place{names, i, &array}.text() +
+                    ": there are numbers below 0, but averages and sums of squares cannot be negative");
         }
     }
 }
 
-/// NumPy's dtype of that name, or ml_dtypes'.
+/// The dtype of this name, from NumPy or ml_dtypes.
 py::dtype dtype_named(const char* name) {
     return name == std::string_view("bfloat16") ? numpy_dtype(Dtype::bfloat16) : py::dtype(name);
 }
@@ -273,7 +274,7 @@ DictUpdates::DictUpdates(const std::vector<py::dict>& groups, const py::list& va
 
 void DictUpdates::apply() noexcept {
     for (const Update& update : updates_) {
-        // The key is there: its value is replaced, and nothing is allocated.
+        // The key exists, so its value is replaced and nothing is allocated.
         if (PyDict_SetItem(update.dict.ptr(), update.key.ptr(), update.value.ptr()) != 0) PyErr_Clear();
     }
 }

@@ -16,8 +16,7 @@
 #include "gate/walk.hpp"
 #include "optimizer/names.hpp"
 
-/// What is saved of an optimizer and what is loaded into one: the same for the CPU and for CUDA, whose memory alone
-/// differs.
+/// Saving and loading an optimizer's state. It is the same for the CPU and for CUDA, which differ only in the memory.
 namespace adamcore::python {
 
 namespace py = pybind11;
@@ -32,7 +31,7 @@ struct StateArray {
     bool nonnegative = false;  ///< whether no element can be below 0
 };
 
-/// The arrays of a tensor's state, whose elements are counted in `order`.
+/// The state arrays of a tensor, whose elements are counted in `order`.
 std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
                                   const Order& order);
 
@@ -48,34 +47,34 @@ struct Copy {
 
 using Copies = std::vector<Copy>;
 
-/// {name: {"step": n, slot: a new NumPy array, ...}} with the copies that fill it. Raises MemoryError that names the
-/// array.
+/// Returns {name: {"step": n, slot: a new NumPy array, ...}} and the copies that fill it. Raises a MemoryError that
+/// names the array.
 std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<std::int64_t>& steps,
                                           const Names& names);
 
-/// What load_state_dict() has been given, checked.
+/// The checked argument of load_state_dict().
 struct Checkpoint {
     std::vector<std::int64_t> steps;  ///< by parameter
     std::vector<py::object> sources;  ///< NumPy arrays in the layout of the state's, parameter after parameter
 };
 
-/// Whether some bytes are among those that will be written.
+/// Whether bytes are among those that will be written.
 using IsOwn = std::function<bool(const void* begin, const void* end)>;
 
-/// Checks the dict that make_snapshot() makes. `to_numpy(array)` makes other libraries' arrays NumPy's. Raises TypeError
-/// or ValueError that names the array: for names, dtypes, shapes and counts that do not fit, for masked arrays, NaN, and
-/// numbers below 0 where there can be none.
+/// Checks a dict from make_snapshot(). `to_numpy(array)` converts arrays of other libraries to NumPy. Raises TypeError
+/// or ValueError that names the array if names, dtypes, shapes or counts do not match, and for masked arrays, NaN, and
+/// negative numbers where they are impossible.
 Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
                            const py::function& to_numpy);
 
-/// What brings a checkpoint's arrays to the state's.
+/// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);
 
-/// New values for keys that dicts have already. Made first, applied last: apply() cannot fail, and runs no code, since
-/// the old values are kept until this goes.
+/// New values for existing keys of dicts. They are prepared first and applied last: apply() cannot fail and runs no
+/// code, because the old values are kept until this object is destroyed.
 class DictUpdates {
 public:
-    /// `groups` are the dicts, `values` a list of as many dicts.
+    /// `groups` are the dicts, and `values` is a list of as many dicts.
     DictUpdates(const std::vector<py::dict>& groups, const py::list& values);
     void apply() noexcept;
 

@@ -7,8 +7,8 @@
 namespace adamcore::python {
 namespace {
 
-/// The first of the group's arrays that is another in the list. What has been taken out of a list that is the user's own
-/// is no array that should be trained instead.
+/// The index of the first of the group's arrays that has been replaced in the list. Removing an array from the user's
+/// own list does not count: there is no other array that should be trained instead.
 std::size_t find_in_list(PyObject* list, const Containers::Watched& group) {
     const auto there = static_cast<std::size_t>(PyList_GET_SIZE(list));
     const std::size_t count = std::min(group.arrays.size(), there);
@@ -18,8 +18,8 @@ std::size_t find_in_list(PyObject* list, const Containers::Watched& group) {
     return group.arrays.size();
 }
 
-/// The same of a dict, which is usually in the order that it had. Keys are exact str on both sides of every comparison,
-/// so that none runs code.
+/// The same for a dict, which is usually still in its original order. Keys are exact str objects on both sides of every
+/// comparison, so comparing them runs no code.
 std::size_t find_in_dict(PyObject* dict, const Containers::Watched& group, const Names& names) {
     PyObject *key = nullptr, *value = nullptr;
     Py_ssize_t at = 0;
@@ -39,7 +39,7 @@ std::size_t find_in_dict(PyObject* dict, const Containers::Watched& group, const
     return i;
 }
 
-/// Whether a dict is as it was when it was found unchanged. From 3.12 on Python does not tell.
+/// Whether a dict is the same as when it was last found unchanged. Python 3.12 and later do not tell.
 bool is_as_seen([[maybe_unused]] const Containers::Watched& group) {
 #if PY_VERSION_HEX < 0x030C0000
     return reinterpret_cast<PyDictObject*>(group.source.ptr())->ma_version_tag == group.version;
@@ -58,9 +58,9 @@ void note_as_seen([[maybe_unused]] const Containers::Watched& group) {
     throw py::value_error(
         names.label(group.first + i) + ": another array has taken its place in the " +
         (PyDict_Check(group.source.ptr()) ? "dict" : "list") +
-        " that the optimizer was made from, and the optimizer is bound to the old one. Write into the "
-        "array (a[...] = new), or make a new optimizer for the new arrays; load_state_dict() brings "
-        "the state along");
+        " that the optimizer was made from, but the optimizer still updates the old one. Write into the "
+        "old array (a[...] = new), or make a new optimizer for the new arrays and move the state with "
+        "load_state_dict()");
 }
 
 }  // namespace
@@ -89,10 +89,9 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
         const auto place = [&] { return owner + ": param_groups[" + std::to_string(i) + "]"; };
         PyObject* const dict = PyList_GET_ITEM(param_groups.ptr(), static_cast<Py_ssize_t>(i));
         if (dict != group.dict.ptr())
-            throw py::value_error(
-                place() +
-                " is not the dict that was added there: groups can be neither replaced nor reordered. "
-                "Write hyper-parameters into the dicts that are there");
+            throw py::value_error(place() +
+                                  " is not the dict that was added there: groups cannot be replaced or reordered. "
+                                  "Write hyper-parameters into the existing dicts");
         PyObject* const params = PyDict_GetItemWithError(dict, params_key);
         if (PyErr_Occurred()) throw py::error_already_set();
         const bool same = params == group.params.ptr() && PyList_Check(params) &&
@@ -101,8 +100,8 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
         if (!same)
             throw py::value_error(
                 place() +
-                "['params'] has been changed, and the optimizer is bound to the arrays that were there. "
-                "Write into arrays (a[...] = new), add new ones with add_param_group, or make a new "
+                "['params'] has been changed, but the optimizer still updates the original arrays. "
+                "Write into those arrays (a[...] = new), add new ones with add_param_group, or make a new "
                 "optimizer");
         PyObject* const source = group.source.ptr();
         std::size_t replaced = group.arrays.size();

@@ -10,10 +10,10 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// Defines what the classes of the CPU and of CUDA have in common; T is a BoundOptimizer.
+/// Defines the members that the classes for the CPU and for CUDA share. T is derived from BoundOptimizer.
 template <class T>
 py::class_<T> define_optimizer(py::module_& m, const char* name) {
-    py::class_<T> optimizer(m, name, collected<T>(), "What an optimizer keeps natively.");
+    py::class_<T> optimizer(m, name, collected<T>(), "The native part of an optimizer.");
     optimizer
         .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
              py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"), Computes())

@@ -9,7 +9,7 @@
 namespace adamcore::python {
 namespace {
 
-/// How often the process has come out of fork() as the child.
+/// The number of times that this process has been the child of a fork().
 std::atomic<std::uint32_t> forks{0};
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -30,14 +30,14 @@ void Use::refuse(const std::string& owner) const {
     if (forks_.load() != forks.load())
         throw std::runtime_error(
             owner +
-            ": the optimizer was being stepped, or used otherwise, in another thread when this process was forked, so "
-            "its parameters and its state may be half updated here. Make a new optimizer in the child, for arrays that "
-            "are loaded from a checkpoint, or fork when no thread is using it");
+            ": the optimizer was being stepped or used in another thread when this process was forked, so its "
+            "parameters and state may be only partly updated here. Make a new optimizer in the child, with arrays "
+            "loaded from a checkpoint, or fork while no thread is using the optimizer");
     if (thread_.load() == std::this_thread::get_id())
         throw std::runtime_error(
             owner +
-            ": the optimizer is in use by the call that this code is part of (a schedule, say); do "
-            "this before or after it");
+            ": the optimizer is in use by the call that this code is part of (for example, a schedule); "
+            "do this before or after that call");
     throw std::runtime_error(owner +
                              ": the optimizer is in use by another thread; use a lock if threads share an optimizer");
 }

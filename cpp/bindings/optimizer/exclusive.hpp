@@ -7,15 +7,16 @@
 
 namespace adamcore::python {
 
-/// Whether an optimizer is in use, and by whom.
+/// Whether an optimizer is in use, and by which thread.
 class Use {
 public:
-    /// Raises RuntimeError, which begins with `owner`, if another thread uses the optimizer now. What is read until the
-    /// GIL is let go stays as it is. A schedule may ask: its step has changed nothing yet.
+    /// Raises RuntimeError, which starts with `owner`, if another thread uses the optimizer. What the caller reads then
+    /// stays valid until it releases the GIL. It does not raise within a schedule, whose step has not changed anything
+    /// yet.
     void require_readable(const std::string& owner) const;
-    /// The same, but that a schedule may not ask either.
+    /// Like require_readable(), but raises within a schedule too.
     void require_idle(const std::string& owner) const;
-    /// Whether this thread uses it: a schedule asks.
+    /// Whether the current thread holds the use, as it does within a schedule.
     bool is_held_here() const { return busy_.load() && thread_.load() == std::this_thread::get_id(); }
 
 private:
@@ -24,11 +25,11 @@ private:
 
     std::atomic<bool> busy_{false};
     std::atomic<std::thread::id> thread_{};
-    std::atomic<std::uint32_t> forks_{0};  ///< of the process, when the use began
+    std::atomic<std::uint32_t> forks_{0};  ///< the number of forks when the use began
 };
 
-/// For as long as it lives no one else uses the optimizer: its lists, state and counts are not to be changed, nor
-/// copied, under a running step. Raises RuntimeError, which begins with `owner`, where somebody does already.
+/// Gives its creator exclusive use of the optimizer during its lifetime, so that nobody changes or copies lists, state
+/// or counts during a step. The constructor raises RuntimeError, which starts with `owner`, if the optimizer is in use.
 class Exclusive {
 public:
     Exclusive(Use& use, const std::string& owner);

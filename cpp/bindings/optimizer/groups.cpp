@@ -40,7 +40,7 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
                               std::to_string(groups_.size()) + " were added; use add_param_group");
     static PyObject* const maximize_key = PyUnicode_InternFromString("maximize");
     for (std::size_t i = 0; i < groups_.size(); ++i) {
-        // A schedule, which is anyone's code, may change the list.
+        // A schedule may run foreign code, which may change the list.
         PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
         if (!item) throw py::error_already_set();
         if (!PyDict_Check(item))
@@ -76,8 +76,8 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
         if (rule != groups_[index].rule) {
             if (slot_names(rule) != slot_names(groups_[index].rule))
                 throw py::value_error(owner_ + ": " + place +
-                                      " decides which state there is and cannot change after the group is added, to " +
-                                      repr_of(value));
+                                      " determines which state arrays exist, so it cannot change to " + repr_of(value) +
+                                      " after the group was added");
             HyperReader reader(rule, owner_);
             group.hyper = std::move(reader);
             groups_[index].rule = rule;
@@ -98,7 +98,7 @@ int Groups::traverse(visitproc visit, void* arg) const {
 double Groups::checked_loss_scale(py::handle value) const {
     const double scale = PyFloat_AsDouble(value.ptr());
     const bool no_number = scale == -1.0 && PyErr_Occurred();
-    // So that float32 holds the scale's inverse.
+    // So that float32 can represent the inverse of the scale.
     if (!no_number && scale >= 0x1p-126 && scale <= 0x1p126) return scale;
     PyErr_Clear();
     const std::string message =

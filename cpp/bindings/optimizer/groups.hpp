@@ -15,7 +15,7 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// An optimizer's groups: their rules and hyper-parameters, as the dicts that users write to say.
+/// An optimizer's groups: their rules and hyper-parameters, which are read from the dicts that users see.
 class Groups {
 public:
     struct Reader {
@@ -23,13 +23,13 @@ public:
         py::function variant;
         std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
     };
-    /// A group that has been read and not yet been added.
+    /// A group that has been read but not added yet.
     struct Candidate {
         Group group;
         Reader reader;
     };
 
-    /// `owner` begins error messages ("AdamW").
+    /// `owner` starts error messages ("AdamW").
     explicit Groups(std::string owner) : owner_(std::move(owner)) {}
 
     const std::string& owner() const { return owner_; }
@@ -37,13 +37,13 @@ public:
     const Group& operator[](std::size_t i) const { return groups_[i]; }
     const Group* data() const { return groups_.data(); }
 
-    /// Reads a group's dict. `variant(hyper)` gives the name of its rule, which depends on `variant_keys`.
+    /// Reads a group's dict. `variant(hyper)` returns the name of its rule, which depends on `variant_keys`.
     Candidate look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                       std::int64_t completed) const;
-    /// Room for one more, so that add() cannot fail.
+    /// Reserves space for one more group, so that add() cannot fail.
     void make_room();
     void add(Candidate candidate) noexcept;
-    /// For the garbage collector.
+    /// Called by the garbage collector.
     int traverse(visitproc visit, void* context) const;
     /// Forgets the groups. What it returns is the last that holds their Python objects.
     std::vector<Reader> release() noexcept {
@@ -51,13 +51,13 @@ public:
         return std::exchange(readers_, {});
     }
 
-    /// Reads all groups' dicts again. Schedules are called with `completed` steps.
+    /// Reads the dicts of all groups again. Schedules are called with `completed` steps.
     void read(const py::list& param_groups, std::int64_t completed);
 
-    /// Whether any group's rate is a schedule.
+    /// Whether the learning rate of any group is a schedule.
     static bool has_schedule(const py::list& param_groups);
 
-    /// Raises unless it is a number that gradients can be divided by.
+    /// Raises an error unless gradients can be divided by this number.
     double checked_loss_scale(py::handle value) const;
 
 private:

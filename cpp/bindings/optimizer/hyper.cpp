@@ -17,7 +17,7 @@ bool is_immutable_number(py::handle value) { return PyFloat_CheckExact(value.ptr
 
 std::string in_group(int group) { return group < 0 ? "" : " (in param_groups[" + std::to_string(group) + "])"; }
 
-/// Whether a callable's parameters are those of a schedule; where it does not say, it may be.
+/// Whether a callable accepts the argument of a schedule. It returns true if the signature is not known.
 bool takes_one_number(const py::object& callable, std::string& why_not) {
     const py::module_ inspect = py::module_::import("inspect");
     py::object signature;
@@ -37,7 +37,7 @@ bool takes_one_number(const py::object& callable, std::string& why_not) {
     return true;
 }
 
-/// Whether seeing the same object again means seeing the same numbers.
+/// Whether a value is immutable, so that the same object always has the same numbers.
 bool is_immutable(py::handle value) {
     if (!PyTuple_CheckExact(value.ptr())) return is_immutable_number(value);
     for (const py::handle element : py::reinterpret_borrow<py::tuple>(value)) {
@@ -53,7 +53,7 @@ std::size_t rule_index(const std::string& name) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
         if (rules[i].name == name) return i;
     }
-    throw py::value_error("no rule is named '" + name + "'");
+    throw py::value_error("there is no rule named '" + name + "'");
 }
 
 HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed)
@@ -78,17 +78,17 @@ py::object HyperReader::rate_of(const Source& source, const py::object& schedule
                                 int group) const {
     const auto refuse = [&](const std::string& why) {
         throw py::type_error(owner_ + ": " + source.label +
-                             " must be a number, or a schedule that is called with the number of completed steps and "
-                             "returns one; got " +
+                             " must be a number, or a schedule, which takes the number of completed steps and returns "
+                             "a number; got " +
                              repr_of(schedule) + why + in_group(group));
     };
     try {
         return run_python([&] { return schedule(completed); });
     } catch (py::error_already_set& error) {
-        // What is raised inside is the schedule's own affair.
+        // Errors raised inside a schedule are passed on.
         std::string why_not;
         if (!error.matches(PyExc_Exception)) throw;
-        if (PyType_Check(schedule.ptr())) refuse(", a class that is not made by one number");
+        if (PyType_Check(schedule.ptr())) refuse(", a class that cannot be constructed from one number");
         if (!error.matches(PyExc_TypeError)) throw;
         if (!takes_one_number(schedule, why_not)) refuse(", which cannot be called with one number: " + why_not);
         throw;

@@ -13,23 +13,23 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// The rule of that name, by its place in all_rules().
+/// The index of a rule in all_rules(), by name.
 std::size_t rule_index(const std::string& name);
 
-/// Reads a rule's hyper-parameters from a dict that users may write to, and holds them to their ranges.
+/// Reads a rule's hyper-parameters from a dict that users can modify, and checks their ranges.
 ///
-/// Keys are the rule's field names, except that beta1, beta2, ... are the elements of "betas". Values that are the
-/// same objects as at the last reading, and immutable, are not looked at again.
+/// Keys are the rule's field names, except that beta1, beta2, ... are the elements of "betas". A value that is the same
+/// object as at the last reading, and immutable, is not read again.
 class HyperReader {
 public:
-    /// `renamed` maps names in messages to what the user calls them ("lr" -> "alpha").
+    /// `renamed` maps names to those that messages use ("lr" -> "alpha").
     HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed = {});
 
-    /// Fills `values`. "lr" may be a callable: it is called with `completed` steps. Raises TypeError or ValueError
-    /// that names the hyper-parameter and, unless `group` is -1, the place of its group in param_groups.
+    /// Fills `values`. "lr" may be a callable, which is called with `completed` steps. Raises TypeError or ValueError
+    /// that names the hyper-parameter and, unless `group` is -1, the index of its group in param_groups.
     void read(const py::dict& hyper, std::int64_t completed, int group, HyperValues& values);
 
-    /// For the garbage collector.
+    /// Called by the garbage collector.
     int traverse(visitproc visit, void* arg) const {
         for (const Source& source : sources_) Py_VISIT(source.latest.ptr());
         return 0;

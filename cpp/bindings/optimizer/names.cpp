@@ -11,7 +11,8 @@ bool is_unordered(py::handle object) {
     return PyAnySet_Check(object.ptr()) || PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr());
 }
 
-/// An array whose memory cannot be had, and not a structure of arrays, though it has rows or columns to give.
+/// Whether an object is an array whose memory is not accessible, and not a structure of arrays, although it can be
+/// iterated.
 bool is_opaque(py::handle object) {
     if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr())) return false;
     return !is_unordered(object) && holds_numbers(object);
@@ -66,17 +67,17 @@ void Names::add(const std::vector<py::str>& names, const std::vector<std::string
     require(PyList_Append(param_groups.ptr(), group.ptr()));
 }
 
-/// Takes back the last that were added.
+/// Removes the parameters that were added last.
 void Names::remove_last(std::size_t count) noexcept {
     for (; count > 0; --count) {
-        // What is there is found without allocating.
+        // Looking up existing keys does not allocate.
         if (PyDict_DelItem(places_.ptr(), entries_.back().name.ptr()) != 0) PyErr_Clear();
         entries_.pop_back();
     }
 }
 
 py::object Names::take(const py::object& grads, bool in_groups, Taker& taker, bool hold) const {
-    // A list, the usual case, is nothing else: to ask costs more than a small step.
+    // Lists, the usual case, skip these checks, which would take longer than a small step.
     if (!PyList_CheckExact(grads.ptr()) && !PyTuple_CheckExact(grads.ptr())) {
         if (is_one_array(grads)) return take_one(grads, taker);
         if (is_opaque(grads))
@@ -106,9 +107,9 @@ py::object Names::take_sequence(const py::object& grads, Taker& taker, bool hold
     const auto count = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence.ptr()));
     if (count != size())
         throw py::value_error("grads: expected " + count_text(size()) +
-                              ", one for each parameter (None leaves one alone), got " + std::to_string(count));
+                              ", one for each parameter (pass None to leave one alone), got " + std::to_string(count));
     if (!taker.is_wary() && taker.take_plainly(PySequence_Fast_ITEMS(sequence.ptr()))) return sequence;
-    // Looking closer may run anyone's code, which may change a list.
+    // Examining the gradients may run foreign code, which may change a list.
     const auto fixed = py::reinterpret_steal<py::tuple>(PySequence_Tuple(sequence.ptr()));
     if (!fixed) throw py::error_already_set();
     py::tuple held(count);
@@ -124,7 +125,7 @@ py::dict Names::take_dict(const py::dict& grads, Taker& taker, bool hold) const 
     if (!taker.is_wary() && take_plain_dict(fixed, taker)) {
         held = fixed;
     } else {
-        // Looking closer may run anyone's code, which may change the dict.
+        // Examining the gradients may run foreign code, which may change the dict.
         if (!hold) fixed = py::reinterpret_steal<py::dict>(PyDict_Copy(grads.ptr()));
         if (!fixed) throw py::error_already_set();
         std::vector<py::object> found(size());
@@ -143,12 +144,12 @@ py::dict Names::take_dict(const py::dict& grads, Taker& taker, bool hold) const 
     return held;
 }
 
-/// False, too, for keys that may run code when they are compared: what has been taken by then might be gone.
+/// Also returns false if comparing keys may run code, because gradients that have already been taken might be freed.
 bool Names::take_plain_dict(const py::dict& grads, Taker& taker) const {
     PyObject *key = nullptr, *value = nullptr;
     Py_ssize_t at = 0;
     std::size_t i = 0;
-    // Gradients by the very names of parameters, in their order.
+    // The keys are the very objects that name the parameters, in their order.
     for (; i < size() && PyDict_Next(grads.ptr(), &at, &key, &value) && key == entries_[i].name.ptr(); ++i) {
         if (!taker.take_plainly(i, value)) return false;
     }

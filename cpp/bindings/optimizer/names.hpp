@@ -10,21 +10,23 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// How users know an optimizer's parameters and gradients, and the structures in which they pass gradients.
+/// The users' names of an optimizer's parameters and gradients, and the structures in which they pass gradients.
 class Names {
 public:
-    /// Takes gradients, one for each parameter.
+    /// Receives gradients, one for each parameter.
     struct Taker {
         virtual ~Taker() = default;
-        /// Takes an object for each parameter, or says false if one of them must be looked at closely. Runs no one's code.
+        /// Takes an object for each parameter, or returns false if one of them needs a closer look. Runs no foreign
+        /// code.
         virtual bool take_plainly(PyObject* const* grads) = 0;
         virtual bool take_plainly(std::size_t tensor, PyObject* grad) = 0;
-        /// Makes an object one that can be looked at without running anyone's code, or raises. Returns what keeps the
-        /// memory. It is called for all gradients before any is taken: one array's code may change another.
+        /// Converts an object to one that can be examined without running foreign code, or raises an error. Returns the
+        /// object that keeps the memory alive. It is called for all gradients before any is taken, because the code of
+        /// one array may change another.
         virtual py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) = 0;
-        /// Takes what prepare() has returned, or raises.
+        /// Takes the result of prepare(), or raises an error.
         virtual void take(std::size_t tensor, const py::object& grad, bool by_name) = 0;
-        /// Whether all must be looked at closely.
+        /// Whether all gradients need a closer look.
         virtual bool is_wary() const { return false; }
     };
 
@@ -33,26 +35,26 @@ public:
     std::string grad_label(std::size_t tensor, bool by_name) const;
     std::string name(std::size_t tensor) const { return entries_[tensor].name.cast<std::string>(); }
     const py::str& key(std::size_t tensor) const { return entries_[tensor].name; }
-    /// From names to places. Not to be written to.
+    /// Maps names to indices. Must not be modified.
     const py::dict& places() const { return places_; }
 
-    /// Raises ValueError if one of these names of new parameters is taken.
+    /// Raises ValueError if one of these new names is taken.
     void require_new(const std::vector<py::str>& names, const std::vector<std::string>& labels) const;
-    /// Adds parameters; `labels` are what users call them ("params['w']"), `keys` the ends of their gradients' labels
-    /// ("['w']", "[3]", or "" for a single array). Those that are there keep their places. Their `group` is appended to
-    /// `param_groups`. All of that or, if it raises, nothing.
+    /// Adds parameters. `labels` are the users' names of the arrays ("params['w']"), and `keys` the ends of their
+    /// gradients' labels ("['w']", "[3]", or "" for a single array). Existing parameters keep their indices. Appends
+    /// their `group` to `param_groups`. Does all of this or, if it raises an error, nothing.
     void add(const std::vector<py::str>& names, const std::vector<std::string>& labels,
              const std::vector<std::string>& keys, const py::list& param_groups, const py::dict& group);
 
-    /// Forgets them all.
+    /// Removes all parameters.
     void clear() noexcept {
         entries_.clear();
         places_.clear();
     }
 
-    /// Hands all gradients out. Raises TypeError or ValueError for what is not in the structure of the parameters.
-    /// Returns what holds the arrays while they are in use: the user's own list or dict, if nothing ran between the look
-    /// at it and the return, and the caller lets nothing run before it is done; with `hold` a copy in any case.
+    /// Passes all gradients to `taker`. Raises TypeError or ValueError if they do not have the structure of the
+    /// parameters. Returns an object that keeps the arrays alive: the user's own list or dict if no other code ran
+    /// since it was read, in which case the caller must not run any either; with `hold`, always a copy.
     py::object take(const py::object& grads, bool in_groups, Taker& taker, bool hold) const;
 
 private:
@@ -73,10 +75,10 @@ private:
     py::dict places_;
 };
 
-/// Names of no class derived from str: to compare them runs no one's code.
+/// The names as exact str objects, which can be compared without running foreign code.
 std::vector<py::str> exact_names(const py::list& names);
 
-/// Whether it is one array and no structure of them.
+/// Whether the object is one array and not a structure of arrays.
 bool is_one_array(py::handle object);
 
 }  // namespace adamcore::python

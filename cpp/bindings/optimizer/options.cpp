@@ -47,12 +47,12 @@ Options read_options(const py::dict& options) {
 void require_fit(const Options& options, Dtype param, const std::string& label) {
     if (options.half_weights == WeightPolicy::remainder && param == Dtype::float16)
         throw py::value_error(label +
-                              ": master='remainder' keeps the 16 bits that bfloat16 lacks of a float32 weight; a "
-                              "float16 parameter has other bits, so use master='float32'");
+                              ": master='remainder' keeps the 16 bits that bfloat16 lacks compared with float32, so it "
+                              "works only for bfloat16 parameters; use master='float32' for float16");
     if (options.state != Dtype::float32 && param == Dtype::float64)
-        throw py::value_error(label + ": state='" + name_of(options.state) +
-                              "' is for parameters that are updated in float32; a float64 parameter keeps float64 "
-                              "state");
+        throw py::value_error(
+            label + ": state='" + name_of(options.state) +
+            "' is for parameters that are updated in float32; the state of a float64 parameter is always float64");
 }
 
 }  // namespace adamcore::python

@@ -8,7 +8,7 @@
 #include "adamcore/clip.hpp"
 #include "adamcore/tensor.hpp"
 
-/// What a whole optimizer is told once: precision, clipping, and what becomes of gradients that are not finite.
+/// The options of a whole optimizer: precision, clipping, and checks for gradients that are not finite.
 namespace adamcore::python {
 
 namespace py = pybind11;
@@ -25,8 +25,8 @@ struct Options {
     WeightPolicy weights_of(Dtype param) const { return is_half(param) ? half_weights : WeightPolicy::plain; }
     Dtype state_of(Dtype param) const { return param == Dtype::float64 ? param : state; }
 
-    /// Whether elements are counted in C order, since their numbers matter (a remainder's ties are a list of bits), and
-    /// not as they lie in memory.
+    /// Whether elements are counted in C order, because their index matters (a remainder's ties are a list of bits),
+    /// and not in memory order.
     bool counts_in_c_order() const {
         const bool state_at_random = is_half(state) && state_rounding == StateRounding::stochastic;
         return half_weights == WeightPolicy::stochastic || half_weights == WeightPolicy::remainder ||
@@ -34,11 +34,11 @@ struct Options {
     }
 };
 
-/// Reads the dict that Python's Optimizer makes of its arguments, checked there: "weights", "state",
+/// Reads the dict that Python's Optimizer creates from its arguments, which are checked there: "weights", "state",
 /// "state_rounding", "seed", "clip", "limit" and "checks".
 Options read_options(const py::dict& options);
 
-/// Raises ValueError, which begins with `label`, unless a parameter of this dtype can be kept so.
+/// Raises ValueError, which starts with `label`, if the options cannot be used with a parameter of this dtype.
 void require_fit(const Options& options, Dtype param, const std::string& label);
 
 }  // namespace adamcore::python

@@ -9,7 +9,7 @@
 #include "adamcore/rule_info.hpp"
 #include "adamcore/tensor.hpp"
 
-/// Which arrays a parameter's state is made of, and where they lie in a group's block of memory.
+/// The arrays that make up a parameter's state, and their positions in a group's block of memory.
 namespace adamcore::python {
 
 /// One array of a tensor's state: a slot of its rule, or an extra array of a half-precision weight.
@@ -26,7 +26,7 @@ struct StateSlot {
 /// All arrays of a tensor's state, in the order in which they are shown, saved and laid out.
 std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleInfo& rule);
 
-/// Where a tensor keeps the address of that array.
+/// The pointer in a tensor that has the address of this array.
 inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
     return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
 }
@@ -34,7 +34,7 @@ inline void* address_of(const Tensor& tensor, const StateSlot& slot) {
     return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
 }
 
-/// The places of all state arrays of a group in one block of memory.
+/// The positions of all state arrays of a group in one block of memory.
 class StateLayout {
 public:
     struct Placed {
@@ -43,7 +43,7 @@ public:
         std::size_t offset;
     };
 
-    /// `place(tensor, slot)` says where in the block the next array begins.
+    /// `place(tensor, slot)` returns the offset of the next array in the block.
     template <class Place>
     StateLayout(const std::vector<Tensor>& tensors, const RuleInfo& rule, Place&& place) {
         for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -53,17 +53,17 @@ public:
     }
 
     const std::vector<Placed>& placed() const { return placed_; }
-    /// The tensor with the most state, and how many bytes that is.
+    /// The tensor with the most state, and the number of its bytes.
     std::pair<std::size_t, std::size_t> largest() const;
-    /// Gives each tensor the addresses of its arrays in a block that begins at `block`.
+    /// Sets the addresses of each tensor's arrays, in a block that starts at `block`.
     void point_into(std::byte* block, std::vector<Tensor>& tensors) const;
 
 private:
     std::vector<Placed> placed_;
 };
 
-/// FNV-1a of a parameter's name. Stochastic rounding tells parameters apart by it: it depends neither on how they are
-/// grouped nor on their order.
+/// The FNV-1a hash of a parameter's name. Stochastic rounding uses it to distinguish parameters. It does not depend on
+/// groups or on the order of parameters.
 std::uint32_t name_hash(const std::string& name);
 
 }  // namespace adamcore::python

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 
-/// Any intervals of integers, which may overlap: a treap by their begins, in which each knows how far its subtree
-/// reaches. Nothing here allocates but the caller, so that taking out and putting in cannot fail.
+/// Sets of intervals of integers, which may overlap: a treap sorted by their begins, in which each node knows how far
+/// its subtree reaches. Only the caller allocates, so that inserting and removing cannot fail.
 namespace adamcore::python {
 
-/// An interval [begin, end) with what it stands for, and its place in a treap.
+/// An interval [begin, end) with its value and its links in a treap.
 template <class Value>
 struct Interval {
     Interval(std::uint64_t first, std::uint64_t last, Value of) : begin(first), end(last), value(of) {}
@@ -24,7 +24,7 @@ struct Interval {
 
 namespace intervals {
 
-/// Whether `a` comes before `b`. Those of one begin are ordered by address, so that each can be found again.
+/// Whether `a` comes before `b`. Intervals with the same begin are ordered by address, so that each can be found again.
 template <class Value>
 bool is_before(const Interval<Value>* a, const Interval<Value>* b) noexcept {
     return a->begin != b->begin ? a->begin < b->begin
@@ -38,7 +38,7 @@ void update_reach(Interval<Value>* node) noexcept {
     if (node->right) node->reach = std::max(node->reach, node->right->reach);
 }
 
-/// A priority as good as random, the same in every run: a step of splitmix64.
+/// A pseudo-random priority, the same in every run: one step of splitmix64.
 inline std::uint64_t scatter(std::uint64_t x) noexcept {
     x = (x + 0x9E3779B97F4A7C15u);
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -46,7 +46,7 @@ inline std::uint64_t scatter(std::uint64_t x) noexcept {
     return x ^ (x >> 31);
 }
 
-/// What of `tree` comes before `node`, and the rest.
+/// Splits `tree` into what comes before `node`, and the rest.
 template <class Value>
 void split(Interval<Value>* tree, const Interval<Value>* node, Interval<Value>*& before,
            Interval<Value>*& after) noexcept {
@@ -61,7 +61,7 @@ void split(Interval<Value>* tree, const Interval<Value>* node, Interval<Value>*&
     }
 }
 
-/// One tree of two, all of `a` before all of `b`.
+/// Joins two trees, where all of `a` comes before all of `b`.
 template <class Value>
 Interval<Value>* join(Interval<Value>* a, Interval<Value>* b) noexcept {
     if (!a || !b) return a ? a : b;
@@ -96,7 +96,7 @@ void take_from(Interval<Value>*& tree, const Interval<Value>* node) noexcept {
     update_reach(tree);
 }
 
-/// Puts `node`, which is in no treap, into that of `root`; `number` differs from one call to the next.
+/// Inserts `node`, which must not be in a treap, into the treap `root`. `number` must differ between calls.
 template <class Value>
 void insert(Interval<Value>*& root, Interval<Value>* node, std::uint64_t number) noexcept {
     node->priority = scatter(number);
@@ -109,7 +109,7 @@ void remove(Interval<Value>* node) noexcept {
     take_from(*node->root, static_cast<const Interval<Value>*>(node));
 }
 
-/// Deletes all of a treap.
+/// Deletes all nodes of a treap.
 template <class Value>
 void destroy(Interval<Value>* tree) noexcept {
     if (!tree) return;
@@ -118,7 +118,8 @@ void destroy(Interval<Value>* tree) noexcept {
     delete tree;
 }
 
-/// Calls `look` for each that meets [begin, end), in order, until it says true; says whether it has. O(log n) for each.
+/// Calls `look` for each interval that intersects [begin, end), in order, until it returns true. Returns whether it
+/// did. Takes O(log n) for each.
 template <class Value, class Look>
 bool visit(Interval<Value>* tree, std::uint64_t begin, std::uint64_t end, Look&& look) {
     if (!tree || tree->reach <= begin) return false;

@@ -9,8 +9,8 @@
 #include "regions/intervals.hpp"
 #include "regions/region.hpp"
 
-/// Memory seen as rows of `stride` bytes: what touches runs that far apart is a box of columns and rows there, and two
-/// arrays that reach into each other, such as columns of one matrix, are compared by their boxes.
+/// Memory viewed as rows of `stride` bytes. An array that touches runs `stride` bytes apart is a box of columns and
+/// rows. Interleaved arrays, such as columns of one matrix, are compared by their boxes.
 namespace adamcore::python {
 
 /// Columns [left, right) of rows [top, bottom).
@@ -18,7 +18,8 @@ struct Box {
     std::uint64_t left, right, top, bottom;
 };
 
-/// Calls `look` for the boxes that a region lies in, in a lattice of this stride, until it says true; says whether it has.
+/// Calls `look` for the boxes that contain a region, in a lattice of this stride, until it returns true. Returns
+/// whether it did.
 template <class Look>
 bool for_each_box(const Region& region, std::uint64_t stride, Look&& look) {
     constexpr std::uint64_t most_columns = 16;
@@ -44,16 +45,17 @@ bool for_each_box(const Region& region, std::uint64_t stride, Look&& look) {
            look(Box{0, right, bottom, bottom + 1});
 }
 
-/// Whether the boxes hold what the region touches and nothing else.
+/// Whether the boxes contain exactly what the region touches.
 inline bool are_exact(const Region& region, std::uint64_t stride) {
     return !region.gaps || (region.gaps->is_full && region.gaps->stride == stride);
 }
 
-/// Boxes that stand for something, of which one that meets another is found in O(log n) times the columns' digits.
+/// A set of boxes with values. Finding a box that intersects a given one takes O(log n) times the number of binary
+/// digits of the columns.
 ///
-/// Columns are halved again and again; a box belongs to the largest ranges that it fills, two for each halving at most.
-/// Of two boxes that share a column one has such a range within one of the other's. So a range knows the rows of what
-/// fills it, and of what fills ranges within it.
+/// Columns are halved repeatedly. A box is stored with the largest ranges that it fills, at most two for each halving.
+/// If two boxes share a column, one of them has such a range inside one of the other's. So a range stores the rows of
+/// the boxes that fill it, and of the boxes that fill ranges inside it.
 template <class Value>
 class Boxes {
 public:
@@ -63,8 +65,8 @@ public:
         while (levels_ < 63 && (std::uint64_t{1} << levels_) < stride) ++levels_;
     }
 
-    /// Calls `keep(rows)`, which may not fail, for each entry that it makes and leaves to the caller. `number` is
-    /// counted on.
+    /// Calls `keep(rows)`, which must not fail, for each node that it creates. The caller owns the nodes. Increments
+    /// `number`.
     template <class Keep>
     void insert(const Box& box, Value value, std::uint64_t& number, Keep&& keep) {
         const auto add = [&](Rows*& root) {
@@ -78,7 +80,8 @@ public:
             [&](std::uint64_t range) { return add(ranges_[range].within); });
     }
 
-    /// Calls `look` for the values whose boxes meet this one, some of them more than once, until it says true.
+    /// Calls `look` for the values whose boxes intersect this one, until it returns true. It may see some values
+    /// repeatedly.
     template <class Look>
     bool visit(const Box& box, Look&& look) const {
         const auto look_at = [&](Rows* root) {
@@ -101,11 +104,11 @@ private:
         Rows *filling = nullptr, *within = nullptr;
     };
 
-    /// Calls `filled` for the largest ranges that the box fills and `around` for those that hold one of these and more,
-    /// until one says true.
+    /// Calls `filled` for the largest ranges that the box fills, and `around` for the ranges that contain one of these,
+    /// until one of them returns true.
     template <class Filled, class Around>
     bool for_each_range(const Box& box, Filled&& filled, Around&& around) const {
-        std::uint64_t next = box.left, end = box.right;  // of ranges of this level that are not in a filled one yet
+        std::uint64_t next = box.left, end = box.right;  // of the ranges of this level that are not in a filled one yet
         for (int level = 0; level <= levels_; ++level) {
             const auto range = [&](std::uint64_t i) { return i << 6 | static_cast<std::uint64_t>(level); };
             if (next < end && next % 2 == 1 && filled(range(next++))) return true;

@@ -8,7 +8,7 @@
 namespace adamcore::python {
 namespace {
 
-/// Takes in an axis whose stride is no shorter than those before it.
+/// Adds an axis whose stride is not shorter than those before it.
 void add_axis(Gaps& gaps, const Gaps::Axis& axis) {
     const auto extent = [&] { return (gaps.rows - 1) * gaps.stride + gaps.run; };
     if (gaps.rows > 1 && axis.stride % gaps.stride == 0) {  // rows of the same columns
@@ -30,7 +30,7 @@ void add_axis(Gaps& gaps, const Gaps::Axis& axis) {
     }
 }
 
-/// Where an array lies modulo `modulus`, from its begin: the bytes that axes of other strides reach over.
+/// The number of bytes that an array covers modulo `modulus`. Axes whose stride is a multiple of it do not add any.
 std::uint64_t width(const Region& region, std::uint64_t modulus) {
     if (!region.gaps) return region.end - region.begin;
     std::uint64_t bytes = region.gaps->item;
@@ -40,14 +40,14 @@ std::uint64_t width(const Region& region, std::uint64_t modulus) {
     return bytes;
 }
 
-/// Whether no byte of one has the residue of a byte of the other.
+/// Whether no byte of `a` is congruent to a byte of `b`.
 bool are_apart_modulo(const Region& a, const Region& b, std::uint64_t modulus) {
     const std::uint64_t from_a_to_b = (b.begin % modulus + modulus - a.begin % modulus) % modulus;
     const std::uint64_t a_width = width(a, modulus), b_width = width(b, modulus);
     return a_width <= from_a_to_b && b_width <= modulus - from_a_to_b;
 }
 
-/// Interleaved views of one array mostly keep apart in one of its axes.
+/// Interleaved views of one array are usually disjoint in one of its axes.
 bool are_plainly_apart(const Region& a, const Region& b) {
     std::uint64_t common = 0;
     for (const Region* region : {&a, &b}) {
@@ -60,7 +60,7 @@ bool are_plainly_apart(const Region& a, const Region& b) {
     return are_apart_modulo(a, b, common);
 }
 
-/// Whether rows that are touched throughout have a byte in [begin, end).
+/// Whether rows that are touched completely have a byte in [begin, end).
 bool is_touched(const Region& rows, std::uintptr_t begin, std::uintptr_t end) {
     const Gaps& gaps = *rows.gaps;
     // The first row that ends after `begin`.
@@ -69,7 +69,7 @@ bool is_touched(const Region& rows, std::uintptr_t begin, std::uintptr_t end) {
     return row < gaps.rows && rows.begin + row * gaps.stride < end;
 }
 
-/// The memory as an array of bytes for NumPy, which reads none of them; `base` stands for whoever owns it.
+/// The memory as an array of bytes for NumPy, which does not read it. `base` represents the owner of the memory.
 py::array bytes_of(const Region& region, py::handle base) {
     std::vector<Py_ssize_t> shape, strides;
     if (region.gaps) {
@@ -93,7 +93,7 @@ bool share_memory_as_numpy_says(const Region& a, const Region& b) {
     }
 }
 
-/// Whether the elements follow each other in C order, as those of nearly all arrays do.
+/// Whether the elements are contiguous in C order, as in nearly all arrays.
 bool is_contiguous(const ArrayView& view) {
     Py_ssize_t next = view.item_size();
     for (int i = view.ndim; i-- > 0;) {

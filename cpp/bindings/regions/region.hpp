@@ -8,18 +8,18 @@
 
 namespace adamcore::python {
 
-/// What of memory an array touches that does not touch all between its first byte and its last. Signs of strides, axes
-/// of length 1 and axes that repeat memory are gone: they change no byte.
+/// The bytes touched by an array that has gaps between its first and its last byte. Signs of strides, axes of length 1
+/// and axes that repeat memory are removed, because they do not change which bytes are touched.
 struct Gaps {
     struct Axis {
         std::uint64_t length, stride;
     };
 
-    std::uint64_t item = 0;  ///< bytes that lie together at least
-    std::vector<Axis> axes;  ///< that repeat these, the shortest stride first
+    std::uint64_t item = 0;  ///< the number of contiguous bytes, at least
+    std::vector<Axis> axes;  ///< the axes that repeat these bytes, the shortest stride first
 
-    /// All lies within `rows` runs of `run` bytes, whose begins are `stride` apart; `is_full` says that these are
-    /// touched throughout. One row stands for what has no such form.
+    /// All bytes are in `rows` runs of `run` bytes that start `stride` bytes apart. `is_full` means that every byte of
+    /// these runs is touched. `rows` is 1 if the array does not have this form.
     std::uint64_t stride = 0, run = 0, rows = 1;
     bool is_full = true;
 };
@@ -27,14 +27,14 @@ struct Gaps {
 /// The memory of one array.
 struct Region {
     std::uintptr_t begin = 0, end = 0;  ///< from the first byte that it touches to after the last
-    std::int64_t tensor = -1;           ///< whose it is, or -1 for the optimizer's state
-    std::shared_ptr<const Gaps> gaps;   ///< null where it touches all between
+    std::int64_t tensor = -1;           ///< the tensor, or -1 for the optimizer's state
+    std::shared_ptr<const Gaps> gaps;   ///< null if it touches all bytes in between
 };
 
-/// What `view` touches.
+/// The memory that `view` touches.
 Region region_of(const ArrayView& view, std::int64_t tensor);
 
-/// Whether two regions share memory. Exact; where that would take NumPy's solver too long, the answer is yes.
+/// Whether two regions share memory. The answer is exact, unless NumPy's solver would take too long; then it is yes.
 bool share_memory(const Region& a, const Region& b);
 
 }  // namespace adamcore::python

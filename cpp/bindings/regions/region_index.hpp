@@ -13,7 +13,7 @@
 
 namespace adamcore::python {
 
-/// Owners of memory, and a bit for the hash of each: most that are none are told at once.
+/// The owners of memory, with a bit filter over their hashes that rejects almost all other pointers immediately.
 class Owners {
 public:
     void add(const void* owner) {
@@ -45,7 +45,7 @@ private:
         filter_[word] |= bit;
     }
 
-    /// The place of a pointer's bit; there are 2^n words.
+    /// The position of a pointer's bit in the filter, which has 2^n words.
     std::pair<std::size_t, std::uint64_t> place_of(const void* pointer) const noexcept {
         const auto bits = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(pointer)) * 0x9E3779B97F4A7C15u;
         return {static_cast<std::size_t>(bits >> 32) & (filter_.size() - 1), std::uint64_t{1} << (bits >> 26 & 63)};
@@ -55,7 +55,7 @@ private:
     std::vector<std::uint64_t> filter_{0};
 };
 
-/// A region that is in the index, or is to be.
+/// A region that is in the index, or will be added to it.
 struct Regions::Entry {
     Entry(const Region& of, const void* owned_by) : region(of), owner(owned_by) {}
     Entry(const Entry&) = delete;
@@ -71,10 +71,10 @@ struct Regions::Entry {
     mutable std::uint64_t question = 0;                         ///< for which it was looked at last
 };
 
-/// What finds a region among others, all of them apart.
+/// Finds regions among others, all of which are disjoint.
 ///
-/// Dense regions are ordered by address. One with gaps is in the lattice of its stride; the lattice covers all from its
-/// first byte to its last, and knows the dense regions there too.
+/// Dense regions are ordered by address. A region with gaps is in the lattice of its stride. The lattice covers
+/// everything from its first byte to its last, and contains the dense regions there too.
 class Regions::Index {
 public:
     Index() = default;
@@ -82,8 +82,8 @@ public:
     Index& operator=(const Index&) = delete;
     ~Index() { intervals::destroy(covers_); }
 
-    /// Puts a region in, unless that shares memory with one that is in: then that one. Where this throws or has found
-    /// one, remove() has to follow.
+    /// Adds a region, unless it shares memory with one in the index; then it returns that one. If it throws or returns
+    /// a region, the caller must call remove().
     const Entry* put(Entry& entry) {
         entry.is_put = true;
         if (entry.owner) {
@@ -112,7 +112,7 @@ public:
         is_flat_ = false;
     }
 
-    /// A region that shares memory with this one, if any does.
+    /// A region that shares memory with this one, or null.
     const Entry* find(const Region& region) const {
         if (region.gaps) {
             if (const Entry* found = find_dense_between(region)) return found;
@@ -124,7 +124,7 @@ public:
         return find_with_gaps(region);
     }
 
-    /// The same, faster when nothing has changed since it was asked last.
+    /// The same, but faster if nothing has changed since the last call.
     const Entry* find_again(const Region& region) const {
         if (region.gaps) return find(region);
         if (!is_flat_) {
@@ -186,7 +186,8 @@ private:
         });
     }
 
-    /// Makes the lattice know all that is dense between. Where this fails it knows some of it, which does no harm.
+    /// Adds all dense regions between `begin` and `end` to the lattice. If this throws, the lattice contains only some
+    /// of them, which is harmless.
     void cover(Lattice& lattice, std::uintptr_t begin, std::uintptr_t end) {
         std::vector<Cover*> old;
         intervals::visit(covers_, begin, end, [&](Cover& one) {
@@ -216,7 +217,7 @@ private:
         });
     }
 
-    /// Calls `look` for the dense regions that meet [begin, end), until it says true.
+    /// Calls `look` for the dense regions that intersect [begin, end), until it returns true.
     template <class Look>
     bool for_each_dense(std::uint64_t begin, std::uint64_t end, Look&& look) const {
         auto next = dense_.upper_bound(begin);
@@ -234,7 +235,7 @@ private:
         });
     }
 
-    /// A dense region that shares memory with this one, which has gaps.
+    /// A dense region that shares memory with this region, which has gaps.
     const Entry* find_dense_between(const Region& region) const {
         const auto own = lattices_.find(stride_of(region));
         if (own != lattices_.end() && is_covered(own->second, region))
@@ -247,7 +248,7 @@ private:
         return found;
     }
 
-    /// A region with gaps that shares memory with this one.
+    /// A region with gaps that shares memory with this region.
     const Entry* find_with_gaps(const Region& region) const {
         const Entry* found = nullptr;
         const Lattice* last = nullptr;

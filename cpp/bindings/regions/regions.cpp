@@ -50,7 +50,7 @@ void Regions::check(Addition& added, const Label& label) {
     const auto label_of = [&](std::int64_t tensor) { return tensor < 0 ? "the optimizer's state" : label(tensor); };
     const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
     throw py::value_error(label_of(second) + ": shares memory with " + label_of(first) +
-                          "; every parameter must have memory of its own");
+                          "; parameters must not share memory");
 }
 
 void Regions::commit(Addition&& added) noexcept {

@@ -12,10 +12,10 @@
 
 namespace adamcore::python {
 
-/// The memory that is written, so that what is read, and what else is written, can be held apart from it.
+/// The memory regions that an optimizer writes, used to detect other arrays that overlap them.
 ///
-/// Regions are added all or none, in two moves: check() may fail and leaves everything as it was, commit() cannot. Adding
-/// one to n others takes O(log n), interleaved ones included.
+/// Regions are added in two phases, all or none: check() may throw and changes nothing, and commit() cannot fail.
+/// Adding one to n others takes O(log n), even if they are interleaved.
 class Regions {
     class Index;
     struct Entry;
@@ -25,7 +25,7 @@ public:
     using Overlap = std::pair<Region, Region>;
     using Label = std::function<std::string(std::int64_t)>;
 
-    /// Regions that are to be added. To be gone before the Regions that it has been checked against.
+    /// Regions to be added. It must be destroyed before the Regions object that it was checked against.
     class Addition {
     public:
         Addition();
@@ -33,13 +33,13 @@ public:
         Addition& operator=(Addition&& other) noexcept;
         ~Addition();
 
-        /// Adds a region; `owner` is what owner_of() says of the array. Empty regions overlap nothing.
+        /// Adds a region. `owner` is the result of owner_of() for the array. Empty regions overlap nothing.
         void add(const Region& region, const void* owner);
 
     private:
         friend class Regions;
         std::list<Entry> entries_;
-        Index* index_ = nullptr;  ///< where they have been put, to be taken out again unless they are committed
+        Index* index_ = nullptr;  ///< the index that contains them; they are removed again unless committed
     };
 
     Regions();
@@ -47,24 +47,24 @@ public:
     Regions& operator=(Regions&& other) noexcept;
     ~Regions();
 
-    /// Two regions that share memory, of which one at least is of `added`, if any do. To be called, or check(), before
-    /// commit(), and again if something has been added to `added` since.
+    /// Two regions that share memory, at least one of which is from `added`, if there are any. Call this or check()
+    /// before commit(), and again if regions have been added to `added` since.
     std::optional<Overlap> find_overlap(Addition& added);
 
-    /// Raises ValueError if there are two; `label(tensor)` is what users call a tensor's array.
+    /// Raises ValueError if two regions overlap. `label(tensor)` is the user's name of a tensor's array.
     void check(Addition& added, const Label& label);
 
-    /// Adds what has been checked. Nothing can fail.
+    /// Adds the checked regions. Cannot fail.
     void commit(Addition&& added) noexcept;
 
-    /// Forgets them all.
+    /// Removes all regions.
     void clear() noexcept;
 
-    /// A region that shares memory with this one, if any does.
+    /// A region that shares memory with this one, if there is one.
     std::optional<Region> find_overlap(const Region& region, const void* owner) const;
 
-    /// Whether memory that `owner` owns is known to be apart from all regions: what one array object owns is disjoint
-    /// from what any other does. False says nothing.
+    /// Whether the memory of `owner` is known to be disjoint from all regions, because the memory of one array object
+    /// is disjoint from that of any other. False means that this is not known.
     bool is_plainly_apart(const void* owner) const noexcept;
 
 private:

@@ -8,8 +8,8 @@
 
 namespace adamcore::python {
 
-/// Lets Python's garbage collector see what a T holds, by T::traverse() and T::clear(), neither of which throws. Without it
-/// a cycle through a parameter, such as a hook that steps its optimizer, would stay for ever.
+/// Lets Python's garbage collector see the objects that a T refers to, through T::traverse() and T::clear(), which must
+/// not throw. Otherwise a cycle through a parameter, such as a hook that steps its optimizer, would never be freed.
 template <class T>
 pybind11::custom_type_setup collected() {
     return pybind11::custom_type_setup([](PyHeapTypeObject* heap_type) {
@@ -27,8 +27,8 @@ pybind11::custom_type_setup collected() {
     });
 }
 
-/// Makes instances of T, a class of pybind11's, safe to make where memory runs out: pybind11 notes each in a table after it
-/// has stopped catching exceptions, and would end the process. A little memory is kept back for that.
+/// Makes it safe to create instances of T, a pybind11 class, when memory runs out. pybind11 records each instance in a
+/// table after it has stopped catching exceptions, and would end the process. A little memory is reserved for this.
 template <class T>
 void keep_memory_for_instances() {
     using Init = void (*)(pybind11::detail::instance*, const void*);

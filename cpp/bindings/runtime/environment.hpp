@@ -6,8 +6,9 @@
 
 namespace adamcore::python {
 
-/// What every function that computes, or compares numbers, is defined with: other libraries leave flush-to-zero, another
-/// rounding or traps behind, and it is to run as if they had not. (Schedules are called within.)
+/// Every function that computes or compares numbers is defined with this. Other libraries may leave flush-to-zero,
+/// another rounding mode or traps enabled, and results must not depend on that. (Schedules run inside this
+/// environment.)
 using Computes = pybind11::call_guard<cpu::FloatEnvironment>;
 
 }  // namespace adamcore::python

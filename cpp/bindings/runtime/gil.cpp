@@ -12,7 +12,7 @@ void sleep_for_ever() {
 GilRelease::~GilRelease() {
     try {
         PyEval_RestoreThread(thread_);
-    } catch (...) {  // pthread_exit()'s unwinding: Python throws nothing
+    } catch (...) {  // unwinding by pthread_exit(); Python throws nothing else
         sleep_for_ever();
     }
 }

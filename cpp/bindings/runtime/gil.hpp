@@ -8,13 +8,13 @@
 
 namespace adamcore::python {
 
-// Until 3.13, Python ends a thread that asks for the GIL when the interpreter has ended, or is about to: by
-// pthread_exit(), which unwinds the stack, through destructors that must not throw, or let go of Python's objects
-// without the GIL. Here such a thread sleeps until the process is gone, as Python 3.14 has it.
+// Until 3.13, Python ends a thread that requests the GIL after the interpreter has ended, or while it is ending: it
+// calls pthread_exit(), which unwinds the stack through destructors that must not throw, or that release Python objects
+// without the GIL. With this class such a thread sleeps until the process ends, as in Python 3.14.
 
 [[noreturn]] void sleep_for_ever();
 
-/// Lets go of the GIL for as long as it lives. (py::gil_scoped_release ends the process where the interpreter ends first.)
+/// Releases the GIL during its lifetime. (py::gil_scoped_release aborts the process if the interpreter ends first.)
 class GilRelease {
 public:
     GilRelease() noexcept : thread_(PyEval_SaveThread()) {}
@@ -26,7 +26,7 @@ private:
     PyThreadState* thread_;
 };
 
-/// Calls `f`, which may run Python code, where the GIL changes hands.
+/// Calls `f`, which may run Python code that releases the GIL.
 template <class F>
 auto run_python(F&& f) {
 #if defined(__GLIBCXX__)

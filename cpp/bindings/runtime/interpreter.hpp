@@ -4,20 +4,20 @@
 
 namespace adamcore::python {
 
-/// The modules keep objects, and NumPy's interface, for the process: they belong to its first interpreter.
+/// The modules keep objects and NumPy's API for the whole process, so they belong to its first interpreter.
 inline constexpr const char* not_for_others =
-    "adamcore works in a process's main interpreter alone, as NumPy does: this is a sub-interpreter. Use another "
-    "process";
+    "adamcore, like NumPy, works only in the main interpreter of a process, and this is a sub-interpreter. Use "
+    "another process";
 
 inline bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
 
 }  // namespace adamcore::python
 
-/// PYBIND11_MODULE of a module that other interpreters get an ImportError from.
+/// PYBIND11_MODULE for a module that raises ImportError in other interpreters.
 ///
-/// It is asked twice. Up to Python 3.11 pybind11 waits for ever in another interpreter, before it comes to the module's own
-/// code: PyGILState_Ensure takes the lock that the thread has already. From 3.13 on it is the main interpreter that
-/// calls PyInit, whoever imports.
+/// The check is made twice. Up to Python 3.11, pybind11 waits forever in another interpreter before it reaches the
+/// module's own code, because PyGILState_Ensure takes a lock that the thread already holds. From 3.13 on, the main
+/// interpreter calls PyInit, whichever interpreter imports the module.
 #define ADAMCORE_MODULE(name, variable)                                                                               \
     static void define_##name(pybind11::module_& variable);                                                           \
     PYBIND11_MODULE(name##_of_main, m, pybind11::multiple_interpreters::not_supported()) {                            \

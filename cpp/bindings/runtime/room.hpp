@@ -6,7 +6,7 @@
 
 namespace adamcore::python {
 
-/// Room for `more` elements, so that adding them cannot fail. It grows by factors: n calls take O(n) time.
+/// Reserves space for `more` elements, so that adding them cannot fail. It grows by factors: n calls take O(n) time.
 template <class T>
 void make_room(std::vector<T>& elements, std::size_t more) {
     const std::size_t needed = elements.size() + more;

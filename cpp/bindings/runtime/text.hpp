@@ -8,7 +8,7 @@
 
 #include <pybind11/pybind11.h>
 
-/// Python objects in error messages.
+/// Texts of Python objects in error messages.
 namespace adamcore::python {
 
 namespace text {
@@ -18,7 +18,8 @@ namespace py = pybind11;
 inline constexpr std::size_t longest = 80;
 inline constexpr Py_ssize_t most_elements = 8;
 
-/// The shape of an array with axes, or null. Whatever reading it raises, the message is about something else.
+/// The shape of an array with axes, or null. Errors while reading it are ignored, because the message is about
+/// something else.
 inline py::object shape_of(py::handle object) {
     if (PyType_Check(object.ptr())) return {};
     try {
@@ -36,7 +37,7 @@ inline bool is_container(py::handle object) {
            PyAnySet_Check(object.ptr());
 }
 
-/// Whether a container's repr is that of a few things that have no parts.
+/// Whether a container has only a few items without parts of their own, so that its repr is short.
 inline bool is_brief(py::handle container) {
     if (PyObject_Size(container.ptr()) > most_elements || PyDict_Check(container.ptr())) return false;
     for (const py::handle element : container) {
@@ -49,7 +50,7 @@ inline bool is_brief(py::handle container) {
 
 inline std::string type_name(pybind11::handle object) { return Py_TYPE(object.ptr())->tp_name; }
 
-/// What the object is, in a few words: its repr where that is short, never the elements of an array.
+/// Describes an object briefly: by its repr if that is short, and never by the elements of an array.
 inline std::string repr_of(pybind11::handle object) {
     namespace py = pybind11;
     try {
@@ -60,7 +61,7 @@ inline std::string repr_of(pybind11::handle object) {
         auto said = py::repr(object).cast<std::string>();
         const std::size_t line = said.find('\n');
         if (line == std::string::npos && said.size() <= text::longest) return said;
-        // UTF-8 is not cut within a character.
+        // UTF-8 must not be cut within a character.
         std::size_t end = std::min(line, text::longest);
         while (end > 0 && (static_cast<unsigned char>(said[end]) & 0xC0) == 0x80) --end;
         return said.substr(0, end) + "...";
@@ -71,7 +72,7 @@ inline std::string repr_of(pybind11::handle object) {
     }
 }
 
-/// "2.5 GiB" and the like.
+/// Formats a number of bytes, such as "2.5 GiB".
 inline std::string size_text(std::size_t bytes) {
     constexpr std::array<const char*, 5> units{"bytes", "KiB", "MiB", "GiB", "TiB"};
     double size = static_cast<double>(bytes);

@@ -1,6 +1,6 @@
 #pragma once
 
-/// All of adamcore that needs no CUDA.
+/// Includes all of adamcore that does not need CUDA.
 
 #include "adamcore/cpu/engine.hpp"
 #include "adamcore/cpu/kernels.hpp"

@@ -6,9 +6,9 @@
 
 namespace adamcore {
 
-/// What a running average keeps of itself and what it takes of a new value: `keep * average + fresh * x`.
+/// The weights of a running average: `keep * average + fresh * x`.
 ///
-/// `x` may be of T or, where it is itself a sum that should not be rounded yet, double; the average is then computed
+/// `x` has type T, or double if it is itself a sum that should not be rounded yet. In that case the average is computed
 /// in double and rounded once.
 template <class T>
 struct Average {
@@ -22,7 +22,7 @@ struct Average {
 template <class T>
 ADAMCORE_FN Average<T> make_average(double keep, double fresh) noexcept {
     T high = static_cast<T>(fresh);
-    // One step down is enough, since conversion rounds to nearest.
+    // One step down is enough, because the conversion rounds to nearest.
     if (static_cast<double>(high) > fresh) high = high - high * (sizeof(T) == 4 ? T(0x1p-24) : T(0x1p-53));
     const T low = static_cast<T>(fresh - static_cast<double>(high));
     return {static_cast<T>(keep), static_cast<T>(fresh), high, low, keep, fresh};
@@ -40,8 +40,8 @@ ADAMCORE_FN T average(const Average<T>& a, T value, X x) {
 
 /// keep * average + fresh * x^2, within 2 ulp.
 ///
-/// A weight such as 0.001 rounded to float is off by up to an ulp, which goes into the average whole. With the low
-/// part it is not, at 3% of the time in cache.
+/// A weight such as 0.001 is off by up to an ulp when it is rounded to float, and this error goes into the average. The
+/// low part avoids it, and costs 3% of the time in cache.
 template <class T, class X>
 ADAMCORE_FN T average_square(const Average<T>& a, T value, X x) {
     if constexpr (std::is_same_v<T, X>) {

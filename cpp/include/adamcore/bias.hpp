@@ -29,7 +29,7 @@ ADAMCORE_FN DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
     return {high, low - (high - p.high)};
 }
 
-/// beta^(2n) or beta^(2n + 1) of beta^n. What is too small to show in 1 - beta^t becomes 0.
+/// Returns beta^(2n) or beta^(2n + 1), given beta^n. A value too small to affect 1 - beta^t becomes 0.
 ADAMCORE_FN DoubleDouble next_power(DoubleDouble power, double beta, bool odd) noexcept {
     DoubleDouble factor = power;
     ADAMCORE_ROLLED
@@ -40,7 +40,7 @@ ADAMCORE_FN DoubleDouble next_power(DoubleDouble power, double beta, bool odd) n
     return power.high < 0x1p-60 ? DoubleDouble{0.0, 0.0} : power;
 }
 
-/// The place of the highest bit that is set in `t`, or -1.
+/// The position of the highest set bit of `t`, or -1.
 ADAMCORE_FN int highest_bit(std::int64_t t) noexcept {
 #if defined(__CUDA_ARCH__)
     return 63 - __clzll(t);
@@ -64,13 +64,13 @@ ADAMCORE_FN double one_minus(DoubleDouble power) noexcept { return (1.0 - power.
 
 /// `1 - beta^t`, within an ulp of the true value for every `beta` in [0, 1) and `t` >= 0.
 ///
-/// Integer powers by squaring, in double-double: libm's pow, expm1 and log1p differ between
-/// libraries and processors in the last bit, a plain double loses 1 - beta^t to cancellation when
-/// beta is near 1, and a running product drifts.
+/// It squares integer powers in double-double, because libm's pow, expm1 and log1p differ in the last bit between
+/// libraries and processors, a plain double loses 1 - beta^t to cancellation when beta is near 1, and a running product
+/// drifts.
 ADAMCORE_FN double correction(double beta, std::int64_t t) noexcept { return one_minus(power_of(beta, t)); }
 
-/// The powers that correction() met on its way to the last `t`, for the next one: those of t >> 0, t >> 1, and so on. A
-/// step further most of them are the same, and two products are left on average.
+/// The powers that correction() computed for the last `t`, kept for the next call: those of t >> 0, t >> 1, and so on.
+/// Most of them are the same for t + 1, so that two products are left on average.
 struct Powers {
     static constexpr int levels = 8;
 
@@ -79,11 +79,11 @@ struct Powers {
     DoubleDouble of[levels];
 };
 
-/// The same bits as correction(beta, t), and sooner where `known` is of `beta` and `t` - 1. A `known.beta` of -1 is
-/// nothing known.
+/// Returns the same bits as correction(beta, t), but faster if `known` belongs to `beta` and `t` - 1. A `known.beta` of
+/// -1 means that nothing is known.
 ADAMCORE_FN double correction(Powers& known, double beta, std::int64_t t) noexcept {
     if (known.beta == beta && known.t == t) return one_minus(known.of[0]);
-    const int lowest = highest_bit(t & -t);  // t >> k is what (t - 1) >> k is for each k above it
+    const int lowest = highest_bit(t & -t);  // for each k above `lowest`, t >> k equals (t - 1) >> k
     const bool is_near = known.beta == beta && known.t == t - 1 && lowest < Powers::levels - 1;
     DoubleDouble power = is_near ? known.of[lowest + 1] : DoubleDouble{1.0, 0.0};
     ADAMCORE_ROLLED

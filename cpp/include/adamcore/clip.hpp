@@ -4,11 +4,10 @@
 
 namespace adamcore {
 
-/// How gradients are held to a limit: all together, each tensor, each unit of a tensor (Brock et al. 2021), or each
-/// element.
+/// How gradients are clipped: all together, tensor by tensor, unit by unit (Brock et al. 2021), or element by element.
 enum class Clip : std::uint8_t { none, norm, norm_per_tensor, units, value };
 
-/// Whether norms must be known for it.
+/// Whether this way of clipping needs norms.
 constexpr bool measures(Clip clip) { return clip != Clip::none && clip != Clip::value; }
 
 }  // namespace adamcore

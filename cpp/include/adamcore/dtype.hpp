@@ -5,12 +5,12 @@
 
 namespace adamcore {
 
-/// IEEE binary16, as bits: storage without arithmetic.
+/// IEEE binary16 as bits. It is a storage type without arithmetic.
 struct float16 {
     std::uint16_t bits;
 };
 
-/// The upper half of a float32, as bits: storage without arithmetic.
+/// The upper half of a float32, as bits. It is a storage type without arithmetic.
 struct bfloat16 {
     std::uint16_t bits;
 };
@@ -42,7 +42,7 @@ struct DtypeOf<bfloat16> {
 template <class T>
 inline constexpr Dtype dtype_of = DtypeOf<T>::value;
 
-/// Calls `f(T{})` with a value of the type that `dtype` names: the only switch on a dtype.
+/// Calls `f(T{})` with a value of the type of `dtype`. This is the only switch on a dtype.
 template <class F>
 constexpr decltype(auto) visit(Dtype dtype, F&& f) {
     switch (dtype) {
@@ -66,7 +66,7 @@ constexpr const char* name_of(Dtype dtype) {
 
 constexpr bool is_half(Dtype dtype) { return dtype == Dtype::float16 || dtype == Dtype::bfloat16; }
 
-/// The type that updates of parameters of `dtype` are computed in: float64 for float64, else float32.
+/// The compute type of updates of parameters of `dtype`: float64 for float64, otherwise float32.
 constexpr Dtype compute_dtype(Dtype dtype) { return dtype == Dtype::float64 ? dtype : Dtype::float32; }
 
 inline constexpr std::size_t compute_type_count = 2;

@@ -3,17 +3,17 @@
 #include "adamcore/math.hpp"
 #include "adamcore/scale.hpp"
 
-/// What becomes of a gradient's element before a rule sees it.
+/// What happens to an element of a gradient before a rule uses it.
 namespace adamcore::gradient {
 
-/// A limit in T: what T does not hold limits nothing.
+/// A limit as T. A limit that T cannot represent limits nothing.
 template <class T>
 ADAMCORE_FN T limit_in(double limit) {
     constexpr double largest = sizeof(T) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023;
     return limit <= largest ? static_cast<T>(limit) : static_cast<T>(__builtin_inf());
 }
 
-/// `x` held to [-limit, limit]; NaN stays.
+/// `x` clipped to [-limit, limit]. NaN remains NaN.
 template <class T>
 ADAMCORE_FN T held(T x, T limit) {
     return math::select(x > limit, limit, math::select(x < -limit, -limit, x));
@@ -28,7 +28,7 @@ ADAMCORE_FN T scaled(T grad, Multiplier<T> scale) {
     return scale(grad);
 }
 
-/// The gradient as a rule sees it: scaled, by a T or a Multiplier, with the L2 term if there is one.
+/// The gradient that a rule receives: scaled by a T or a Multiplier, plus the L2 term if there is one.
 template <bool HasL2, class Step, class T, class By>
 ADAMCORE_FN auto seen([[maybe_unused]] const Step& step, T grad, By grad_scale, [[maybe_unused]] T param) {
     if constexpr (HasL2) {

@@ -6,29 +6,29 @@
 
 namespace adamcore {
 
-/// The most axes that an array may have.
+/// The maximum number of axes of an array.
 inline constexpr int max_axes = 64;
 
-/// How a strided array is walked, the last axis fastest; strides are in bytes and may be negative. No axes: the
-/// elements are dense, one after the other. (Without initialisers: they would make a constructor that ISAs share.)
+/// How a strided array is walked, with the last axis fastest. Strides are in bytes and may be negative. Without axes,
+/// the elements are dense. (There are no initialisers, because they would create a constructor that ISAs share.)
 struct Axes {
     std::int32_t count;
     const std::int64_t* shape;
     const std::int64_t* strides;
 };
 
-/// How a parameter and its gradient are walked, element i of the one with element i of the other.
+/// How a parameter and its gradient are walked: element i of one goes with element i of the other.
 struct Layout {
     Axes param, grad;
 };
 
-/// Where element `index` lies, in bytes.
+/// The position of element `index`, in bytes.
 ADAMCORE_FN std::int64_t offset_of(const Axes& axes, std::int64_t item_size, std::int64_t index) {
     if (axes.count == 0) return index * item_size;
     std::int64_t offset = 0;
     for (std::int32_t axis = axes.count - 1; axis > 0; --axis) {
         const std::int64_t length = axes.shape[axis];
-        // Division of 32 bits takes a fraction of the time on GPUs.
+        // On GPUs, 32-bit division takes a fraction of the time of 64-bit division.
         const std::int64_t next =
             (index | length) >> 32
                 ? index / length
@@ -39,7 +39,7 @@ ADAMCORE_FN std::int64_t offset_of(const Axes& axes, std::int64_t item_size, std
     return offset + index * axes.strides[0];
 }
 
-/// Calls `f(offset, stride, count)`, in bytes, for each run of elements [begin, end) that lie at one stride.
+/// Calls `f(offset, stride, count)`, in bytes, for each run of elements [begin, end) that lie one stride apart.
 template <class F>
 ADAMCORE_FN void for_each_run(const Axes& axes, std::int64_t item_size, std::int64_t begin, std::int64_t end, F&& f) {
     if (axes.count == 0) {

@@ -7,11 +7,11 @@
 #include "adamcore/scale.hpp"
 #include "adamcore/storage.hpp"
 
-/// Sums of squares of one fixed shape, so that a norm's bits depend on the numbers alone.
+/// Sums of squares in one fixed order, so that the bits of a norm depend only on the values of the elements.
 ///
-/// Elements are counted in C order from the tensor's start. A leaf of 4096 of them is summed in double by 32 lanes,
-/// element i by lane i mod 32. Lanes are added up by halves (i and i + 16 first), the tensor's leaves and then the tensors
-/// by pairs of neighbours.
+/// Elements are counted in C order from the start of the tensor. A leaf of 4096 of them is summed in double in 32
+/// lanes; lane i mod 32 sums element i. The lanes are added by halves (first i and i + 16), then the leaves of the
+/// tensor by pairs of neighbours, and then the tensors in the same way.
 namespace adamcore::norm {
 
 inline constexpr std::int64_t leaf = 4096;
@@ -19,7 +19,7 @@ inline constexpr int lanes = 32;
 
 constexpr std::int64_t leaves_of(std::int64_t size) { return (size + leaf - 1) / leaf; }
 
-/// An array whose norm is asked for.
+/// An array whose norm is to be computed.
 struct Reading {
     const void* data = nullptr;
     std::int64_t size = 0;
@@ -27,17 +27,17 @@ struct Reading {
     Axes axes{};
 };
 
-/// The sum of squares `sum * 2^(2 * shift * power)`: squares of doubles may be beyond the range of double.
+/// A sum of squares, `sum * 2^(2 * shift * power)`. Squares of doubles may be outside the range of double.
 struct Squares {
     double sum = 0;
     std::int32_t power = 0;
-    /// Whether one of the numbers, finite as a double, is infinite as a float.
+    /// Whether one of the numbers is finite as a double but infinite as a float.
     std::int32_t outgrows = 0;
 
     static constexpr int shift = 540;
 };
 
-/// (x * scale)^2, without scale and exact for all but doubles.
+/// (x * scale)^2. For all types but double it is exact, and `scale` is ignored.
 template <class Stored>
 ADAMCORE_FN double wide_square(Stored x, double scale) {
     double wide = static_cast<double>(storage::decode(x));
@@ -45,12 +45,12 @@ ADAMCORE_FN double wide_square(Stored x, double scale) {
     return wide * wide;
 }
 
-/// What a leaf's lanes have summed so far.
+/// The partial sums of the lanes of a leaf.
 struct LaneSums {
     double of[lanes] = {};
 };
 
-/// Adds (x * scale)^2 of `count` elements, a multiple of `lanes` unless they are the leaf's last.
+/// Adds (x * scale)^2 of `count` elements. `count` is a multiple of `lanes`, except at the end of the leaf.
 template <class Stored>
 ADAMCORE_FN void accumulate(LaneSums& sums, const Stored* x, std::int64_t count, double scale) {
     std::int64_t at = 0;
@@ -67,31 +67,32 @@ ADAMCORE_FN double total(LaneSums& sums) {
     return sums.of[0];
 }
 
-/// What a leaf's elements are to be multiplied by before their squares are summed again, `sum` having come of 1: still 1
-/// where that sum is good.
+/// The scale with which to sum a leaf's squares a second time, given `sum`, the result with scale 1. Returns 1 if that
+/// sum is usable.
 template <class Stored>
 ADAMCORE_FN double second_scale(double sum) {
     if (sizeof(Stored) < 8 || (sum > 0x1p-900 && sum < 0x1p900) || sum != sum) return 1;
     return sum >= 0x1p900 ? 0x1p-540 : 0x1p540;
 }
 
-/// The squares of which `sum` is the total of (x * scale)^2.
+/// The Squares for which `sum` is the total of (x * scale)^2.
 ADAMCORE_FN Squares scaled_squares(double sum, double scale) {
     if (scale < 1) return {sum, sum < 0x1p1023 ? 1 : 0};
     return {sum, scale > 1 && sum > 0 ? -1 : 0};
 }
 
-/// Whether a double is infinite as a float, which is rounded to nearest.
+/// Whether a double is infinite when it is rounded to the nearest float.
 ADAMCORE_FN bool is_infinite_in_float(double x) { return x >= 0x1.ffffffp127 || x <= -0x1.ffffffp127; }
 
-/// Whether numbers of which `sum` is the total of squares may be, so that one has to look.
+/// Whether an element may be infinite as a float, given the sum of squares. If so, the elements must be checked one by
+/// one.
 template <class Stored>
 ADAMCORE_FN bool may_outgrow_float(double sum) {
     return sizeof(Stored) == 8 && sum >= 0x1p255;
 }
 
-/// The squares of a leaf, of which `sum(scale)` is the total of (x * scale)^2, and `outgrows()` tells whether an element is
-/// infinite in float. Not finite if and only if an element is not.
+/// The squares of a leaf. `sum(scale)` returns the total of (x * scale)^2, and `outgrows()` whether an element is
+/// infinite as a float. The result is not finite if and only if an element is not.
 template <class Stored, class Sum, class Outgrows>
 ADAMCORE_FN Squares leaf_squares(Sum&& sum, Outgrows&& outgrows) {
     const double plain = sum(1.0);
@@ -103,7 +104,7 @@ ADAMCORE_FN Squares leaf_squares(Sum&& sum, Outgrows&& outgrows) {
 
 namespace detail {
 
-/// The sum of squares of unequal powers.
+/// Adds two sums of squares with different powers.
 ADAMCORE_CALL Squares sum_of_unequal(Squares a, Squares b) {
     if (a.power < b.power) {
         const Squares larger = b;
@@ -123,7 +124,7 @@ ADAMCORE_FN Squares operator+(Squares a, Squares b) {
     return a.sum == 0 ? b : detail::sum_of_unequal(a, b);
 }
 
-/// The sum of `count` squares by pairs of neighbours; `terms` is overwritten.
+/// Sums `count` squares by pairs of neighbours. Overwrites `terms`.
 ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
     if (count == 0) return {};
     ADAMCORE_ROLLED
@@ -137,35 +138,36 @@ ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
 
 ADAMCORE_FN bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }
 
-/// The L2 norm of numbers with these squares.
+/// The L2 norm, given the sum of squares.
 ADAMCORE_CALL Scale magnitude(Squares squares) {
     const double root = math::sqrt(squares.sum);
     return squares.power == 0 && scale::is_usual(root) ? Scale(root)
                                                        : scale::normalised(root, Squares::shift * squares.power);
 }
 
-/// The same of the numbers multiplied by `scale` > 0.
+/// The L2 norm of the numbers multiplied by `scale` > 0.
 ADAMCORE_CALL Scale magnitude(Squares squares, Scale scale) { return scale::product(magnitude(squares), scale); }
 
-/// And that as a double. Infinite where it is beyond double's range.
+/// The same as a double. It is infinite if it is beyond the range of double.
 ADAMCORE_CALL double root(Squares squares, Scale scale = 1) { return scale::value(magnitude(squares, scale)); }
 
-/// Whether numbers with these squares are finite and, if they are to be `narrowed`, still are in float32.
+/// Whether the numbers with these squares are finite. If they will be `narrowed`, they must be finite as float32 too.
 ADAMCORE_FN bool fits(Squares squares, bool narrowed) { return is_finite(squares) && !(narrowed && squares.outgrows); }
 
-/// min(1, limit / (norm + 1e-6)), as PyTorch clips; 1 where the norm is not finite, which clipping cannot mend.
+/// min(1, limit / (norm + 1e-6)), as in PyTorch. It is 1 if the norm is not finite, because clipping cannot repair
+/// that.
 ADAMCORE_CALL Scale clip_factor(Squares squares, Scale scale, double limit) {
     if (!is_finite(squares) || limit - limit != 0) return 1;
     const Scale norm = magnitude(squares, scale);
-    // With a power it is so small that 1e-6 is all that is left, or so large that nothing is left of 1e-6.
+    // With a power, the norm is so small that only 1e-6 remains, or so large that 1e-6 vanishes.
     const double wide = (norm.power < 0 ? 0 : norm.number) + 1e-6;
     const Scale factor = limit / (norm.power > 0 ? norm : Scale(wide));
     return is_below_one(factor) ? factor : 1;
 }
 
-/// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale
-/// image recognition without normalization", equation 3): the gradient's norm is held to `limit` times the weights',
-/// which count for at least 1e-3.
+/// The factor of a unit, a row of weights, in adaptive clipping (Brock et al. 2021, "High-performance large-scale image
+/// recognition without normalization", equation 3). It limits the norm of the gradient to `limit` times the norm of the
+/// weights, which counts as at least 1e-3.
 ADAMCORE_FN Scale adaptive_factor(Squares weights, Squares grads, Scale scale, double limit) {
     if (!is_finite(weights) || !is_finite(grads) || limit - limit != 0) return 1;
     const Scale size = magnitude(weights), norm = magnitude(grads) * scale;

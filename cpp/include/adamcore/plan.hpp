@@ -5,7 +5,7 @@
 
 namespace adamcore::plan {
 
-/// A place in a list of tensors: before element `offset` of tensor `tensor`.
+/// A position in a list of tensors: before element `offset` of tensor `tensor`.
 struct Cut {
     std::int64_t tensor = 0;
     std::int64_t offset = 0;
@@ -13,17 +13,17 @@ struct Cut {
     friend bool operator==(Cut a, Cut b) { return a.tensor == b.tensor && a.offset == b.offset; }
 };
 
-/// Cuts inside a tensor fall on multiples of at least this many elements from its start: whole cache lines.
+/// Cuts inside a tensor are at multiples of at least this many elements from its start, which are whole cache lines.
 inline constexpr std::int64_t grain = 64;
 
-/// What a tensor costs beyond its elements (pointers, loop set-up, tail), counted in elements.
+/// The cost of a tensor beyond its elements (pointers, loop set-up, tail), in elements.
 inline constexpr std::int64_t tensor_cost = 64;
 
-/// Cuts `count` tensors into `parts` contiguous ranges of nearly equal cost; part k is [cuts[k], cuts[k + 1]).
+/// Divides `count` tensors into `parts` contiguous ranges of nearly equal cost. Part k is [cuts[k], cuts[k + 1]).
 ///
-/// `size(i)` is the number of elements to update in tensor i; a tensor of 0 costs nothing. `cuts` has room
-/// for `parts + 1`. Cuts inside a tensor fall on multiples of `unit` elements. A pure function of the sizes, one pass
-/// over them, without allocation.
+/// `size(i)` is the number of elements to update in tensor i. A tensor with size 0 costs nothing. `cuts` has room for
+/// `parts + 1` positions. Cuts inside a tensor are at multiples of `unit` elements. This is a pure function of the
+/// sizes; it needs one pass over them and does not allocate.
 template <class Size>
 void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t unit = grain) {
     const auto cost = [&](std::int64_t i) {
@@ -50,7 +50,7 @@ void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t u
     cuts[parts] = {count, 0};
 }
 
-/// Calls `f(tensor, begin, end)` for each piece between two cuts, in order, empty pieces left out.
+/// Calls `f(tensor, begin, end)` for each piece between two cuts, in order. Empty pieces are skipped.
 template <class Size, class F>
 void for_each_piece(Size&& size, Cut from, Cut to, F&& f) {
     for (std::int64_t i = from.tensor; i <= to.tensor; ++i) {

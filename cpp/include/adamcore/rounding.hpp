@@ -5,18 +5,18 @@
 #include "adamcore/math.hpp"
 #include "adamcore/storage.hpp"
 
-/// Stochastic rounding: to either neighbour, with the probability that makes the mean exact.
+/// Stochastic rounding: a number is rounded to either neighbour, with probabilities that make the mean exact.
 ///
-/// The random numbers are a function of seed, step, tensor and element, so they do not depend on threads, instruction
-/// sets or grouping, and a run that is resumed meets the same ones.
+/// The random numbers are a function of seed, step, tensor and element. So they do not depend on threads, instruction
+/// sets or grouping, and a resumed run uses the same ones.
 namespace adamcore::rounding {
 
-/// Rounds of Philox4x32: as many as its authors found to pass every test of BigCrush.
+/// The number of rounds of Philox4x32 that its authors found sufficient to pass every test of BigCrush.
 inline constexpr int rounds = 7;
 
-/// Four random words for a counter of four (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), for one
-/// counter or several side by side: each word is the lower half of a 64-bit number or lane, whose upper half is left
-/// undefined. `multiply` gives the products of lower halves.
+/// Four random words for a counter of four words (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"),
+/// for one counter or several side by side. Each word is the lower half of a 64-bit number or lane, whose upper half is
+/// undefined. `multiply` returns the products of lower halves.
 template <class Words, class Multiply>
 ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, Words (&words)[4], Multiply multiply) {
     const Words zero{};
@@ -33,7 +33,7 @@ ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, Words (&words)[4
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }
 
-/// The product of lower halves of one number each.
+/// The product of the lower halves of two numbers.
 struct MultiplyOne {
     ADAMCORE_FN std::uint64_t operator()(std::uint64_t a, std::uint64_t b) const {
         return (a & 0xffffffffu) * (b & 0xffffffffu);
@@ -46,14 +46,15 @@ ADAMCORE_FN void philox(std::uint32_t key0, std::uint32_t key1, std::uint32_t (&
     for (int i = 0; i < 4; ++i) words[i] = static_cast<std::uint32_t>(wide[i]);
 }
 
-/// What random numbers depend on besides the element.
+/// What random numbers depend on in addition to the element.
 struct Stream {
     std::uint64_t seed = 0;
     std::uint64_t step = 0;  ///< the lower 48 bits count
     std::uint32_t tensor = 0;
 };
 
-/// A counter gives 16 bits to each of 8 elements; a block of this many counters serves neighbouring elements.
+/// A counter yields 16 bits for each of 8 elements. A block of this many counters serves a range of neighbouring
+/// elements.
 inline constexpr std::int64_t row = 16;
 inline constexpr std::int64_t block = 8 * row;
 
@@ -72,14 +73,15 @@ ADAMCORE_FN void random_words(const Stream& stream, std::int64_t index, std::uin
 template <class Stored>
 struct Stochastic;
 
-/// A finite weight rounded to a neighbour in Stored, up in magnitude if `random`, uniform in [0, 2^16), is large enough.
-/// Beyond the largest finite number it stays there until nearest would round to infinity, and then is infinite. NaN stays.
+/// Rounds a finite weight to a neighbour in Stored, up in magnitude if `random`, which is uniform in [0, 2^16), is
+/// large enough. Beyond the largest finite number, the result is this number, or infinity if rounding to nearest gives
+/// infinity. NaN remains NaN.
 template <class Stored>
 ADAMCORE_FN float stochastic(float weight, std::uint32_t random) {
     return Stochastic<Stored>::of(weight, random);
 }
 
-/// What has no finite neighbour in Stored: infinite, or NaN as it is.
+/// The result for numbers without a finite neighbour in Stored: infinity, or the NaN itself.
 ADAMCORE_FN float infinite_or_nan(std::uint32_t bits) {
     const std::uint32_t infinite = (bits & 0x80000000u) | 0x7f800000u;
     return storage::float_of(math::select((bits & 0x7fffffffu) > 0x7f800000u, bits, infinite));
@@ -100,7 +102,7 @@ struct Stochastic<bfloat16> {
     }
 };
 
-/// The same for weights whose magnitude is less than that, where nothing saturates, in a third of the operations.
+/// The same for weights with a smaller magnitude than that. Nothing saturates, so it takes a third of the operations.
 ADAMCORE_FN bfloat16 stochastic_in_range(float weight, std::uint32_t random) {
     return {static_cast<std::uint16_t>((storage::bits_of(weight) + random) >> 16)};
 }
@@ -114,7 +116,7 @@ struct Stochastic<float16> {
         const std::uint32_t normal = (magnitude + (random >> 3)) & 0xffffe000u;
         constexpr std::uint32_t largest = 0x477fe000u;
         const std::uint32_t finite = math::select(normal > largest, largest, normal);
-        // Subnormal ones are multiples of 2^-24; their fraction is compared in steps of 2^-16.
+        // Subnormal numbers are multiples of 2^-24. Their fraction is compared in steps of 2^-16.
         const float scaled = storage::float_of(math::select(magnitude < smallest_normal, magnitude, 0u)) * 0x1p40f;
         const auto fixed = static_cast<std::uint32_t>(static_cast<std::int32_t>(scaled));
         const float subnormal = static_cast<float>(static_cast<std::int32_t>((fixed + random) >> 16)) * 0x1p-24f;

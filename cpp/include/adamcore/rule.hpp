@@ -27,21 +27,22 @@
 ///         static double initial(const Hyper& h, std::size_t slot);   // optional: state's first value, else 0
 ///     };
 ///
-/// `prepare` runs once per step on the host, in double, for the update numbered t (from 1), and computes all
-/// that does not depend on the element. `update` runs once per element, anywhere: + - * /, math::sqrt and
-/// math::select in the compute type T (float or double), without branches, intrinsics, dtypes or devices.
-/// Expressions are plain: with contraction off they give the same bits on every processor.
+/// `prepare` runs once per step on the host, in double, for update number t (starting at 1), and computes everything
+/// that does not depend on the element. `update` runs once per element, on any device: + - * /, math::sqrt and
+/// math::select in the compute type T (float or double), without branches, intrinsics, dtypes or devices. Expressions
+/// are plain: with contraction off they give the same bits on every processor.
 ///
-/// A rule that corrects the bias of running averages says which of its hyper-parameters they decay by,
-/// `decays = rule::decays(&Hyper::beta1, ...)`, and has a second prepare(h, t, corrections) that is given 1 - decay^t of
-/// each, in an array of that many doubles: powers take long, and an engine may know them from the step before.
+/// A rule that corrects the bias of running averages lists the hyper-parameters by which they decay, `decays =
+/// rule::decays(&Hyper::beta1, ...)`, and has a second function prepare(h, t, corrections). It receives 1 - decay^t for
+/// each of them, in an array of that many doubles. Powers take long, and an engine may know them from the previous
+/// step.
 ///
-/// A rule with weight decay as an L2 term says so by a member `double l2` of its Step; engines add l2 * p to the
-/// gradient before update() sees it. That sum of large and small is kept in double, G, so that what is averaged is
-/// not rounded twice; without decay G is T.
+/// A rule whose weight decay is an L2 term declares this with a member `double l2` of its Step. Engines add l2 * p to
+/// the gradient before they call update(). This sum of a large and a small number is kept in double, the type G, so
+/// that averages of it are rounded only once. Without decay G is T.
 namespace adamcore::rule {
 
-/// The values that a hyper-parameter may have. NaN and infinities never.
+/// The values that a hyper-parameter may have. NaN and infinities are never allowed.
 enum class Range : std::uint8_t { finite, nonnegative, fraction, below_one };
 
 constexpr bool contains(Range range, double x) {
@@ -62,7 +63,7 @@ constexpr const char* describe(Range range) {
     return "a finite number";
 }
 
-/// A hyper-parameter: the name that users see, where it is kept, and its range.
+/// A hyper-parameter: the name that users see, the member that stores it, and its range.
 template <class Hyper>
 struct Field {
     const char* name;
@@ -94,13 +95,13 @@ constexpr std::array<Field<Hyper>, sizeof...(F)> fields(F... field) {
     return {field...};
 }
 
-/// A state array: the name that users see, and whether it holds sums or averages of squares. Those are never negative,
-/// and what is divided by their root would be divided by eps alone if storage made zeros of them.
+/// A state array: the name that users see, and whether it contains sums or averages of squares. Those are never
+/// negative. If storage rounded them to zero, a step would divide by eps alone.
 struct Slot {
     const char* name;
     bool nonnegative = false;
 
-    constexpr Slot(const char* slot_name, bool is_nonnegative = false)  // a name alone will do
+    constexpr Slot(const char* slot_name, bool is_nonnegative = false)  // a name alone is enough
         : name(slot_name), nonnegative(is_nonnegative) {}
 };
 
@@ -111,7 +112,7 @@ constexpr std::array<Slot, sizeof...(S)> slots(S... slot) {
     return {Slot(slot)...};
 }
 
-/// A bit for each of a rule's slots, the first the lowest: whether it is nonnegative.
+/// One bit for each of a rule's slots, the lowest for the first: whether the slot is nonnegative.
 template <class Rule>
 constexpr unsigned nonnegative_slots() {
     unsigned bits = 0;
@@ -130,7 +131,7 @@ struct List {
     static constexpr std::size_t size = sizeof...(Rules);
 };
 
-/// Whether a Step has a member l2.
+/// Whether a Step has a member `l2`.
 template <class Step, class = void>
 struct has_l2 : std::false_type {};
 template <class Step>
@@ -167,7 +168,7 @@ template <class Rule>
 struct DecayCount<Rule, std::void_t<decltype(Rule::decays)>>
     : std::integral_constant<int, static_cast<int>(Rule::decays.size())> {};
 
-/// How many decays a rule has.
+/// The number of decays of a rule.
 template <class Rule>
 inline constexpr int decay_count = DecayCount<Rule>::value;
 
@@ -187,13 +188,13 @@ ADAMCORE_FN double decay_of(const typename Rule::Hyper& hyper, int place, std::i
 
 }  // namespace detail
 
-/// A rule's decay by its place. (Each member a constant of its own, since devices do not see constexpr arrays.)
+/// A decay of a rule by its index. (Each member is a separate constant, because devices cannot read constexpr arrays.)
 template <class Rule>
 ADAMCORE_FN double decay_of([[maybe_unused]] const typename Rule::Hyper& hyper, [[maybe_unused]] int place) {
     return detail::decay_of<Rule>(hyper, place, std::make_index_sequence<decay_count<Rule>>{});
 }
 
-/// Holds a rule to the contract above, at compile time.
+/// Checks at compile time that a rule fulfils the contract above.
 template <class Rule>
 constexpr bool is_rule() {
     using Hyper = typename Rule::Hyper;
@@ -206,7 +207,7 @@ constexpr bool is_rule() {
     return true;
 }
 
-/// The value that a rule's state starts from.
+/// The initial value of a state slot of a rule.
 template <class Rule>
 double initial([[maybe_unused]] const typename Rule::Hyper& hyper, [[maybe_unused]] std::size_t slot) {
     if constexpr (detail::has_initial<Rule>::value) {

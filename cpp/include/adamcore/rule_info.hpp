@@ -13,13 +13,13 @@
 
 namespace adamcore {
 
-/// The most hyper-parameters that a rule may have.
+/// The maximum number of hyper-parameters of a rule.
 inline constexpr std::size_t max_fields = 16;
 
-/// A rule's hyper-parameters without its type: the values, in the order of its fields.
+/// A rule's hyper-parameters without its type: the values, in the order of `fields`.
 using HyperValues = std::array<double, max_fields>;
 
-/// Room for any rule's Step<T>.
+/// Storage for any rule's Step<T>.
 struct alignas(double) StepStorage {
     std::byte bytes[192];
 };
@@ -30,7 +30,7 @@ struct FieldInfo {
     double preset;
 };
 
-/// What is known of a rule at run time: how a program that picks rules by name sees it.
+/// The description of a rule at run time, for programs that choose rules by name.
 struct RuleInfo {
     std::string_view name;
     const rule::Slot* slots;
@@ -38,13 +38,13 @@ struct RuleInfo {
     std::array<FieldInfo, max_fields> fields;
     std::size_t field_count;
 
-    /// Writes Step<T> for update `t`, T being the compute type of `dtype`.
+    /// Writes the Step<T> for update `t`, where T is the compute type of `dtype`.
     void (*prepare)(const HyperValues& hyper, std::int64_t t, Dtype dtype, StepStorage& out) noexcept;
-    /// The value that state `slot` starts from.
+    /// The initial value of state slot `slot`.
     double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
 };
 
-/// A rule chosen at run time, and what all tensors of a group share.
+/// A rule that was chosen at run time, and the values that all tensors of a group share.
 struct Group {
     std::size_t rule = 0;  ///< index into all_rules()
     HyperValues hyper{};
@@ -58,7 +58,7 @@ ADAMCORE_FN void set_member(Hyper& hyper, double value) {
     hyper.*Member = value;
 }
 
-/// (Each member a constant of its own, since devices do not see constexpr arrays.)
+/// (Each member is a separate constant, because devices cannot read constexpr arrays.)
 template <class Rule, std::size_t... I>
 ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values, std::index_sequence<I...>) {
     typename Rule::Hyper hyper;

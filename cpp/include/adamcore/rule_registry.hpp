@@ -7,7 +7,7 @@
 
 namespace adamcore {
 
-/// Every rule's description, in the order of rules::All. Part of the compiled targets.
+/// The descriptions of all rules, in the order of rules::All. Part of the compiled targets.
 const std::array<RuleInfo, rules::All::size>& all_rules() noexcept;
 
 }  // namespace adamcore

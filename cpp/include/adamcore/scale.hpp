@@ -7,10 +7,11 @@
 
 namespace adamcore {
 
-/// What gradients are multiplied by: `number * 2^power`. To hold 1e308 to 1e-300 takes a factor that no double holds.
+/// The multiplier of gradients, `number * 2^power`. Clipping gradients of 1e308 to 1e-300 needs a factor that no double
+/// can represent.
 ///
-/// The power is 0 where doubles hold the number with room to spare, and arithmetic is theirs; elsewhere nothing is lost
-/// either.
+/// The power is 0 if the number is well inside the normal range of double; then the arithmetic is ordinary double
+/// arithmetic. Otherwise no precision is lost either.
 struct Scale {
     double number;
     std::int32_t power;
@@ -20,7 +21,7 @@ struct Scale {
 
 namespace scale {
 
-/// Whether a result needs no power, and cannot have been rounded as a subnormal number is.
+/// Whether a result needs no power and cannot have been rounded to a subnormal number.
 ADAMCORE_FN bool is_usual(double x) {
     const double magnitude = x < 0 ? -x : x;
     return magnitude >= 0x1p-960 && magnitude <= 0x1p960;
@@ -41,7 +42,7 @@ ADAMCORE_FN double times_power(double x, std::int32_t power) {
     return (x * power_of_two(first)) * power_of_two(rest);
 }
 
-/// number * 2^power with a number from 0.5 to 1, unless it is 0 or not finite.
+/// number * 2^power with a number from 0.5 to 1, unless the value is 0 or not finite.
 ADAMCORE_CALL Scale with_power(Scale a) {
     if (a.number == 0 || a.number - a.number != 0) return {a.number, 0};
     double number = a.number;
@@ -55,14 +56,14 @@ ADAMCORE_CALL Scale with_power(Scale a) {
     return {number, power};
 }
 
-/// The same, but with a power of 0 where the number is usual.
+/// The same, but with a power of 0 if the number is usual.
 ADAMCORE_CALL Scale normalised(double number, std::int32_t power) {
     const Scale a = with_power({number, power});
     if (a.power > -960 && a.power <= 960) return a.number * power_of_two(a.power);
     return a;
 }
 
-/// What `*` is, where speed does not count but room does.
+/// Implements `*` where small code matters more than speed.
 ADAMCORE_CALL Scale product(Scale a, Scale b) {
     a = with_power(a), b = with_power(b);
     return normalised(a.number * b.number, a.power + b.power);
@@ -74,7 +75,7 @@ ADAMCORE_CALL bool unusual_less(Scale a, Scale b) {
     return a.power != b.power ? a.power < b.power : a.number < b.number;
 }
 
-/// As a double: rounded, infinite or 0 where doubles end.
+/// The value as a double: rounded, and infinite or 0 outside the range of double.
 ADAMCORE_CALL double value(Scale a) {
     if (a.power == 0) return a.number;
     a = with_power(a);
@@ -89,7 +90,7 @@ ADAMCORE_FN Scale operator*(Scale a, Scale b) {
 }
 
 ADAMCORE_CALL Scale operator/(Scale a, Scale b) {
-#if !defined(__CUDA_ARCH__)  // where room counts more
+#if !defined(__CUDA_ARCH__)  // small code matters more there
     const double number = a.number / b.number;
     if ((a.power | b.power) == 0 && scale::is_usual(number)) return number;
 #endif
@@ -99,17 +100,17 @@ ADAMCORE_CALL Scale operator/(Scale a, Scale b) {
 
 ADAMCORE_FN bool operator==(Scale a, Scale b) { return a.number == b.number && a.power == b.power; }
 
-/// Of a result of arithmetic that is not negative.
+/// Normalises a nonnegative result of arithmetic.
 ADAMCORE_FN bool is_below_one(Scale a) { return a.power < 0 || (a.power == 0 && a.number < 1); }
 
-/// Of scales that are not negative.
+/// For scales that are not negative.
 ADAMCORE_FN bool operator<(Scale a, Scale b) {
     return (a.power | b.power) == 0 ? a.number < b.number : scale::unusual_less(a, b);
 }
 
-/// A scale as T can multiply by it: `(x * first) * second`, where `second` is 1 unless the scale is beyond the normal
-/// numbers of T. Right within an ulp or two wherever x and the product are representable, for scales of float below 2^254
-/// and of double below 2^2046.
+/// A scale in a form by which T can be multiplied: `(x * first) * second`, where `second` is 1 unless the scale is
+/// outside the normal range of T. The result is accurate to an ulp or two if x and the product are representable, for
+/// scales of float below 2^254 and of double below 2^2046.
 template <class T>
 struct Multiplier {
     T first, second;
@@ -132,16 +133,17 @@ struct Range<double> {
     static constexpr int smallest_power = -1074, largest_power = 1023;
 };
 
-/// Whether the scale as a number of T loses nothing that counts.
+/// Whether the scale can be rounded to T without losing precision.
 template <class T>
 ADAMCORE_FN bool is_normal(Scale a) {
     const double magnitude = a.number < 0 ? -a.number : a.number;
     return a.power == 0 && magnitude >= Range<T>::least && magnitude <= Range<T>::largest;
 }
 
-/// A small scale takes its power last, so that what is left below T's normal numbers is rounded last; but for powers
-/// that T does not have, whose products are 0 or next to it. A large one takes its power first, so that subnormal numbers
-/// are not rounded before they have grown. Never 0 unless the scale is: infinity stays.
+/// A small scale applies its power last, so that a product below the normal range of T is rounded last. The exceptions
+/// are powers that T cannot represent, whose products are 0 or almost 0. A large scale applies its power first, so that
+/// subnormal numbers are scaled up before they are rounded. Neither factor is 0 unless the scale is, so that infinity
+/// is preserved.
 template <class T>
 ADAMCORE_CALL Multiplier<T> split(Scale a) {
     a = with_power(a);

@@ -6,28 +6,28 @@
 #include "adamcore/rounding.hpp"
 #include "adamcore/storage.hpp"
 
-/// Stochastic rounding of half-precision state. Rounded to nearest, an average that changes by less than half a unit in
-/// the last place from step to step stands still.
+/// Stochastic rounding of half-precision state. If it were rounded to nearest, an average that changes by less than
+/// half a unit in the last place per step would get stuck.
 ///
-/// A block of elements has a random word for each of a tensor's state arrays, its key. An element's number is that word
-/// and a multiple of the golden ratio: uniform over all keys, so that each element's mean is exact, and spread evenly
-/// within a block, so that its errors cancel. Two instructions make it, where a generator takes fifty.
+/// A block of elements has one random word for each of a tensor's state arrays, its key. The random number of an
+/// element is this word plus a multiple of the golden ratio. Over all keys it is uniform, so the mean of each element
+/// is exact. Within a block it is spread evenly, so the errors cancel. It takes two instructions; a generator would
+/// take fifty.
 ///
-/// Averages of squares are not rounded to zero from above, at random or to nearest: what has a root of zero is divided
-/// by eps alone.
+/// Neither rounding mode rounds a nonzero average of squares to zero, because a step would then divide by eps alone.
 namespace adamcore::state {
 
-/// Elements that share a key.
+/// The number of elements that share a key.
 inline constexpr std::int64_t block = 256;
 
-/// rounding::random_words of this row and those after it are keys: elements of weights, which are numbered by eighths,
-/// do not come so far.
+/// rounding::random_words of this row and later rows are keys. The random numbers of weights never reach these rows,
+/// because eight elements share a counter.
 inline constexpr std::int64_t first_row = std::int64_t{1} << 43;
 
-/// Elements whose keys are one row of random words.
+/// The number of elements whose keys are in one row of random words.
 inline constexpr std::int64_t row = rounding::row * block;
 
-/// The keys of the block that holds `element`, one for each slot.
+/// The keys of the block that contains `element`, one for each slot.
 ADAMCORE_FN void keys_of(const rounding::Stream& stream, std::int64_t element, std::uint32_t (&keys)[4]) {
     rounding::random_words(stream, first_row + element / row, static_cast<std::uint32_t>(element % row / block), keys);
 }
@@ -35,7 +35,7 @@ ADAMCORE_FN void keys_of(const rounding::Stream& stream, std::int64_t element, s
 /// 2^32 divided by the golden ratio.
 inline constexpr std::uint32_t golden = 0x9E3779B1u;
 
-/// The random number of an element, by its place in the state array.
+/// The random number of an element, given its index in the state array.
 ADAMCORE_FN std::uint32_t number_of(std::uint32_t key, std::int64_t element) {
     return key + static_cast<std::uint32_t>(element) * golden;
 }
@@ -43,9 +43,9 @@ ADAMCORE_FN std::uint32_t number_of(std::uint32_t key, std::int64_t element) {
 template <class Stored>
 struct Stochastic;
 
-/// `x` rounded to a neighbour in Stored by a number that is uniform in [0, 2^32): as much of its upper bits as Stored
-/// drops is added below the last place that stays, and what is below that is cut off. Numbers beyond the largest finite
-/// one and NaN are rounded to nearest.
+/// Rounds `x` to a neighbour in Stored, with a random number that is uniform in [0, 2^32). As many of its upper bits as
+/// Stored drops are added below the last place that Stored keeps, and the sum is truncated. NaN and numbers beyond the
+/// largest finite one are rounded to nearest.
 template <class Stored>
 ADAMCORE_FN Stored stochastic(float x, std::uint32_t random) {
     return Stochastic<Stored>::of(x, random);
@@ -63,8 +63,8 @@ struct Stochastic<bfloat16> {
     }
 };
 
-/// The last place of subnormal numbers is 2^-24, whatever their exponent. 24 bits decide: the mean is exact from 2^-25
-/// up, and below that to within 2^-48.
+/// The last place of subnormal numbers is 2^-24, whatever their exponent. 24 random bits decide, so the mean is exact
+/// from 2^-25 up, and below that to within 2^-48.
 template <>
 struct Stochastic<float16> {
     static constexpr std::uint32_t smallest = (127u - 24u) << 23, largest = 0x477fe000u;
@@ -87,7 +87,7 @@ struct Stochastic<float16> {
     }
 };
 
-/// A square, or Stored's smallest number if it is less than that and not zero.
+/// The square itself, or the smallest number of Stored if the square is smaller than that and not zero.
 template <class Stored>
 ADAMCORE_FN float nonzero(float square) {
     const std::uint32_t bits = storage::bits_of(square);

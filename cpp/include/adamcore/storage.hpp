@@ -7,8 +7,8 @@
 #include "adamcore/math.hpp"
 
 /// How numbers are stored: decoding is exact, encoding rounds to nearest, ties to even, and both keep subnormals,
-/// infinities and NaN. Integer arithmetic and selects throughout, so that a loop of it vectorises and gives the same
-/// bits on every processor (AVX-512's own conversion to bfloat16 flushes subnormals).
+/// infinities and NaN. They use only integer arithmetic and selects, so that loops vectorise and give the same bits on
+/// every processor (AVX-512's own conversion to bfloat16 flushes subnormals).
 namespace adamcore::storage {
 
 ADAMCORE_FN std::uint32_t bits_of(float x) {
@@ -27,8 +27,8 @@ ADAMCORE_FN float decode(float x) { return x; }
 ADAMCORE_FN double decode(double x) { return x; }
 ADAMCORE_FN float decode(bfloat16 x) { return float_of(static_cast<std::uint32_t>(x.bits) << 16); }
 
-/// The exponent is moved from binary16's bias to binary32's. Of a subnormal, which has no leading one, it is moved
-/// with one, which a subtraction takes away again. NaN becomes quiet, as processors have it.
+/// Changes the bias of the exponent from binary16's to binary32's. Subnormals have no leading one: they are converted
+/// as if they had, and a subtraction removes it again. NaN becomes quiet, as in processors.
 ADAMCORE_FN float decode(float16 x) {
     const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
     const std::uint32_t shifted = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
@@ -70,7 +70,7 @@ struct Encode<float16> {
     ADAMCORE_FN static float16 of(float x) {
         const std::uint32_t bits = bits_of(x);
         const std::uint32_t magnitude = bits & 0x7fffffffu;
-        // Normal: to the other bias, and up by half a unit, or by just less where the last bit kept is even.
+        // Normal: changes the bias, and adds half a unit, or slightly less if the last bit kept is even.
         const std::uint32_t normal = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
         // Subnormal: adding 0.5, whose unit is the smallest subnormal, rounds as the processor does.
         const std::uint32_t subnormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
@@ -88,7 +88,7 @@ ADAMCORE_FN Stored encode(T x) {
     return Encode<Stored>::of(x);
 }
 
-/// The same of a number that Stored holds exactly, or of NaN.
+/// The same for a number that Stored represents exactly, or for NaN.
 template <class Stored>
 ADAMCORE_FN Stored encode_exact(float x) {
     if constexpr (dtype_of<Stored> == Dtype::bfloat16) {
@@ -105,32 +105,32 @@ ADAMCORE_FN float rounded(float x) {
     return decode(encode<Stored>(x));
 }
 
-/// The 16 bits of a float32 weight that bfloat16, rounded to nearest, does not keep.
+/// The 16 bits of a float32 weight that are lost when it is rounded to the nearest bfloat16.
 ADAMCORE_FN std::uint16_t remainder_of(float weight) { return static_cast<std::uint16_t>(bits_of(weight) & 0xffffu); }
 
-/// Whether a weight lies halfway between two bfloat16 numbers and rounded down, to the even one below it.
+/// Whether a weight lies halfway between two bfloat16 numbers and was rounded down, to the even number below it.
 ///
-/// An even bfloat16 is what 65,537 float32 numbers round to, one more than 16 bits tell apart: the halfway point above
-/// it and the one below leave the same remainder. This bit tells which.
+/// 65,537 float32 numbers round to an even bfloat16, one more than 16 bits can distinguish: the halfway points above
+/// and below it leave the same remainder. This bit distinguishes them.
 ADAMCORE_FN bool is_tie_rounded_down(float weight) { return (bits_of(weight) & 0x1ffffu) == 0x8000u; }
 
-/// The weight that `remainder` was taken from, where it is no tie rounded down.
+/// The weight from which `remainder` was taken, if it is not a tie that was rounded down.
 ADAMCORE_FN float with_remainder(float stored, std::uint16_t remainder) {
-    // A remainder of half a unit or more was rounded up: as a signed number it leads back down.
+    // A remainder of half a unit or more was rounded up. As a signed number it leads back down.
     const auto signed_remainder = static_cast<std::uint32_t>(static_cast<std::int32_t>(remainder ^ 0x8000u) - 0x8000);
     return float_of(bits_of(stored) + signed_remainder);
 }
 
-/// The same weight, or what with_remainder() makes of it, as the tie that was rounded down.
+/// Turns the result of with_remainder() into the tie that was rounded down.
 ADAMCORE_FN float as_tie(float weight) { return float_of(bits_of(weight) + 0x10000u); }
 
-/// The float32 weight that `stored` stands for: `master` while `stored` is what that rounds to. If the parameter has been
-/// given another value since, that is the weight.
+/// The float32 weight that `stored` represents: `master` if `stored` is `master` rounded. Otherwise the parameter has
+/// been overwritten since, and its new value is the weight.
 ADAMCORE_FN float current_master(float stored, float rounded_master, float master) {
     return math::select(bits_of(rounded_master) == bits_of(stored), master, stored);
 }
 
-/// What is lost where a weight overflows counts as nothing.
+/// The rounding error of a weight. It counts as zero if the weight overflows.
 ADAMCORE_FN float finite_or_zero(float lost) {
     return math::select((bits_of(lost) & 0x7f800000u) == 0x7f800000u, 0.0f, lost);
 }

@@ -13,26 +13,26 @@
 
 namespace adamcore {
 
-/// The most state arrays that a rule may keep for one parameter.
+/// The maximum number of state arrays that a rule may have for one parameter.
 inline constexpr std::size_t max_slots = 4;
 
-/// What is kept of a half-precision weight beside the parameter's own array, or how it is rounded into that. Other
-/// parameters are plain whatever it says.
+/// What is stored for a half-precision weight beside the parameter's own array, or how the weight is rounded to the
+/// parameter. Parameters of other dtypes are always plain.
 enum class WeightPolicy : std::uint8_t {
     plain,        ///< the parameter alone, rounded to nearest
     master,       ///< `extra[0]`: the weight in float32
-    remainder,    ///< of bfloat16; `extra[0]`: 16 more bits, uint16; `extra[1]`: ties, a bit for each, in whole bytes
+    remainder,    ///< only bfloat16; `extra[0]`: 16 more bits, uint16; `extra[1]`: ties, one bit each, in whole bytes
     compensated,  ///< `extra[0]`: what rounding lost, in the parameter's type
     stochastic,   ///< the parameter alone, rounded up or down at random
 };
 
-/// Its earlier name, for programs that use it.
+/// Its former name, for programs that use it.
 using Weights = WeightPolicy;
 
-/// How half-precision state is rounded when it is stored; state_rounding.hpp has the way. Other state is not rounded.
+/// How half-precision state is rounded when it is stored; see state_rounding.hpp. Other state is not rounded.
 enum class StateRounding : std::uint8_t { nearest, stochastic };
 
-/// How many bits of each extra array belong to a weight; 0: there is no such array.
+/// The number of bits of each extra array for one weight. 0 means that the array does not exist.
 constexpr std::array<std::size_t, 2> extra_bits(WeightPolicy weights) {
     switch (weights) {
         case WeightPolicy::master: return {32, 0};
@@ -44,19 +44,20 @@ constexpr std::array<std::size_t, 2> extra_bits(WeightPolicy weights) {
     return {0, 0};
 }
 
-/// One parameter and all that an update of it reads and writes.
+/// One parameter, and everything that an update of it reads and writes.
 ///
-/// The arrays hold `size` elements each and do not overlap. State and extras are dense; so are parameter and gradient
-/// unless `layout` says how to walk them. A null `grad` means that the tensor is left alone; so does a `size` of 0.
-/// `state` is in the order of the rule's `slots`. An update of float64 parameters, whose state is float64, is computed
-/// in float64, any other in float32. Models have thousands of tensors: what the usual ones need is in one cache line.
+/// The arrays have `size` elements each and do not overlap. State and extra arrays are dense. So are the parameter and
+/// the gradient, unless `layout` says how to walk them. A tensor with a null `grad` or a `size` of 0 is not updated.
+/// `state` is in the order of the rule's `slots`. Updates of float64 parameters, whose state is float64, are computed
+/// in float64, and all others in float32. Models have thousands of tensors, so the members that most tensors need share
+/// one cache line.
 struct alignas(64) Tensor {
     void* param = nullptr;
     const void* grad = nullptr;
     std::int64_t size = 0;
     /// Number of this update for this parameter, counted from 1.
     std::int64_t step = 1;
-    /// Index of the group whose rule and hyper-parameters apply.
+    /// The index of the group that has the rule and the hyper-parameters.
     std::int32_t group = 0;
     Dtype dtype = Dtype::float32;
     Dtype grad_dtype = Dtype::float32;
@@ -66,14 +67,14 @@ struct alignas(64) Tensor {
     void* state[max_slots] = {};
 
     void* extra[2] = {};
-    /// Where gradients are clipped unit by unit: a factor for every `unit_size` elements.
+    /// The factors of unit-wise clipping, one for every `unit_size` elements.
     const Scale* unit_factors = nullptr;
     std::int64_t unit_size = 0;
-    /// What stochastic rounding tells tensors apart by: Python makes it from the parameter's name.
+    /// The number by which stochastic rounding distinguishes tensors. Python derives it from the parameter's name.
     std::uint32_t number = 0;
     StateRounding state_rounding = StateRounding::nearest;
 
-    /// Whether gradients are read into a smaller type.
+    /// Whether gradients are converted to a smaller type when they are read.
     bool narrows_grad() const { return grad_dtype == Dtype::float64 && dtype != Dtype::float64; }
     ADAMCORE_FN bool rounds_state_at_random() const {
         const bool is_half = state_dtype == Dtype::float16 || state_dtype == Dtype::bfloat16;
@@ -83,7 +84,7 @@ struct alignas(64) Tensor {
 
 static_assert(sizeof(Tensor) == 128 && offsetof(Tensor, state) == 48);
 
-/// A tensor over dense typed arrays, `state` in the order of the rule's slots.
+/// Creates a tensor from dense typed arrays, with `state` in the order of the rule's slots.
 template <class T, class G, class... State>
 Tensor tensor(T* param, const G* grad, std::int64_t size, std::int64_t step, State*... state) {
     static_assert(sizeof...(State) <= max_slots);
@@ -106,16 +107,17 @@ Tensor tensor(T* param, const G* grad, std::int64_t size, std::int64_t step, Sta
     return t;
 }
 
-/// What becomes of gradients on their way to a rule, beside the group's own factor.
+/// What is done to gradients before a rule uses them, in addition to the group's own factor.
 struct Treatment {
-    /// Gradients are multiplied by `scale`, by their tensor's factor if there are any, and by their unit's.
+    /// Gradients are multiplied by `scale`, by the factor of their tensor if there is one, and by the factor of their
+    /// unit.
     Scale scale{};
     const Scale* tensor_factors = nullptr;
-    /// Then they are held to [-limit, limit].
+    /// Then they are clipped to [-limit, limit].
     double limit = no_limit;
     /// Whether tensors have unit_factors.
     bool by_units = false;
-    /// For stochastic rounding.
+    /// The seed of stochastic rounding.
     std::uint64_t seed = 0;
 
     static constexpr double no_limit = std::numeric_limits<double>::infinity();

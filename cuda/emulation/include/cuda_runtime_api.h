@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-/// As much of CUDA's runtime API as src/gpu/runtime.cpp uses, over host memory (runtime.cpp beside it). Names and meanings
-/// are CUDA's; numbers and layouts are not.
+/// The part of CUDA's runtime API that src/gpu/runtime.cpp uses, on host memory (see runtime.cpp in this folder). Names
+/// and meanings are CUDA's; numbers and layouts are not.
 
 enum cudaError_t {
     cudaSuccess,

@@ -8,7 +8,7 @@
 #include "adamcore/cuda/kernels.hpp"
 #include "adamcore/cuda/runtime.hpp"
 
-/// Bodies made kernels.
+/// Turns kernel bodies into kernels.
 namespace adamcore::cuda {
 
 template <class Body>
@@ -55,12 +55,12 @@ void load() {
 
 }  // namespace detail
 
-/// A kernel whose threads know nothing of each other.
+/// A kernel whose threads do not communicate.
 template <class Body>
 inline constexpr Launch<typename Body::Arguments> kernel_alone{detail::launch<Body, alone<Body>>,
                                                                detail::load<Body, alone<Body>>};
 
-/// A kernel whose blocks go through phases.
+/// A kernel whose blocks run in phases.
 template <class Body>
 inline constexpr Launch<typename Body::Arguments> kernel_in_phases{detail::launch<Body, in_phases<Body>>,
                                                                    detail::load<Body, in_phases<Body>>};

@@ -13,7 +13,7 @@
 
 namespace adamcore::cuda {
 
-/// Whether the device finds code that it can run (probe.cu).
+/// Whether the build contains code that the device can run (probe.cu).
 bool has_kernels(int device);
 
 namespace {
@@ -22,7 +22,7 @@ void check(cudaError_t status, const char* what) {
     if (status == cudaSuccess) return;
     cudaGetLastError();
     const char* const hint = status == cudaErrorInitializationError
-                                 ? "; in a child made by fork(), CUDA cannot be used: start processes with "
+                                 ? "; CUDA cannot be used in a child made by fork(): start processes with "
                                    "multiprocessing's \"spawn\" method"
                                  : "";
     throw Error(std::string("CUDA: ") + what + " failed: " + cudaGetErrorString(status) + " (" +
@@ -36,7 +36,7 @@ cudaStream_t handle_of(Stream stream) {
 
 cudaEvent_t handle_of(void* event) { return static_cast<cudaEvent_t>(event); }
 
-/// The process that has used CUDA, or 0.
+/// The id of the process that has used CUDA, or 0.
 std::atomic<long>& user() {
     static std::atomic<long> process{0};
     return process;
@@ -50,13 +50,13 @@ long process_id() {
 #endif
 }
 
-/// CUDA's state does not survive fork(): calls in a child fail in ways that do not say so.
+/// CUDA's state does not survive fork(). Calls in a child fail with errors that do not say so.
 void require_own_process() {
     long expected = 0;
     if (!user().compare_exchange_strong(expected, process_id()) && expected != process_id())
         throw Error(
-            "CUDA cannot be used after fork(), and this is the child of a process that has used it: start processes "
-            "with multiprocessing's \"spawn\" method");
+            "CUDA cannot be used after fork() in the child of a process that has used it: start processes with "
+            "multiprocessing's \"spawn\" method");
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ void* allocate(std::size_t bytes) {
 
 void release(void* memory) noexcept {
     cudaFree(memory);
-    cudaGetLastError();  // at the process's end the driver may be gone before us
+    cudaGetLastError();  // at the end of the process the driver may already be gone
 }
 
 void* allocate(std::size_t bytes, Stream stream) {
@@ -171,8 +171,8 @@ void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream
 
 namespace {
 
-/// Streams of a device that wait for no other, for copies that the host waits for. They are made once and never taken
-/// down: at the process's end the driver may be gone.
+/// Streams of a device that wait for no other stream, for copies that the host waits for. They are created once and
+/// never destroyed, because the driver may be gone when the process ends.
 class CopyStreams {
 public:
     static CopyStreams& of_current_device() {
@@ -207,7 +207,7 @@ private:
     std::vector<cudaStream_t> free_;
 };
 
-/// Copies on a stream that nothing else is queued on, and waits for that.
+/// Copies on a stream that has no other work, and waits for the copy.
 void copy_now(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, const Event* after) {
     const OutsideCapture outside;
     CopyStreams& streams = CopyStreams::of_current_device();

@@ -1,1 +1,1 @@
-"""Arrays of any library: their memory, the structures users pass them in, updates of them without an optimizer."""
+"""Arrays of any library: where they live, how users pass them, and their update without an optimizer."""

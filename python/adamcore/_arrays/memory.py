@@ -1,4 +1,4 @@
-"""Where arrays live, and whose they are: state is made by the parameters' own library, and read back by it."""
+"""The memory in which arrays live. The parameters' own library allocates the state and copies it to the host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Memory(Protocol):
 
 
 class HostMemory:
-    """The CPU's: NumPy's arrays."""
+    """The CPU's memory, with NumPy arrays."""
 
     def state(self, core: Any, index: int) -> dict[str, Any]:
         """Return a parameter's state."""
@@ -29,15 +29,15 @@ class HostMemory:
 
 
 class DeviceMemory(ABC):
-    """A CUDA device's; a library says how."""
+    """The memory of a CUDA device; a subclass for each library accesses it."""
 
     @abstractmethod
     def allocate(self, size: int, device: int) -> tuple[Any, int]:
-        """Return an object that keeps `size` bytes, and their address."""
+        """Return an object that owns `size` bytes, and their address."""
 
     @abstractmethod
     def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
-        """Return an array over memory of `owner`; offset and strides in bytes."""
+        """Return an array that is a view of memory of `owner`; `offset` and `strides` are in bytes."""
 
     @abstractmethod
     def stream(self, device: int) -> int:
@@ -53,7 +53,7 @@ class DeviceMemory(ABC):
 
 
 class CupyMemory(DeviceMemory):
-    """CuPy's memory pool. Bits are moved as unsigned integers, which every version of CuPy knows."""
+    """CuPy's memory pool. Arrays are copied as unsigned integers, which every version of CuPy supports."""
 
     def __init__(self) -> None:
         self._cupy: Any = sys.modules["cupy"]
@@ -116,7 +116,7 @@ HOST = HostMemory()
 
 
 def device_memory_for(array: Any) -> DeviceMemory:
-    """Return the memory of a CUDA array's library; of another library's arrays, of CuPy or PyTorch if there is one."""
+    """Return the memory of a CUDA array's library. For other libraries it is that of CuPy or PyTorch, if imported."""
     packages = [cls.__module__.partition(".")[0] for cls in type(array).__mro__]
     for package, memory in (("cupy", CupyMemory), ("torch", TorchMemory)):
         if package in packages:
@@ -125,18 +125,18 @@ def device_memory_for(array: Any) -> DeviceMemory:
         if package in sys.modules:
             return memory()
     raise RuntimeError(
-        "an optimizer for CUDA arrays takes its memory from CuPy or PyTorch, and neither has been imported: "
+        "an optimizer for CUDA arrays allocates its memory with CuPy or PyTorch, but neither has been imported: "
         "pip install cupy-cuda13x (or cupy-cuda12x), then import cupy"
     )
 
 
 def on_host(array: Any) -> NDArray[Any]:
-    """Return a NumPy array as it is, and a device's as a copy."""
+    """Return a NumPy array as it is, and a device array as a NumPy copy."""
     return array if isinstance(array, np.ndarray) else device_memory_for(array).to_host(array)
 
 
 def dtype_name(array: Any) -> str:
-    """Return NumPy's name of a dtype, which is PyTorch's too."""
+    """Return the name of an array's dtype, which NumPy and PyTorch share."""
     return str(array.dtype).removeprefix("torch.")
 
 
@@ -144,7 +144,7 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
     if name != "bfloat16":
         return np.dtype(name)
     try:
-        import ml_dtypes  # noqa: PLC0415  (needed by those who have such arrays)
+        import ml_dtypes  # noqa: PLC0415  (needed only for such arrays)
     except ImportError:
         raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
     found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)

@@ -1,4 +1,4 @@
-"""Which of the two native modules an array is for, found without loading what is not needed."""
+"""The native module for an array: the CPU's or CUDA's. The CUDA module is loaded only when it is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CUDA_KINDS = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 
 
 class NativeModule(Protocol):
-    """What the modules for the CPU and for CUDA both do of bare arrays; their stubs say how."""
+    """The functions on plain arrays that both native modules have; their stubs have the signatures."""
 
     @property
     def update(self) -> Callable[..., None]:
@@ -34,24 +34,24 @@ class NativeModule(Protocol):
 
 
 def is_on_device(array: Any) -> bool:
-    """Whether it is an array in CUDA memory. Loads nothing."""
+    """Whether `array` is in CUDA memory. Loads nothing."""
     if isinstance(array, np.ndarray):
         return False
     try:
         return array.__dlpack_device__()[0] in _CUDA_KINDS
-    except Exception:  # noqa: BLE001  (what others raise is their choice)
+    except Exception:  # noqa: BLE001  (other libraries may raise anything)
         return hasattr(array, "__cuda_array_interface__")
 
 
 def cuda_module(label: str) -> Any:
-    """Return the module for CUDA arrays, or raise RuntimeError that says what is missing."""
+    """Return the module for CUDA arrays, or raise a RuntimeError that says what is missing."""
     try:
-        from adamcore import _cuda  # noqa: PLC0415  (loaded only for who has CUDA arrays)
+        from adamcore import _cuda  # noqa: PLC0415  (loaded only for users of CUDA arrays)
     except ImportError as error:
         raise RuntimeError(
-            f"{label}: a CUDA array, but this installation of adamcore has no CUDA kernels. Install it where nvcc is "
-            "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl brings one) with ADAMCORE_CUDA=ON in the environment. "
-            f"The loader said: {error}"
+            f"{label}: a CUDA array, but this installation of adamcore has no CUDA kernels. Install it again with nvcc "
+            "(pip install nvidia-cuda-nvcc nvidia-cuda-cccl provides it) and with ADAMCORE_CUDA=ON in the environment. "
+            f"The import failed with: {error}"
         ) from error
     names, reason = _devices(_cuda)
     if not names:
@@ -61,7 +61,7 @@ def cuda_module(label: str) -> Any:
 
 @functools.cache
 def _devices(module: Any) -> tuple[list[str], str]:
-    """Ask once: each call of a function on arrays comes here, and a driver takes its time to describe a device."""
+    """Return the devices, cached: every function on arrays asks for them, and a driver is slow to describe a device."""
     found: tuple[list[str], str] = module.devices()
     return found
 

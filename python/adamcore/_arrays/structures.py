@@ -1,4 +1,4 @@
-"""The structures in which users pass parameters, made flat."""
+"""Flattening of the structures in which users pass parameters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from adamcore._core import holds_numbers, short_repr
 Group = dict[str, Any]
 
 _HOLD_WHAT_THEY_GIVE = (list, tuple, dict, MappingProxyType)
-"""Containers that give the same objects each time they are asked."""
+"""Containers that return the same objects at each access."""
 
 
 @dataclass
 class FlatParams:
-    """The arrays of one group: their names, and how the user knows each array and its gradient."""
+    """The arrays of one group with their names, and with what messages call each array (label) and gradient (key)."""
 
     arrays: list[Any] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -37,10 +37,10 @@ class FlatParams:
         self.keys.append(key)
 
     def rename(self, names: Any, label: str) -> None:
-        """Give the arrays these names; raise unless they are as many, and go with the names there are."""
+        """Rename the arrays. Raises ValueError unless there is one name for each array."""
         given = _checked_names(names, label)
         if len(given) != len(self.names):
-            raise ValueError(f"{label}: {_count(len(given), 'name')} for {_count(len(self.names), 'array')}")
+            raise ValueError(f"{label}: got {_count(len(given), 'name')} for {_count(len(self.names), 'array')}")
         self.labels = [f"{of} ({name!r})" for of, name in zip(self.labels, given, strict=True)]
         self.names = given
 
@@ -55,7 +55,7 @@ def _split_groups(params: object) -> list[Group] | None:
 
 
 def flatten_groups(params: Any) -> list[tuple[Group, FlatParams, Any]]:
-    """Return each group's options, its arrays, and what they were passed in."""
+    """Return each group's options, its arrays, and the container in which they were passed."""
     groups = _split_groups(params)
     if groups is None:
         return [({}, flatten(params, 0, "params", in_group=False), params)]
@@ -70,7 +70,7 @@ def flatten_groups(params: Any) -> list[tuple[Group, FlatParams, Any]]:
 
 
 def require_group(group: object, label: str, wanted: str = "a dict with the key 'params'") -> None:
-    """Raise unless it is a mapping with parameters."""
+    """Raise TypeError unless `group` is a mapping with the key "params"."""
     if not isinstance(group, Mapping):
         raise TypeError(f"{label}: expected {wanted}, got {type(group).__name__}")
     if "params" not in group:
@@ -84,8 +84,8 @@ def flatten(
 ) -> FlatParams:
     """Flatten one array, a sequence of arrays or a mapping from name to array.
 
-    `first` is the number of parameters before these, `label` what the user calls `params`, `names` a group's
-    "param_names". Where arrays are going to be `written` to, raises TypeError for a container that gives copies.
+    `first` is the number of parameters before these, `label` is the user's name of `params`, and `names` are a group's
+    "param_names". If the arrays will be `written` to, raises TypeError for a container that returns copies.
     """
     flat = FlatParams()
     if isinstance(params, Mapping):
@@ -98,7 +98,7 @@ def flatten(
                     "into a list: [{'params': ...}]"
                 )
     elif isinstance(params, (AbstractSet, str, bytes)):
-        raise TypeError(f"{label}: expected arrays in an order, got {type(params).__name__}")
+        raise TypeError(f"{label}: expected an ordered collection of arrays, got {type(params).__name__}")
     elif not isinstance(params, (list, tuple)) and (holds_numbers(params) or not isinstance(params, Iterable)):
         flat.add(params, str(first), label, f"[{first}]" if in_group else "")
     else:
@@ -120,7 +120,7 @@ def _rename(flat: FlatParams, params: object, names: Any, label: str) -> None:
 
 
 def _require_no_copies(params: object, flat: FlatParams) -> None:
-    """Raise TypeError if a container gives other arrays when it is asked again: its own would not be updated."""
+    """Raise TypeError if a container returns other arrays at a second access, since its own would not be updated."""
     if type(params) in _HOLD_WHAT_THEY_GIVE or isinstance(params, (np.ndarray, Iterator)) or len(flat.arrays) == 0:
         return
     if flat.arrays[0] is params:
@@ -130,14 +130,14 @@ def _require_no_copies(params: object, flat: FlatParams) -> None:
         for array, other, place in zip(flat.arrays, again, flat.labels, strict=False):
             if array is not other and not _is_same_memory(array, other):
                 raise TypeError(
-                    f"{place}: {type(params).__name__} gives a new copy each time it is asked, and what is written to "
-                    "it is lost; keep the arrays in a list or a dict, and pass that"
+                    f"{place}: {type(params).__name__} returns a new copy at each access, so updates would be lost; "
+                    "keep the arrays in a list or a dict, and pass that"
                 )
 
 
 def _is_same_memory(a: Any, b: Any) -> bool:
     if not (holds_numbers(a) and holds_numbers(b)):
-        return True  # no arrays, and refused as such
+        return True  # not arrays; a later check raises the error
     pointers = _pointer(a), _pointer(b)
     return pointers[0] is not None and pointers[0] == pointers[1]
 
@@ -157,7 +157,7 @@ def _checked_names(names: Any, label: str) -> list[str]:
     given = [_checked_name(name, f"{label}: the names of parameters") for name in names]
     if len(set(given)) < len(given):
         repeated = next(name for name, count in Counter(given).items() if count > 1)
-        raise ValueError(f"{label}: {repeated!r} is there twice")
+        raise ValueError(f"{label}: the name {repeated!r} appears twice")
     return given
 
 
@@ -167,7 +167,7 @@ def _checked_name(name: object, label: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{label} must be text that UTF-8 can hold, got {name!a}") from None
+        raise ValueError(f"{label} must be text that can be encoded in UTF-8, got {name!a}") from None
     return name
 
 

@@ -1,4 +1,4 @@
-"""One update of bare arrays: what all functions of `adamcore.functional` share."""
+"""One update of plain arrays: the code that all functions of `adamcore.functional` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adamcore._checks.flags import require_flags
 from adamcore._core import short_repr
 
 Arrays = Any
-"""An array, or a list of them: NumPy's, PyTorch's or CuPy's."""
+"""An array of NumPy, PyTorch or CuPy, or a list of arrays."""
 Counts = SupportsIndex | Sequence[SupportsIndex]
 
 _SLOTS: dict[str, list[str]] = {name: rule["slots"] for name, rule in _core.rules().items()}
@@ -29,7 +29,7 @@ def run_rule(
     t: Counts,
     hyper: dict[str, Any],
 ) -> None:
-    """Run an optimizer's rule on state that is given in order, or by name."""
+    """Run an optimizer's rule with state arrays that are passed by position or by name."""
     if callable(hyper["lr"]):
         raise TypeError(f"{owner}: lr must be a number here, got a schedule; call it: lr=schedule(t - 1)")
     require_flags(owner, hyper)
@@ -43,10 +43,10 @@ def run_rule(
             continue
         if name not in slots:
             raise TypeError(
-                f"{owner}: unexpected argument {name!r}: with these hyper-parameters there is no such state"
+                f"{owner}: unexpected argument {name!r}: the rule has no such state with these hyper-parameters"
             )
         if name in found:
-            raise TypeError(f"{owner}: unexpected argument {name!r}: that state array has been given in order already")
+            raise TypeError(f"{owner}: unexpected argument {name!r}: this state array was already passed by position")
         found[name] = array
     if missing := [slot for slot in slots if slot not in found]:
         raise TypeError(f"{owner}: the state array {missing[0]!r} is missing")
@@ -62,7 +62,7 @@ def update_arrays(
     hyper: dict[str, Any],
     renamed: dict[str, str] | None = None,
 ) -> None:
-    """Run one update of `arrays`: the parameters, their gradients, and each slot."""
+    """Run one update of `arrays`: the parameters, their gradients, and the arrays of each slot."""
     indexed = isinstance(arrays[0], (list, tuple))
     lists = [list(a) if isinstance(a, (list, tuple)) else [a] for a in arrays]
     count = len(lists[0])
@@ -87,9 +87,9 @@ def _count(owner: str, step: Any) -> int:
         count = None
     if count is None or isinstance(step, bool):
         raise TypeError(
-            f"{owner}: t must be an integer, the number of this update from 1, or a list with one for each array, got "
+            f"{owner}: t must be an integer, the number of this update, or a list with one integer for each array, got "
             f"{short_repr(step)}"
         )
     if not 1 <= count < 2**63:
-        raise ValueError(f"{owner}: t counts updates from 1, got {short_repr(step)}")
+        raise ValueError(f"{owner}: t must be the number of this update, from 1 to 2**63 - 1, got {short_repr(step)}")
     return count

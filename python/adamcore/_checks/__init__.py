@@ -1,1 +1,1 @@
-"""Checks of arguments, and the wording of their messages. Nothing here knows what an optimizer is."""
+"""Checks of arguments and the texts of their messages. Nothing here depends on optimizers."""

@@ -13,7 +13,7 @@ LARGEST_INT = 2**63 - 1
 
 
 def as_float(value: Any, label: str, wanted: str) -> float:
-    """Return `value` as a float, or raise TypeError or ValueError that says what `label` must be."""
+    """Return `value` as a float, or raise a TypeError or ValueError that says what `label` must be."""
     message = f"{label} must be {wanted}, got {short_repr(value)}"
     shape: Any = getattr(value, "shape", None)
     if isinstance(value, (str, bytes, bytearray, bool, np.bool_)) or shape:
@@ -27,7 +27,7 @@ def as_float(value: Any, label: str, wanted: str) -> float:
 
 
 def as_int(value: Any, label: str, wanted: str, least: int) -> int:
-    """Return `value` as an int from `least` to 2**63 - 1, or raise TypeError or ValueError that says so."""
+    """Return `value` as an int from `least` to 2**63 - 1, or raise a TypeError or ValueError."""
     message = f"{label} must be {wanted}, got {short_repr(value)}"
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(message)

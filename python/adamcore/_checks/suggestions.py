@@ -1,4 +1,4 @@
-"""Names that are not known, in messages: what there is, and what was meant."""
+"""Suggestions in messages about unknown names: the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _OTHER_NAMES = {
     "params": ("weights", "parameters", "arrays"),
     "param_names": ("names",),
 }
-"""What other libraries, and the papers, call them."""
+"""The names that other libraries and papers use for these arguments."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return the question, after a semicolon, or "" if none of `known` is like `name`."""
+    """Return "; did you mean ...?", or "" if none of `known` is similar to `name`."""
     if not isinstance(name, str):
         return ""
     names = list(known)
@@ -28,13 +28,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     for own, others in _OTHER_NAMES.items():
         if own in names and lowered in others:
             return f"; did you mean {own!r}?"
-    import difflib  # noqa: PLC0415  (for those who have an error)
+    import difflib  # noqa: PLC0415  (needed only for errors)
 
     close = difflib.get_close_matches(lowered, names, n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def is_like_one_of(name: str, known: Iterable[str]) -> bool:
-    """Whether `name` is one of `known`, or may have been meant to be."""
+    """Whether `name` is one of `known`, or similar to one."""
     names = list(known)
     return name in names or bool(did_you_mean(name, names))

@@ -1,1 +1,1 @@
-"""What ``python -m adamcore`` runs; ``import adamcore`` imports none of it."""
+"""The commands of ``python -m adamcore``. ``import adamcore`` does not import them."""

@@ -1,4 +1,4 @@
-"""The ``demo`` command: what its user sees."""
+"""The ``demo`` command and its output."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from adamcore._cli.training import RULES, Contest, Digits, Maker, Run
 
 
 def run(*, epochs: int, hidden: int, seed: int, output: Path) -> int:
-    """Train with every optimizer, print the table, draw the picture.
+    """Train with every optimizer, print the table, and save the plot.
 
     Parameters
     ----------
     epochs, hidden, seed : int
-        As `adamcore._cli.training.train` takes them.
+        Arguments of `adamcore._cli.training.train`.
     output : Path
-        Where the picture goes.
+        The file for the plot.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def _sum_up(contests: Sequence[Contest]) -> str:
     first = contests[0]
     apart = max(contest.difference for contest in contests)
     return (
-        f"{first.name}'s whole training loop: {_milliseconds(first.core.loop_time)} with adamcore, "
+        f"Whole training loop with {first.name}: {_milliseconds(first.core.loop_time)} with adamcore, "
         f"{_milliseconds(first.textbook.loop_time)} with NumPy.\n"
-        f"Final weights differ from the textbook's by {apart:.0e} at most."
+        f"The final weights differ from the textbook's by at most {apart:.0e}."
     )
 
 

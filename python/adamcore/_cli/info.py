@@ -1,4 +1,4 @@
-"""The ``info`` command: what this build is, for a reader and for a bug report."""
+"""The ``info`` command: a description of this build, for example for a bug report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import adamcore as ac
 
 
 def run() -> int:
-    """Print the build's description, one fact a line."""
+    """Print the description, one fact per line."""
     print("\n".join(format_facts(ac.build_info() | _surroundings())))
     return 0
 
 
 def format_facts(facts: dict[str, Any]) -> list[str]:
-    """Return one line for each fact, names aligned."""
+    """Return one line for each fact, with aligned names."""
     width = max(map(len, facts))
     return [f"{name.replace('_', ' '):<{width}}  {_readable(value)}" for name, value in facts.items()]
 

@@ -1,4 +1,4 @@
-"""A network of one hidden tanh layer under a softmax: its loss, and the gradients by hand."""
+"""A network with one hidden tanh layer and a softmax output: its loss, and its gradients, written by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Params = dict[str, Array]
 def init_params(
     rng: np.random.Generator, inputs: int, hidden: int, classes: int, dtype: DTypeLike = np.float32
 ) -> Params:
-    """Draw weights of variance 1 / (number of inputs); biases start at zero."""
+    """Draw weights with variance 1 / (number of inputs). Biases start at zero."""
 
     def weights(rows: int, columns: int) -> Array:
         return np.asarray(rng.standard_normal((rows, columns)) / np.sqrt(rows), dtype)
@@ -28,21 +28,21 @@ def init_params(
 
 
 def loss_and_grads(params: Params, x: Array, labels: Array) -> tuple[float, Params]:
-    """Compute the mean cross-entropy of a batch, and its gradients by the parameters' names.
+    """Compute the mean cross-entropy of a batch, and its gradients by parameter name.
 
     Parameters
     ----------
     params : dict of arrays
-        As `init_params` makes them.
+        Parameters from `init_params`.
     x : array of shape (batch, inputs)
     labels : array of shape (batch,)
-        The index of each row's class.
+        The class of each row.
 
     Returns
     -------
     loss : float
     grads : dict of arrays
-        In the shapes, dtype and order of `params`.
+        Gradients with the shapes, dtype and order of `params`.
     """
     rows = np.arange(len(labels))
     hidden = np.tanh(x @ params["w1"] + params["b1"])
@@ -62,7 +62,7 @@ def loss_and_grads(params: Params, x: Array, labels: Array) -> tuple[float, Para
 
 
 def accuracy(params: Params, x: Array, labels: Array) -> float:
-    """Return the share of rows whose likeliest class is their label."""
+    """Return the fraction of rows whose most likely class is their label."""
     logits = np.tanh(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
     return float((logits.argmax(axis=1) == labels).mean())
 

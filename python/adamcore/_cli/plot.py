@@ -1,4 +1,4 @@
-"""The picture of the loss curves."""
+"""The plot of the loss curves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adamcore._cli.training import Contest
 
 FORMATS = (".png", ".svg", ".pdf")
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the dashes serve print in grey.
+# Okabe and Ito's colours, which colour-blind readers can tell apart. The dashes do the same for prints in grey.
 _STYLES = (
     ("#0072B2", "-"),
     ("#D55E00", "--"),
@@ -25,11 +25,11 @@ _STYLES = (
 
 
 class OutputError(Exception):
-    """The picture cannot be written; the message says why."""
+    """The plot cannot be saved. The message says why."""
 
 
 def check_output(path: Path) -> None:
-    """Raise OutputError unless a picture can be written to `path`; leave no trace there."""
+    """Raise OutputError unless a plot can be saved to `path`. Leaves no file behind."""
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"cannot write {path}: its name must end in one of {', '.join(FORMATS)}")
     existed = os.path.lexists(path)
@@ -42,7 +42,7 @@ def check_output(path: Path) -> None:
 
 
 def save_curves(path: Path, contests: Sequence[Contest], subtitle: str) -> None:
-    """Draw the training losses over the epochs, adamcore's as lines and the textbook's as dots.
+    """Plot the training losses over the epochs, adamcore's as lines and the textbook's as dots.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _draw(axes: Axes, contest: Contest, place: int, count: int) -> None:
     color, dashes = _STYLES[place % len(_STYLES)]
     epochs = range(1, len(contest.core.losses) + 1)
     axes.plot(epochs, contest.core.losses, color=color, linestyle=dashes, linewidth=1.8, label=contest.name)
-    # Every curve has its dots at other epochs, so that those of curves that meet can be seen.
+    # Each curve has its dots at different epochs, so that the dots remain visible where curves meet.
     dots = slice(place % len(epochs), None, count)
     axes.plot(epochs[dots], contest.textbook.losses[dots], "o", color=color, markersize=6, markerfacecolor="white")
 
@@ -79,9 +79,7 @@ def _label(axes: Axes, subtitle: str) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.plot(
-        [], [], "o", color="#555555", markersize=6, markerfacecolor="white", label="the same with\ntextbook NumPy"
-    )
+    axes.plot([], [], "o", color="#555555", markersize=6, markerfacecolor="white", label="textbook NumPy")
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

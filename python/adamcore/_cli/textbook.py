@@ -1,6 +1,6 @@
-"""The update rules in NumPy as textbooks print them: one expression a line, a new array for every operation.
+"""The update rules in NumPy as textbooks print them: one expression per line, and a new array for every operation.
 
-They are what the demo measures adamcore against, so they stay as people write them.
+The demo compares adamcore with them, so they are written as people usually write them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from adamcore._cli.network import Params
 
 
 class Textbook:
-    """What the rules share: the parameters, and a count of steps."""
+    """The base class of the rules: the parameters and a step count."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
         self.t = 0
 
     def zeros(self) -> Params:
-        """Return state that starts at zero, by the parameters' names."""
+        """Return state that starts at zero, by parameter name."""
         return {name: np.zeros_like(p) for name, p in self.params.items()}
 
 
@@ -51,7 +51,7 @@ class AdamW(Textbook):
 
 
 class AMSGrad(Textbook):
-    """Adam over the largest second moment so far."""
+    """Adam with the largest second moment so far in the denominator."""
 
     def __init__(
         self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
@@ -89,7 +89,7 @@ class SGD(Textbook):
 
 
 class RMSprop(Textbook):
-    """Gradients over the root of their squares' moving average."""
+    """Gradients divided by the root of a running average of their squares."""
 
     def __init__(self, params: Params, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8) -> None:
         super().__init__(params)
@@ -104,7 +104,7 @@ class RMSprop(Textbook):
 
 
 class Adagrad(Textbook):
-    """Gradients over the root of the sum of their squares."""
+    """Gradients divided by the root of the sum of their squares."""
 
     def __init__(self, params: Params, lr: float = 1e-2, eps: float = 1e-10) -> None:
         super().__init__(params)

@@ -1,4 +1,4 @@
-"""The demo's job: the digits, the training loop, and the rules that compete in it."""
+"""The training of the demo: the digits, the training loop, and the rules that are compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = 64
 
 
 class Stepper(Protocol):
-    """What the loop asks of an optimizer."""
+    """The interface of optimizers that the training loop uses."""
 
     def step(self, grads: Params) -> Any:
         """Update the parameters in place."""
@@ -32,7 +32,7 @@ Maker = Callable[[Params], Stepper]
 
 
 class Rule(NamedTuple):
-    """One update rule with its hyper-parameters, as adamcore's optimizer and as the textbook's."""
+    """One update rule with its hyper-parameters, as an adamcore optimizer and as a textbook one."""
 
     name: str
     core: Maker
@@ -53,7 +53,7 @@ RULES = (
 
 
 class Digits(NamedTuple):
-    """Scikit-learn's 1797 handwritten digits, a fifth of them kept for validation."""
+    """Scikit-learn's 1797 handwritten digits, of which a fifth is kept for validation."""
 
     x: Array
     labels: Array
@@ -63,7 +63,7 @@ class Digits(NamedTuple):
 
 @dataclass
 class Run:
-    """What one training came to; times are in seconds."""
+    """The result of one training; times are in seconds."""
 
     params: Params
     losses: list[float] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Contest:
 
 
 def read_digits(seed: int) -> Digits:
-    """Read the digits, pixels in [0, 1] as float32, and split them at random."""
+    """Load the digits as float32 pixels in [0, 1], and split them at random."""
     pixels, labels = load_digits(return_X_y=True)
     x = (pixels / 16).astype(np.float32)
     held_out, used = np.split(np.random.default_rng(seed).permutation(len(x)), [len(x) // 5])
@@ -117,16 +117,16 @@ def train(
         Binds an optimizer to the network's parameters.
     digits : Digits
     epochs, hidden : int
-        Passes over the digits, and units in the hidden layer.
+        Number of passes over the digits, and number of units in the hidden layer.
     seed : int
-        The same seed gives the same first weights and the same batches to every optimizer.
+        Seed of the initial weights and the batches. The same seed gives every optimizer the same ones.
     on_epoch : callable
         Called after each epoch.
 
     Returns
     -------
     Run
-        With the mean loss of each epoch's batches.
+        The result. Its losses are the mean loss of the batches in each epoch.
     """
     rng = np.random.default_rng(seed)
     run = Run(network.init_params(rng, digits.x.shape[1], hidden, classes=10))
@@ -142,7 +142,7 @@ def train(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep adamcore and NumPy's BLAS to one thread each, so that updates are compared like with like."""
+    """Limit adamcore and NumPy's BLAS to one thread each, so that the comparison of updates is fair."""
     threads = ac.get_num_threads()
     ac.set_num_threads(1)
     try:

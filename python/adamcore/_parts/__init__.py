@@ -1,1 +1,1 @@
-"""The parts of an optimizer. None of them imports the class `Optimizer`."""
+"""The parts of an optimizer. No part depends on the class `Optimizer`."""

@@ -1,4 +1,4 @@
-"""What is written to an optimizer itself: attributes that would be lost are refused, with the way that works."""
+"""Checks of assignments to attributes of an optimizer. An error tells how to set a value that is not an attribute."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from adamcore._parts.options import PRESETS
 _READ_ONLY = {
     "param_groups": "write to the dicts in it, or call add_param_group",
     "state": "write into its arrays, state[name][slot][...] = x, or call load_state_dict",
-    "steps": "load_state_dict sets counts of steps",
+    "steps": "load_state_dict sets step counts",
     "defaults": "write to its keys",
-    "options": "give them when the optimizer is made",
+    "options": "pass them when the optimizer is made",
 }
 
 
@@ -23,7 +23,7 @@ _ELSEWHERE = {
     "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
     "params": "add_param_group adds parameters",
 }
-"""What is said of it elsewhere, and is no attribute."""
+"""Names that are not attributes but occur elsewhere in the API, and how to set their values."""
 
 _NUMBERS = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
 
@@ -34,7 +34,7 @@ def _hyper_parameters() -> set[str]:
 
 
 def require_writable(optimizer: object, name: str) -> None:
-    """Raise AttributeError if an attribute is not to be written to, or would be taken for what it is not."""
+    """Raise AttributeError if an attribute is read-only, or if assigning it would have no effect on the optimizer."""
     if name.startswith("_"):
         return
     owner = type(optimizer)
@@ -53,9 +53,9 @@ def _refuse(optimizer: object, name: str) -> NoReturn:
     owner = type(optimizer).__name__
     own = list(optimizer.__dict__.get("defaults", ()))
     if name in own:
-        hint = f"; write it to the groups: for group in opt.param_groups: group[{name!r}] = x"
+        hint = f"; set it in the groups: for group in opt.param_groups: group[{name!r}] = x"
     elif name in PRESETS:
-        hint = f"; give it when the optimizer is made, {owner}(params, {name}=...), and opt.options[{name!r}] is it"
+        hint = f"; pass it when the optimizer is made, {owner}(params, {name}=...); opt.options[{name!r}] returns it"
     else:
         known = [*own, *PRESETS]
         hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _hyper_parameters()) else ""

@@ -12,7 +12,7 @@ from adamcore._parts.options import CLIPS
 
 
 def describe(owner: str, param_groups: list[Group], options: Mapping[str, Any]) -> str:
-    """Return lines on the groups, then on the options."""
+    """Return lines that describe the groups, and then the options."""
     lines = [f"{owner} ("]
     for i, group in enumerate(param_groups):
         name = f" {group['name']!r}" if "name" in group else ""

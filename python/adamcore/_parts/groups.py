@@ -1,4 +1,4 @@
-"""The dicts that users write hyper-parameters to: what is written is known by name, or refused."""
+"""The dicts in which users set hyper-parameters. Setting an unknown key raises an error."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from adamcore._core import check_hyper, short_repr
 from adamcore._parts.views import ParamNames, refuse_renaming
 
 OWN_KEYS = ("params", "param_names", "name")
-"""What a group has beside hyper-parameters."""
+"""The keys of a group that are not hyper-parameters."""
 
 
 class _Known(dict[str, Any]):
-    """A dict whose keys are given when it is made. Copies of it are plain dicts."""
+    """A dict whose keys are fixed when it is created. Copies of it are plain dicts."""
 
     __slots__ = ("_owner",)
 
@@ -30,7 +30,7 @@ class _Known(dict[str, Any]):
         raise NotImplementedError
 
     def _check(self, key: str, value: Any) -> None:
-        """Raise unless the value may be written there."""
+        """Raise TypeError unless `value` is valid for `key`."""
         require_values(self._owner, {key: value})
 
     def _refuse_unknown(self, key: object) -> NoReturn:
@@ -38,14 +38,14 @@ class _Known(dict[str, Any]):
 
     def _refuse_removal(self, key: object) -> NoReturn:
         raise TypeError(
-            f"{self._owner}: {short_repr(key)} cannot be taken out of {self._place()}: write another value instead"
+            f"{self._owner}: {short_repr(key)} cannot be removed from {self._place()}: write another value instead"
         )
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write({key: value})
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Write several values, or none if one of them is refused."""
+        """Set several values, or none if one of them is invalid."""
         self._write(dict(*args, **kwargs))
 
     def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
@@ -53,7 +53,7 @@ class _Known(dict[str, Any]):
         return self
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return what is there; a key that is not known is refused."""
+        """Return the value of a key. An unknown key raises TypeError."""
         if key not in self:
             self._write({key: default})
         return self[key]
@@ -77,7 +77,7 @@ class _Known(dict[str, Any]):
         self._refuse_removal(key)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """Take "name" out; other keys stay."""
+        """Remove the key "name". Other keys cannot be removed."""
         if key not in self and default:
             return default[0]
         value = self[key]
@@ -85,11 +85,11 @@ class _Known(dict[str, Any]):
         return value
 
     def popitem(self) -> NoReturn:
-        """Refuse."""
+        """Raise TypeError."""
         self._refuse_removal(next(reversed(self)))
 
     def clear(self) -> NoReturn:
-        """Refuse."""
+        """Raise TypeError."""
         self._refuse_removal(next(iter(self)))
 
     def copy(self) -> dict[str, Any]:
@@ -107,9 +107,11 @@ class _Known(dict[str, Any]):
 
 
 class ParamGroup(_Known):
-    """One of an optimizer's groups. Hyper-parameters that are written to it are checked by name now, and by value, for
-    they may go together, when a step reads them.
-    """  # noqa: D205
+    """One of an optimizer's groups.
+
+    The names of hyper-parameters are checked when they are set. Their values are checked when a step reads them,
+    because whether a value is valid may depend on others that are set later.
+    """
 
     __slots__ = ()
 
@@ -142,7 +144,7 @@ class ParamGroup(_Known):
 
 
 class Defaults(_Known):
-    """The hyper-parameters of groups that name none, checked whenever they are written."""
+    """The values of hyper-parameters that a group does not set. They are checked whenever they are set."""
 
     __slots__ = ("_rule",)
 
@@ -165,12 +167,12 @@ class Defaults(_Known):
         try:
             rule = self._rule(hyper)
         except ValueError:
-            return  # these do not go together, but with what a group says they may
+            return  # the defaults cannot be combined, but may be valid with the values that a group sets
         check_hyper(rule, self._owner, hyper, 0, -1)
 
 
 def check_options_known(owner: str, options: Iterable[object], known: Iterable[str]) -> None:
-    """Raise TypeError unless a new group's options are hyper-parameters, or a name."""
+    """Raise TypeError unless all options of a new group are hyper-parameters, or "name"."""
     names = list(known)
     for key in options:
         if key not in names and key not in OWN_KEYS:
@@ -179,13 +181,13 @@ def check_options_known(owner: str, options: Iterable[object], known: Iterable[s
 
 def _refuse_unknown(owner: str, key: object, place: str, known: list[str]) -> NoReturn:
     raise TypeError(
-        f"{owner}: unknown option {short_repr(key)} in {place}; there are {', '.join(known)}"
+        f"{owner}: unknown option {short_repr(key)} in {place}; the known options are {', '.join(known)}"
         + did_you_mean(key, [*known, "name"])
     )
 
 
 def require_values(owner: str, items: Mapping[str, Any]) -> None:
-    """Raise TypeError unless flags are flags and a group's name is a str; numbers are the rules' to check."""
+    """Raise TypeError unless flags are True or False and a group's name is a str. Numbers are checked elsewhere."""
     require_flags(owner, items)
     if not isinstance(items.get("name", ""), str):
         raise TypeError(f"{owner}: the name of a group must be str, got {short_repr(items['name'])}")

@@ -1,4 +1,4 @@
-"""The choice between the native optimizers of the CPU and of CUDA."""
+"""The choice of the native optimizer and of its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adamcore._parts.options import native_options
 
 
 def make_native(owner: str, options: Mapping[str, Any], array: Any, label: str) -> tuple[Memory, Any]:
-    """Return the kind of memory that `array`, the first parameter, is in, and an empty native optimizer for it."""
+    """Return the memory of `array`, an optimizer's first parameter, and an empty native optimizer for this memory."""
     given = native_options(options)
     if not is_on_device(array):
         return HOST, _core.HostOptimizer(owner, given)

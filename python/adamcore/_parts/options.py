@@ -1,4 +1,4 @@
-"""The options that every optimizer takes beside its rule's hyper-parameters: precision, clipping, non-finite values."""
+"""The options of every optimizer that are not hyper-parameters of its rule: precision, clipping, non-finite values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CLIPS = {
     "clip_adaptive": "units",
     "clip_value": "value",
 }
-"""Ways of clipping, and what C++ calls them."""
+"""The clipping options and their names in C++."""
 
 
 class Options(TypedDict, total=False):
-    """Keyword arguments of every optimizer; `Optimizer` says what they do."""
+    """Keyword arguments of every optimizer; `Optimizer` describes them."""
 
     clip_norm: float | None
     clip_norm_per_tensor: float | None
@@ -36,14 +36,14 @@ PRESETS: dict[str, Any] = {**dict.fromkeys(CLIPS), "nonfinite": "propagate", "pr
 
 
 def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> dict[str, Any]:
-    """Return all options with their values, held to their ranges.
+    """Return all options with their values. Raises an error if a name is unknown or a value is invalid.
 
-    `given` are those that were passed, `hyper` the names of the other arguments.
+    `given` are the options that were passed, and `hyper` are the names of the other arguments.
     """
     if unknown := [name for name in given if name not in PRESETS]:
         known = [*hyper, *PRESETS]
         raise TypeError(
-            f"{owner}: unexpected argument {unknown[0]!r}; there are params, {', '.join(known)}"
+            f"{owner}: unexpected argument {unknown[0]!r}; the arguments are params, {', '.join(known)}"
             + did_you_mean(unknown[0], known)
         )
     options = {**PRESETS, **given}
@@ -52,7 +52,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
             options[name] = _limit(owner, name, options[name])
     clips = [name for name in CLIPS if options[name] is not None]
     if len(clips) > 1:
-        raise ValueError(f"{owner}: {clips[0]} and {clips[1]} do not go together: choose one way of clipping")
+        raise ValueError(f"{owner}: {clips[0]} and {clips[1]} cannot be combined: use only one clipping option")
     if not isinstance(options["nonfinite"], str) or options["nonfinite"] not in ("propagate", "skip", "raise"):
         got = short_repr(options["nonfinite"])
         raise ValueError(f"{owner}: nonfinite must be 'propagate', 'skip' or 'raise', got {got}")
@@ -64,7 +64,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
 
 
 def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return checked options as C++ reads them."""
+    """Return checked options in the form that C++ reads."""
     precision = options["precision"]
     clip = next((name for name in CLIPS if options[name] is not None), None)
     return {
@@ -79,7 +79,7 @@ def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_use_of_precision(owner: str, precision: Precision, arrays: Iterable[Any]) -> None:
-    """Raise ValueError if a precision for half-precision parameters was asked for, and none of the arrays is one."""
+    """Raise ValueError if `precision` is for half-precision parameters and no array has half precision."""
     special = "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
     if special and not any(_may_be_half(array) for array in arrays):
         raise ValueError(
@@ -89,7 +89,7 @@ def require_use_of_precision(owner: str, precision: Precision, arrays: Iterable[
 
 
 def _may_be_half(array: Any) -> bool:
-    """Look at the dtype, if the array, which may be any library's, has one of the usual kind."""
+    """Whether an array of any library may have half precision, as far as its dtype tells."""
     return getattr(getattr(array, "dtype", None), "itemsize", 2) == 2
 
 

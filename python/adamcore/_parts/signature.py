@@ -1,4 +1,4 @@
-"""The signature that help and editors show of an optimizer."""
+"""The signature of an optimizer that help() and editors show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adamcore._parts.options import PRESETS, Options
 
 
 class ShownSignature:
-    """An optimizer's signature, with the options in place of ``**options``: for help and editors, when they ask."""
+    """An optimizer's signature, with the options in place of ``**options``. It is computed when it is first read."""
 
     def __get__(self, instance: object, owner: type[Any]) -> inspect.Signature:
         return _signature_of(owner.__init__)
@@ -38,7 +38,7 @@ def _signature_of(init: Callable[..., None]) -> inspect.Signature:
 
 
 def _annotations_of(init: Callable[..., None]) -> dict[str, Any]:
-    """Return the types of an optimizer's arguments; none where its module does not have their names at run time."""
+    """Return the types of an optimizer's arguments, or {} if its module does not define their names at run time."""
     try:
         return typing.get_type_hints(init, localns={"Unpack": list})
     except (NameError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Checkpoints of an optimizer in memory: by name, dtypes kept, checked before anything changes."""
+"""Checkpoints of an optimizer in memory: matched by name, with dtypes kept, and checked before anything changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Serializer:
         self.precision = precision
 
     def save(self) -> dict[str, Any]:
-        """Copy the optimizer's state, as it is between two steps."""
+        """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         state, completed = self.native.snapshot()
         return {
@@ -61,7 +61,10 @@ class Serializer:
         if state_dict["format"] != FORMAT:
             raise ValueError(f"state_dict['format']: this version reads format {FORMAT}, got {state_dict['format']!r}")
         if state_dict["optimizer"] != self.owner:
-            raise ValueError(f"state_dict: it is of {state_dict['optimizer']!r}, not of {self.owner}")
+            raise ValueError(
+                f"state_dict: this state_dict was saved by {state_dict['optimizer']} and cannot be loaded into "
+                f"{self.owner}"
+            )
         _require_precision(state_dict["precision"], asdict(self.precision))
         self.native.require_idle()
         completed = _count(state_dict["completed"], "state_dict['completed']")
@@ -73,7 +76,7 @@ class Serializer:
             raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
         if len(groups) != len(self.param_groups):
             raise ValueError(
-                f"state_dict['param_groups']: {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
+                f"state_dict['param_groups']: got {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
             )
         return [
             self._checked_group(group, saved, completed, i)
@@ -81,7 +84,7 @@ class Serializer:
         ]
 
     def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> Group:
-        """Return the values of a group that are to be taken over."""
+        """Check a saved group, and return the values to load into `group`."""
         label = f"state_dict['param_groups'][{place}]"
         if not isinstance(saved, Mapping):
             raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
@@ -94,7 +97,7 @@ class Serializer:
             raise ValueError(f"{label}: unknown option {unknown[0]!r}")
         if callable(group["lr"]):
             values.pop("lr", None)
-        # Where the rate was a schedule there is none, and the optimizer's own stays.
+        # A group that was saved with a schedule has no "lr"; the optimizer keeps its own.
         if missing := [key for key in self.defaults if key not in values and key != "lr"]:
             raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
         for key, preset in self.defaults.items():
@@ -103,7 +106,7 @@ class Serializer:
         merged = {**group, **values}
         rule, own = self.rule_for(merged), self.rule_for(group)
         if _core.rules()[rule]["slots"] != _core.rules()[own]["slots"]:
-            raise ValueError(f"{label}: its state is that of {rule!r}, the optimizer's that of {own!r}")
+            raise ValueError(f"{label}: its rule {rule!r} has other state arrays than the optimizer's rule {own!r}")
         _core.check_hyper(rule, self.owner, merged, completed, place)
         require_values(self.owner, merged)
         return values
@@ -116,7 +119,7 @@ def _saved_group(group: Group) -> Group:
 
 
 def _copied(value: Any) -> Any:
-    """Return what later writes to `value`, an array or a list, do not change."""
+    """Return a copy of `value` that later writes to it do not change."""
     if isinstance(value, (float, int, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -128,12 +131,12 @@ def _copied(value: Any) -> Any:
 
 def _require_precision(saved: Any, own: dict[str, Any]) -> None:
     if isinstance(saved, Mapping) and "state_rounding" not in saved:
-        # Of a version that had no choice. What is stored means the same however it was rounded.
+        # Saved by a version that had no such option. Stored values mean the same however they were rounded.
         own = {key: value for key, value in own.items() if key != "state_rounding"}
     _require_names(saved, own, "state_dict['precision']")
     for key, value in own.items():
         if saved[key] != value:
-            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, the optimizer's is {value!r}")
+            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, but the optimizer's is {value!r}")
 
 
 def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:

@@ -1,4 +1,4 @@
-"""What users see of an optimizer's state, counts of steps and names: to read, or to write into, not to replace."""
+"""Views of an optimizer's state, step counts and names. Users can read them and write into arrays, not replace them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class ByName(Mapping[str, Any]):
-    """A read-only mapping from name to what is found at the parameter's place."""
+    """A read-only mapping from a parameter's name to what `find` returns for its index."""
 
     def __init__(self, index: dict[str, int], find: Callable[[int], Any]) -> None:
         self._index = index
@@ -21,8 +21,8 @@ class ByName(Mapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         raise TypeError(
-            "state and steps are not replaced: write into the arrays of state, state[name][slot][...] = x; "
-            "load_state_dict sets counts of steps"
+            "state and steps cannot be replaced: write into the arrays of state, state[name][slot][...] = x; "
+            "load_state_dict sets step counts"
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -37,16 +37,16 @@ class ByName(Mapping[str, Any]):
 
 
 class Slots(dict[str, Any]):
-    """The state of one parameter: arrays to write into, and not to replace."""
+    """The state arrays of one parameter. They can be written into, but not replaced."""
 
     __slots__ = ()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if self.get(key) is not value:  # it is after state[name][slot] *= 2
+        if self.get(key) is not value:  # state[name][slot] *= 2 assigns the same array
             self._refuse()
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("state is not replaced: write into its arrays, state[name][slot][...] = x")
+        raise TypeError("state cannot be replaced: write into its arrays, state[name][slot][...] = x")
 
     update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
 
@@ -61,7 +61,7 @@ class Slots(dict[str, Any]):
 
 
 class ParamNames(list[str]):
-    """A list that refuses to be changed: parameters have their names from when they are added."""
+    """A list that cannot be changed, because parameters are named when they are added."""
 
     __slots__ = ()
 
@@ -82,7 +82,7 @@ class ParamNames(list[str]):
 
 
 def refuse_renaming() -> NoReturn:
-    """Raise TypeError that says how parameters get their names."""
+    """Raise a TypeError that says how parameters get their names."""
     raise TypeError(
         "param_names cannot be changed: parameters are named when they are added, by a mapping from name to array or "
         "by {'params': [...], 'param_names': [...]}"

@@ -1,4 +1,4 @@
-"""The scale in a device's memory, where steps read and change it."""
+"""The scale in the memory of a device, where steps read and update it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class DeviceScale:
 
     @property
     def device(self) -> int:
-        """The device's number."""
+        """The index of the device."""
         return int(self.native.device)
 
     def write(self, numbers: dict[str, Any]) -> None:
-        """Queue a copy of the numbers to the device; RuntimeError where that is refused."""
+        """Queue a copy of the numbers to the device. Raises RuntimeError during a capture."""
         self.native.write({**numbers, "largest": LARGEST}, self._memory.stream(self.native.device))
 
     def read(self) -> tuple[float, int, bool]:
-        """Return the scale, the steps since it changed, and whether it overflowed at its floor. Waits."""
+        """Wait, and return the scale, the steps since it changed, and whether there was an overflow at its floor."""
         found: tuple[float, int, bool] = self.native.read()
         return found
 

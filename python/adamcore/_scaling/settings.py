@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 LARGEST = 2.0**126
-"""Its inverse is a normal float32 number, and so is the inverse of that."""
+"""The largest scale: it and its inverse are both normal float32 numbers."""
 
 SETTINGS = ("scale", "growth_factor", "backoff_factor", "growth_interval", "min_scale")
 STATE = (*SETTINGS, "clean_steps")
 
 
 class Setting(Generic[Number]):
-    """An attribute of a scaler that is checked when it is written to."""
+    """An attribute of a scaler that is checked when it is assigned."""
 
     def __init__(self, doc: str) -> None:
         self.__doc__ = doc
@@ -45,7 +45,7 @@ class Setting(Generic[Number]):
 
 
 def checked(given: dict[str, Any], names: Mapping[str, str] = {}) -> dict[str, Any]:
-    """Return settings as numbers, held to their ranges; `names` are what messages call them."""
+    """Return the settings as numbers. Raises an error if one is out of range; `names` are the names in messages."""
     name_of = {key: names.get(key, key) for key in given}
     numbers: dict[str, Any] = {
         key: _number(value, name_of[key]) for key, value in given.items() if key != "growth_interval"
@@ -67,13 +67,13 @@ def checked(given: dict[str, Any], names: Mapping[str, str] = {}) -> dict[str, A
 
 
 def checked_state(state_dict: Any) -> dict[str, Any]:
-    """Return the numbers of a state dict, held to their ranges."""
+    """Return the numbers of a state dict. Raises an error if one is missing or out of range."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"LossScaler: state_dict must be a dict, got {short_repr(state_dict)}")
     if missing := [key for key in STATE if key not in state_dict]:
         raise ValueError(f"LossScaler: state_dict: {missing[0]!r} is missing")
     if unknown := [key for key in state_dict if key not in STATE]:
-        raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; there are {', '.join(STATE)}")
+        raise ValueError(f"LossScaler: state_dict: {unknown[0]!r} is unknown; the known keys are {', '.join(STATE)}")
     settings = checked({key: state_dict[key] for key in SETTINGS})
     clean_steps = as_int(state_dict["clean_steps"], "LossScaler: state_dict: clean_steps", "at least 0, an int", 0)
     return {**settings, "clean_steps": clean_steps}
@@ -90,7 +90,7 @@ def checked_overflow(value: Any) -> bool:
 
 
 def count_step(numbers: dict[str, Any], *, overflow: bool) -> bool:
-    """Change a scaler's numbers as a step does; return False, and leave the scale, if it cannot shrink any more."""
+    """Update a scaler's numbers after a step. Returns False, and keeps the scale, if the scale cannot shrink more."""
     if not overflow:
         numbers["clean_steps"] += 1
         if numbers["clean_steps"] >= numbers["growth_interval"]:

@@ -1,4 +1,4 @@
-"""Adagrad: gradients over the root of the sum of their squares."""
+"""Adagrad: gradients divided by the root of the sum of their squares."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     lr_decay : float
-        :math:`\gamma` >= 0.
+        Decay :math:`\gamma` of the learning rate, >= 0.
     initial_accumulator_value : float
-        What the sum starts from, >= 0.
+        Initial value of the sum of squares, >= 0.
 
     References
     ----------
@@ -89,10 +89,10 @@ def adagrad(
     maximize: bool = False,
     sum: Arrays | None = None,  # noqa: A002
 ) -> None:
-    """Do one update of `Adagrad` on bare arrays, in place.
+    """Do one `Adagrad` update of plain arrays, in place.
 
-    State: ``sum``, which the caller begins with `initial_accumulator_value`.
-    See the module for what the arguments are.
+    State: ``sum``, which the caller fills with `initial_accumulator_value` before the first update.
+    `adamcore.functional` describes the arguments.
     """
     hyper = dict(
         lr=lr,

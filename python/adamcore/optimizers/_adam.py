@@ -18,7 +18,7 @@ __all__ = ["Adam", "AdamW", "adam", "adamw"]
 
 @declare
 class Adam(Optimizer):
-    r"""Adam, with weight decay as an L2 term in the gradient.
+    r"""Adam. Weight decay is an L2 penalty, added to the gradient.
 
     .. math::
         m_t &= \beta_1 m_{t-1} + (1-\beta_1) g_t, \quad v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2 \\
@@ -86,10 +86,10 @@ def adam(
     exp_avg_sq: Arrays | None = None,
     max_exp_avg_sq: Arrays | None = None,
 ) -> None:
-    """Do one update of `Adam` on bare arrays, in place.
+    """Do one `Adam` update of plain arrays, in place.
 
-    State: ``exp_avg``, ``exp_avg_sq``; and ``max_exp_avg_sq`` with ``amsgrad``.
-    See the module for what the arguments are.
+    State: ``exp_avg`` and ``exp_avg_sq``; with ``amsgrad=True``, also ``max_exp_avg_sq``.
+    `adamcore.functional` describes the arguments.
     """
     hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
     run_rule(
@@ -117,11 +117,11 @@ class AdamW(Optimizer):
     Parameters
     ----------
     weight_decay : float
-        Weight decay :math:`\lambda` >= 0, multiplied by the learning rate.
+        Decoupled weight decay :math:`\lambda` >= 0, which is multiplied by the learning rate.
     amsgrad : bool
         Divide by the root of the largest second moment so far (Reddi et al. 2018).
     maximize : bool
-        Ascend. Weights still decay.
+        Maximize the objective instead of minimizing it. Weights decay all the same.
 
     References
     ----------
@@ -177,10 +177,10 @@ def adamw(
     exp_avg_sq: Arrays | None = None,
     max_exp_avg_sq: Arrays | None = None,
 ) -> None:
-    """Do one update of `AdamW` on bare arrays, in place.
+    """Do one `AdamW` update of plain arrays, in place.
 
-    State: ``exp_avg``, ``exp_avg_sq``; and ``max_exp_avg_sq`` with ``amsgrad``.
-    See the module for what the arguments are.
+    State: ``exp_avg`` and ``exp_avg_sq``; with ``amsgrad=True``, also ``max_exp_avg_sq``.
+    `adamcore.functional` describes the arguments.
     """
     hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
     run_rule(

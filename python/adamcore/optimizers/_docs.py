@@ -1,4 +1,4 @@
-"""Docstrings of optimizers: the paragraphs that most of them need, written once."""
+"""The paragraphs that most docstrings of optimizers have in common, written once."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 _PARAMETERS = r"""
 params : arrays
-    What to optimize, as `Optimizer` describes.
+    The parameters to optimize: one array, a sequence, a mapping or groups, as described in `Optimizer`.
 lr : float or callable
-    Learning rate :math:`\eta` >= 0, or a schedule.
+    Learning rate :math:`\eta` >= 0, or a schedule, which maps the number of completed steps to the learning rate.
 betas : tuple of two floats
-    Decay of the moments, each in [0, 1).
+    Decay rates of the two moments, each in [0, 1).
 eps : float
-    Added to the denominator, >= 0.
+    Term added to the denominator, >= 0.
 weight_decay : float
-    Multiple of the parameter that is added to its gradient, >= 0.
+    L2 penalty >= 0: this multiple of the parameter is added to its gradient.
 maximize : bool
-    Ascend.
+    Maximize the objective instead of minimizing it.
 **options
-    Precision, clipping and checks, as `Optimizer` describes.
+    Options for precision, clipping and checks, as described in `Optimizer`.
 """
 
 _RAISES = """\
 Raises
 ------
 TypeError, ValueError
-    If an array or a hyper-parameter does not fit; the message names it.
+    If an array or a hyper-parameter is invalid. The message names it.
 """
 
 _HEADING = "Parameters\n----------\n"
@@ -37,9 +37,9 @@ _NEXT_SECTION = re.compile(r"^\w+\n-+$", re.MULTILINE)
 def complete_docstring(optimizer: type[Any]) -> None:
     """Complete an optimizer's docstring.
 
-    The section "Parameters" gets a paragraph for each argument in the signature's order: the class's own where there is
-    one, else the usual one. The section "Raises", which is the same for all, follows. A class whose arguments are all
-    usual has no section "Parameters" of its own.
+    The section "Parameters" gets a paragraph for each argument, in the order of the signature: the class's own if it
+    has one, otherwise the shared one. The section "Raises", which is the same for all classes, follows. A class whose
+    arguments all use shared paragraphs has no section "Parameters" of its own.
     """
     if optimizer.__doc__ is None:  # python -OO
         return
@@ -54,7 +54,7 @@ def complete_docstring(optimizer: type[Any]) -> None:
 
 
 def _sections(text: str) -> tuple[str, str, str]:
-    """Return what comes before the section "Parameters", its paragraphs, and what comes after it."""
+    """Return the text before the section "Parameters", the section's paragraphs, and the text after it."""
     before, heading, rest = text.partition(_HEADING)
     if not heading:
         before, rest = "", text

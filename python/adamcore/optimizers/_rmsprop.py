@@ -1,4 +1,4 @@
-"""RMSprop: gradients over the root of their average square."""
+"""RMSprop: gradients divided by the root of a running average of their squares."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ __all__ = ["RMSprop", "rmsprop"]
 
 @declare
 class RMSprop(Optimizer):
-    r"""RMSprop, also centered and with momentum.
+    r"""RMSprop, optionally centered or with momentum.
 
     .. math::
         s_t = \alpha s_{t-1} + (1-\alpha) g_t^2, \quad
         \theta_t = \theta_{t-1} - \eta \frac{g_t}{\sqrt{s_t} + \epsilon}
 
-    Centered, the variance :math:`s_t - \bar g_t^2` takes the place of :math:`s_t`, with :math:`\bar g` the average of
-    gradients. With momentum the fraction goes into a buffer first.
+    If `centered` is true, :math:`s_t` is replaced by the variance :math:`s_t - \bar g_t^2`, where :math:`\bar g_t` is
+    the running average of the gradients. With momentum, the fraction is accumulated in a buffer, and the buffer is
+    subtracted.
 
     Parameters
     ----------
     alpha : float
-        Decay of the averages, in [0, 1].
+        Decay rate of the running averages, in [0, 1].
     momentum : float
-        >= 0. There is a buffer if it is not 0, so it cannot become 0 or cease to be 0 later.
+        Momentum >= 0. The momentum buffer exists only if this is not 0, so it cannot be changed from or to 0 later.
     centered : bool
-        Divide by the gradient's deviation instead of its magnitude (Graves 2013).
+        Divide by the standard deviation of the gradient instead of its root mean square (Graves 2013).
 
     References
     ----------
@@ -102,10 +103,10 @@ def rmsprop(
     momentum_buffer: Arrays | None = None,
     grad_avg: Arrays | None = None,
 ) -> None:
-    """Do one update of `RMSprop` on bare arrays, in place.
+    """Do one `RMSprop` update of plain arrays, in place.
 
-    State: ``square_avg``; then ``momentum_buffer`` where `momentum` is not 0, and ``grad_avg`` with ``centered``.
-    See the module for what the arguments are.
+    State: ``square_avg``, then ``momentum_buffer`` if `momentum` is not 0, then ``grad_avg`` if `centered` is true.
+    `adamcore.functional` describes the arguments.
     """
     hyper = dict(
         lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered, maximize=maximize

@@ -18,22 +18,22 @@ __all__ = ["SGD", "sgd"]
 
 @declare
 class SGD(Optimizer):
-    r"""Stochastic gradient descent, with momentum and Nesterov's momentum.
+    r"""Stochastic gradient descent, optionally with momentum or Nesterov momentum.
 
     .. math::
         b_t = \mu b_{t-1} + (1-\tau) g_t, \quad \theta_t = \theta_{t-1} - \eta d_t
 
-    where :math:`d_t` is :math:`g_t` without momentum, :math:`b_t` with it, and :math:`g_t + \mu b_t` with Nesterov's.
-    The buffer starts as the first gradient, undamped.
+    where :math:`d_t` is :math:`g_t` without momentum, :math:`b_t` with momentum, and :math:`g_t + \mu b_t` with
+    Nesterov momentum. The first update sets the buffer to the gradient, without dampening.
 
     Parameters
     ----------
     momentum : float
-        :math:`\mu` >= 0. There is a buffer if it is not 0, so it cannot become 0 or cease to be 0 later.
+        Momentum :math:`\mu` >= 0. The buffer exists only if this is not 0, so it cannot be changed from or to 0 later.
     dampening : float
-        :math:`\tau`.
+        Dampening :math:`\tau` of the momentum.
     nesterov : bool
-        Needs momentum > 0 and no dampening.
+        Use Nesterov momentum. It needs ``momentum > 0`` and ``dampening=0``.
 
     References
     ----------
@@ -99,10 +99,10 @@ def sgd(
     maximize: bool = False,
     momentum_buffer: Arrays | None = None,
 ) -> None:
-    """Do one update of `SGD` on bare arrays, in place.
+    """Do one `SGD` update of plain arrays, in place.
 
-    State: none or ``momentum_buffer`` where `momentum` is not 0.
-    See the module for what the arguments are.
+    State: ``momentum_buffer`` if `momentum` is not 0, otherwise none.
+    `adamcore.functional` describes the arguments.
     """
     hyper = dict(
         lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize

@@ -143,7 +143,8 @@ void print_steps(const cpu::Kernels& kernels, std::size_t rule) {
     std::printf("%s nearest %016" PRIx64 " %016" PRIx64 "\n", name,
                 hash_of_half_steps<bfloat16>(kernels, rule, WeightPolicy::plain, StateRounding::nearest),
                 hash_of_half_steps<float16>(kernels, rule, WeightPolicy::plain, StateRounding::nearest));
-    std::printf("%s remainder %016" PRIx64 "\n", name, hash_of_half_steps<bfloat16>(kernels, rule, WeightPolicy::remainder));
+    std::printf("%s remainder %016" PRIx64 "\n", name,
+                hash_of_half_steps<bfloat16>(kernels, rule, WeightPolicy::remainder));
 }
 
 void print_norms(const cpu::Kernels& kernels) {

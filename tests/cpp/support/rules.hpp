@@ -32,7 +32,8 @@ struct CasesOf<rule::List<First, Rules...>> {
     // Sanitizers look at memory, which a rule in double reaches as it does in float.
     using Types = testing::Types<Case<First, float>, Case<Rules, float>..., Case<First, double>>;
 #else
-    using Types = testing::Types<Case<First, float>, Case<Rules, float>..., Case<First, double>, Case<Rules, double>...>;
+    using Types =
+        testing::Types<Case<First, float>, Case<Rules, float>..., Case<First, double>, Case<Rules, double>...>;
 #endif
 };
 

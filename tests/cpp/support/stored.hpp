@@ -30,8 +30,8 @@ inline std::string text_of(const Storage& storage) {
 /// All that an engine takes.
 inline std::vector<Storage> every_storage() {
     constexpr Dtype dtypes[] = {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16};
-    constexpr WeightPolicy kinds[] = {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder, WeightPolicy::compensated,
-                                 WeightPolicy::stochastic};
+    constexpr WeightPolicy kinds[] = {WeightPolicy::plain, WeightPolicy::master, WeightPolicy::remainder,
+                                      WeightPolicy::compensated, WeightPolicy::stochastic};
     std::vector<Storage> all;
     for (const Dtype param : dtypes) {
         for (const Dtype grad : dtypes) {

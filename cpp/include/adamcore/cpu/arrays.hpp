@@ -11,23 +11,23 @@ ADAMCORE_LOOPS_BEGIN
 
 namespace adamcore::cpu {
 
-/// Elements that are brought into buffers at a time: few enough that memory is kept busy with the next tile while this one
-/// is worked on, enough to be worth the calls. Measured; a multiple of what a block of random numbers and a norm's lanes
-/// are.
+/// The number of elements that are decoded into buffers at a time. It is small enough that the next tile is fetched
+/// while this one is processed, and large enough to be worth the calls. The value was measured. It is a multiple of a
+/// block of random numbers and of the lanes of a norm.
 inline constexpr std::int64_t tile = 256;
 
 namespace detail {
 
-/// Asks for memory that will be read and perhaps written. Processors foresee what is read steadily; tiles are read in
-/// bursts, array after array, and without this they wait for memory at the beginning of each. (Forced inline for one more
-/// reason: GCC drops calls of functions that do nothing else.)
+/// Prefetches memory that will be read and perhaps written. Processors prefetch steady streams by themselves, but tiles
+/// are read in bursts, array after array, and without this call they wait for memory at the beginning of each. It is
+/// forced inline also because GCC removes calls of functions that do nothing but prefetch.
 ADAMCORE_FN void prefetch([[maybe_unused]] const void* memory, [[maybe_unused]] std::int64_t bytes) {
 #if defined(__GNUC__)
     for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(memory) + at, 1, 3);
 #endif
 }
 
-/// Whole tiles of dense arrays in and out of buffers, for one ISA.
+/// Copies whole tiles of dense arrays into and out of buffers, for one ISA.
 template <class Isa, class T>
 struct WholeTiles {
     using Decode = void (*)(const void* in, T* out);
@@ -36,7 +36,7 @@ struct WholeTiles {
     static Decode decoder(Dtype dtype) {
         return visit(dtype, [](auto x) -> Decode { return decode<decltype(x)>; });
     }
-    /// Of double only to double.
+    /// double is decoded only to double.
     static Encode encoder(Dtype dtype) {
         return visit(dtype, [](auto x) -> Encode {
             if constexpr ((sizeof(T) == 8) == (sizeof x == 8)) return encode<decltype(x)>;
@@ -55,7 +55,8 @@ private:
     }
 };
 
-/// Any elements of any arrays in and out of buffers, for one ISA. Not inlined: large, and called for whole tiles.
+/// Copies any elements of any arrays into and out of buffers, for one ISA. Not inlined, because it is large and is
+/// called for whole tiles.
 template <class Isa>
 struct Arrays {
     /// Decodes `count` elements from element `begin` of an array.
@@ -81,7 +82,7 @@ struct Arrays {
         });
     }
 
-    /// Encodes what load() decodes. Of double only to double.
+    /// Encodes what load() decodes. double is encoded only from double.
     template <class T>
     ADAMCORE_OUTLINE static void store(const T* in, void* data, Dtype dtype, const Axes& axes, std::int64_t begin,
                                        std::int64_t count) {
@@ -105,7 +106,7 @@ struct Arrays {
         });
     }
 
-    /// Multiplies by `factor` and holds to [-limit, limit]; NaN stays.
+    /// Multiplies by `factor` and clips to [-limit, limit]. NaN remains NaN.
     template <class T>
     static void scale_and_clip(T* values, std::int64_t count, Scale factor, double limit) {
         const Multiplier<T> by = scale::multiplier<T>(factor);

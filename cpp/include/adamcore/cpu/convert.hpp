@@ -11,8 +11,8 @@
 
 ADAMCORE_LOOPS_BEGIN
 
-/// Dense loops of storage.hpp and rounding.hpp. Where a processor's own instruction gives the same bits several times
-/// as fast, it is used.
+/// Loops of storage.hpp and rounding.hpp over dense arrays. They use a processor's own instruction if it gives the same
+/// bits several times as fast.
 namespace adamcore::cpu::convert {
 
 template <class Stored, class T>
@@ -54,7 +54,7 @@ ADAMCORE_FN void encode(const T* ADAMCORE_RESTRICT in, std::int64_t count, Store
     for (std::int64_t k = 0; k < rest; ++k) out[i + k] = storage::encode<Stored>(in[i + k]);
 }
 
-/// The products of the lower halves of 64-bit lanes. Compilers multiply whole lanes, at several times the cost.
+/// Multiplies the lower halves of 64-bit lanes. Compilers multiply whole lanes, which costs several times as much.
 #if defined(__AVX512F__)
 using Words = std::uint64_t __attribute__((vector_size(64)));
 struct Multiply {
@@ -77,8 +77,8 @@ using Words = std::uint64_t;
 using Multiply = rounding::MultiplyOne;
 #endif
 
-/// rounding::random_words of a whole block, word by word: several counters side by side, each in a 64-bit lane of
-/// which the lower half counts.
+/// Computes rounding::random_words of a whole block, word by word. Several counters are processed side by side, each in
+/// a 64-bit lane of which only the lower half is used.
 ADAMCORE_FN void random_block(const rounding::Stream& stream, std::int64_t index,
                               std::uint32_t (&words)[4][rounding::row]) {
     constexpr int width = sizeof(Words) / sizeof(std::uint64_t);

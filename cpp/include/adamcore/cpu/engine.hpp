@@ -13,23 +13,23 @@
 #include "adamcore/plan.hpp"
 #include "adamcore/tensor.hpp"
 
-/// plan -> pool -> sweep. Nothing here allocates, throws or keeps state.
+/// The engine: plan, then pool, then sweep. Nothing here allocates, throws or keeps state.
 namespace adamcore::cpu {
 
 using adamcore::Group;
 
-/// The most parts that one step is cut into.
+/// The maximum number of parts of one step.
 inline constexpr int max_parts = 256;
 
-/// Below this many elements a step is done before a thread that sleeps has woken.
+/// With fewer elements than this, a step is done before a sleeping thread has woken up.
 inline constexpr std::int64_t least_parallel = 131072;
 
 inline constexpr std::int64_t least_per_part = 16384;
 
-/// More parts than threads, so that a thread that comes late or is held up leaves its parts to others.
+/// There are more parts than threads, so that other threads take over the parts of a thread that is late or held up.
 inline constexpr int parts_per_thread = 8;
 
-/// How many elements of a tensor an update touches.
+/// The number of elements of a tensor that an update touches.
 inline std::int64_t active_size(const Tensor& tensor) noexcept { return tensor.grad ? tensor.size : 0; }
 
 inline int parts_for(std::int64_t elements, int threads) noexcept {
@@ -40,11 +40,11 @@ inline int parts_for(std::int64_t elements, int threads) noexcept {
 
 namespace detail {
 
-/// Computes Step<T>s as tensors ask for them and keeps the latest few: one for each group and count of steps that
-/// alternate, without a table and without allocation.
+/// Computes the Step<T> that a tensor needs, and keeps the latest few, so that groups and step counts may alternate. It
+/// needs no table and does not allocate.
 class StepCache {
 public:
-    /// The constants for `tensor`, computed by `prepare(tensor, storage)` unless at hand.
+    /// Returns the constants for `tensor`. Calls `prepare(tensor, storage)` if they have not been kept.
     template <class Prepare>
     const StepStorage& get(const Tensor& tensor, Prepare&& prepare) {
         const auto key = static_cast<std::uint64_t>(tensor.step) + 3 * static_cast<std::uint64_t>(tensor.group);
@@ -70,8 +70,8 @@ private:
     Entry entries_[size];
 };
 
-/// Runs each part's pieces through a worker of its own, made by `make_worker()`. In reverse, since what was read last
-/// is in cache, if `reversed`.
+/// Processes each part with its own worker, which `make_worker()` creates. If `reversed`, it starts with the last part,
+/// because what was read last is in cache.
 template <class Size, class Pool, class MakeWorker>
 void run(Size size, const plan::Cut* cuts, int parts, const Pool& pool, bool reversed,
          MakeWorker make_worker) noexcept {
@@ -84,14 +84,14 @@ void run(Size size, const plan::Cut* cuts, int parts, const Pool& pool, bool rev
     });
 }
 
-/// Whether a rule can work on the tensor's arrays where they are.
+/// Whether a rule can update the tensor's arrays in place, without buffers.
 inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
     const Dtype dtype = compute_dtype(tensor.dtype);
     return tensor.dtype == dtype && tensor.grad_dtype == dtype && tensor.state_dtype == dtype && !tensor.layout &&
            !treatment.prepares();
 }
 
-/// Updates elements [begin, end) of one tensor by a rule's sweep, where they are or tile by tile.
+/// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
 template <class T>
 void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
             std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
@@ -107,8 +107,8 @@ void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, cons
 
 }  // namespace detail
 
-/// Cuts `count` tensors for a pool of `threads`; returns the number of parts, for which `cuts` has max_parts + 1
-/// places.
+/// Divides `count` tensors among a pool of `threads` threads. Returns the number of parts; `cuts` has room for
+/// max_parts + 1 positions.
 inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, plan::Cut* cuts) noexcept {
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     std::int64_t elements = 0;
@@ -118,10 +118,10 @@ inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, pla
     return parts;
 }
 
-/// One update by one rule, known at compile time, with the instruction set that the caller compiles for.
+/// One update with one rule that is known at compile time, with the instruction set for which the caller compiles.
 ///
-/// Gradients are read as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the pool,
-/// nor on how tensors are grouped into calls.
+/// Gradients are processed as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the
+/// pool, or on how tensors are distributed among calls.
 template <class Rule, class Pool = Serial>
 void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper, const Pool& pool = {},
           const Treatment& treatment = {}) noexcept {
@@ -144,8 +144,8 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
     });
 }
 
-/// One update of many groups by rules chosen at run time, cut by plan_step; from the last part to the first if
-/// `reversed`. Part of adamcore::kernels.
+/// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
+/// starts with the last part. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
           const Pool& pool, const Treatment& treatment = {}, bool reversed = false) noexcept {

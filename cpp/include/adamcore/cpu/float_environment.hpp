@@ -8,7 +8,7 @@
 
 namespace adamcore::cpu {
 
-/// For its lifetime this thread rounds to nearest and keeps subnormals, whatever other libraries have set.
+/// During its lifetime this thread rounds to nearest and keeps subnormals, whatever other libraries have set.
 class FloatEnvironment {
 public:
 #if defined(__x86_64__) || defined(_M_X64)
@@ -47,8 +47,8 @@ public:
     FloatEnvironment& operator=(const FloatEnvironment&) = delete;
 
 private:
-    /// Keeps the compiler, which does not know that arithmetic depends on the register, from moving what reads or writes
-    /// memory out of this scope.
+    /// Prevents the compiler, which does not know that arithmetic depends on this register, from moving memory accesses
+    /// out of the scope of this object.
     static void hold() noexcept {
 #if defined(__GNUC__)
         asm volatile("" : : : "memory");

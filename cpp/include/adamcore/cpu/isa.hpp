@@ -13,8 +13,8 @@
 
 namespace adamcore::cpu {
 
-/// The instruction sets that kernels are compiled for, each its own type so that templates instantiated for
-/// one have symbols of their own.
+/// The instruction sets for which kernels are compiled. Each has its own type, so that templates instantiated for it
+/// have their own symbols.
 namespace isa {
 struct Static {};  ///< whatever the including program is compiled for
 struct Baseline {};
@@ -35,7 +35,7 @@ constexpr const char* name_of(Isa isa) {
 #if ADAMCORE_X86_DISPATCH
 namespace detail {
 
-/// Asked for by number: not every compiler knows the name.
+/// Tests the bit itself, because not every compiler knows the name.
 inline bool has_f16c() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
@@ -44,7 +44,7 @@ inline bool has_f16c() {
 }  // namespace detail
 #endif
 
-/// Whether this processor, under this operating system, runs code compiled for `isa`.
+/// Whether this processor and operating system can run code compiled for `isa`.
 inline bool supports(Isa isa) {
 #if ADAMCORE_X86_DISPATCH
     switch (isa) {

@@ -8,16 +8,15 @@
 #include "adamcore/cpu/tiles.hpp"
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_info.hpp"
-#include "adamcore/rules/all.hpp"
 #include "adamcore/rule_registry.hpp"
+#include "adamcore/rules/all.hpp"
 
-/// What `adamcore::kernels` compiles: every rule for every ISA, picked at run time.
+/// The interface of `adamcore::kernels`: every rule, compiled for every ISA, and chosen at run time.
 namespace adamcore::cpu {
 
 using adamcore::all_rules;
 
-/// The kernels of one ISA: sweeps by a rule's place in rules::All and by compute type, the rest by compute type or for
-/// all.
+/// The kernels of one ISA. Sweeps are indexed by the rule's position in rules::All and the compute type.
 struct Kernels {
     Isa isa;
     DenseSweep sweep[rules::All::size][compute_type_count];

@@ -8,11 +8,11 @@
 #include "adamcore/norm.hpp"
 #include "adamcore/plan.hpp"
 
-/// Norms of many arrays in one pass, on the pool. Part of adamcore::kernels. Nothing here allocates.
+/// Norms of many arrays in one pass, computed on the pool. Part of adamcore::kernels. Nothing here allocates.
 namespace adamcore::cpu {
 
-/// Cuts arrays for measuring, on leaves. Returns the number of parts, for which `cuts` has max_parts + 1 places; writes
-/// the place of each array's first leaf to `first_leaf`, which has a place more for the end.
+/// Divides the measuring of arrays into parts, at leaves. Returns the number of parts; `cuts` has room for max_parts +
+/// 1 positions. Writes the index of each array's first leaf to `first_leaf`, which has one more element for the end.
 inline int plan_norm(const norm::Reading* arrays, std::int64_t count, int threads, plan::Cut* cuts,
                      std::int64_t* first_leaf) noexcept {
     const auto size = [&](std::int64_t i) { return arrays[i].size; };
@@ -28,7 +28,7 @@ inline int plan_norm(const norm::Reading* arrays, std::int64_t count, int thread
     return parts;
 }
 
-/// Fills `leaves`, which has first_leaf[count] places, with the squares of arrays cut by plan_norm.
+/// Fills `leaves`, which has first_leaf[count] elements, with the sums of squares of arrays cut by plan_norm.
 template <class Pool>
 void measure(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
              const std::int64_t* first_leaf, norm::Squares* leaves) noexcept {
@@ -40,7 +40,7 @@ void measure(const Kernels& kernels, const norm::Reading* arrays, const plan::Cu
     });
 }
 
-/// Adds each array's leaves up. `totals` may be `leaves`.
+/// Adds up the leaves of each array. `totals` may be the same array as `leaves`.
 inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm::Squares* leaves,
                        norm::Squares* totals) noexcept {
     const FloatEnvironment environment;
@@ -48,7 +48,7 @@ inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm:
         totals[i] = norm::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
 }
 
-/// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
+/// Multiplies arrays in place by `factor` and clips them to [-limit, limit].
 template <class Pool>
 void rescale(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
              Scale factor, double limit) noexcept {

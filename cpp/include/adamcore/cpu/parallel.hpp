@@ -2,7 +2,7 @@
 
 #include <type_traits>
 
-/// Where an engine's parts run.
+/// Where the parts of a step run.
 ///
 /// A pool is anything with
 ///
@@ -13,7 +13,7 @@
 /// where Body is a callable that neither throws nor calls run() again. Results do not depend on the pool.
 namespace adamcore::cpu {
 
-/// The calling thread alone.
+/// A pool that runs all parts on the calling thread.
 struct Serial {
     int size() const { return 1; }
 
@@ -25,18 +25,18 @@ struct Serial {
 
 using PartBody = void (*)(void* context, int part);
 
-/// Calls `body(context, part)` for every part on the library's `threads` threads, the caller's among them. On the
-/// calling thread alone while another thread's parts are running, and in a child made by fork(), which has no other.
-/// Part of adamcore::kernels.
+/// Calls `body(context, part)` for every part on `threads` threads of the library, one of which is the calling thread.
+/// Runs everything on the calling thread if another thread's parts are running, or in a child created by fork(), which
+/// has no other threads. Part of adamcore::kernels.
 ///
-/// The threads block all signals, run where the calling thread or the process's first may run now, and end when the
-/// program or plugin that holds this code does.
+/// The threads block all signals. They run on the processors that the calling thread or the first thread of the process
+/// may currently use. They end when the program or plugin that contains this code ends.
 void run_on_threads(int parts, int threads, PartBody body, void* context) noexcept;
 
-/// Whether this process was made by fork() after the library was loaded. Part of adamcore::kernels.
+/// Whether this process was created by fork() after the library was loaded. Part of adamcore::kernels.
 bool is_forked_child() noexcept;
 
-/// The library's own threads, `threads` of them. Part of adamcore::kernels.
+/// A pool of `threads` threads of the library. Part of adamcore::kernels.
 struct Threads {
     int threads = 1;
 
@@ -51,8 +51,8 @@ struct Threads {
     }
 };
 
-/// As many threads as this process may use: its affinity mask and its cgroup's quota, or what
-/// ADAMCORE_NUM_THREADS, else OMP_NUM_THREADS, says. Part of adamcore::kernels.
+/// The number of threads that this process may use: ADAMCORE_NUM_THREADS or OMP_NUM_THREADS if one is set, otherwise
+/// what its affinity mask and the quota of its cgroup allow. Part of adamcore::kernels.
 int usable_threads() noexcept;
 
 }  // namespace adamcore::cpu

@@ -7,20 +7,20 @@
 
 ADAMCORE_LOOPS_BEGIN
 
-/// What reads arrays, or rescales them, by themselves.
+/// Reads or rescales arrays without an update.
 namespace adamcore::cpu {
 
-/// Writes the squares of the leaves of elements [begin, end), `begin` a multiple of norm::leaf.
+/// Writes the sums of squares of the leaves of elements [begin, end). `begin` is a multiple of norm::leaf.
 using MeasureLeaves = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end,
                                norm::Squares* leaves) noexcept;
 
-/// Multiplies elements [begin, end) of an array in place by `factor`, and holds them to [-limit, limit].
+/// Multiplies elements [begin, end) of an array in place by `factor`, and clips them to [-limit, limit].
 using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor,
                          double limit) noexcept;
 
 namespace detail {
 
-/// What reads or rescales arrays by themselves, for one ISA.
+/// Reads or rescales arrays without an update, for one ISA.
 template <class Isa>
 struct Reduction {
     static void measure(const norm::Reading& array, std::int64_t begin, std::int64_t end,
@@ -53,7 +53,8 @@ struct Reduction {
     }
 
 private:
-    /// Decoding float16 takes a pass of its own; that of other dense arrays is free beside the sum's widening.
+    /// Decoding float16 takes a separate pass. Decoding other dense arrays costs nothing, because the sum widens them
+    /// anyway.
     template <class Stored>
     static double sum_of_squares(const norm::Reading& array, std::int64_t begin, std::int64_t count, double scale) {
         norm::LaneSums sums;

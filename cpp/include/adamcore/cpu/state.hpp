@@ -10,11 +10,11 @@ ADAMCORE_LOOPS_BEGIN
 
 namespace adamcore::cpu {
 
-/// Dense loops of state_rounding.hpp. They take all numbers for finite and in range, and say whether any was not: then
-/// what they have written does not count. Looking at each number would take as long as rounding it.
+/// Loops of state_rounding.hpp over dense arrays. They assume that all numbers are finite and in range, and return
+/// whether one was not; then their output must be discarded. Checking each number would take as long as rounding it.
 namespace convert {
 
-/// `random` is the first element's.
+/// `random` is the random number of the first element.
 template <bool IsSquare>
 ADAMCORE_FN bool round_at_random(const float* ADAMCORE_RESTRICT in, std::int64_t count, std::uint32_t random,
                                  bfloat16* ADAMCORE_RESTRICT out) {
@@ -26,7 +26,7 @@ ADAMCORE_FN bool round_at_random(const float* ADAMCORE_RESTRICT in, std::int64_t
         const std::uint32_t bits = storage::bits_of(in[i]);
         std::uint32_t more = random >> 16;
         if constexpr (IsSquare) {
-            // Compared as signed numbers, which processors can; negative ones count as out of range.
+            // The comparison is signed, which processors support. Negative numbers count as out of range.
             const auto number = static_cast<std::int32_t>(bits);
             more = math::select(number < static_cast<std::int32_t>(Rounding::smallest), 0xffffu, more);
             beyond |= bits | (bits + to_sign);
@@ -42,8 +42,9 @@ ADAMCORE_FN bool round_at_random(const float* ADAMCORE_RESTRICT in, std::int64_t
 #if defined(__F16C__) && defined(__AVX512F__) && defined(__AVX512DQ__)
 #define ADAMCORE_FLOAT16_VECTORS
 
-/// Vectors of neighbours. A part of the last place, which a number's exponent gives, is added to it, and the sum cut
-/// off twice: to a float, whose steps all last places are multiples of, and to a float16.
+/// Vectors of neighbouring elements. A random part of the last place, which a number's exponent gives, is added to the
+/// number. The sum is then truncated twice: to a float, whose last place divides that of every float16, and to a
+/// float16.
 template <bool IsSquare>
 class RoundedFloat16 {
 public:
@@ -66,7 +67,7 @@ public:
             look_at(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
         }
         const __m512i exponent = _mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xff800000u)));
-        // The larger magnitude with the first one's sign.
+        // The larger magnitude, with the sign of the first number.
         const __m512 power = _mm512_maskz_range_ps(all, _mm512_castsi512_ps(exponent), _mm512_set1_ps(0x1p-14f), 3);
         const __m512 part = _mm512_maskz_mul_ps(
             all, _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_srli_epi32(all, random_, 8)), _mm512_set1_ps(0x1p-34f));
@@ -91,8 +92,8 @@ private:
 #elif defined(__F16C__) && defined(__AVX2__)
 #define ADAMCORE_FLOAT16_VECTORS
 
-/// Vectors of neighbours. Numbers are cut off, and what that takes away is compared with what a random part of the last
-/// place lacks of it.
+/// Vectors of neighbouring elements. Numbers are truncated, and what truncation removes is compared with what a random
+/// part of the last place lacks to a whole one.
 template <bool IsSquare>
 class RoundedFloat16 {
 public:
@@ -120,7 +121,7 @@ public:
         const __m256 power = _mm256_mul_ps(_mm256_max_ps(exponent, _mm256_set1_ps(0x1p-14f)), _mm256_set1_ps(0x1p-34f));
         const __m256i lacking = _mm256_sub_epi32(_mm256_set1_epi32(1 << 24), _mm256_srli_epi32(random_, 8));
         const __m256 least = _mm256_mul_ps(_mm256_cvtepi32_ps(lacking), power);
-        const __m256i up = _mm256_castps_si256(_mm256_cmp_ps(taken, least, _CMP_GE_OQ));  // -1 where it is
+        const __m256i up = _mm256_castps_si256(_mm256_cmp_ps(taken, least, _CMP_GE_OQ));  // -1 where it rounds up
         const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(up), _mm256_extracti128_si256(up, 1));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_sub_epi16(cut, halves));
         random_ = _mm256_add_epi32(random_, _mm256_set1_epi32(static_cast<int>(width * state::golden)));
@@ -167,8 +168,8 @@ ADAMCORE_FN bool round_at_random(const float* ADAMCORE_RESTRICT in, std::int64_t
 
 }  // namespace convert
 
-/// Stores elements [begin, begin + count) of a dense state array of half precision, of one tile: `in` has their values,
-/// and `key` is their block's if they are rounded at random.
+/// Stores elements [begin, begin + count) of a dense half-precision state array, all from one tile. `in` contains their
+/// values, and `key` is the key of their block if they are rounded stochastically.
 using StoreState = void (*)(const float* in, std::int64_t begin, std::int64_t count, std::uint32_t key, void* array);
 
 namespace detail {
@@ -177,7 +178,7 @@ static_assert(tile == state::block);
 
 template <class Isa>
 struct State {
-    /// Null if the array is float32 or float64, which is not rounded.
+    /// Null if the array is float32 or float64, which needs no rounding.
     static StoreState store(Dtype dtype, bool is_square, StateRounding rounding) {
         const bool at_random = rounding == StateRounding::stochastic;
         if (dtype == Dtype::bfloat16) return way<bfloat16>(is_square, at_random);

@@ -13,12 +13,12 @@ ADAMCORE_LOOPS_BEGIN
 
 /// The loop over elements, instantiated for each ISA, rule and compute type.
 ///
-/// An ISA's object holds nothing but instances of these templates. They carry the ISA in their names, and all
-/// that they call is forced inline, so no function compiled for one ISA can stand in for another's.
+/// An ISA's object file contains only instances of these templates. Their names contain the ISA, and everything that
+/// they call is forced inline, so no function compiled for one ISA can replace another's.
 namespace adamcore::cpu {
 
-/// A rule's sweep, called as a function: updates `count` elements of dense arrays of the compute type T with a Step<T>
-/// that is `constants`; the gradient is multiplied by `grad_scale` first.
+/// Calls a rule's sweep: updates `count` elements of dense arrays of the compute type T with the Step<T> that
+/// `constants` points to. The gradient is first multiplied by `grad_scale`.
 struct DenseSweep {
     void (*run)(const StepStorage& constants, double grad_scale, std::int64_t count, void* param, const void* grad,
                 void* const* state) noexcept;
@@ -32,7 +32,7 @@ struct DenseSweep {
 
 namespace detail {
 
-/// Elements [begin, begin + count); a constant `count` makes a loop of whole vectors.
+/// Updates elements [begin, begin + count). With a constant `count`, the loop consists of whole vectors.
 template <class Rule, bool HasL2, class T, class... State>
 ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
                                  std::int64_t count, T* ADAMCORE_RESTRICT param, const T* ADAMCORE_RESTRICT grad,
@@ -44,8 +44,8 @@ ADAMCORE_FN void update_elements(const typename Rule::template Step<T>& step, T 
     }
 }
 
-/// The last `count` < 2 * Width elements, in ever narrower vectors: compilers' own remainder loops go element by
-/// element, and in a model of many small tensors the remainders are a third of the work.
+/// Updates the last `count` < 2 * Width elements, in narrower and narrower vectors. The remainder loops of compilers
+/// process single elements, and in a model of many small tensors the remainders are a third of the work.
 template <std::int64_t Width, class Rule, bool HasL2, class T, class... State>
 ADAMCORE_FN void update_tail(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t begin,
                              std::int64_t count, T* param, const T* grad, State*... state) {

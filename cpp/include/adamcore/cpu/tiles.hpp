@@ -11,19 +11,20 @@
 
 ADAMCORE_LOOPS_BEGIN
 
-/// Updates of arrays that a rule cannot work on where they are: tile by tile they are brought into buffers of the
-/// compute type, which stay in the first-level cache, and what has changed is brought back. Precision, layouts and
-/// clipping of values live here alone; rules come in as function pointers.
+/// Updates arrays that a rule cannot process in place. Each tile is decoded into buffers of the compute type, which
+/// stay in the first-level cache, and the results are encoded back. Only this file handles precision, layouts and
+/// clipping by value; rules are passed as function pointers.
 namespace adamcore::cpu {
 
-/// Updates elements [begin, end) of `tensor`, `begin` a multiple of 64, by a rule's sweep with its constants. The
-/// gradient is multiplied by `group_scale` after what `treatment` asks for, `scale` being its scale for this tensor.
+/// Updates elements [begin, end) of `tensor` with a rule's sweep and its constants; `begin` is a multiple of 64. The
+/// gradient is first processed as `treatment` says, with `scale` as its scale for this tensor, and then multiplied by
+/// `group_scale`.
 using TileSweep = void (*)(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
                            std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept;
 
 namespace detail {
 
-/// An array as tiles of T see it: where it is, or through a buffer.
+/// An array in tiles of T: accessed in place, or through a buffer.
 template <class Isa, class T>
 struct Operand {
     using Whole = WholeTiles<Isa, T>;
@@ -57,7 +58,7 @@ struct Operand {
         return buffer;
     }
 
-    /// Asks for the tile after this one.
+    /// Prefetches the next tile.
     ADAMCORE_FN void ask(std::int64_t begin) const {
         if (buffer && axes.count == 0) prefetch(data + (begin + tile) * item, tile * item);
     }
@@ -72,7 +73,7 @@ struct Operand {
     }
 };
 
-/// One tensor's tiles, for one ISA and compute type.
+/// The tiles of one tensor, for one ISA and compute type.
 template <class Isa, class T>
 struct Tiles {
     static void sweep(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
@@ -119,7 +120,7 @@ private:
         ask_for_next(begin);
         rule(constants, rule_scale, count, param, grad, state);
 
-        // State first: it is there while the divisions, which the weights wait for, are under way.
+        // State is decoded first, so that it is there while the divisions, on which the weights depend, are under way.
         if (draws_keys_) draw_keys(begin);
         for (std::size_t slot = 0; slot < slots_; ++slot) store_state(slot, begin, count);
         if (keeps_weights_) {
@@ -138,7 +139,7 @@ private:
         state_[slot].store(begin, count);
     }
 
-    /// Many tiles' keys at a time.
+    /// The keys of many tiles at a time.
     void draw_keys(std::int64_t begin) {
         const std::int64_t row = state::first_row + begin / state::row;
         if (row == row_) return;
@@ -177,7 +178,7 @@ private:
         }
     }
 
-    /// Scales the gradient, by units if they have factors, and holds it to its limit.
+    /// Scales the gradient, unit by unit if there are unit factors, and clips it to its limit.
     void prepare(std::int64_t begin, std::int64_t count) {
         for (std::int64_t at = 0, next; at < count; at = next) {
             Scale factor = scale_;

@@ -9,10 +9,11 @@ ADAMCORE_LOOPS_BEGIN
 
 namespace adamcore::cpu::detail {
 
-/// What is kept of half-precision weights beside the parameter (WeightPolicy), for one ISA and type of parameter.
+/// What is stored beside the parameter for half-precision weights (WeightPolicy), for one ISA and dtype of the
+/// parameter.
 template <class Isa, class Stored>
 struct Extras {
-    /// Turns the parameter's values into the weights that they stand for.
+    /// Turns the parameter's values into the weights that they represent.
     ADAMCORE_OUTLINE static void recover(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* weights) {
         switch (tensor.weights) {
             case WeightPolicy::master: return recover_master(master(tensor) + begin, count, weights);
@@ -23,7 +24,7 @@ struct Extras {
         }
     }
 
-    /// Rounds the weights to the parameter's type, and keeps what that loses.
+    /// Rounds the weights to the dtype of the parameter, and stores what rounding loses.
     ADAMCORE_OUTLINE static void store(const Tensor& tensor, std::int64_t begin, std::int64_t count, std::uint64_t seed,
                                        const float* weights, Stored* out) {
         switch (tensor.weights) {
@@ -64,7 +65,7 @@ private:
         for (std::int64_t i = 0; any != 0 && i < count; ++i) {
             if (marks[i / 8] >> (i % 8) & 1) whole[i] = storage::as_tie(whole[i]);
         }
-        // A remainder that does not go with a parameter is from before that was overwritten.
+        // If a remainder does not belong to a parameter, the parameter has been overwritten since.
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i)
             weights[i] = storage::current_master(weights[i], storage::rounded<bfloat16>(whole[i]), whole[i]);
@@ -105,7 +106,7 @@ private:
         convert::encode(less, count, kept);
     }
 
-    /// The bits of the largest magnitude; NaN is larger than all numbers.
+    /// The bits of the largest magnitude. NaN counts as larger than all numbers.
     static std::uint32_t largest_magnitude(const float* weights, std::int64_t count) {
         std::uint32_t largest = 0;
         ADAMCORE_IVDEP

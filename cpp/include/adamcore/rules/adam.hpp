@@ -8,7 +8,7 @@
 
 namespace adamcore {
 
-/// What Adam and AdamW share: the two moments, and the step along their ratio.
+/// The common part of Adam and AdamW: the two moments, and the step along their ratio.
 namespace adam {
 
 struct Hyper {
@@ -22,17 +22,18 @@ constexpr auto fields() {
                                rule::nonnegative("weight_decay", &Hyper::weight_decay));
 }
 
-/// lr / (1 - beta1^t) is `rate`, 1 / sqrt(1 - beta2^t) is `root`.
+/// `rate` is lr / (1 - beta1^t), and `root` is 1 / sqrt(1 - beta2^t).
 template <class T>
 struct Step {
     Average<T> first, second;
     T rate, root, eps;
 };
 
-/// What prepare() is given of 1 - beta1^t and 1 - beta2^t.
+/// The corrections that prepare() receives: 1 - beta1^t and 1 - beta2^t.
 using Corrections = double[2];
 
-// 1 - beta and 1 - beta^t come from the same double: rounding one of them alone would bias the first steps.
+// 1 - beta and 1 - beta^t are computed from the same double. If only one of them were rounded, the first steps would be
+// biased.
 template <class T, class Hyper>
 ADAMCORE_FN Step<T> prepare(const Hyper& h, const Corrections& corrections) {
     return {make_average<T>(h.beta1, 1 - h.beta1), make_average<T>(h.beta2, 1 - h.beta2), T(h.lr / corrections[0]),
@@ -77,7 +78,7 @@ struct Adam {
     }
 };
 
-/// AMSGrad (Reddi, Kale & Kumar 2018), as PyTorch has it: the maximum is taken before the bias correction.
+/// AMSGrad (Reddi, Kale & Kumar 2018), as in PyTorch: the maximum is taken before the bias correction.
 struct AdamAmsgrad : Adam {
     static constexpr auto name = "adam_amsgrad";
     static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"), rule::square("max_exp_avg_sq"));

@@ -8,8 +8,8 @@ namespace adamcore {
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 ///
-/// p - (lr wd p + step) equals (1 - lr wd) p - step. It is written so because a float's 1 - lr wd carries the
-/// decay to only a few bits (at lr wd = 1e-7 it is 19% off), and because the parameter is then rounded once.
+/// p - (lr wd p + step) equals (1 - lr wd) p - step. The first form is used because 1 - lr wd as a float has only a few
+/// bits of the decay (at lr wd = 1e-7 it is 19% off), and because the parameter is rounded only once.
 struct AdamW {
     static constexpr auto name = "adamw";
     static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"));
@@ -23,7 +23,7 @@ struct AdamW {
 
     template <class T>
     struct Step : adam::Step<T> {
-        T decay;  ///< what the parameter itself loses
+        T decay;  ///< the decay of the parameter itself
     };
 
     template <class T>

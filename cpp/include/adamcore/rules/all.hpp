@@ -8,7 +8,7 @@
 
 namespace adamcore::rules {
 
-/// Every rule there is. Engines walk this list and never name a rule.
+/// All rules. Engines iterate over this list and never name a rule.
 using All = rule::List<Adam, AdamAmsgrad, AdamW, AdamWAmsgrad, Sgd, SgdMomentum, SgdNesterov, RmsProp, RmsPropMomentum,
                        RmsPropCentered, RmsPropCenteredMomentum, Adagrad>;
 

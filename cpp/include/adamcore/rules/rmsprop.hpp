@@ -33,18 +33,18 @@ struct RmsProp {
         return {T(h.lr), make_average<T>(h.alpha, 1 - h.alpha), T(h.eps), T(h.momentum), h.weight_decay};
     }
 
-    /// g / (sqrt(square) + eps), the average updated.
+    /// Updates the average and returns g / (sqrt(square) + eps).
     template <class T, class G>
     ADAMCORE_FN static T scaled(const Step<T>& s, G g, T& square) {
         square = average_square(s.average, square, g);
         return T(g) / (math::sqrt(square) + s.eps);
     }
 
-    /// The same with the variance in place of the square (Graves 2013).
+    /// The same with the variance instead of the square (Graves 2013).
     ///
-    /// The variance is a difference of nearly equal numbers when gradients are steady, so it is taken in double
-    /// before the averages are rounded. Where the stored averages' rounding takes it below zero (PyTorch's result
-    /// is NaN there) it is held at zero.
+    /// With steady gradients the variance is a difference of nearly equal numbers, so it is computed in double before
+    /// the averages are rounded. If rounding of the stored averages makes it negative (PyTorch's result is NaN then),
+    /// it is set to zero.
     template <class T, class G>
     ADAMCORE_FN static T centered(const Step<T>& s, G g, T& square, T& mean) {
         const Average<T>& a = s.average;

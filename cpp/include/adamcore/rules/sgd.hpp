@@ -24,11 +24,11 @@ struct Sgd {
         T lr, momentum;
         Average<T> buffer;
         double l2;
-        bool starts;  ///< whether the buffer is still to be made
+        bool starts;  ///< whether this step initialises the buffer
     };
 
-    /// The first gradient becomes the buffer, whatever was there, NaN too; damping begins with the second: as PyTorch has
-    /// it.
+    /// The first gradient becomes the buffer, whatever the buffer contained, even NaN. Dampening begins with the second
+    /// gradient, as in PyTorch.
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
         const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
@@ -41,14 +41,14 @@ struct Sgd {
     }
 
 protected:
-    /// A buffer that has not been made is not looked at: zero times what lies there may be NaN.
+    /// A buffer that has not been initialised is not used: zero times its contents may be NaN.
     template <class T, class G>
     ADAMCORE_FN static T next(const Step<T>& s, G g, T buffer) {
         return average(s.buffer, math::select(s.starts, T(0), buffer), g);
     }
 };
 
-/// Momentum (Polyak 1964; Sutskever et al. 2013), the learning rate outside the buffer.
+/// Momentum (Polyak 1964; Sutskever et al. 2013), with the learning rate outside the buffer.
 struct SgdMomentum : Sgd {
     static constexpr auto name = "sgd_momentum";
     static constexpr auto slots = rule::slots("momentum_buffer");
@@ -60,7 +60,7 @@ struct SgdMomentum : Sgd {
     }
 };
 
-/// Nesterov's momentum, in the form of Sutskever et al. 2013.
+/// Nesterov momentum, in the form of Sutskever et al. 2013.
 struct SgdNesterov : Sgd {
     static constexpr auto name = "sgd_nesterov";
     static constexpr auto slots = rule::slots("momentum_buffer");

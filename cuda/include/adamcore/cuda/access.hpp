@@ -14,14 +14,14 @@
 #define ADAMCORE_AWAY ADAMCORE_OUTLINE
 #endif
 
-/// Neighbouring elements between memory and registers, in accesses as wide as an array's alignment allows.
+/// Moves neighbouring elements between memory and registers, in accesses as wide as the alignment of an array allows.
 namespace adamcore::cuda {
 
 /// The widest access, in bytes.
 inline constexpr int widest = 16;
 
-/// A pointer that came from a table, which compilers do not know to be into device memory: they would look at each
-/// access which kind of memory it is.
+/// A pointer from a table. Compilers do not know that it points to device memory, and would check the kind of memory at
+/// each access.
 template <class T>
 ADAMCORE_FN T* global(T* pointer) {
 #if defined(__CUDA_ARCH__)
@@ -30,14 +30,14 @@ ADAMCORE_FN T* global(T* pointer) {
     return pointer;
 }
 
-/// From here on a compiler reads again what lies in tables, and keeps nothing of it in registers.
+/// Makes the compiler read tables again after this point, instead of keeping their contents in registers.
 ADAMCORE_FN void forget() {
 #if defined(__CUDA_ARCH__)
     asm volatile("" ::: "memory");
 #endif
 }
 
-/// `N` neighbours that move at once.
+/// `N` neighbouring elements that are moved in one access.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {
     T of[N];
@@ -90,14 +90,14 @@ ADAMCORE_FN void store(const T (&from)[N], T* to) {
     for (int k = 0; k < N; ++k) to[k] = from[k];
 }
 
-/// Whether arrays of a dtype can be Raw<T>.
+/// Whether arrays of a dtype can be read as Raw<T>.
 template <class T>
 ADAMCORE_FN bool is_usual(Dtype dtype) {
     return dtype == dtype_of<T> || (sizeof(T) == 4 && is_half(dtype));
 }
 
-/// N elements as they are stored, in registers. What they are is looked at when all arrays have been asked for: else each
-/// array would be waited for before the next is asked for.
+/// N elements in registers, as they are stored. They are decoded only after all arrays have been requested. Otherwise
+/// each array would be waited for before the next is requested.
 template <class T, int N>
 struct Raw;
 
@@ -121,7 +121,7 @@ struct Raw<double, N> {
     }
 };
 
-/// Elements of four bytes each, or of two, which then share words.
+/// Elements of four bytes each, or of two bytes, two of which share a word.
 template <int N>
 struct Raw<float, N> {
     std::uint32_t words[N];
@@ -139,7 +139,7 @@ struct Raw<float, N> {
     }
     ADAMCORE_FN void load_halves(const void* data, std::int64_t begin) {
         const std::uint16_t* const halves = global(static_cast<const std::uint16_t*>(data)) + begin;
-        // All words are given a value: one that has none is kept in a register from before.
+        // All words are assigned. Otherwise an unassigned word would keep a register with its old value.
         ADAMCORE_UNROLL
         for (int k = pairs; k < N; ++k) words[k] = 0;
         if constexpr (N > 1) {
@@ -169,7 +169,7 @@ struct Raw<float, N> {
     }
 
     ADAMCORE_FN std::uint16_t half(int k) const { return static_cast<std::uint16_t>(words[k / 2] >> (16 * (k % 2))); }
-    /// Halves are set in their order, or where all of them have been.
+    /// Halves must be set in order, or after all of them have been set.
     ADAMCORE_FN void set_half(int k, std::uint16_t half) {
         const std::uint32_t wide = half;
         words[k / 2] = k % 2 == 0 ? wide : (words[k / 2] & 0xffffu) | wide << 16;
@@ -233,14 +233,15 @@ private:
     }
 };
 
-/// Where element `index` of any array lies. A call and not inlined: strided arrays are the exception.
+/// The position of element `index` of any array. It is a call and not inlined, because strided arrays are the
+/// exception.
 template <class Stored>
 ADAMCORE_AWAY Stored* element_of(const void* data, const Axes& axes, std::int64_t index) {
     return global(reinterpret_cast<Stored*>(static_cast<char*>(const_cast<void*>(data)) +
                                             offset_of(axes, sizeof(Stored), index)));
 }
 
-/// Elements [begin, begin + count) of any array, decoded, one by one.
+/// Decodes elements [begin, begin + count) of any array, one by one.
 template <class T>
 ADAMCORE_AWAY void read_each(const void* data, Dtype dtype, const Axes& axes, std::int64_t begin, int count, T* to) {
     visit(dtype, [&](auto x) {
@@ -250,7 +251,7 @@ ADAMCORE_AWAY void read_each(const void* data, Dtype dtype, const Axes& axes, st
     });
 }
 
-/// The same, encoded. Of double only to double.
+/// The same for encoding. double is encoded only to double.
 template <class T>
 ADAMCORE_AWAY void write_each(const T* from, void* data, Dtype dtype, const Axes& axes, std::int64_t begin, int count) {
     visit(dtype, [&](auto x) {
@@ -262,7 +263,7 @@ ADAMCORE_AWAY void write_each(const T* from, void* data, Dtype dtype, const Axes
     });
 }
 
-/// The types that T is decoded from and encoded to without a detour.
+/// Calls `f` with the types that T is decoded from and encoded to directly.
 template <class T, class F>
 ADAMCORE_FN bool visit_usual(Dtype dtype, F&& f) {
     if (dtype == dtype_of<T>) {
@@ -277,8 +278,8 @@ ADAMCORE_FN bool visit_usual(Dtype dtype, F&& f) {
     return true;
 }
 
-/// N elements of any array from element `begin`, of which `count` are wanted, decoded to T. (What is out of the way
-/// has a buffer of its own: registers have no address.)
+/// Decodes N elements of any array from element `begin` on to T, of which `count` are wanted. (The slow path has its
+/// own buffer, because registers have no address.)
 template <int N, class T>
 ADAMCORE_FN void read(const void* data, Dtype dtype, const Axes& axes, std::int64_t begin, int count, T (&to)[N]) {
     const bool is_usual = axes.count == 0 && count == N && visit_usual<T>(dtype, [&](auto x) {
@@ -297,7 +298,7 @@ ADAMCORE_FN void read(const void* data, Dtype dtype, const Axes& axes, std::int6
     for (int k = 0; k < N; ++k) to[k] = each[k];
 }
 
-/// The same, encoded. Of double only to double.
+/// The same for encoding. double is encoded only to double.
 template <int N, class T>
 ADAMCORE_FN void write(const T (&from)[N], void* data, Dtype dtype, const Axes& axes, std::int64_t begin, int count) {
     const bool is_usual = axes.count == 0 && count == N && visit_usual<T>(dtype, [&](auto x) {

@@ -9,11 +9,11 @@
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/rule_info.hpp"
 
-/// What must be known before gradients are applied: whether they are finite, by what they are clipped, the number of the
-/// step, and what a rule computes once per step. One block; the host need not know the answer.
+/// Computes what must be known before gradients are applied: whether they are finite, how they are clipped, the number
+/// of the step, and what a rule computes once per step. It is one block, and the host need not know the result.
 namespace adamcore::cuda {
 
-/// Measured tensors, one by one.
+/// The arguments for examining measured tensors, one by one.
 struct LookArguments {
     std::int64_t count;
     const Measured* measured;
@@ -28,7 +28,8 @@ struct LookArguments {
     std::int32_t* culprits;  ///< of each block of Look: the first tensor whose gradient is not finite, or -1
 };
 
-// Each once in a kernel, and not once for each use: what runs a few times takes longer to be read than to run.
+// These are calls, so that each exists once in a kernel: code that runs only a few times takes longer to read than to
+// run.
 ADAMCORE_AWAY inline norm::Squares total_at(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
     return total_of(terms, first, array);
 }
@@ -36,7 +37,7 @@ ADAMCORE_AWAY inline double correction_of(bias::Powers& known, double beta, std:
     return bias::correction(known, beta, t);
 }
 
-/// A tensor's total, and what depends on that alone. Returns the tensor if its gradient is not finite, else -1.
+/// Computes a tensor's total and what depends only on it. Returns the tensor if its gradient is not finite, else -1.
 ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
     const Measured& measured = a.measured[i];
     const norm::Squares total = total_at(a.terms, a.first, i);
@@ -46,11 +47,11 @@ ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
     return norm::fits(total, measured.narrows != 0) ? -1 : measured.tensor;
 }
 
-/// The first of two tensors, of which -1 is none.
+/// The smaller of two tensor indices, where -1 means none.
 ADAMCORE_FN std::int32_t first_of(std::int32_t a, std::int32_t b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
 
-/// The first of all threads' culprits comes to the first thread, by halves: after level k of `levels` they lie among the
-/// first threads >> (k + 1).
+/// Finds the first of all threads' culprits by halving, and gives it to the first thread: after level k of `levels`,
+/// the candidates are with the first threads >> (k + 1).
 ADAMCORE_FN void fold_culprits(std::int32_t (&culprits)[threads], int level, int thread) {
     const int half = threads >> (level + 1);
     if (thread < half) culprits[thread] = first_of(culprits[thread], culprits[thread + half]);
@@ -59,7 +60,7 @@ ADAMCORE_FN void fold_culprits(std::int32_t (&culprits)[threads], int level, int
 inline constexpr int culprit_levels = 8;
 static_assert(1 << culprit_levels == threads);
 
-/// Looks at many tensors, each by a thread, before Decide does.
+/// Examines many tensors, each with one thread, before Decide runs.
 struct Look {
     using Arguments = LookArguments;
 
@@ -94,7 +95,7 @@ struct DecideArguments {
     std::int32_t culprits;  ///< of look.culprits, where Look has been; else 0
     Outcome* outcome;       ///< or null
 
-    // Of the step itself.
+    // The step itself.
     Control* control;
     Clock* clocks;
     const std::int32_t* ticks;  ///< whether a clock's tensors have gradients
@@ -105,16 +106,16 @@ struct DecideArguments {
     std::int64_t* completed;
 };
 
-/// How many phases it takes to fold so many sums, and all threads' culprits.
+/// The number of phases that it takes to fold this many sums, and the culprits of all threads.
 inline int levels_of(std::int64_t count) {
     const int levels = fold_levels(count);
     return levels > culprit_levels ? levels : culprit_levels;
 }
 
-/// The most decays that a rule has, for the table of their powers.
+/// The maximum number of decays of a rule, for the table of their powers.
 inline constexpr int max_decays = 2;
 
-/// Decides, and computes the constants of clocks whose tensors go by Rule, which is the `place`-th of all, in T.
+/// Decides, and computes in T the constants of the clocks whose tensors use Rule, which is rule number `place`.
 template <class Rule, class T, int place>
 struct Decide {
     using Arguments = DecideArguments;
@@ -126,7 +127,7 @@ struct Decide {
         norm::Squares terms[Fold::capacity];
     };
 
-    /// Looking (and powers), folding, deciding, advancing.
+    /// The phases: examining (and powers), folding, deciding, advancing.
     ADAMCORE_FN static int phases(const Arguments& a, Place) { return 3 + a.levels; }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
@@ -147,7 +148,7 @@ private:
     static constexpr int decays = rule::decay_count<Rule>;
     static_assert(decays <= max_decays);
 
-    /// Sums are folded in shared memory where they fit.
+    /// Sums are folded in shared memory if they fit.
     ADAMCORE_FN static norm::Squares* terms_of(const Arguments& a, Shared& shared) {
         return a.count <= Fold::capacity ? shared.terms : a.sums;
     }
@@ -164,8 +165,8 @@ private:
         shared.culprit[thread] = culprit;
     }
 
-    /// 1 - decay^t of the steps that clocks would make next, a thread for each power. They wait where the constants will
-    /// be. If the step is skipped, nothing has been lost.
+    /// Computes 1 - decay^t for the next step of each clock, with one thread for each power. The results are stored
+    /// where the constants will be. If the step is skipped, nothing is lost.
     ADAMCORE_FN static void raise_powers([[maybe_unused]] const Arguments& a, [[maybe_unused]] int thread) {
         if constexpr (decays > 0) {
             ADAMCORE_ROLLED
@@ -207,7 +208,7 @@ private:
         *a.control = {scale.number, scale.power, skip};
     }
 
-    /// What LossScaler.update does in Python.
+    /// The same as LossScaler.update in Python.
     ADAMCORE_FN static void update(LossScaling& s, bool overflow) {
         if (!overflow) {
             if (++s.clean_steps >= s.growth_interval) {

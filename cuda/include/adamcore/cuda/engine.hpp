@@ -15,26 +15,27 @@
 
 namespace adamcore::cuda {
 
-/// What a whole engine is told once.
+/// The settings of a whole engine.
 struct Settings {
     Clip clip = Clip::none;
     double limit = 0;
     std::uint64_t seed = 0;
-    /// Where all of the engine's work goes, if it is made for that alone.
+    /// The stream for all of the engine's work, if there is only one.
     std::optional<Stream> stream{};
 };
 
-/// What one step is told.
+/// The arguments of one step.
 struct StepRequest {
     Stream stream = 0;
-    /// Streams that have written gradients, or will write over them.
+    /// The streams that have written gradients, or will overwrite them.
     std::vector<Stream> others{};
     double loss_scale = 1;
     LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
     bool check = false;              ///< whether a gradient that is not finite stops the step
 };
 
-/// What a step has to report, in device memory: there once the step is done, and after each replay of a captured one.
+/// The result of a step in device memory. It is available when the step is done, and after each replay of a captured
+/// step.
 class Report {
 public:
     Report(std::shared_ptr<void> owner, int device, Outcome* outcome, std::shared_ptr<const Sequence> steps,
@@ -48,7 +49,7 @@ public:
     /// Waits for the engine's latest step.
     Outcome read() const;
     Outcome* on_device() const { return outcome_; }
-    /// Whether replays report here again.
+    /// Whether replays write their results here again.
     bool is_captured() const { return is_captured_; }
 
 private:
@@ -59,11 +60,11 @@ private:
     bool is_captured_;
 };
 
-/// Updates of a model's tensors on one device, queued without waiting for it. Steps, replays of captured ones and
-/// upload() come one after the other, whatever streams they go to.
+/// Updates a model's tensors on one device. Work is queued, and nothing waits for it. Steps, replays of captured steps
+/// and upload() run one after the other, whatever streams they are queued on.
 ///
-/// Not for two threads at a time. Arrays belong to the caller, and must stay until what is queued is done, as memory of
-/// CuPy's and PyTorch's pools does.
+/// Not thread-safe. Arrays belong to the caller, and must stay alive until the queued work is done, as memory of CuPy's
+/// and PyTorch's pools does.
 class Engine {
 public:
     Engine(int device, const Settings& settings);
@@ -71,22 +72,23 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    /// Room for more of either, so that add_group() and add() cannot fail. Raises Error.
+    /// Reserves space for more groups and tensors, so that add_group() and add() cannot fail. Raises Error.
     void make_room(std::size_t groups, std::size_t tensors);
     void add_group(const Group& group);
-    /// Takes effect with the next step. The rule may change to one with the same state, unless a step has been captured:
-    /// then it raises Error.
+    /// Takes effect in the next step. The rule may change to one with the same state. After a step has been captured, a
+    /// change of the rule raises Error.
     void set_group(std::size_t index, const Group& group);
 
-    /// `entry.tensor.step` is the number of updates done.
+    /// `entry.tensor.step` is the number of completed updates.
     void add(const Entry& entry);
     const Entry& entry(std::size_t i) const { return entries_[i]; }
-    /// Another array of the same kind, or null for none.
+    /// Sets another array of the same kind, or null for none.
     void set_grad(std::size_t i, const void* grad);
-    /// A gradient of another dtype or layout.
+    /// Sets a gradient of another dtype or layout.
     void set_kind(std::size_t i, const Entry& entry);
 
-    /// Whether what is queued on a stream becomes part of a CUDA graph. Raises Error where the stream must not be used.
+    /// Whether work that is queued on a stream becomes part of a CUDA graph. Raises Error if the stream must not be
+    /// used.
     bool is_captured(Stream stream) const {
         const DeviceScope scope(device_);
         return is_capturing(stream);
@@ -94,28 +96,28 @@ public:
     /// Whether a step has been captured into a CUDA graph.
     bool has_captured() const { return !captured_.empty(); }
 
-    /// Queues one update of all tensors that have a gradient. Returns where its report will be, if gradients are
+    /// Queues one update of all tensors that have a gradient. Returns the position of its report if gradients are
     /// measured. Raises Error.
     std::optional<Report> step(const StepRequest& request);
-    /// Queues what only measures gradients.
+    /// Queues only the measuring of gradients.
     Report measure(const StepRequest& request);
-    /// By what gradients were to be multiplied in the latest step. Waits for it.
+    /// The factor by which gradients were multiplied in the latest step. Waits for it.
     Control control() const;
-    /// Brings hyper-parameters and counts of steps to the device, for steps that have been captured.
+    /// Copies hyper-parameters and step counts to the device, for steps that have been captured.
     void upload(Stream stream);
-    /// What is queued on `stream` now comes after all steps so far, and later steps after that.
+    /// Makes work that is queued on `stream` from now on come after all steps so far, and later steps after that work.
     void order(Stream stream);
-    /// What steps, replays and upload() are pieces of.
+    /// The sequence of steps, replays and upload().
     const std::shared_ptr<Sequence>& sequence() const { return sequence_; }
 
-    /// The numbers of updates of all tensors. Waits for the latest step, if only the device knows them.
+    /// The numbers of updates of all tensors. Waits for the latest step if only the device knows them.
     std::vector<std::int64_t> steps() const;
     std::int64_t steps(std::size_t i) const;
-    /// The number of steps that were not skipped. Waits likewise.
+    /// The number of steps that were not skipped. Waits in the same way.
     std::int64_t completed() const;
-    /// Raises Error unless the tensors can have these numbers of updates.
+    /// Raises Error unless the tensors can have these step counts.
     void require_countable(const std::vector<std::int64_t>& steps) const;
-    /// Both kinds of counts, of which the former has been asked.
+    /// Sets both kinds of counts. The step counts must have passed require_countable().
     void set_counts(const std::vector<std::int64_t>& steps, std::int64_t completed);
 
 private:
@@ -151,10 +153,10 @@ private:
     std::vector<Group> groups_;
     std::vector<Entry> entries_;
 
-    /// Who knows the counts of steps.
+    /// Who knows the step counts.
     enum class Counts : std::uint8_t { host, device, both };
 
-    // What the host knows of them; it may find out, which changes nothing.
+    // What the host knows of the counts. Const functions may fetch them from the device.
     mutable std::vector<Clock> clocks_;
     mutable std::int64_t completed_ = 0;
     mutable Counts counts_ = Counts::host;
@@ -165,8 +167,8 @@ private:
     std::shared_ptr<Block> plan_block_;
     Plan plan_;
     bool planned_ = false, measures_ = false;
-    bool kinds_changed_ = false;  ///< which gradients there are
-    bool grads_changed_ = true;   ///< where they are
+    bool kinds_changed_ = false;  ///< the set of gradients or their kinds
+    bool grads_changed_ = true;   ///< the addresses of gradients
     bool groups_changed_ = true;
 
     std::shared_ptr<Reports> reports_;
@@ -174,17 +176,17 @@ private:
     std::shared_ptr<Sequence> sequence_;
 };
 
-/// An array by itself, and how it is walked.
+/// An array without an optimizer, and how it is walked.
 struct Rescaled {
     void* data;
     Dtype dtype;
     std::int64_t size;
     Axes axes;
 };
-/// Multiplies arrays in place by `factor` and holds them to [-limit, limit].
+/// Multiplies arrays in place by `factor` and clips them to [-limit, limit].
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream);
 
-/// Writes what the state of new tensors begins as, and what is kept of their weights.
+/// Writes the initial state of new tensors, and what is stored beside their weights.
 void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream);
 
 }  // namespace adamcore::cuda

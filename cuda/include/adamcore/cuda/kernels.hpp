@@ -11,23 +11,23 @@
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/rules/all.hpp"
 
-/// What the compiled part has: a kernel for every rule and compute type, and those that measure and decide.
+/// The compiled part: a kernel for every rule and compute type, and the kernels that measure and decide.
 namespace adamcore::cuda {
 
 /// A kernel.
 template <class Arguments>
 struct Launch {
     void (*queue)(std::int64_t blocks, const Arguments& arguments, Stream stream);
-    /// Brings it to the device: else the first launch does, which may be one that is captured.
+    /// Loads the kernel to the device. Otherwise its first launch does, which may be captured.
     void (*load)();
 
-    /// Queues `blocks` blocks on a stream.
+    /// Launches `blocks` blocks on a stream.
     void operator()(std::int64_t blocks, const Arguments& arguments, Stream stream) const {
         queue(blocks, arguments, stream);
     }
 };
 
-/// By a rule's place in rules::All.
+/// Indexed by the rule's position in rules::All.
 using UpdateLaunches = std::array<Launch<UpdateArguments>, rules::All::size>;
 using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
@@ -40,12 +40,12 @@ extern const DecideLaunches decide_float, decide_double;
 extern const Launch<RescaleArguments> rescale;
 extern const Launch<StartArguments> start;
 
-/// What decides of a step, and prepares updates of a compute type by a rule.
+/// The kernel that decides about a step, and prepares updates of a compute type by a rule.
 inline const Launch<DecideArguments>& decide_launch(Dtype compute_type, std::size_t rule) {
     return (compute_type == Dtype::float64 ? decide_double : decide_float)[rule];
 }
 
-/// For `update`: which of them updates arrays of a compute type.
+/// For `update`: the kernel that updates arrays of a compute type.
 inline const UpdateLaunches& update_launches(Dtype compute_type, bool dense) {
     const bool wide = compute_type == Dtype::float64;
     return dense ? (wide ? dense_double : dense_float) : (wide ? stored_double : stored_float);

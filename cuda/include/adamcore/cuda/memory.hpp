@@ -12,13 +12,13 @@
 
 #include "adamcore/cuda/runtime.hpp"
 
-/// Memory that the engine owns, on the device and pinned.
+/// Memory that the engine owns, on the device and pinned on the host.
 namespace adamcore::cuda {
 
 /// A block of device memory.
 class Block {
 public:
-    /// Of a `stream`, if it is for what that alone does.
+    /// `stream` is the stream whose work uses the block, if it is only one.
     Block(int device, std::size_t bytes, std::optional<Stream> stream = {});
     ~Block();
     Block(const Block&) = delete;
@@ -34,14 +34,14 @@ private:
     void* data_;
 };
 
-/// Lays arrays out in a block. To be walked through twice: first to learn the size, then, with the block's address and
-/// memory of the host to fill, in earnest.
+/// Lays out arrays in a block. The layout function runs twice: first to compute the size, and then, with the address of
+/// the block and host memory to fill, to write the arrays.
 class Packer {
 public:
     Packer() = default;
     Packer(std::byte* host, std::byte* device) : host_(host), device_(device) {}
 
-    /// Where a copy of `values` will be on the device.
+    /// Returns the address that a copy of `values` will have on the device.
     template <class T>
     T* add(const std::vector<T>& values) {
         static_assert(std::is_trivially_copyable_v<T>);
@@ -50,7 +50,7 @@ public:
         return place;
     }
 
-    /// Room for `count` values that kernels write.
+    /// Reserves space for `count` values that kernels write.
     template <class T>
     T* reserve(std::size_t count) {
         bytes_ = (count * sizeof(T) + alignment - 1) / alignment * alignment;
@@ -70,15 +70,15 @@ private:
     std::size_t bytes_ = 0;
 };
 
-/// Pinned memory for copies that are under way. It grows with what is under way at a time, and is never given back:
-/// that would wait for the device.
+/// Pinned memory for copies that are in progress. It grows with the number of concurrent copies, and is never released,
+/// because that would wait for the device.
 class Staging {
 public:
-    /// Queues a copy of what is at `from` now. Raises Error in a capture: each replay would copy again, out of memory
-    /// that has gone to other copies.
+    /// Queues a copy of the current contents of `from`. Raises Error in a capture, because each replay would copy again
+    /// from memory that other copies have reused.
     void send(void* to, const void* from, std::size_t bytes, Stream stream);
 
-    /// A device's. It is never taken down: at the process's end the driver may be gone.
+    /// The Staging of a device. It is never destroyed, because the driver may be gone when the process ends.
     static Staging& of(int device);
 
 private:

@@ -11,30 +11,30 @@
 #include "adamcore/norm.hpp"
 #include "adamcore/tensor.hpp"
 
-/// From a model's tensors to tables in device memory: what runs once, and again when gradients change in kind. Nothing
-/// here depends on where arrays' elements are, but for parameters and state.
+/// Turns a model's tensors into tables in device memory. It runs once, and again when the kinds of gradients change. It
+/// uses addresses only of parameters and state.
 namespace adamcore::cuda {
 
-/// How an array is measured: in C order, in `units` units that are `stride` bytes apart.
+/// How an array is measured: in C order, as `units` units that start `stride` bytes apart.
 struct Span {
     Axes axes{};
     std::int64_t stride = 0;
 };
 
-/// A tensor as the host knows it. Axes point to host memory.
+/// A tensor as the host knows it. Its axes point to host memory.
 struct Entry {
-    Tensor tensor;  ///< its arrays are the device's; `grad` null where there is none
+    Tensor tensor;  ///< its arrays are on the device; `grad` is null if there is none
     std::int32_t clock = 0;
-    std::int64_t units = 1;  ///< of which adaptive clipping makes factors
+    std::int64_t units = 1;  ///< for which adaptive clipping computes factors
     Span measured_param{}, measured_grad{};
 };
 
-/// What the whole plan depends on.
+/// Everything that the plan depends on.
 struct PlanRequest {
     const std::vector<Entry>& entries;
     const std::vector<std::size_t>& rules;  ///< by group
     Clip clip;
-    bool limits;    ///< whether elements are held to a limit
+    bool limits;    ///< whether elements are clipped
     bool measures;  ///< whether gradients are measured
 };
 
@@ -47,10 +47,10 @@ struct UpdatePart {
     std::int64_t blocks;
 };
 
-/// A tree of sums: blocks of Fold that turn terms into sums, a range of `first` for each array.
+/// A tree of sums: blocks of Fold that add up terms, with a range of `first` for each array.
 struct FoldPlan {
     const FoldTile* tiles = nullptr;
-    std::int64_t blocks = 0;  ///< 0: every array has so few terms that they stay as they are
+    std::int64_t blocks = 0;  ///< 0 if every array has so few terms that they are not folded
     norm::Squares* sums = nullptr;
     const std::int64_t* first = nullptr;
 };
@@ -58,7 +58,8 @@ struct FoldPlan {
 struct Plan {
     const Tensor* tensors = nullptr;
     std::vector<UpdatePart> updates;
-    /// Every rule and compute type that clocks have, each once; one at the least, for that decides.
+    /// Every combination of rule and compute type that clocks have, without repetition. There is at least one, which
+    /// decides.
     std::vector<std::pair<std::size_t, Dtype>> kinds;
 
     const LeafTile* leaves = nullptr;
@@ -67,7 +68,7 @@ struct Plan {
     norm::Squares* leaf_sums = nullptr;
     FoldPlan fold;
 
-    std::int64_t units = 0;  ///< of all tensors, where they are measured so
+    std::int64_t units = 0;  ///< of all tensors, if they are measured by units
     norm::Squares* unit_squares = nullptr;
     Scale* unit_factors = nullptr;
     FoldPlan unit_fold;
@@ -75,17 +76,17 @@ struct Plan {
     std::int64_t measured_count = 0;
     const Measured* measured = nullptr;
     norm::Squares* totals = nullptr;
-    /// Of totals, where there are so many that one block takes too long.
+    /// Folds the totals, if there are too many for one block.
     FoldPlan total_fold;
     std::int64_t look_blocks = 0;
     std::int32_t* culprits = nullptr;
     Scale* tensor_factors = nullptr;
 };
 
-/// Axes on the device.
+/// Copies axes to the device.
 Axes packed(const Axes& axes, Packer& packer);
 
-/// Lays a plan's tables out.
+/// Lays out the tables of a plan.
 Plan make_plan(const PlanRequest& request, Packer& packer);
 
 }  // namespace adamcore::cuda

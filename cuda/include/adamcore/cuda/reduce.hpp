@@ -7,8 +7,8 @@
 #include "adamcore/gradient.hpp"
 #include "adamcore/norm.hpp"
 
-/// Sums of squares in norm.hpp's fixed shape. What threads tell each other goes through shared memory between phases, at
-/// whose end all threads of a block have met: tests run a phase for thread after thread.
+/// Sums of squares in the fixed order of norm.hpp. Threads exchange values through shared memory between phases. All
+/// threads of a block are synchronised at the end of a phase, so tests can run a phase for one thread after the other.
 namespace adamcore::cuda {
 
 struct MeasureArguments {
@@ -19,7 +19,7 @@ struct MeasureArguments {
     norm::Squares* sums;  ///< one for each block
 };
 
-/// Measures up to eight neighbouring leaves, each by a warp: a lane of the leaf is a lane of the warp.
+/// Measures up to eight neighbouring leaves, each with a warp. A lane of the leaf is a lane of the warp.
 struct Measure {
     using Arguments = MeasureArguments;
 
@@ -31,10 +31,10 @@ struct Measure {
         double lane[leaves][norm::lanes];
         double scale[leaves];
         norm::Squares leaf[leaves];
-        bool outgrows[leaves][norm::lanes];  ///< of float64: whether a lane has met what is infinite in float
+        bool outgrows[leaves][norm::lanes];  ///< for float64: whether a lane has an element that is infinite as a float
     };
 
-    /// Float64 may have to be summed a second time.
+    /// Float64 may have to be summed twice.
     ADAMCORE_FN static int phases(const Arguments& a, Place at) {
         return a.readings[a.tiles[at.block].reading].dtype == Dtype::float64 ? 2 * passes + 1 : passes + 1;
     }
@@ -54,7 +54,7 @@ struct Measure {
     }
 
 private:
-    /// A lane each, five halvings, and the result.
+    /// The phases: the lanes, five halvings, and the result.
     static constexpr int passes = 7;
 
     ADAMCORE_FN static void pass(const Arguments& a, const LeafTile& here, std::int64_t begin, std::int64_t count,
@@ -89,7 +89,8 @@ private:
         }
     }
 
-    /// Squares of every 32nd element of [begin, end), several asked for before the first is added.
+    /// Sums the squares of every 32nd element of [begin, end). Several elements are requested before the first is
+    /// added.
     template <class Stored>
     ADAMCORE_FN static double sum_lane(const void* data, const Axes& axes, std::int64_t begin, std::int64_t end,
                                        double scale) {
@@ -113,7 +114,7 @@ private:
         return sum;
     }
 
-    /// Whether one of every 32nd element of [begin, end) is infinite in float. Rare.
+    /// Whether one of every 32nd element of [begin, end) is infinite as a float. It is rarely called.
     ADAMCORE_AWAY static bool outgrows_float(const void* data, const Axes& axes, std::int64_t begin, std::int64_t end) {
         bool found = false;
         ADAMCORE_ROLLED
@@ -129,13 +130,13 @@ private:
         return found ? 1 : 0;
     }
 
-    /// `size` elements lie from the block's first leaf on.
+    /// The number of elements from the block's first leaf on.
     ADAMCORE_FN static norm::Squares sum_of_leaves(Shared& shared, std::int64_t size) {
         return norm::sum_pairs(shared.leaf, math::min<std::int64_t>(leaves, norm::leaves_of(size)));
     }
 };
 
-/// Sums `count` <= capacity terms by pairs of neighbours, in place, level by level: a thread's pair at each.
+/// One thread's share of one level of a sum by pairs of neighbours, in place, of `count` <= capacity terms.
 template <class Terms>
 ADAMCORE_FN void fold_level(Terms&& terms, std::int32_t count, int level, int thread) {
     const std::int64_t reach = std::int64_t{1} << level;
@@ -144,7 +145,7 @@ ADAMCORE_FN void fold_level(Terms&& terms, std::int32_t count, int level, int th
         terms[at] = terms[at] + terms[at + reach];
 }
 
-/// How many levels it takes.
+/// The number of levels of such a sum.
 ADAMCORE_FN int fold_levels(std::int64_t count) {
     int levels = 0;
     while ((std::int64_t{1} << levels) < count) ++levels;
@@ -157,7 +158,7 @@ struct FoldArguments {
     norm::Squares* sums;  ///< one for each block
 };
 
-/// Sums up to 512 neighbouring terms, which begin at a multiple of 512 of an array's.
+/// Sums up to 512 neighbouring terms, starting at a multiple of 512 in the terms of an array.
 struct Fold {
     using Arguments = FoldArguments;
 
@@ -183,7 +184,7 @@ struct Fold {
     }
 };
 
-/// The sum of what an array's blocks of Fold have left.
+/// Adds up the sums that the blocks of Fold have computed for an array.
 ADAMCORE_FN norm::Squares total_of(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
     return norm::sum_pairs(terms + first[array], first[array + 1] - first[array]);
 }
@@ -203,7 +204,7 @@ ADAMCORE_AWAY inline Scale unscaling(const LossScaling* scaling, double loss_sca
     return Scale(1) / (scaling ? scaling->scale : loss_scale);
 }
 
-/// The factors of adaptive clipping, a thread for each unit.
+/// Computes the factors of adaptive clipping, with one thread for each unit.
 struct Units {
     using Arguments = UnitArguments;
 
@@ -227,7 +228,7 @@ struct RescaleArguments {
     double limit;
 };
 
-/// Multiplies arrays in place by a factor and holds them to [-limit, limit].
+/// Multiplies arrays in place by a factor and clips them to [-limit, limit].
 struct Rescale {
     using Arguments = RescaleArguments;
 

@@ -8,27 +8,27 @@
 #include <utility>
 #include <vector>
 
-/// What the engine asks of CUDA, and no more: the tests put host memory in its place (cuda/emulation).
+/// The part of CUDA that the engine uses. Tests replace it with an implementation on host memory (cuda/emulation).
 namespace adamcore::cuda {
 
-/// A cudaStream_t: 0 or 1 is the legacy default stream, 2 the thread's own.
+/// A cudaStream_t. 0 and 1 are the legacy default stream, and 2 is the default stream of the thread.
 using Stream = std::uintptr_t;
 
-/// CUDA has refused something.
+/// A call of CUDA failed, or is not allowed.
 struct Error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The number of devices; 0, and then the `reason`, where there is no driver or no device.
+/// The number of devices. It is 0, with a `reason`, if there is no driver or no device.
 int device_count(std::string* reason = nullptr) noexcept;
 std::string device_name(int device);
 /// Raises Error, which says what to do, unless this build has kernels for the device.
 void require_kernels(int device);
 
-/// Whose memory this is, or -1 if it is no device's.
+/// The device that owns this memory, or -1 if none does.
 int device_of(const void* memory);
 
-/// Makes a device the current one, as long as it lives. Raises Error in a child made by fork() after CUDA was used.
+/// Makes a device current during its lifetime. Raises Error in a child created by fork() after CUDA was used.
 class DeviceScope {
 public:
     explicit DeviceScope(int device);
@@ -40,7 +40,7 @@ private:
     int previous_;
 };
 
-/// As long as it lives, what this thread does does not count as part of a graph that is being captured.
+/// During its lifetime, calls of this thread are not part of a graph that is being captured.
 class OutsideCapture {
 public:
     OutsideCapture();
@@ -54,35 +54,35 @@ private:
 
 void* allocate(std::size_t bytes);
 void release(void* memory) noexcept;
-/// In the order of a stream, which waits for neither.
+/// Allocate and release in the order of a stream, without waiting.
 void* allocate(std::size_t bytes, Stream stream);
 void release(void* memory, Stream stream) noexcept;
 void* allocate_pinned(std::size_t bytes);
 void release_pinned(void* memory) noexcept;
 
-/// Queued on a stream; `from` must be pinned, and stay until it has been read.
+/// Queue a copy on a stream. `from` must be pinned, and must stay valid until it has been read.
 void copy_to_device(void* to, const void* from, std::size_t bytes, Stream stream);
 void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream);
-/// At once, on a stream of its own.
+/// Copies immediately, on a separate stream.
 void copy_to_device_now(void* to, const void* from, std::size_t bytes);
 class Event;
-/// On a stream of its own, when what `after` was last recorded behind is done. It waits for nothing else, and may be
-/// called while streams are captured.
+/// Copies on a separate stream, after the work before the last recording of `after`. It waits for nothing else, and may
+/// be called while streams are being captured.
 void copy_to_host(void* to, const void* from, std::size_t bytes, const Event& after);
 void wait_for_device();
 
-/// Whether what is queued on a stream becomes part of a CUDA graph.
+/// Whether work that is queued on a stream becomes part of a CUDA graph.
 enum class Capturing : std::uint8_t {
     no,
     yes,
-    forbidden,  ///< it is the legacy default stream, which nobody may use while a stream that blocks it is captured
+    forbidden,  ///< the legacy default stream, which must not be used while a stream that blocks it is captured
 };
 Capturing capturing_of(Stream stream);
-/// Raises Error where the stream must not be used.
+/// Raises Error if the stream must not be used.
 bool is_capturing(Stream stream);
-/// Tells captures apart: of a stream that is captured.
+/// Identifies the capture of a stream that is being captured.
 std::uint64_t capture_of(Stream stream);
-/// Tells streams apart that have the same handle one after the other.
+/// Distinguishes streams that use the same handle one after the other.
 std::uint64_t identity_of(Stream stream);
 
 /// A point in a stream.
@@ -94,21 +94,21 @@ public:
     Event& operator=(const Event&) = delete;
 
     void record(Stream stream);
-    /// What is queued on `stream` from now on comes after it.
+    /// Makes work that is queued on `stream` from now on wait for the event.
     void hold(Stream stream) const;
-    /// The same on a stream that is captured: each time the graph is launched, as if it were called then.
+    /// The same on a stream that is being captured: each launch of the graph acts as if this were called then.
     void record_at_each_replay(Stream stream);
     void hold_at_each_replay(Stream stream) const;
     bool is_past() const;
-    /// On the host.
+    /// Waits on the host.
     void wait() const;
 
 private:
     void* event_;
 };
 
-/// Work that is queued on `stream` between the construction and finish() comes after what `others` have, and what they
-/// get later comes after it.
+/// Orders work between streams. Work queued on `stream` between the construction and finish() comes after the work that
+/// `others` have, and work queued on them later comes after it.
 class Ordered {
 public:
     Ordered(int device, Stream stream, std::vector<Stream> others)
@@ -120,7 +120,7 @@ public:
             event_->hold(stream_);
         }
     }
-    /// Without finish(), where an error came first, the others are held too if that is possible.
+    /// If finish() was not called because of an error, this makes the others wait too, if possible.
     ~Ordered() {
         try {
             finish();

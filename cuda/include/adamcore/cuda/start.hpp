@@ -16,7 +16,7 @@ struct StartArguments {
     unsigned nonnegative;       ///< rule::nonnegative_slots
 };
 
-/// What state begins as: slots as their rule says, masters as the parameters, the rest as zero.
+/// Initialises state: slots with the rule's initial values, masters with the parameters, and the rest with zero.
 struct Start {
     using Arguments = StartArguments;
 

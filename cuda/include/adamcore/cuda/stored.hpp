@@ -11,7 +11,7 @@
 
 namespace adamcore::cuda {
 
-/// Arrays of any types and layouts, and all that precision and clipping by elements ask for.
+/// Updates arrays of any types and layouts, with everything that precision and element-wise clipping need.
 template <class Rule, class T, class = std::make_index_sequence<Rule::slots.size()>>
 struct StoredUpdate;
 
@@ -20,7 +20,7 @@ struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
     using Arguments = UpdateArguments;
     using Step = typename Rule::template Step<T>;
 
-    /// Neighbours that a thread updates at a time: a vector of what takes least room.
+    /// The number of neighbouring elements that a thread updates at a time: one vector of T.
     static constexpr int width = widest / sizeof(T);
     static constexpr int resident = sizeof(T) == 4 ? 3 : 2;
 
@@ -30,7 +30,7 @@ struct StoredUpdate<Rule, T, std::index_sequence<I...>> {
         std::conditional_t<sizeof(T) == 4, StateKeys, NoWords> keys;
     };
 
-    /// Random words are drawn before they are used.
+    /// Random words are computed one phase before they are used.
     ADAMCORE_FN static int phases(const Arguments& a, Place at) {
         return draws(a.tensors[a.tiles[at.block].tensor]) ? 2 : 1;
     }
@@ -59,7 +59,7 @@ private:
         const Tensor& tensor;
         const void* grad;
         Step step;
-        Multiplier<T> scale;  ///< of gradients; after prepare(), where they go through that
+        Multiplier<T> scale;  ///< of gradients; applied after prepare(), if that is called
         std::int64_t first;   ///< where the tile begins
         const Shared& shared;
 
@@ -71,7 +71,7 @@ private:
         }
     };
 
-    /// Whether gradients are scaled and held to a limit before the rule's own factor comes in.
+    /// Whether gradients are scaled and clipped before the rule's own factor is applied.
     ADAMCORE_FN static bool prepares(const Arguments& a) { return a.by_units || a.limit < Treatment::no_limit; }
 
     ADAMCORE_FN static bool rounds_at_random(const Tensor& tensor) {
@@ -82,7 +82,7 @@ private:
         return sizeof(T) == 4 && (rounds_at_random(tensor) || tensor.rounds_state_at_random());
     }
 
-    /// Whether all arrays are dense and of dtypes that a whole group of elements can be Raw in.
+    /// Whether all arrays are dense and have dtypes of which a whole group of elements can be Raw.
     ADAMCORE_FN static bool is_plain(const Tensor& tensor) {
         return !tensor.layout && is_usual<T>(tensor.grad_dtype) && is_usual<T>(tensor.dtype) &&
                is_usual<T>(tensor.state_dtype);
@@ -103,7 +103,7 @@ private:
         if (tensor.rounds_state_at_random()) shared.keys.draw(stream, part.first, part.count, thread);
     }
 
-    /// So many neighbours go to one thread: those whose ties share a byte.
+    /// The number of neighbouring elements for one thread: those whose ties share a byte.
     ADAMCORE_FN static int chunk_of(const Tensor& tensor) {
         return tensor.weights == WeightPolicy::remainder && width < 8 ? 8 : width;
     }
@@ -122,9 +122,9 @@ private:
         }
     }
 
-    /// Elements that are in no whole group, one by one: the rest of a tile, what comes before a tensor's first group, and
-    /// all of arrays that are not plain. Neighbouring threads take neighbouring elements, unless those share a byte. Out
-    /// of the way of what is usual.
+    /// Updates elements that are not in a whole group, one by one: the rest of a tile, the elements before a tensor's
+    /// first group, and all elements of arrays that are not plain. Neighbouring threads take neighbouring elements,
+    /// unless those share a byte. It is a separate function, to keep it out of the way of the usual case.
     ADAMCORE_AWAY static void update_others(const Arguments& a, const Tile& here, std::int64_t from, int thread,
                                             const Shared& shared) {
         const Tensor& tensor = a.tensors[here.tensor];
@@ -140,7 +140,7 @@ private:
         }
     }
 
-    /// Where a tensor's arrays are.
+    /// The arrays of a tensor.
     struct Places {
         void* param;
         void* state[slots + 1];
@@ -151,7 +151,7 @@ private:
         }
     };
 
-    /// Where N elements of a parameter begin: one by one, they may lie anywhere.
+    /// The position of N elements of a parameter. Single elements may be anywhere.
     template <int N>
     struct Param {
         void* data;
@@ -173,12 +173,13 @@ private:
         Kept<N> kept;
     };
 
-    /// Elements [begin, begin + N). All arrays are asked for before any is looked at.
+    /// Loads elements [begin, begin + N). All arrays are requested before any element is used.
     template <int N>
     ADAMCORE_FN static void update(const Task& task, std::int64_t begin) {
         const Tensor& tensor = task.tensor;
         const bool keeps = sizeof(T) == 4 && Kept<N>::any_of(tensor);
-        // Where the arrays are is read before the first of them: its elements are far, these are near.
+        // The addresses of the arrays are read before the elements of the first one: elements are far away, addresses
+        // are near.
         Places places = Places::of(tensor);
         Group<N> group;
         if constexpr (N > 1) {
@@ -203,7 +204,7 @@ private:
         group.param.store_to(result.data, tensor.dtype, result.begin);
     }
 
-    /// What has been loaded becomes what is to be stored.
+    /// Turns what has been loaded into what will be stored.
     template <int N>
     ADAMCORE_FN static void compute(const Task& task, std::int64_t begin, Group<N>& group) {
         const Tensor& tensor = task.tensor;
@@ -265,7 +266,7 @@ private:
         with(std::false_type{});
     }
 
-    /// Scales gradients, by units if they have factors, and holds them to their limit.
+    /// Scales gradients, unit by unit if there are unit factors, and clips them to their limit.
     template <int N>
     ADAMCORE_FN static void prepare(const Task& task, std::int64_t begin, T (&grad)[N]) {
         const Arguments& a = task.a;
@@ -285,8 +286,8 @@ private:
         }
     }
 
-    /// Calls `f` with the KeptWeights of a half-precision parameter of which something is kept, or which is rounded at
-    /// random; false without any.
+    /// Calls `f` with the KeptWeights of a half-precision parameter that is rounded at random or has extra arrays.
+    /// Returns false for other parameters.
     template <int N, class F>
     ADAMCORE_FN static bool with_kept_weights([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] F&& f) {
         if constexpr (sizeof(T) == 4) {

@@ -6,30 +6,30 @@
 #include "adamcore/rule_info.hpp"
 #include "adamcore/tensor.hpp"
 
-/// What kernels find in device memory. Pointers in it are the device's; `Tensor` is the CPU engine's, but for `group`,
-/// which is the tensor's clock, and for `grad` and `step`, which stand in tables of their own: they change between
-/// steps.
+/// The tables that kernels read in device memory. Their pointers are device pointers. `Tensor` is the CPU engine's
+/// type, with these exceptions: `group` is the tensor's clock, and `grad` and `step` are in separate tables, because
+/// they change between steps.
 namespace adamcore::cuda {
 
-/// Threads of a block.
+/// The number of threads in a block.
 inline constexpr int threads = 256;
 
-/// Elements of a tensor that one block updates.
+/// The number of elements of a tensor that one block updates.
 inline constexpr std::int64_t tile = 4096;
 
-/// A place in a kernel's grid.
+/// A position in a kernel's grid.
 struct Place {
     std::int64_t block;
     int thread;
 };
 
-/// Part of a tensor: the `index`-th tile.
+/// A part of a tensor: tile number `index`.
 struct Tile {
     std::int32_t tensor;
     std::uint32_t index;
 };
 
-/// The count of steps of all tensors of a group that have had the same gradients missing, for one compute type.
+/// The step count shared by all tensors of one group and compute type that have missed the same gradients.
 struct Clock {
     std::int64_t step;
     std::int32_t group;
@@ -38,28 +38,28 @@ struct Clock {
     std::uint8_t unused[2] = {};
 };
 
-/// What a clock's tensors share in one step.
+/// The values that a clock's tensors share in one step.
 struct Constants {
     StepStorage step;
     double grad_scale;
     std::int64_t count;  ///< the number of this step
 };
 
-/// Constants of so few clocks travel with a launch.
+/// The constants of up to this many clocks are passed as arguments of a launch.
 inline constexpr int few_clocks = 8;
 
-/// What has been decided of a step before it begins.
+/// What is decided about a step before it begins.
 struct Control {
-    // A Scale in parts: what is copied back has been written whole, so there is no padding.
+    // The members of a Scale. Everything that is copied back must have been written, so there is no padding.
     double number;
     std::int32_t power;
     std::int32_t skip;
 
-    /// Of gradients: unscaling, and clipping by the global norm.
+    /// The multiplier of gradients: unscaling, and clipping by the global norm.
     ADAMCORE_FN Scale scale() const { return {number, power}; }
 };
 
-/// What a step has to report.
+/// The result of a step.
 struct Outcome {
     double norm;
     std::int32_t skipped;
@@ -71,10 +71,10 @@ struct LossScaling {
     double scale, growth_factor, backoff_factor, min_scale, largest;
     std::int64_t growth_interval, clean_steps;
     std::int32_t failed;  ///< whether a gradient overflowed at the floor
-    float multiplier;     ///< `scale`, for losses to be multiplied by
+    float multiplier;     ///< `scale` as a float, by which losses are multiplied
 };
 
-// What the host reads back has no padding, which no kernel would have written.
+// What the host reads back has no padding, because kernels would not write it.
 static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + sizeof(bool) + 2);
 static_assert(sizeof(Control) == sizeof(double) + 2 * sizeof(std::int32_t));
 static_assert(sizeof(Outcome) == sizeof(double) + 2 * sizeof(std::int32_t));
@@ -90,7 +90,7 @@ struct Reading {
     Axes axes;            ///< of a unit
 };
 
-/// Leaves [8 * index, 8 * index + 8) of a unit of a reading: what one block measures.
+/// Leaves [8 * index, 8 * index + 8) of a unit of a reading, which one block measures.
 struct LeafTile {
     std::int32_t reading;
     std::int32_t unit;
@@ -103,7 +103,7 @@ struct FoldTile {
     std::int64_t count;
 };
 
-/// What a total is the squares of.
+/// The tensor whose squares a total sums.
 struct Measured {
     std::int32_t tensor;
     std::int32_t narrows;  ///< whether a float64 gradient must fit float32

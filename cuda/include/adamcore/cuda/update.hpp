@@ -9,8 +9,8 @@
 #include "adamcore/gradient.hpp"
 #include "adamcore/rule.hpp"
 
-/// Updates, tile by tile. What a kernel does is written as a function of a thread's place: tests run it on the CPU,
-/// thread after thread.
+/// Updates, tile by tile. Kernels are written as functions of a thread's position, so that tests can run them on the
+/// CPU, thread after thread.
 namespace adamcore::cuda {
 
 struct UpdateArguments {
@@ -21,18 +21,18 @@ struct UpdateArguments {
     const Control* control;       ///< null: the step is not skipped, and gradients are multiplied by `scale`
     const Scale* tensor_factors;  ///< or null
     Scale scale;
-    double limit;  ///< elements of gradients are held to it
+    double limit;  ///< the limit of gradient elements
     bool by_units;
     std::uint64_t seed;
     Constants hosted[few_clocks];
 };
 
-/// One block's part of a tensor: elements [first, first + count), and with the first tile the `head` before them.
+/// One block's part of a tensor: elements [first, first + count), and for the first tile also the `head` before them.
 struct Part {
     std::int64_t first, count;
     int head;
 
-    /// `head` elements come before the first whole vector.
+    /// `head` is the number of elements before the first whole vector.
     ADAMCORE_FN static Part of(const Tensor& tensor, std::uint32_t index, std::int64_t head) {
         const std::int64_t most = math::min(head, tensor.size);
         const std::int64_t first = most + index * tile;
@@ -40,13 +40,13 @@ struct Part {
     }
 };
 
-/// How many elements come before the first that lies on a multiple of N elements, of 2, 4 or 8 bytes each.
+/// The number of elements before the first one at a multiple of N elements, of 2, 4 or 8 bytes each.
 template <int N>
 ADAMCORE_FN std::int64_t elements_before_whole(const void* array, std::int64_t item_size) {
     const auto item = static_cast<std::uint32_t>(item_size);
     const auto bytes_before =
         (0u - static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(array))) & (N * item - 1);
-    return bytes_before / item;  // of 32 bits: a device divides longer numbers slowly
+    return bytes_before / item;  // 32-bit division, because devices divide longer numbers slowly
 }
 
 ADAMCORE_FN Scale scale_of(const UpdateArguments& a, std::int32_t tensor) {
@@ -54,7 +54,7 @@ ADAMCORE_FN Scale scale_of(const UpdateArguments& a, std::int32_t tensor) {
     return a.tensor_factors ? scale * a.tensor_factors[tensor] : scale;
 }
 
-/// A clock's constants, with the rule's own Step.
+/// The constants of a clock, with the rule's own Step type.
 template <class Step>
 struct Known {
     Step step;
@@ -64,14 +64,14 @@ struct Known {
     ADAMCORE_FN static Known of(const Constants& constants) {
         return {*reinterpret_cast<const Step*>(constants.step.bytes), constants.grad_scale, constants.count};
     }
-    /// (Two branches, for the two lie in different kinds of memory.)
+    /// (Two branches, because the two are in different kinds of memory.)
     ADAMCORE_FN static Known of(const UpdateArguments& a, std::int32_t clock) {
         if (a.constants) return of(a.constants[clock]);
         return of(a.hosted[clock]);
     }
 };
 
-/// Arrays that are all of the type T that a rule computes in, and dense.
+/// Updates arrays that are all dense and of the compute type T.
 template <class Rule, class T, class = std::make_index_sequence<Rule::slots.size()>>
 struct DenseUpdate;
 
@@ -81,9 +81,9 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
     using Step = typename Rule::template Step<T>;
 
     static constexpr int width = widest / sizeof(T);
-    /// Vectors of each array that are asked for before the first is used: memory is far.
+    /// The number of vectors of each array that are requested before the first is used, because memory is far away.
     static constexpr int batch = sizeof...(I) <= 2 ? 2 : 1;
-    /// Blocks that are to fit a multiprocessor at a time, which bounds registers.
+    /// The number of blocks that should fit on a multiprocessor at a time, which limits the registers.
     static constexpr int resident = sizeof(T) == 4 ? 4 : 2;
 
     ADAMCORE_FN static void run(const Arguments& a, Place at) {
@@ -145,7 +145,7 @@ private:
         if (thread < part.head) one<HasL2>(step, scale, arrays, thread);
     }
 
-    /// Batch vectors, `stride` elements apart; each array's as its own alignment allows unless all are Wide.
+    /// Updates Batch vectors, `stride` elements apart. Accesses depend on each array's alignment, unless all are Wide.
     template <bool HasL2, int Batch, bool Wide>
     ADAMCORE_FN static void vectors(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t at,
                                     [[maybe_unused]] std::int64_t stride) {

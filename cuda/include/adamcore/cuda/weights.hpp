@@ -7,26 +7,28 @@
 #include "adamcore/rounding.hpp"
 #include "adamcore/tensor.hpp"
 
-/// What is kept of half-precision weights beside the parameter (WeightPolicy), a few neighbours at a time: what
-/// cpu/weights.hpp is for tiles.
+/// What is stored beside the parameter for half-precision weights (WeightPolicy), a few neighbouring elements at a
+/// time. This corresponds to cpu/weights.hpp.
 namespace adamcore::cuda {
 
-/// Whether neighbours are handed out in eights from the tensor's start: the ties of eight remainders share a byte, and
-/// tiles have to begin where random numbers' blocks do.
+/// Whether elements are divided in eights from the start of the tensor: the ties of eight remainders share a byte, and
+/// tiles must start where blocks of random numbers do.
 ADAMCORE_FN bool counts_from_start(const Tensor& tensor) {
     if (tensor.rounds_state_at_random()) return true;
-    return is_half(tensor.dtype) && (tensor.weights == WeightPolicy::remainder || tensor.weights == WeightPolicy::stochastic);
+    return is_half(tensor.dtype) &&
+           (tensor.weights == WeightPolicy::remainder || tensor.weights == WeightPolicy::stochastic);
 }
 
-/// The random words of a tile, for stochastic rounding. A counter of Philox gives the numbers of eight elements that do
-/// not lie side by side, so threads compute them for each other.
+/// The random words of a tile, for stochastic rounding. A counter of Philox yields the numbers of eight elements that
+/// are not neighbours, so threads compute them for each other.
 struct RandomWords {
     static constexpr std::int64_t counters = tile / 8;
     static_assert(tile % rounding::block == 0);
 
     alignas(widest) std::uint32_t of[4][counters];
 
-    /// A thread's share of the words for `count` elements from `first` on, a tile's beginning.
+    /// Computes a thread's share of the words for `count` elements from `first` on, where `first` is the start of a
+    /// tile.
     ADAMCORE_FN void draw(const rounding::Stream& stream, std::int64_t first, std::int64_t count, int thread) {
         const std::int64_t blocks = (count + rounding::block - 1) / rounding::block;
         for (std::int64_t counter = thread; counter < blocks * rounding::row; counter += threads) {
@@ -38,22 +40,23 @@ struct RandomWords {
         }
     }
 
-    /// The word of a tile's elements `element` and `element` + 1, an even number: the lower half is the former's.
+    /// The word of the tile's elements `element` (an even number) and `element` + 1. The lower half is for the former.
     ADAMCORE_FN const std::uint32_t* word_of(std::int64_t element) const {
         const std::int64_t block = element / rounding::block, place = element % rounding::block;
         return &of[place / (2 * rounding::row)][block * rounding::row + place % (2 * rounding::row) / 2];
     }
 };
 
-/// What is kept of N weights, as it is stored.
+/// What is stored beside N weights.
 template <int N>
 struct Kept {
     Raw<float, N> raw;
     unsigned ties = 0;
 
     ADAMCORE_FN static bool any_of(const Tensor& tensor) {
-        return is_half(tensor.dtype) && (tensor.weights == WeightPolicy::master || tensor.weights == WeightPolicy::remainder ||
-                                         tensor.weights == WeightPolicy::compensated);
+        return is_half(tensor.dtype) &&
+               (tensor.weights == WeightPolicy::master || tensor.weights == WeightPolicy::remainder ||
+                tensor.weights == WeightPolicy::compensated);
     }
 
     ADAMCORE_FN void load_from(void* const (&extra)[2], WeightPolicy weights, std::int64_t begin) {
@@ -66,7 +69,7 @@ struct Kept {
         if (weights == WeightPolicy::master) return raw.store_to(extra[0], Dtype::float32, begin);
         raw.store_halves(extra[0], begin);
         if (weights != WeightPolicy::remainder) return;
-        // Eight share a byte, which one thread writes.
+        // Eight elements share a byte, which one thread writes.
         constexpr unsigned all = (1u << N) - 1;
         const auto at = static_cast<unsigned>(begin % 8);
         std::uint8_t& byte = byte_of(extra, begin);
@@ -79,12 +82,12 @@ private:
     }
 };
 
-/// N weights of one tensor whose parameter is Stored.
+/// N weights of one tensor whose parameter has dtype Stored.
 template <class Stored, int N>
 struct KeptWeights {
     WeightPolicy way;
 
-    /// Turns the parameter's values into the weights that they stand for.
+    /// Turns the parameter's values into the weights that they represent.
     ADAMCORE_FN void recover(const Kept<N>& kept, float (&weights)[N]) const {
         if (way == WeightPolicy::master) {
             ADAMCORE_UNROLL
@@ -105,8 +108,8 @@ struct KeptWeights {
         }
     }
 
-    /// Rounds weights to the parameter's type, and keeps what that loses. `random` has a word for each two elements;
-    /// the first is the `half`-th of the first word.
+    /// Rounds weights to the dtype of the parameter, and stores what rounding loses. `random` has one word for two
+    /// elements; the first element uses half number `half` of the first word.
     ADAMCORE_FN void keep(const float (&weights)[N], const std::uint32_t* random, int half, Raw<float, N>& param,
                           Kept<N>& kept) const {
         if (way == WeightPolicy::stochastic) return round_at_random(weights, random, half, param);
