@@ -57,6 +57,8 @@ bool comes_down_to(int threads) {
 
 /// The exit status of a child that does `work`, or -1 where a signal ends it.
 int status_of_child(const std::function<void()>& work) {
+    // A thread that is still starting holds locks of the sanitizer, for which a child would wait for ever.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
     const pid_t child = fork();
     if (child == 0) {
         alarm(20);  // ends a child that hangs

@@ -49,7 +49,7 @@ std::string text_of(const Way& way) {
 }
 
 class EveryRule : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(Precision, EveryRule, testing::Range(std::size_t{0}, rules::All::size),
+INSTANTIATE_TEST_SUITE_P(Precision, EveryRule, testing::ValuesIn(test::rules_to_test()),
                          [](const auto& rule) { return std::string(cpu::all_rules()[rule.param].name); });
 
 /// Several steps from `before` as engines take them, against the plain ones, compared by `same(tensor, expected)`.

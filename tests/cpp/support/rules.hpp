@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +40,19 @@ struct CasesOf<rule::List<First, Rules...>> {
 };
 
 }  // namespace detail
+
+/// All rules by index. Under sanitizers those with the fewest and the most slots: memory is reached in the same way by all.
+inline std::vector<std::size_t> rules_to_test() {
+    std::vector<std::size_t> all(rules::All::size);
+    std::iota(all.begin(), all.end(), std::size_t{0});
+#if defined(ADAMCORE_SANITIZED)
+    const auto [fewest, most] = std::minmax_element(all.begin(), all.end(), [](std::size_t a, std::size_t b) {
+        return cpu::all_rules()[a].slot_count < cpu::all_rules()[b].slot_count;
+    });
+    all = {*fewest, *most};
+#endif
+    return all;
+}
 
 /// Every rule with every compute type, under sanitizers with float, for TYPED_TEST_SUITE.
 using EveryCase = detail::CasesOf<rules::All>::Types;
