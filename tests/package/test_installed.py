@@ -21,6 +21,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
+# Until Python 3.12 a process that has imported NumPy may hang at its end if a sub-interpreter has yet to print something.
 SUB_INTERPRETERS = """
 import sys
 try:
@@ -31,7 +32,7 @@ code = '''
 try:
     import {module}
 except ImportError as error:
-    print("interpreter" in str(error) and "pip" not in str(error))
+    print("interpreter" in str(error) and "pip" not in str(error), flush=True)
 '''
 for _ in range(2):
     number = interpreters.create("legacy") if sys.version_info >= (3, 13) else interpreters.create()
