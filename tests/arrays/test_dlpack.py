@@ -197,7 +197,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 }
 BAD_TO_WRITE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "read-only": (lambda: Lender(ONES, flags=READ_ONLY), ValueError, "the array is read-only and cannot be updated"),
-    "unversioned": (lambda: Lender(ONES, version=None), ValueError, "read-only .*JAX arrays, for example, are immut"),
+    "unversioned": (lambda: Lender(ONES, version=None), ValueError, "read-only .*as with JAX, whose arrays are immut"),
     "copied": (lambda: Lender(ONES, flags=COPIED), ValueError, "returns a copy"),
     "broadcast": (lambda: Lender(ONES, strides=(0,)), ValueError, r"share memory \(shape \(4,\), strides \(0,\)\)"),
     "windows": (lambda: Lender(ONES, ndim=2, shape=(3, 2), strides=(1, 1)), ValueError, "elements share memory"),

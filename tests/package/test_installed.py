@@ -21,7 +21,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-# Until Python 3.12 a process that has imported NumPy may hang at its end if a sub-interpreter has yet to print something.
+# Until Python 3.12, a process that uses NumPy may hang at its end if a sub-interpreter has not flushed its output.
 SUB_INTERPRETERS = """
 import sys
 try:

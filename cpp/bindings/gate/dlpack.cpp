@@ -130,7 +130,7 @@ Loan open(py::handle capsule, Access access, const std::string& label) {
     if (access == Access::write)
         throw py::value_error(label +
                               ": the array is read-only and cannot be updated in place: its __dlpack__() does not "
-                              "declare it writable, which requires DLPack 1.0 (JAX arrays, for example, are "
+                              "declare it writable, which requires DLPack 1.0 (as with JAX, whose arrays are "
                               "immutable); pass an array of a library that does");
     look_at(managed->tensor, loan, label);
     return loan;
