@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from pairs import EXHAUSTIVE
 
 SIZE = 2**31 + 2**29 + 1000
 """So large that, with several threads, some of them start beyond 31 bits."""
@@ -28,7 +29,7 @@ def free_memory() -> int:
 @pytest.mark.skipif(
     not Path("/proc/meminfo").exists() or free_memory() < NEEDED, reason="needs 13 GiB of free memory, on Linux"
 )
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("threads", [1, 4] if EXHAUSTIVE else [4])
 def test_more_elements_than_an_int_counts(threads: int) -> None:
     """float16 weights and gradients, 5 GiB each, with SGD, after a pass for the norm."""
     ac.set_num_threads(threads)
