@@ -69,11 +69,6 @@ void DeviceOptimizer::save(const Copies& copies) {
     for (const Copy& copy : copies) cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
 }
 
-/// What is loaded is in CPU memory.
-IsOwn DeviceOptimizer::own_memory() const {
-    return [](const void*, const void*) { return false; };
-}
-
 void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
     const cuda::Stream current = stream();
     {

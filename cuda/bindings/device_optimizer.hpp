@@ -72,7 +72,6 @@ private:
     std::int64_t count_completed() const override;
     Counts counts() override;
     void save(const Copies& copies) override;
-    IsOwn own_memory() const override;
     void load(const Copies& copies, const Counts& counts) override;
     void loaded() override;
 

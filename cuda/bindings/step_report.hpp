@@ -8,6 +8,7 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "optimizer/names.hpp"
+#include "runtime/gil.hpp"
 
 namespace adamcore::python {
 
@@ -19,7 +20,20 @@ public:
 
     /// Whether the step was skipped, the gradients' norm, and the label of the first gradient that is not finite, or
     /// None. Waits for the optimizer's latest step.
-    py::tuple read();
+    py::tuple read() {
+        if (!known_ || report_.is_captured()) {
+            const cuda::Outcome outcome = [&] {
+                const GilRelease release;
+                return report_.read();
+            }();
+            known_ = outcome;
+        }
+        const cuda::Outcome& outcome = *known_;
+        return py::make_tuple(outcome.skipped != 0, outcome.norm,
+                              outcome.culprit < 0
+                                  ? py::object(py::none())
+                                  : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_name_)));
+    }
 
 private:
     cuda::Report report_;

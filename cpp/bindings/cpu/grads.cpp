@@ -39,33 +39,18 @@ void prefetch_shape(PyObject* array) {
 
 }  // namespace
 
-/// The optimizer's interface for Names::take.
-struct HostOptimizer::GradTaker : Names::Taker {
-    explicit GradTaker(HostOptimizer& taker) : optimizer(taker) {}
-
-    bool take_plainly(PyObject* const* grads) override { return optimizer.take_plain_sequence(grads); }
-    bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
-    py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) override {
-        if (grad.is_none()) return grad;
-        return as_numpy(grad, Access::read, optimizer.names_->grad_label(tensor, by_name));
-    }
-    void take(std::size_t tensor, const py::object& grad, bool by_name) override {
-        optimizer.take_grad(tensor, grad, by_name);
-    }
-    bool is_wary() const override { return !optimizer.lenders_.empty(); }
-
-    HostOptimizer& optimizer;
-};
+py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, bool by_name) {
+    return grad.is_none() ? grad : as_numpy(grad, Access::read, names_->grad_label(i, by_name));
+}
 
 py::object HostOptimizer::take_grads(const py::object& grads, bool hold) {
-    GradTaker taker(*this);
     has_checked_ = true;
-    py::object held = names_->take(grads, groups_.size() > 1, taker, hold);
+    py::object held = names_->take(grads, groups_.size() > 1, *this, hold);
     require_lenders_in_place();
     return held;
 }
 
-bool HostOptimizer::take_plain_sequence(PyObject* const* grads) {
+bool HostOptimizer::take_plainly(PyObject* const* grads) {
     // Looking at arrays without changing reference counts needs the GIL to be held, but not by the looking thread. With
     // thousands of small arrays, whose headers are scattered, other threads look too.
     std::atomic<bool> all_plain{true};
@@ -116,7 +101,7 @@ bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-void HostOptimizer::take_grad(std::size_t i, const py::object& array, bool by_name) {
+void HostOptimizer::take(std::size_t i, const py::object& array, bool by_name) {
     if (take_plainly(i, array.ptr())) return;
     require_same_param(i);
     const std::string label = names_->grad_label(i, by_name);

@@ -33,28 +33,6 @@ void run(const Copies& copies) noexcept {
     });
 }
 
-/// The memory of state, ordered by address.
-class OwnMemory {
-public:
-    template <class Memory>
-    explicit OwnMemory(const std::vector<Memory>& memory) {
-        for (const Memory& each : memory) {
-            if (each.state) blocks_.emplace_back(each.state->data(), each.state->data() + each.state->size());
-        }
-        std::sort(blocks_.begin(), blocks_.end());
-    }
-
-    bool meets(const void* begin, const void* end) const {
-        const auto after =
-            std::lower_bound(blocks_.begin(), blocks_.end(), end,
-                             [](const auto& block, const void* address) { return block.first < address; });
-        return after != blocks_.begin() && (after - 1)->second > begin;
-    }
-
-private:
-    std::vector<std::pair<const void*, const void*>> blocks_;  // they do not overlap
-};
-
 }  // namespace
 
 HostOptimizer::HostOptimizer(std::string owner, const py::dict& options)
@@ -94,10 +72,6 @@ BoundOptimizer::Counts HostOptimizer::counts() {
 void HostOptimizer::save(const Copies& copies) {
     const GilRelease release;
     run(copies);
-}
-
-IsOwn HostOptimizer::own_memory() const {
-    return [own = OwnMemory(memory_)](const void* begin, const void* end) { return own.meets(begin, end); };
 }
 
 void HostOptimizer::load(const Copies& copies, const Counts& counts) {

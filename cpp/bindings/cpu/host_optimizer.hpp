@@ -27,7 +27,7 @@ namespace py = pybind11;
 /// The optimizer of arrays in CPU memory, with their state and step counts.
 ///
 /// What cannot change between steps is checked once, when a group is added. A step compares only pointers and layouts.
-class HostOptimizer : public BoundOptimizer {
+class HostOptimizer final : public BoundOptimizer, private Names::Taker {
 public:
     HostOptimizer(std::string owner, const py::dict& options);
 
@@ -74,23 +74,21 @@ private:
     };
 
     struct GroupBinding;
-    struct GradTaker;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
     const Tensor& tensor_at(std::size_t i) const override { return tensors_[i]; }
     std::int64_t count_completed() const override { return completed_; }
     Counts counts() override;
     void save(const Copies& copies) override;
-    IsOwn own_memory() const override;
     void load(const Copies& copies, const Counts& counts) override;
 
     /// Returns an object that keeps the arrays alive while they are in use. It is a dict if the gradients are by name.
     py::object take_grads(const py::object& grads, bool hold);
-    /// Returns false if one of the gradients is unusual. The others may or may not have been taken then.
-    bool take_plain_sequence(PyObject* const* grads);
-    /// Takes None, or a gradient that is not unusual. If it returns false, take_grad() has to take the gradient.
-    bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
-    void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
+    bool take_plainly(PyObject* const* grads) override;
+    bool take_plainly(std::size_t tensor, PyObject* grad) noexcept override;
+    py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) override;
+    void take(std::size_t tensor, const py::object& grad, bool by_name) override;
+    bool is_wary() const override { return !lenders_.empty(); }
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Prepares for gradients of this layout and dtype.
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);

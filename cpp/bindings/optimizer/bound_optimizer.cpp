@@ -99,7 +99,7 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
                              const py::function& to_numpy) {
     const Exclusive exclusive(use_, owner());
     const StateArrays arrays = state_arrays();
-    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, own_memory(), to_numpy);
+    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy);
     DictUpdates updates(containers_.dicts(), values);
     load(copies_of(checkpoint, arrays), {checkpoint.steps, completed});
     updates.apply();

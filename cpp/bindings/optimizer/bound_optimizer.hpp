@@ -111,8 +111,6 @@ protected:
     virtual Counts counts() = 0;
     /// Copies state into CPU memory.
     virtual void save(const Copies& copies) = 0;
-    /// Whether bytes in CPU memory are among those that load() writes.
-    virtual IsOwn own_memory() const = 0;
     /// Copies state from CPU memory and sets the counts. It does all of this or nothing.
     virtual void load(const Copies& copies, const Counts& counts) = 0;
     /// Called after load(), when the groups' dicts have been written.

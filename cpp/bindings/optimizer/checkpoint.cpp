@@ -112,10 +112,11 @@ void require_like(const py::array& array, const StateArray& like, const Place& w
 }
 
 /// The array itself, or a copy in the layout of the state array if its layout differs or if its memory will be written.
-py::object laid_out(const py::array& array, const StateArray& like, const IsOwn& is_own) {
-    const auto* const begin = static_cast<const char*>(array.data());
+py::object laid_out(const py::array& array, const StateArray& like, const Regions& written) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(array.data());
     const bool aligned = array_proxy(array.ptr())->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if (aligned && is_laid_out_like(array, like) && !is_own(begin, begin + like.bytes)) return array;
+    const bool is_written = written.find_overlap({begin, begin + like.bytes, -1, nullptr}, nullptr).has_value();
+    if (aligned && is_laid_out_like(array, like) && !is_written) return array;
     py::array copy = empty_like(like);
     copy[py::ellipsis()] = array;
     return std::move(copy);
@@ -216,8 +217,8 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
     return {std::move(state), std::move(copies)};
 }
 
-Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
-                           const py::function& to_numpy) {
+Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, const Names& names,
+                           const Regions& written, const py::function& to_numpy) {
     Checkpoint checkpoint;
     const py::dict state = as_dict(given, "state_dict['state']");
     std::vector<py::object> keys;
@@ -240,7 +241,7 @@ Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, c
             py::object& source = checkpoint.sources[at++];
             const auto found = py::reinterpret_borrow<py::array>(source);
             require_like(found, array, Place{names, i, &array});
-            source = laid_out(found, array, is_own);
+            source = laid_out(found, array, written);
         }
     }
     require_numbers(checkpoint.sources, arrays, names);

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/names.hpp"
+#include "regions/regions.hpp"
 
 /// Saving and loading an optimizer's state. It is the same for the CPU and for CUDA, which differ only in the memory.
 namespace adamcore::python {
@@ -58,14 +58,11 @@ struct Checkpoint {
     std::vector<py::object> sources;  ///< NumPy arrays in the layout of the state's, parameter after parameter
 };
 
-/// Whether bytes are among those that will be written.
-using IsOwn = std::function<bool(const void* begin, const void* end)>;
-
 /// Checks a dict from make_snapshot(). `to_numpy(array)` converts arrays of other libraries to NumPy. Raises TypeError
 /// or ValueError that names the array if names, dtypes, shapes or counts do not match, and for masked arrays, NaN, and
-/// negative numbers where they are impossible.
-Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names, const IsOwn& is_own,
-                           const py::function& to_numpy);
+/// negative numbers where they are impossible. Arrays that share memory with `written` are copied.
+Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names,
+                           const Regions& written, const py::function& to_numpy);
 
 /// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);
