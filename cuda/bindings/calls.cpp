@@ -8,6 +8,7 @@
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
+
 /// Examining a device array runs code too, but what is known about it stays valid.
 Gate DeviceCalls::gate() {
     return {[](const py::object& array, Access, const std::string&) { return array; },

@@ -54,7 +54,7 @@ void HostCalls::update(const CheckedUpdate& checked) {
 Measurement HostCalls::measure(const std::vector<Taken>& arrays, Clip clip, double limit) {
     // Both are done before the GIL is released, because a view borrows its shape from the array.
     const Readings to_measure(arrays, order_of_numbers);
-    to_rescale_ = std::make_unique<Readings>(arrays, memory_order);
+    if (clip != Clip::none) to_rescale_ = std::make_unique<Readings>(arrays, memory_order);
     Norms norms;
     for (const norm::Reading& reading : to_measure.all) {
         if (reading.size > 0) norms.add(reading);
