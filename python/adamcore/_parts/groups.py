@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, NoReturn
 
 from adamcore._checks.flags import FLAGS, require_flags
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import check_hyper, short_repr
-from adamcore._parts.views import ParamNames, refuse_renaming
+from adamcore._parts.views import CopiedAsDict, ParamNames, refuse_renaming
 
 OWN_KEYS = ("params", "param_names", "name")
 """The keys of a group that are not hyper-parameters."""
 
 
-class _Known(dict[str, Any]):
-    """A dict whose keys are fixed when it is created. Copies of it are plain dicts."""
+class _Known(CopiedAsDict):
+    """A dict whose keys are fixed when it is created."""
 
     __slots__ = ("_owner",)
 
@@ -95,15 +94,6 @@ class _Known(dict[str, Any]):
     def copy(self) -> dict[str, Any]:
         """Return a plain dict."""
         return dict(self)
-
-    def __copy__(self) -> dict[str, Any]:
-        return dict(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(dict(self), memo)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return dict, (dict(self),)
 
 
 class ParamGroup(_Known):

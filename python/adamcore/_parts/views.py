@@ -36,7 +36,22 @@ class ByName(Mapping[str, Any]):
             return repr(dict(self))
 
 
-class Slots(dict[str, Any]):
+class CopiedAsDict(dict[str, Any]):
+    """A dict whose copies, deep copies and pickles are plain dicts."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class Slots(CopiedAsDict):
     """The state arrays of one parameter. They can be written into, but not replaced."""
 
     __slots__ = ()
@@ -49,15 +64,6 @@ class Slots(dict[str, Any]):
         raise TypeError("state cannot be replaced: write into its arrays, state[name][slot][...] = x")
 
     update = setdefault = pop = popitem = clear = __ior__ = __delitem__ = _refuse
-
-    def __copy__(self) -> dict[str, Any]:
-        return dict(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(dict(self), memo)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return dict, (dict(self),)
 
 
 class ParamNames(list[str]):
