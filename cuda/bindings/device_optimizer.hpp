@@ -82,7 +82,7 @@ private:
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
     bool has_not_moved(std::size_t tensor, PyObject* grad) const;
-    void take_grad(std::size_t tensor, const py::object& grad, bool by_name);
+    void take_grad(std::size_t tensor, const py::object& grad, Names::By by);
     void expect(std::size_t tensor, DeviceArray grad);
     /// Determines how a parameter and its gradient are walked.
     void walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;

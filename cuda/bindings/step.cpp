@@ -49,11 +49,10 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
         }
         return true;
     }
-    bool take_plainly(std::size_t tensor, PyObject* grad) override { return optimizer.take_plainly(tensor, grad); }
-    py::object prepare(std::size_t, const py::object& grad, bool) override { return grad; }
-    void take(std::size_t tensor, const py::object& grad, bool by_name) override {
+    py::object prepare(std::size_t, const py::object& grad, Names::By) override { return grad; }
+    void take(std::size_t tensor, const py::object& grad, Names::By by) override {
         if (optimizer.take_plainly(tensor, grad.ptr())) return;
-        optimizer.take_grad(tensor, grad, by_name);
+        optimizer.take_grad(tensor, grad, by);
         optimizer.held_.push_back(grad.inc_ref().ptr());
     }
 
@@ -105,8 +104,8 @@ bool DeviceOptimizer::has_not_moved(std::size_t i, PyObject* grad) const {
     return pointer && engine_->entry(i).tensor.grad == reinterpret_cast<const void*>(*pointer);
 }
 
-void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, bool by_name) {
-    const std::string label = names_->grad_label(i, by_name);
+void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By by) {
+    const std::string label = names_->grad_label(i, by);
     DeviceArray found = device_array(grad, Access::read, label, stream_ == 0 ? 1 : stream_);
     Bound& bound = bound_[i];
     const ShapeAndStrides& shape = forms_[i].shape;
@@ -169,7 +168,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     GradTaker taker(*this);
     has_known_grads_ = true;
     // The gradients are held, and what is known about device memory stays valid: shapes are copied, and memory stays.
-    const py::object held = names_->take(grads, groups_.size() > 1, taker, false);
+    const Names::Taken taken = names_->take(grads, taker, false);
     require_lenders_in_place();
     const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
@@ -185,8 +184,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (completed_) ++*completed_;
     if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
     if (!report) return py::none();
-    const bool by_name = PyDict_Check(held.ptr());
-    return py::cast(StepReport(*report, names_, by_name));
+    return py::cast(StepReport(*report, names_, taken.by));
 }
 
 void DeviceOptimizer::upload(const py::list& param_groups) {

@@ -7,16 +7,16 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/engine.hpp"
-#include "optimizer/names.hpp"
 #include "runtime/gil.hpp"
+#include "structures/names.hpp"
 
 namespace adamcore::python {
 
 /// The result of a step on a device, which is read on demand.
 class StepReport {
 public:
-    StepReport(cuda::Report report, std::shared_ptr<const Names> names, bool by_name)
-        : report_(std::move(report)), names_(std::move(names)), by_name_(by_name) {}
+    StepReport(cuda::Report report, std::shared_ptr<const Names> names, Names::By by)
+        : report_(std::move(report)), names_(std::move(names)), by_(by) {}
 
     /// Whether the step was skipped, the gradients' norm, and the label of the first gradient that is not finite, or
     /// None. Waits for the optimizer's latest step.
@@ -32,13 +32,13 @@ public:
         return py::make_tuple(outcome.skipped != 0, outcome.norm,
                               outcome.culprit < 0
                                   ? py::object(py::none())
-                                  : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_name_)));
+                                  : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_)));
     }
 
 private:
     cuda::Report report_;
     std::shared_ptr<const Names> names_;
-    bool by_name_;
+    Names::By by_;
     std::optional<cuda::Outcome> known_;
 };
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from adamcore._arrays.flatten import flatten_grads
 from adamcore._arrays.modules import NativeModule, module_for
-from adamcore._arrays.structures import flatten
 from adamcore._checks.numbers import as_float
 from adamcore._core import is_less, short_repr
 from adamcore.loss_scaler import NonFiniteError
@@ -114,7 +114,7 @@ def clip_grad_value_(grads: Any, value: float) -> None:
 
 
 def _arrays(grads: Any, *, written: bool = True) -> tuple[list[Any], list[str]]:
-    flat = flatten(grads, 0, "grads", in_group=False, written=written)
+    flat = flatten_grads(grads, written=written)
     given = [(array, label) for array, label in zip(flat.arrays, flat.labels, strict=True) if array is not None]
     return [array for array, _ in given], [label for _, label in given]
 

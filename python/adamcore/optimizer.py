@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
+from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, DeviceMemory, Memory
-from adamcore._arrays.structures import FlatParams, Group, flatten, flatten_groups, require_group
+from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
 from adamcore._parts.attributes import require_writable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
@@ -184,15 +185,13 @@ class Optimizer(ABC):
         ['w', 'b']
         """
         require_group(group, "group")
-        label = f"param_groups[{len(self.param_groups)}]['params']"
-        names = group.get("param_names")
-        flat = flatten(group["params"], len(self._native), label, in_group=True, names=names)
-        self._add_group({key: value for key, value in group.items() if key != "params"}, flat, group["params"])
+        flat, source = flatten_group(group, len(self._native), f"param_groups[{len(self.param_groups)}]")
+        self._add_group(options_of(group), flat, source)
 
-    def _add_group(self, options: Group, flat: FlatParams, source: Any) -> None:
+    def _add_group(self, options: Group, flat: FlatArrays, source: Any) -> None:
         check_options_known(type(self).__name__, options, self.defaults)
         group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
-        watched = source if isinstance(source, (list, dict)) else None
+        watched = source if isinstance(source, (list, tuple, Mapping)) else None
         self._native.add_group(
             self.param_groups,
             group,
@@ -200,6 +199,7 @@ class Optimizer(ABC):
             flat.names,
             flat.labels,
             flat.keys,
+            flat.tree,
             self._variant_keys,
             self._rule,
         )

@@ -53,9 +53,9 @@ def test_mappings(kind) -> None:
     assert all(np.all(p == -1) for p in params.values())
 
 
-def test_names_must_be_unique_strings() -> None:
-    with pytest.raises(TypeError, match="names of parameters must be str, got 3"):
-        ac.SGD({3: np.ones(3)})
+def test_names_must_be_unique() -> None:
+    with pytest.raises(ValueError, match="another parameter is named '3' already"):
+        ac.SGD({3: np.ones(3), "3": np.ones(3)})
     with pytest.raises(ValueError, match="another parameter is named 'w' already"):
         ac.SGD([{"params": {"w": np.ones(3)}}, {"params": {"w": np.ones(3)}}])
     with pytest.raises(ValueError, match="another parameter is named '1' already"):
@@ -112,8 +112,12 @@ def test_add_param_group_takes_a_group(group) -> None:
 
 
 def test_a_group_among_arrays() -> None:
-    with pytest.raises(TypeError, match=r"params\[0\]: expected a group, a dict with the key 'params', got ndarray"):
-        ac.SGD([np.ones(3), {"params": np.ones(3)}])
+    """A list whose first item is a group must contain only groups. Any other dict is a structure."""
+    with pytest.raises(TypeError, match=r"params\[1\]: expected a group, a dict with the key 'params', got ndarray"):
+        ac.SGD([{"params": np.ones(3)}, np.ones(3)])
+    with pytest.raises(TypeError, match=r"params\[1\]: a group must be in a list of groups: \[\{'params': "):
+        ac.SGD([np.ones(3), {"params": np.ones(3), "lr": 0.5}])
+    assert list(ac.SGD([np.ones(3), {"params": np.ones(3)}]).steps) == ["0", "1.params"]
 
 
 def test_add_param_group_keeps_what_there_is(rng: np.random.Generator) -> None:

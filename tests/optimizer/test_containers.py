@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, UserDict
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,117 @@ def test_params_of_a_group_are_not_written_whole() -> None:
     with pytest.raises(ValueError, match=r"param_groups\[0\]\['params'\] has been changed"):
         opt.step([new()])
     assert w[0] == 1
+
+
+class Store(Mapping[Any, Any]):
+    """A mapping that is not a dict. It may return new views of its arrays."""
+
+    def __init__(self, items: dict[Any, Any], *, views: bool = False) -> None:
+        self.items_, self.views = items, views
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.items_[key][...] if self.views else self.items_[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+
+DEEP: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], str]] = {
+    "a dict in a dict": (
+        lambda: {"a": {"w": new(), "b": new()}},
+        lambda p: p["a"].update(b=new()),
+        r"params\['a'\]\['b'\]",
+    ),
+    "a dict that is replaced": (
+        lambda: {"a": {"w": new()}},
+        lambda p: p.update(a={"w": new()}),
+        r"params\['a'\]\['w'\]",
+    ),
+    "a list in a dict": (lambda: {"a": [new(), new()]}, lambda p: p["a"].reverse(), r"params\['a'\]\[0\]"),
+    "a tuple in a list": (
+        lambda: [(new(), new()), (new(), new())],
+        lambda p: p.__setitem__(1, (p[1][0], new())),
+        r"params\[1\]\[1\]",
+    ),
+    "a list in a tuple": (lambda: ([new()], [new()]), lambda p: p[1].__setitem__(0, new()), r"params\[1\]\[0\]"),
+    "pairs": (lambda: [("w", new()), ("b", new())], lambda p: p.__setitem__(1, ("b", new())), r"params\['b'\]"),
+    "keys of any kind": (
+        lambda: {("a", 1): new(), 2.5: [new()]},
+        lambda p: p[2.5].__setitem__(0, new()),
+        r"params\[2\.5\]\[0\]",
+    ),
+    "keys of any kind, reordered": (
+        lambda: {("a", 1): new(), 2.5: new()},
+        lambda p: (p.update({("a", 1): p.pop(("a", 1))}), p.update({2.5: new()})),
+        r"params\[2\.5\]",
+    ),
+    "a proxy": (
+        lambda: {"a": MappingProxyType({"w": [new()]})},
+        lambda p: p["a"]["w"].__setitem__(0, new()),
+        r"params\['a'\]\['w'\]\[0\]",
+    ),
+    "another mapping": (lambda: UserDict(w=new(), b=new()), lambda p: p.update(b=new()), r"params\['b'\]"),
+    "a mapping in a list": (
+        lambda: [Store({"w": new()})],
+        lambda p: p[0].items_.update(w=new()),
+        r"params\[0\]\['w'\]",
+    ),
+    "a mapping of views": (
+        lambda: Store({1: new()}, views=True),
+        lambda p: p.items_.update({1: new()}),
+        r"params\[1\]",
+    ),
+}
+
+
+def zeros_like(params: Any) -> Any:
+    if isinstance(params, Mapping):
+        return {key: zeros_like(params[key]) for key in params}
+    if isinstance(params, (list, tuple)):
+        return type(params)(zeros_like(value) for value in params)
+    return params if isinstance(params, str) else np.zeros(3)
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_replaced_arrays_are_noticed_in_any_depth(kind: str) -> None:
+    make, replace, label = DEEP[kind]
+    params = make()
+    optimizer = ac.SGD(params, lr=1.0)
+    grads = zeros_like(params)
+    for _ in range(2):
+        optimizer.step(grads)
+    replace(params)
+    with pytest.raises(
+        ValueError, match=rf"^{label}: another array has taken its place in the .*opt\.rebind\(params\)"
+    ):
+        optimizer.step(grads)
+    assert set(optimizer.steps.values()) == {2}
+
+
+def test_what_is_added_or_removed_does_not_matter() -> None:
+    params = {"a": {"w": new(), "b": new()}, "c": [new(), new()], "d": UserDict(w=new())}
+    optimizer = ac.SGD(params, lr=1.0)
+    grads = zeros_like(params)
+    params["a"]["more"] = new()
+    params["more"] = {"w": new()}
+    params["c"].append(new())
+    optimizer.step(grads)
+    del params["a"]["w"], params["c"][1:], params["d"]["w"]
+    optimizer.step(grads)
+    params["a"] = None
+    params["c"] = new()
+    optimizer.step(grads)
+    assert set(optimizer.steps.values()) == {3}
+
+
+def test_the_same_arrays_in_another_list() -> None:
+    params = [new(), new()]
+    optimizer = ac.SGD(params, lr=1.0)
+    optimizer.param_groups[0]["params"] = list(params)
+    optimizer.step([new(), new()])
+    optimizer.param_groups[0]["params"][1] = new()
+    with pytest.raises(ValueError, match=r"\['params'\] has been changed: params\[1\] is another array now"):
+        optimizer.step([new(), new()])

@@ -246,10 +246,8 @@ def test_groups_that_are_none() -> None:
         ac.SGD([{"param": BIG, "lr": 0.1}])
     with pytest.raises(TypeError, match=r"^group: expected a dict with the key 'params', got one with \['weights'\]"):
         ac.SGD(np.ones(3)).add_param_group({"weights": BIG})
-    with pytest.raises(
-        TypeError, match=r"^params\['params'\]: expected an array, got list; if this is a group, put it int"
-    ):
-        ac.SGD({"params": [BIG]})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"^params: a group must be in a list of groups: \[\{'params': \.\.\.\}"):
+        ac.SGD({"params": [BIG], "lr": 0.1})
 
 
 def test_swapped_arguments_print_no_arrays() -> None:

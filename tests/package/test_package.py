@@ -162,9 +162,10 @@ ROOMS = {
     "runtime": set(),
     "gate": {"runtime"},
     "regions": {"gate", "runtime"},
-    "optimizer": {"gate", "regions", "runtime"},
+    "structures": {"gate", "runtime"},
+    "optimizer": {"gate", "regions", "runtime", "structures"},
     "calls": {"gate", "optimizer", "regions", "runtime"},
-    "cpu": {"calls", "gate", "optimizer", "regions", "runtime"},
+    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "structures"},
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
 

@@ -39,15 +39,17 @@ void prefetch_shape(PyObject* array) {
 
 }  // namespace
 
-py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, bool by_name) {
-    return grad.is_none() ? grad : as_numpy(grad, Access::read, names_->grad_label(i, by_name));
+py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
+    if (grad.is_none()) return grad;
+    if (forms_[i].shape.ndim == 0 && is_number(grad)) return array_of_number(grad);
+    return as_numpy(grad, Access::read, names_->grad_label(i, by));
 }
 
-py::object HostOptimizer::take_grads(const py::object& grads, bool hold) {
+Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
     has_checked_ = true;
-    py::object held = names_->take(grads, groups_.size() > 1, *this, hold);
+    Names::Taken taken = names_->take(grads, *this, hold);
     require_lenders_in_place();
-    return held;
+    return taken;
 }
 
 bool HostOptimizer::take_plainly(PyObject* const* grads) {
@@ -101,10 +103,10 @@ bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-void HostOptimizer::take(std::size_t i, const py::object& array, bool by_name) {
+void HostOptimizer::take(std::size_t i, const py::object& array, Names::By by) {
     if (take_plainly(i, array.ptr())) return;
     require_same_param(i);
-    const std::string label = names_->grad_label(i, by_name);
+    const std::string label = names_->grad_label(i, by);
     const Form& form = forms_[i];
     const ArrayView view = view_of(array, Access::read, label);
     require_shape(view, form.shape.ndim, form.shape.shape(), label, names_->label(i));

@@ -82,12 +82,11 @@ private:
     void save(const Copies& copies) override;
     void load(const Copies& copies, const Counts& counts) override;
 
-    /// Returns an object that keeps the arrays alive while they are in use. It is a dict if the gradients are by name.
-    py::object take_grads(const py::object& grads, bool hold);
+    Names::Taken take_grads(const py::object& grads, bool hold);
     bool take_plainly(PyObject* const* grads) override;
-    bool take_plainly(std::size_t tensor, PyObject* grad) noexcept override;
-    py::object prepare(std::size_t tensor, const py::object& grad, bool by_name) override;
-    void take(std::size_t tensor, const py::object& grad, bool by_name) override;
+    bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
+    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override;
+    void take(std::size_t tensor, const py::object& grad, Names::By by) override;
     bool is_wary() const override { return !lenders_.empty(); }
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Prepares for gradients of this layout and dtype.

@@ -24,7 +24,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     groups_.read(param_groups, completed_);
     // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());
-    const py::object arrays = take_grads(grads, may_release);
+    const Names::Taken taken = take_grads(grads, may_release);
     const py::object written = this->written();
     plan();
     Treatment treatment;
@@ -49,9 +49,8 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     if (written && !skipped) note_written(written);
     if (!measures) return py::none();
     const auto& culprit = measured.culprit;
-    return py::make_tuple(
-        skipped, norm::root(measured.squares, Scale(1) / scale),
-        culprit ? py::object(py::str(names_->grad_label(*culprit, PyDict_Check(arrays.ptr())))) : py::none());
+    return py::make_tuple(skipped, norm::root(measured.squares, Scale(1) / scale),
+                          culprit ? py::object(py::str(names_->grad_label(*culprit, taken.by))) : py::none());
 }
 
 void HostOptimizer::plan() {

@@ -97,6 +97,17 @@ bool is_one_array(py::handle object) {
     return dlpack::is_producer(object) || has_cuda_interface(object);
 }
 
+bool is_number(py::handle object) {
+    static PyObject* const generic = py::module_::import("numpy").attr("generic").cast<py::object>().release().ptr();
+    return PyFloat_Check(object.ptr()) || PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(generic));
+}
+
+py::object array_of_number(py::handle number) {
+    PyObject* const array = npy_api::get().PyArray_FromAny_(number.ptr(), nullptr, 0, 0, 0, nullptr);
+    if (!array) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(array);
+}
+
 py::object as_numpy(py::handle object, Access access, const std::string& label) {
     if (is_exactly_numpy(object)) return py::reinterpret_borrow<py::object>(object);
     if (is_numpy(object)) {

@@ -20,6 +20,12 @@ namespace py = pybind11;
 /// Whether the object is one array, of NumPy or another library, and not a structure of arrays.
 bool is_one_array(py::handle object);
 
+/// Whether the object is a Python float or a NumPy scalar. Operations on arrays without axes return such numbers.
+bool is_number(py::handle object);
+
+/// A new array without axes that contains the number.
+py::object array_of_number(py::handle number);
+
 /// Returns a NumPy array as it is. Arrays of other libraries in CPU memory become NumPy arrays over the same memory, by
 /// way of DLPack, and keep that memory alive. They are read-only if their library says so; with Access::write, this
 /// raises an error. Anything else, masked arrays included, raises TypeError or ValueError that starts with `label`. May

@@ -15,20 +15,21 @@ BoundOptimizer::BoundOptimizer(std::string owner, const py::dict& options)
 
 void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
                                const py::list& names, const std::vector<std::string>& labels,
-                               const std::vector<std::string>& keys, const py::tuple& variant_keys,
-                               const py::function& variant) {
+                               const std::vector<std::string>& keys, const py::object& tree,
+                               const py::tuple& variant_keys, const py::function& variant) {
     const Exclusive exclusive(use_, owner());
+    const auto structure = std::make_shared<const Tree>(read_tree(tree, size()));
     Groups::Candidate candidate = groups_.look_at(group, variant_keys, variant, count_completed());
     Addition added{group["params"], exact_names(names), labels, std::move(candidate)};
     names_->require_new(added.names, labels);
     const std::unique_ptr<Binding> binding = bind(added);
     require_apart(added);
     binding->start();
-    added.containers = Containers::look_at(group, source, size());
+    added.containers = Containers::look_at(group, source, structure);
 
     make_room(added);
     binding->make_room();
-    names_->add(added.names, labels, keys, param_groups, group);
+    names_->add(added.names, labels, keys, structure, param_groups, group);
     binding->commit();
     commit(std::move(added));
 }

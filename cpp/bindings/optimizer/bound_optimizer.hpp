@@ -13,12 +13,12 @@
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/checkpoint.hpp"
-#include "optimizer/containers.hpp"
 #include "optimizer/exclusive.hpp"
 #include "optimizer/groups.hpp"
-#include "optimizer/names.hpp"
 #include "optimizer/options.hpp"
 #include "regions/regions.hpp"
+#include "structures/containers.hpp"
+#include "structures/names.hpp"
 
 namespace adamcore::python {
 
@@ -34,12 +34,12 @@ public:
 
     /// Binds all parameters or none, allocates their state, and appends the group's dict to `param_groups`.
     ///
-    /// `group` contains hyper-parameters and, as "params", the list of arrays. `source` is the list or dict that the
-    /// user passed, or None. `labels` are the user's names of the arrays ("params['w']"), and `keys` the ends of their
-    /// gradients' labels ("['w']", "[3]", or "" for a single array). `variant(group)` returns the name of the group's
-    /// rule, which depends on `variant_keys`.
+    /// `group` contains hyper-parameters and, as "params", the list of arrays. `source` is the container that the user
+    /// passed, or None. `labels` are the user's names of the arrays ("params['w']"), `keys` the ends of their gradients'
+    /// labels ("['w']", "[3]", or "" for a single array), and `tree` is their structure, for read_tree().
+    /// `variant(group)` returns the name of the group's rule, which depends on `variant_keys`.
     void add_group(const py::list& param_groups, const py::dict& group, const py::object& source, const py::list& names,
-                   const std::vector<std::string>& labels, const std::vector<std::string>& keys,
+                   const std::vector<std::string>& labels, const std::vector<std::string>& keys, const py::object& tree,
                    const py::tuple& variant_keys, const py::function& variant);
 
     /// Returns a copy of all state: the dict by name, and the number of completed steps.

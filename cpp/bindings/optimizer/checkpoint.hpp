@@ -13,8 +13,8 @@
 #include "adamcore/tensor.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
-#include "optimizer/names.hpp"
 #include "regions/regions.hpp"
+#include "structures/names.hpp"
 
 /// Saving and loading an optimizer's state. It is the same for the CPU and for CUDA, which differ only in the memory.
 namespace adamcore::python {

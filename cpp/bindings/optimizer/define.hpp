@@ -16,7 +16,8 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
     py::class_<T> optimizer(m, name, collected<T>(), "The native part of an optimizer.");
     optimizer
         .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
-             py::arg("labels"), py::arg("keys"), py::arg("variant_keys"), py::arg("variant"), Computes())
+             py::arg("labels"), py::arg("keys"), py::arg("tree"), py::arg("variant_keys"), py::arg("variant"),
+             Computes())
         .def("state", &T::state, py::arg("tensor"))
         .def("steps", &T::steps, py::arg("tensor"))
         .def("require_idle", &T::require_idle)

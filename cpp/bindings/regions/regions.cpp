@@ -49,8 +49,9 @@ void Regions::check(Addition& added, const Label& label) {
     if (!overlap) return;
     const auto label_of = [&](std::int64_t tensor) { return tensor < 0 ? "the optimizer's state" : label(tensor); };
     const auto [first, second] = std::minmax(overlap->first.tensor, overlap->second.tensor);
-    throw py::value_error(label_of(second) + ": shares memory with " + label_of(first) +
-                          "; parameters must not share memory");
+    throw py::value_error(
+        label_of(second) + ": shares memory with " + label_of(first) +
+        "; parameters must not share memory. Pass a tied parameter once, with the sum of its gradients");
 }
 
 void Regions::commit(Addition&& added) noexcept {

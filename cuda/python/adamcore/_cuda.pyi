@@ -50,10 +50,11 @@ class DeviceOptimizer:
         self,
         param_groups: list[dict[str, Any]],
         group: dict[str, Any],
-        source: list[Any] | dict[str, Any] | None,
+        source: Any,
         names: list[str],
         labels: list[str],
         keys: list[str],
+        tree: Any,
         variant_keys: tuple[str, ...],
         variant: Callable[[dict[str, Any]], str],
     ) -> None: ...

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from adamcore._checks.flags import FLAGS
+from adamcore._checks.hyper import hyper_parameters
 from adamcore._checks.suggestions import did_you_mean, is_like_one_of
-from adamcore._core import rules
 from adamcore._parts.options import PRESETS
 
 _READ_ONLY = {
@@ -25,13 +24,6 @@ _ELSEWHERE = {
 }
 """Names that are not attributes but occur elsewhere in the API, and how to set their values."""
 
-_NUMBERS = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
-
-
-def _hyper_parameters() -> set[str]:
-    """Return those of all optimizers."""
-    return {*_NUMBERS, "betas", *FLAGS}
-
 
 def require_writable(optimizer: object, name: str) -> None:
     """Raise AttributeError if an attribute is read-only, or if assigning it would have no effect on the optimizer."""
@@ -45,7 +37,7 @@ def require_writable(optimizer: object, name: str) -> None:
         return
     elif name in _ELSEWHERE:
         raise AttributeError(f"{owner.__name__}: the attribute {name!r} cannot be written to: {_ELSEWHERE[name]}")
-    elif is_like_one_of(name, {*_hyper_parameters(), *PRESETS}):
+    elif is_like_one_of(name, {*hyper_parameters(), *PRESETS}):
         _refuse(optimizer, name)
 
 
@@ -58,6 +50,6 @@ def _refuse(optimizer: object, name: str) -> NoReturn:
         hint = f"; pass it when the optimizer is made, {owner}(params, {name}=...); opt.options[{name!r}] returns it"
     else:
         known = [*own, *PRESETS]
-        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, _hyper_parameters()) else ""
+        hint = f"; {owner} has {', '.join(known)}" if is_like_one_of(name, hyper_parameters()) else ""
         hint += did_you_mean(name, known)
     raise AttributeError(f"{owner}: the attribute {name!r} cannot be written to{hint}", name=name, obj=optimizer)
