@@ -34,14 +34,22 @@ class Optimizer(ABC):
     Use one of the subclasses. All of them accept the same kinds of `params`:
 
     - one array,
-    - a sequence of arrays, named "0", "1", ... in order,
-    - a mapping from name to array,
-    - a sequence of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with its own hyper-parameters.
+    - a structure of arrays: a sequence or a mapping of arrays and of other such structures, in any depth,
+    - pairs of name and array, as ``model.named_parameters()`` yields,
+    - a list of groups, ``{"params": <any of these>, "lr": ..., ...}``, each with its own hyper-parameters.
+
+    The name of an array consists of the keys and positions that lead to it, as text, joined by ".": the arrays of
+    ``{"enc": {"w": W}, "layers": [(A, b)]}`` are "enc.w", "layers.0.0" and "layers.0.1". Two arrays must not have the
+    same name. A list is a list of groups if its first item is a mapping with the key "params".
 
     Parameters are NumPy arrays of dtype float16, bfloat16 (from ``ml_dtypes``), float32 or float64. They may have any
     shape and strides, and must be writable and aligned. The optimizer keeps references to them and updates them in
     place; it never copies them. Arrays of other libraries in CPU memory that support DLPack, such as PyTorch tensors,
     are used in the same way. JAX arrays are immutable, so they can only be gradients.
+
+    If you put another array in the place of a parameter, in your own lists and dicts or in `param_groups`, the next
+    step raises an error that names it. Looking for this takes less than 3 ns for each array in lists, tuples and dicts.
+    Other mappings are read by ``mapping[key]`` in each step, which takes about 0.1 us for each array.
 
     Alternatively, all arrays are in the memory of one CUDA device: CuPy arrays, PyTorch tensors, or arrays that support
     DLPack or ``__cuda_array_interface__``. A step is then queued on the current stream of the parameters' library.
@@ -114,9 +122,11 @@ class Optimizer(ABC):
         Parameters
         ----------
         grads : array, sequence or mapping
-            Gradients in the structure of the optimizer's `params`. For groups, pass one flat sequence in order, or a
-            mapping from name to gradient. Each gradient has the shape of its parameter, and any supported dtype and
-            strides. Pass None to leave a parameter, its state and its step count unchanged. Gradients are not modified.
+            Gradients in the structure of the optimizer's `params`, or a mapping from name to gradient. For groups, pass
+            one flat sequence in order, or a mapping. Each gradient has the shape of its parameter, and any supported
+            dtype and strides. The gradient of a parameter without axes may be a Python float or a NumPy number. Pass
+            None to leave a parameter, or all parameters in a container, with their state and step counts unchanged.
+            Gradients are not modified.
         loss_scale : float or LossScaler
             The factor of the loss, by which gradients are divided as they are read. With a `LossScaler`, or a number
             other than 1, the step is skipped if a gradient is not finite: no parameter, state or step count changes.
