@@ -121,8 +121,7 @@ private:
             each.param_lent = array.owner;
             each.library = array.library;
             bound.push_back(std::move(each));
-            if (array.library == Library::torch)
-                added.lenders.push_back({optimizer.size() + i, param, data_pointer(param), counts_writes(param)});
+            if (array.library == Library::torch) added.lenders.emplace_back(optimizer.size() + i, param);
         }
         if (device < 0) device = 0;  // all arrays are empty, and on no device
         optimizer.describe(views, std::vector<const void*>(views.size()), added);

@@ -83,8 +83,7 @@ private:
         for (std::size_t i = 0; i < added.labels.size(); ++i) {
             const py::object given = added.params[i];
             py::object array = as_numpy(given, Access::write, added.labels[i]);
-            if (!given.is(array))
-                added.lenders.push_back({optimizer.size() + i, given, data_pointer(given), counts_writes(given)});
+            if (!given.is(array)) added.lenders.emplace_back(optimizer.size() + i, given);
             auto pin = py::reinterpret_steal<py::object>(PyWeakref_NewRef(array.ptr(), nullptr));
             if (!pin) throw py::error_already_set();
             memory.pins.push_back(std::move(pin));
@@ -157,6 +156,7 @@ void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const
                            const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
     PyObject* const descr = usual_descr(grad.dtype);
+    const Region region = region_of(grad, -1);
     auto layout = layout_of(param, grad, form.order);
     Walk in_c_order(grad, c_order(grad.ndim));
     std::unique_ptr<Unusual> unusual;
@@ -170,6 +170,8 @@ void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const
     tensor.grad_dtype = grad.dtype;
     tensor.layout = unusual && unusual->layout ? &unusual->layout->layout : nullptr;
     bound.descr = descr;
+    bound.grad_begin = static_cast<std::ptrdiff_t>(region.begin - reinterpret_cast<std::uintptr_t>(grad.data));
+    bound.grad_bytes = region.end - region.begin;
     bound.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data()} : form.shape;
     bound.unusual = std::move(unusual);
 }

@@ -1,5 +1,7 @@
 // How an optimizer takes its gradients: by order or by name, each checked against its parameter.
 
+#include <algorithm>
+
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
@@ -40,14 +42,25 @@ void prefetch_shape(PyObject* array) {
 }  // namespace
 
 py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
-    if (grad.is_none()) return grad;
-    if (forms_[i].shape.ndim == 0 && is_number(grad)) return array_of_number(grad);
-    return as_numpy(grad, Access::read, names_->grad_label(i, by));
+    if (grad.is_none() || is_exactly_numpy(grad)) return grad;
+    const auto label = [&] { return names_->grad_label(i, by); };
+    const TensorType* const type = TensorType::of(grad);
+    if (!type && forms_[i].shape.ndim == 0 && is_number(grad)) return array_of_number(grad);
+    if (!type) return as_numpy(grad, Access::read, label());
+    if (!bound_[i].grad_tensor.is(grad.ptr())) {
+        has_new_tensors_ = true;
+        type->require_positive(grad, label);
+    }
+    if (type->is_direct()) return grad;
+    py::object lent = TensorType::lend(grad);
+    return lent ? lent : as_numpy(grad, Access::read, label());
 }
 
 Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
     has_checked_ = true;
+    has_new_tensors_ = false;
     Names::Taken taken = names_->take(grads, *this, hold);
+    expects_new_tensors_ = has_new_tensors_;
     require_lenders_in_place();
     return taken;
 }
@@ -64,11 +77,19 @@ bool HostOptimizer::take_plainly(PyObject* const* grads) {
                 prefetch_header(bound_[i + ahead].param.ptr());
                 prefetch_shape(grads[i + ahead / 2]);
             }
-            plain &= take_plainly(i, grads[i]);
+            plain &= take_array(i, grads[i]);
         }
         if (!plain) all_plain.store(false, std::memory_order_relaxed);
     };
     const std::size_t count = size();
+    const auto first_tensor = std::find_if(grads, grads + count, [](PyObject* grad) { return grad != Py_None; });
+    if (first_tensor != grads + count && TensorType::if_known(*first_tensor)) {
+        // PyTorch's functions need the thread that holds the GIL.
+        for (std::size_t i = 0; i < count; ++i) {
+            if (!HostOptimizer::take_plainly(i, grads[i])) return false;
+        }
+        return true;
+    }
     if (count < 2 * looked_at_once) {
         look(0, count);
     } else {
@@ -88,6 +109,11 @@ void HostOptimizer::set_grad(std::size_t i, const void* grad) noexcept {
 }
 
 bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
+    return take_array(i, grad) || (bound_[i].grad_tensor.is(grad) && take_tensor(i, grad));
+}
+
+/// Takes None, or an array of NumPy's like the one before.
+bool HostOptimizer::take_array(std::size_t i, PyObject* grad) noexcept {
     if (grad == Py_None) {
         set_grad(i, nullptr);
         return true;
@@ -96,21 +122,68 @@ bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
     if (!is_exactly_like(grad, bound.descr, bound.expected) || !is_same_param(i)) return false;
     const auto* proxy = array_proxy(grad);
     if (proxy->data != bound.checked_grad) {
-        if (!(proxy->flags & npy_api::NPY_ARRAY_OWNDATA_) || !regions_.is_plainly_apart(grad)) return false;
+        const bool owns = (proxy->flags & npy_api::NPY_ARRAY_OWNDATA_) && regions_.is_plainly_apart(grad);
+        if (!owns && !is_apart(bound, proxy->data)) return false;
         bound.checked_grad = proxy->data;
     }
     set_grad(i, proxy->data);
     return true;
 }
 
-void HostOptimizer::take(std::size_t i, const py::object& array, Names::By by) {
-    if (take_plainly(i, array.ptr())) return;
-    require_same_param(i);
-    const std::string label = names_->grad_label(i, by);
+/// Takes a tensor of a direct type like the one before, which is known not to be a lazy negative view.
+bool HostOptimizer::take_tensor(std::size_t i, PyObject* grad) noexcept {
+    const TensorType* const type = TensorType::if_known(grad);
+    dlpack::abi::Tensor seen;
+    return type && type->is_direct() && type->look(grad, seen) && take_like_before(i, seen);
+}
+
+bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& grad) noexcept {
+    Bound& bound = bound_[i];
+    const Dtype dtype = tensors_[i].grad_dtype;
+    if (!grad.device.is_host() || !is_like(grad, dtype, bound.expected) || !is_same_param(i)) return false;
+    const char* const data = address_of(grad);
+    if (data != bound.checked_grad) {
+        if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) != 0 || !is_apart(bound, data)) return false;
+        bound.checked_grad = data;
+    }
+    set_grad(i, data);
+    return true;
+}
+
+/// Whether a gradient like the one before, but at another address, is known to be apart from what the optimizer writes.
+bool HostOptimizer::is_apart(const Bound& bound, const void* grad) const noexcept {
+    const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(grad) + static_cast<std::uintptr_t>(bound.grad_begin);
+    return bound.grad_bytes > 0 && regions_.is_plainly_apart(begin, begin + bound.grad_bytes);
+}
+
+void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
+    if (grad.is_none() || is_numpy(grad)) {
+        if (take_array(i, grad.ptr())) return;
+        require_same_param(i);
+        const std::string label = names_->grad_label(i, by);
+        return examine(i, view_of(grad, Access::read, label), owner_of(grad.ptr()), label);
+    }
+    const TensorType* const type = TensorType::if_known(grad);
+    dlpack::abi::Tensor seen;
+    const bool is_seen = type ? type->look(grad, seen) : TensorType::look_at_lent(grad, seen);
+    if (!is_seen || !take_like_before(i, seen)) {
+        const std::string label = names_->grad_label(i, by);
+        if (!is_seen) refuse_tensor(grad, label);
+        require_same_param(i);
+        dlpack::Loan loan;
+        dlpack::look_at(seen, loan, label);
+        require_host(loan.device, grad, label);
+        loan.view.data = const_cast<char*>(address_of(seen));
+        require_usable(loan.view, Access::read, {true, is_aligned(loan.view)}, label);
+        examine(i, loan.view, nullptr, label);
+    }
+    if (type && !bound_[i].grad_tensor.is(grad.ptr())) bound_[i].grad_tensor.saw(grad.ptr());
+}
+
+void HostOptimizer::examine(std::size_t i, const ArrayView& view, const void* memory_owner, const std::string& label) {
     const Form& form = forms_[i];
-    const ArrayView view = view_of(array, Access::read, label);
     require_shape(view, form.shape.ndim, form.shape.shape(), label, names_->label(i));
-    require_apart(view, owner_of(array.ptr()), label);
+    require_apart(view, memory_owner, label);
     expect(tensors_[i], bound_[i], form, view_of_param(tensors_[i], form), view);
     bound_[i].checked_grad = view.data;
     set_grad(i, view.data);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +18,8 @@
 #include "cpu/slab.hpp"
 #include "cpu/units.hpp"
 #include "gate/arrays.hpp"
+#include "gate/recognition.hpp"
+#include "gate/tensors.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/bound_optimizer.hpp"
 
@@ -64,6 +67,9 @@ private:
         PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
         ShapeAndStrides expected;
         const void* checked_grad = nullptr;  ///< known not to overlap anything that the optimizer writes
+        std::ptrdiff_t grad_begin = 0;       ///< from its address to the first byte that it touches
+        std::size_t grad_bytes = 0;          ///< from there to the last one
+        Recognition grad_tensor;             ///< a tensor known not to be a lazy negative view
         std::unique_ptr<Unusual> unusual;
     };
 
@@ -87,7 +93,13 @@ private:
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
     py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override;
     void take(std::size_t tensor, const py::object& grad, Names::By by) override;
-    bool is_wary() const override { return !lenders_.empty(); }
+    bool is_wary() const override { return expects_new_tensors_ || lenders_run_code(); }
+    bool take_array(std::size_t tensor, PyObject* grad) noexcept;
+    bool take_tensor(std::size_t tensor, PyObject* grad) noexcept;
+    bool take_like_before(std::size_t tensor, const dlpack::abi::Tensor& grad) noexcept;
+    bool is_apart(const Bound& bound, const void* grad) const noexcept;
+    /// Takes a gradient whose memory is known, or raises an error. `memory_owner` is the result of owner_of().
+    void examine(std::size_t tensor, const ArrayView& grad, const void* memory_owner, const std::string& label);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Prepares for gradients of this layout and dtype.
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
@@ -111,6 +123,7 @@ private:
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters
     bool has_checked_ = false;   ///< whether any gradient has been checked against all parameters
+    bool has_new_tensors_ = false, expects_new_tensors_ = false;  ///< among the gradients of this step, of the next
 
     std::vector<plan::Cut> cuts_;
     int parts_ = 1;

@@ -49,8 +49,6 @@ Dtype dtype_of_array(const py::array& array, const std::string& label) {
     refuse_dtype(dtype_name(array), label);
 }
 
-bool is_numpy(py::handle object) { return npy_api::get().PyArray_Check_(object.ptr()); }
-
 bool has_cuda_interface(py::handle object) {
     static const py::handle name = interned("__cuda_array_interface__");
     return static_cast<bool>(find_attr(object, name));
@@ -67,13 +65,6 @@ bool has_cuda_interface(py::handle object) {
 [[noreturn]] void refuse_cuda(py::handle object, const std::string& label) {
     throw py::type_error(label + ": a CUDA array (" + type_name(object) +
                          ") cannot be mixed with CPU arrays in one optimizer or call");
-}
-
-void require_host(dlpack::Device device, py::handle object, const std::string& label) {
-    if (device.is_host()) return;
-    if (device.is_cuda()) refuse_cuda(object, label);
-    throw py::type_error(label + ": the array (" + type_name(object) +
-                         ") is on a device that is neither the CPU nor a CUDA device");
 }
 
 /// A NumPy array that is a view of borrowed memory.
@@ -121,6 +112,18 @@ py::object as_numpy(py::handle object, Access access, const std::string& label) 
     dlpack::Loan loan = dlpack::borrow(object, access, no_stream, label);
     require_host(loan.device, object, label);
     return over(std::move(loan), label);
+}
+
+void require_host(dlpack::Device device, py::handle object, const std::string& label) {
+    if (device.is_host()) return;
+    if (device.is_cuda()) refuse_cuda(object, label);
+    throw py::type_error(label + ": the array (" + type_name(object) +
+                         ") is on a device that is neither the CPU nor a CUDA device");
+}
+
+void refuse_tensor(py::handle tensor, const std::string& label) {
+    as_numpy(tensor, Access::read, label);
+    throw py::value_error(label + ": the tensor's memory cannot be used");
 }
 
 void require_no_mask(py::handle array, const std::string& label) {

@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/dtype.hpp"
+#include "gate/dlpack.hpp"
 #include "gate/view.hpp"
 
 /// The only place that accepts arrays. An array is used in place, or an error gives the reason and the remedy.
@@ -36,6 +37,15 @@ py::object as_numpy(py::handle array, Access access, const std::string& label);
 inline bool is_exactly_numpy(py::handle object) {
     return Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
 }
+
+/// Whether the object is a NumPy array, of a derived class or not.
+inline bool is_numpy(py::handle object) { return py::detail::npy_api::get().PyArray_Check_(object.ptr()); }
+
+/// Raises TypeError, which starts with `label`, unless the memory is the CPU's.
+void require_host(dlpack::Device device, py::handle object, const std::string& label);
+
+/// Raises the error of as_numpy() for a tensor whose memory cannot be described.
+[[noreturn]] void refuse_tensor(py::handle tensor, const std::string& label);
 
 /// Raises TypeError, which starts with `label`, for a masked array. May run code of its class.
 void require_no_mask(py::handle array, const std::string& label);

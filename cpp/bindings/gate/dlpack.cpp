@@ -85,24 +85,6 @@ Dtype dtype_of_tensor(abi::DataType dtype, const std::string& label) {
     refuse_dtype(dtype_text(dtype), label);
 }
 
-void look_at(const abi::Tensor& tensor, Loan& loan, const std::string& label) {
-    loan.device = tensor.device;
-    loan.view.dtype = dtype_of_tensor(tensor.dtype, label);
-    if (tensor.ndim < 0 || tensor.ndim > max_axes || (tensor.ndim > 0 && !tensor.shape))
-        throw py::value_error(label + ": its __dlpack__() returned an array of " + std::to_string(tensor.ndim) +
-                              " axes, or without a shape");
-    loan.axes.assign(tensor.shape, tensor.shape + tensor.ndim);
-    const auto item_size = loan.view.item_size();
-    for (int i = 0; tensor.strides && i < tensor.ndim; ++i) {
-        const std::int64_t most = std::numeric_limits<Py_ssize_t>::max() / item_size;
-        loan.axes.push_back(std::clamp(tensor.strides[i], -most, most) * item_size);
-    }
-    lay_out(loan.view, loan.axes, tensor.ndim, label);
-    if (tensor.data) loan.view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
-    if (!tensor.data && loan.view.size > 0)
-        throw py::value_error(label + ": its __dlpack__() returned an array without memory");
-}
-
 void require_major(abi::Version version, const std::string& label) {
     if (version.major != abi::major_version)
         throw py::value_error(label + ": its __dlpack__() returned version " + std::to_string(version.major) + "." +
@@ -137,6 +119,23 @@ Loan open(py::handle capsule, Access access, const std::string& label) {
 }
 
 }  // namespace
+
+void look_at(const abi::Tensor& tensor, Loan& loan, const std::string& label) {
+    loan.device = tensor.device;
+    loan.view.dtype = dtype_of_tensor(tensor.dtype, label);
+    if (tensor.ndim < 0 || tensor.ndim > max_axes || (tensor.ndim > 0 && !tensor.shape))
+        throw py::value_error(label + ": it describes an array of " + std::to_string(tensor.ndim) +
+                              " axes, or without a shape");
+    loan.axes.assign(tensor.shape, tensor.shape + tensor.ndim);
+    const auto item_size = loan.view.item_size();
+    for (int i = 0; tensor.strides && i < tensor.ndim; ++i) {
+        const std::int64_t most = std::numeric_limits<Py_ssize_t>::max() / item_size;
+        loan.axes.push_back(std::clamp(tensor.strides[i], -most, most) * item_size);
+    }
+    lay_out(loan.view, loan.axes, tensor.ndim, label);
+    if (tensor.data) loan.view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
+    if (!tensor.data && loan.view.size > 0) throw py::value_error(label + ": it describes an array without memory");
+}
 
 bool is_producer(py::handle object) {
     static const py::handle name = interned("__dlpack__");

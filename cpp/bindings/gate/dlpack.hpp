@@ -12,6 +12,10 @@
 /// Arrays that other libraries lend through DLPack (dmlc.github.io/dlpack, data-apis.org/array-api), used in place.
 namespace adamcore::python::dlpack {
 
+namespace abi {
+struct Tensor;
+}
+
 /// As in the ABI: the kind of memory, and the index of the device.
 struct Device {
     std::int32_t type = 0;
@@ -45,6 +49,11 @@ struct Stream {
     std::optional<std::int64_t> number;
     bool was_told = false;  ///< set by borrow: whether the producer took it
 };
+
+/// Sets what a tensor of the ABI says about its memory, which is all but the owner and whether it is read-only. Raises
+/// TypeError or ValueError that starts with `label` if the kernels do not support its dtype, or if there can be no such
+/// array.
+void look_at(const abi::Tensor& tensor, Loan& loan, const std::string& label);
 
 /// Borrows the memory. Raises TypeError or ValueError that starts with `label` if the kernels do not support the dtype,
 /// or if the capsule is invalid. With Access::write, also if the producer makes a copy or does not say whether the

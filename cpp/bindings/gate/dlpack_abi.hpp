@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "adamcore/dtype.hpp"
 #include "gate/dlpack.hpp"
 
 /// The structures of DLPack, versions 0.x and 1.x, with the layout of the specification.
@@ -55,5 +56,31 @@ inline constexpr std::uint32_t major_version = 1;
 inline constexpr std::uint64_t read_only_flag = 1, copied_flag = 2;
 
 enum Code : std::uint8_t { signed_int = 0, unsigned_int = 1, floating = 2, bfloat = 4, complex = 5, boolean = 6 };
+
+/// DLPack's name of a dtype that the kernels support.
+constexpr DataType data_type_of(Dtype dtype) {
+    return {dtype == Dtype::bfloat16 ? bfloat : floating, static_cast<std::uint8_t>(8 * size_of(dtype)), 1};
+}
+
+/// The contents of "dlpack_exchange_api" capsules: C functions that a type of arrays offers since version 1.3. They
+/// need the GIL. Those that fail return -1 and set a Python error.
+struct ExchangeHeader {
+    Version version;
+    const ExchangeHeader* previous;  ///< functions of an older version, or null
+};
+
+struct Exchange {
+    static constexpr const char* name = "dlpack_exchange_api";
+    static constexpr const char* attribute = "__dlpack_c_exchange_api__";
+
+    ExchangeHeader header;
+    int (*allocate)(Tensor* like, ManagedVersioned** out, void* context,
+                    void (*set_error)(void* context, const char* kind, const char* message));
+    int (*lend)(void* object, ManagedVersioned** out);
+    int (*adopt)(ManagedVersioned* tensor, void** object);
+    /// Describes an object's memory, without a loan. Shape and strides belong to the object. May be null.
+    int (*describe)(void* object, Tensor* out);
+    int (*current_stream)(std::int32_t device_type, std::int32_t device_id, void** stream);
+};
 
 }  // namespace adamcore::python::dlpack::abi

@@ -66,16 +66,20 @@ py::object plain_tensor(py::handle tensor, const std::string& label) {
     static const py::handle requires_grad = interned("requires_grad"), is_neg = interned("is_neg");
     try {
         const py::object negative = find_attr(tensor, is_neg);
-        if (negative && is_true(run_python([&]() -> py::object { return negative(); })))
-            throw py::value_error(label +
-                                  ": the tensor is a lazy negative view, whose memory holds the negatives of its "
-                                  "elements; pass a.resolve_neg()");
+        if (negative && is_true(run_python([&]() -> py::object { return negative(); }))) refuse_negative(label);
         const py::object has_graph = find_attr(tensor, requires_grad);
         if (has_graph && is_true(has_graph)) return run_python([&]() -> py::object { return tensor.attr("detach")(); });
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "the tensor cannot be used");
     }
     return py::reinterpret_borrow<py::object>(tensor);
+}
+
+void refuse_negative(const std::string& label) {
+    throw py::value_error(
+        label +
+        ": the tensor is a lazy negative view, whose memory holds the negatives of its elements; pass "
+        "a.resolve_neg()");
 }
 
 std::optional<std::uintptr_t> data_pointer(py::handle tensor) {

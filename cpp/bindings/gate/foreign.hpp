@@ -31,6 +31,9 @@ inline bool is_torch(py::handle object) { return is_from(object, "torch"); }
 /// negative view, whose memory contains the negated elements, because DLPack does not convey this.
 py::object plain_tensor(py::handle tensor, const std::string& label);
 
+/// Raises ValueError, which starts with `label`, for a lazy negative view.
+[[noreturn]] void refuse_negative(const std::string& label);
+
 /// The current address of a tensor's memory. Empty if the object does not tell it, or has lost its memory.
 std::optional<std::uintptr_t> data_pointer(py::handle tensor);
 

@@ -5,10 +5,20 @@
 
 #include "adamcore/rule_registry.hpp"
 #include "gate/foreign.hpp"
+#include "gate/written.hpp"
 #include "optimizer/state_layout.hpp"
 #include "runtime/room.hpp"
 
 namespace adamcore::python {
+
+BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
+    : tensor(parameter),
+      array(given),
+      type(TensorType::of(given)),
+      pointer(data_pointer(given)),
+      counts_writes(python::counts_writes(given)) {
+    if (type && !type->is_direct()) type = nullptr;
+}
 
 BoundOptimizer::BoundOptimizer(std::string owner, const py::dict& options)
     : groups_(std::move(owner)), options_(read_options(options)) {}
@@ -82,7 +92,10 @@ void BoundOptimizer::make_room(const Addition& added) {
 void BoundOptimizer::commit(Addition&& added) noexcept {
     std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
     axes_.push_back(std::move(added.axes));
-    std::move(added.lenders.begin(), added.lenders.end(), std::back_inserter(lenders_));
+    for (Lender& lender : added.lenders) {
+        lenders_that_run_code_ += lender.type == nullptr;
+        lenders_.push_back(std::move(lender));
+    }
     groups_.add(std::move(added.group));
     containers_.add(std::move(added.containers));
     regions_.commit(std::move(added.regions));
@@ -140,16 +153,28 @@ void BoundOptimizer::refuse_moved(std::size_t i, const char* by) const {
 
 void BoundOptimizer::require_lenders_in_place() const {
     for (const Lender& lender : lenders_) {
-        if (tensor_at(lender.tensor).grad && data_pointer(lender.array) != lender.pointer)
-            refuse_moved(lender.tensor, "set_() or p.data = ...");
+        const Tensor& tensor = tensor_at(lender.tensor);
+        if (!tensor.grad) continue;
+        dlpack::abi::Tensor found;
+        const bool is_there = !lender.type ? data_pointer(lender.array) == lender.pointer
+                                           : lender.type->look(lender.array, found) &&
+                                                 reinterpret_cast<std::uintptr_t>(found.data) == lender.pointer;
+        if (!is_there) refuse_moved(lender.tensor, "set_() or p.data = ...");
+        if (!lender.type || is_like(found, tensor.dtype, forms_[lender.tensor].shape)) continue;
+        throw py::value_error(names_->label(lender.tensor) +
+                              ": the array has been given another dtype, another shape or other strides since the "
+                              "optimizer was made; make a new optimizer for it");
     }
 }
 
 py::object BoundOptimizer::written() const {
-    if (lenders_.empty()) return {};
-    py::list arrays;
+    const auto is_written = [&](const Lender& lender) { return lender.counts_writes && tensor_at(lender.tensor).grad; };
+    const auto count = std::count_if(lenders_.begin(), lenders_.end(), is_written);
+    if (count == 0) return {};
+    py::list arrays(static_cast<std::size_t>(count));
+    Py_ssize_t next = 0;
     for (const Lender& lender : lenders_) {
-        if (lender.counts_writes && tensor_at(lender.tensor).grad) arrays.append(lender.array);
+        if (is_written(lender)) PyList_SET_ITEM(arrays.ptr(), next++, py::object(lender.array).release().ptr());
     }
     return std::move(arrays);
 }

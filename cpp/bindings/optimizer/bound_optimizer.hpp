@@ -10,6 +10,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/tensor.hpp"
+#include "gate/tensors.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/checkpoint.hpp"
@@ -63,8 +64,11 @@ protected:
 
     /// An array of another library whose memory is used by a parameter.
     struct Lender {
+        Lender(std::size_t parameter, const py::object& given);
+
         std::size_t tensor;
         py::object array;
+        const TensorType* type;                 ///< null if only code in Python tells where its memory is
         std::optional<std::uintptr_t> pointer;  ///< where its memory was, if it says so
         bool counts_writes;
     };
@@ -126,8 +130,10 @@ protected:
     StateArrays state_arrays() const;
     /// Raises ValueError, which starts with `label`, for a gradient in memory that a step writes.
     void require_apart(const ArrayView& grad, const void* memory_owner, const std::string& label) const;
-    /// Raises an error if the memory of a parameter with a gradient is no longer its lender's. May run foreign code.
+    /// Raises an error if the memory of a parameter with a gradient is no longer its lender's, or has been given another
+    /// dtype, shape or strides. Runs foreign code if lenders_run_code().
     void require_lenders_in_place() const;
+    bool lenders_run_code() const { return lenders_that_run_code_ > 0; }
     /// A list of the arrays that count writes and have a gradient. Null if there are none.
     py::object written() const;
     [[noreturn]] void refuse_moved(std::size_t i, const char* by) const;
@@ -145,6 +151,7 @@ protected:
     std::vector<Form> forms_;
     std::vector<std::unique_ptr<Py_ssize_t[]>> axes_;
     std::vector<Lender> lenders_;
+    std::size_t lenders_that_run_code_ = 0;
     Regions regions_;
 
 private:

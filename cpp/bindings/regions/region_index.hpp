@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -132,10 +133,17 @@ public:
             for (const auto& [begin, entry] : dense_) flat_.push_back({begin, entry->region.end, entry});
             is_flat_ = true;
         }
-        const auto next = std::lower_bound(flat_.begin(), flat_.end(), region.end,
-                                           [](const Flat& one, std::uintptr_t end) { return one.begin < end; });
-        if (next != flat_.begin() && std::prev(next)->end > region.begin) return std::prev(next)->entry;
+        const std::size_t next = first_from(region.end);
+        if (next > 0 && flat_[next - 1].end > region.begin) return flat_[next - 1].entry;
         return find_with_gaps(region);
+    }
+
+    /// False if not known, as before the first call of find_again().
+    bool is_plainly_apart(std::uintptr_t begin, std::uintptr_t end) const noexcept {
+        if (!is_flat_) return false;
+        const std::size_t next = first_from(end);
+        if (next > 0 && flat_[next - 1].end > begin) return false;
+        return !intervals::visit(covers_, begin, end, [](const Cover&) { return true; });
     }
 
     bool has_owner(const void* owner) const noexcept { return owners_.has(owner); }
@@ -156,6 +164,24 @@ private:
         std::uintptr_t begin, end;
         const Entry* entry;
     };
+
+    /// The index of the first dense region that begins at `end` or later. It is often where the last one was, or next to
+    /// it, because arrays are usually allocated in their order.
+    std::size_t first_from(std::uintptr_t end) const noexcept {
+        const auto is_it = [&](std::size_t at) {
+            return at <= flat_.size() && (at == 0 || flat_[at - 1].begin < end) &&
+                   (at == flat_.size() || flat_[at].begin >= end);
+        };
+        std::size_t at = last_found_.load(std::memory_order_relaxed);
+        if (is_it(at)) return at;
+        if (!is_it(++at)) {
+            const auto found = std::lower_bound(flat_.begin(), flat_.end(), end,
+                                                [](const Flat& one, std::uintptr_t from) { return one.begin < from; });
+            at = static_cast<std::size_t>(found - flat_.begin());
+        }
+        last_found_.store(at, std::memory_order_relaxed);
+        return at;
+    }
 
     static std::uint64_t stride_of(const Region& region) {
         return region.gaps->rows > 1 ? region.gaps->stride : region.gaps->run;
@@ -278,6 +304,7 @@ private:
     std::map<std::uintptr_t, Entry*> dense_;
     mutable std::vector<Flat> flat_;  ///< the same as they were when is_flat_ was set
     mutable bool is_flat_ = false;
+    mutable std::atomic<std::size_t> last_found_{0};
     std::unordered_map<std::uint64_t, Lattice> lattices_;
     Cover* covers_ = nullptr;  ///< what each lattice covers: those of one are apart
     std::uint64_t count_ = 0;

@@ -75,4 +75,8 @@ bool Regions::is_plainly_apart(const void* owner) const noexcept {
     return !index_->has_foreign() && !index_->has_owner(owner);
 }
 
+bool Regions::is_plainly_apart(std::uintptr_t begin, std::uintptr_t end) const noexcept {
+    return index_->is_plainly_apart(begin, end);
+}
+
 }  // namespace adamcore::python

@@ -67,6 +67,10 @@ public:
     /// is disjoint from that of any other. False means that this is not known.
     bool is_plainly_apart(const void* owner) const noexcept;
 
+    /// Whether these bytes are known to be disjoint from all regions. False means that this is not known. Several
+    /// threads may call it.
+    bool is_plainly_apart(std::uintptr_t begin, std::uintptr_t end) const noexcept;
+
 private:
     std::unique_ptr<Index> index_;
 };

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <pybind11/pybind11.h>
+
+#include "gate/dlpack_abi.hpp"
+#include "gate/foreign.hpp"
+#include "gate/view.hpp"
+
+/// PyTorch's tensors, seen through C functions instead of Python code.
+namespace adamcore::python {
+
+/// A type whose tensors tell their address, dtype, shape, strides and device: torch.Tensor, torch.nn.Parameter, and
+/// types derived from them that have an interface of their own. Others may have no memory (FakeTensor), or other
+/// numbers than those in memory, and go through `__dlpack__`.
+///
+/// Since version 2.10, PyTorch has DLPack's exchange interface for this. A type without it is not `direct`.
+class TensorType {
+public:
+    /// The type of an object, or null if it is none of these. May run code of the object's metaclass.
+    static const TensorType* of(py::handle object) {
+        PyTypeObject* const type = Py_TYPE(object.ptr());
+        const TensorType* known = find(type);
+        return known ? known : discover(type);
+    }
+
+    /// The same, but only for types that of() has found. Runs no code.
+    static const TensorType* if_known(py::handle object) noexcept { return find(Py_TYPE(object.ptr())); }
+
+    bool is_direct() const { return exchange_ != nullptr; }
+
+    /// Describes a tensor of a direct type. Returns false if the tensor has no memory that can be described. Runs no
+    /// Python code and keeps the GIL. What `out` points at is valid as long as this is true.
+    bool look(py::handle tensor, dlpack::abi::Tensor& out) const noexcept {
+        if (exchange_->describe(tensor.ptr(), &out) == 0) return true;
+        PyErr_Clear();
+        return false;
+    }
+
+    /// Raises ValueError, which starts with `label()`, for a lazy negative view, whose memory contains the negated
+    /// elements: no interface conveys this. (Lazy conjugates are complex.) PyTorch lets go of the GIL here, so that
+    /// other threads may run.
+    template <class Label>
+    void require_positive(py::handle tensor, Label&& label) const {
+        try {
+            if (is_negative(tensor)) refuse_negative(label());
+        } catch (py::error_already_set& error) {
+            refuse_because(error, label(), "the tensor cannot be used");
+        }
+    }
+
+    /// What keeps the memory of a tensor of a type that is not direct, for look_at_lent(). Null if PyTorch refuses.
+    static py::object lend(py::handle tensor);
+    /// Describes what lend() returned. Runs no code.
+    static bool look_at_lent(py::handle lent, dlpack::abi::Tensor& out) noexcept;
+
+    /// PyTorch's current stream on a CUDA device, as a cudaStream_t handle. Empty if it does not say.
+    std::optional<std::uintptr_t> current_stream(int device) const noexcept;
+
+private:
+    static const TensorType* find(PyTypeObject* type) noexcept {
+        for (const TensorType* known = known_; known != known_ + count_; ++known) {
+            if (known->type_ == type) return known;
+        }
+        return nullptr;
+    }
+    static const TensorType* discover(PyTypeObject* type);
+    bool is_negative(py::handle tensor) const;
+    PyTypeObject* type_ = nullptr;
+    PyObject* is_neg_ = nullptr;  ///< the function; null before PyTorch had such views
+    const dlpack::abi::Exchange* exchange_ = nullptr;
+
+    // What has been found stays for the life of the process: these types do, too.
+    static constexpr std::size_t most_ = 8;
+    static TensorType known_[most_];
+    static std::size_t count_;
+};
+
+/// Whether a tensor has this dtype, shape and strides. Strides that are never used do not count.
+bool is_like(const dlpack::abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept;
+
+/// Whether a tensor has this dtype and shape.
+bool has_shape(const dlpack::abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept;
+
+/// The address of a tensor's memory. Tensors without elements may have none, and get another one.
+inline const char* address_of(const dlpack::abi::Tensor& tensor) {
+    static const char nothing = 0;
+    return tensor.data ? static_cast<const char*>(tensor.data) + tensor.byte_offset : &nothing;
+}
+
+}  // namespace adamcore::python
