@@ -94,10 +94,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
         }
         optimizer.memory_.push_back(std::move(memory));
         if (optimizer.has_known_grads_) {  // they were not checked against the new parameters
-            for (KnownGrad& each : optimizer.known_grads_) {
-                each.array = nullptr;
-                each.reference = {};
-            }
+            for (KnownGrad& each : optimizer.known_grads_) each.forget();
             optimizer.has_known_grads_ = false;
         }
         optimizer.known_grads_.resize(optimizer.bound_.size());
@@ -173,10 +170,12 @@ cuda::Settings DeviceOptimizer::settings() const {
 
 void DeviceOptimizer::walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const {
     const int first_axis = is_clipped_by_units(form) ? 1 : 0;
+    auto layout = layout_of(param, grad, form.order);
+    Walk measured_param(param, c_order(param.ndim), first_axis), measured_grad(grad, c_order(grad.ndim), first_axis);
     bound.grad_strides.assign(grad.strides, grad.strides + grad.ndim);
-    bound.layout = layout_of(param, grad, form.order);
-    bound.measured_param = Walk(param, c_order(param.ndim), first_axis);
-    bound.measured_grad = Walk(grad, c_order(grad.ndim), first_axis);
+    bound.layout = std::move(layout);
+    bound.measured_param = std::move(measured_param);
+    bound.measured_grad = std::move(measured_grad);
 }
 
 void DeviceOptimizer::describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const {

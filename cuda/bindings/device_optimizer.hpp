@@ -11,6 +11,8 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "device_array.hpp"
+#include "gate/recognition.hpp"
+#include "gate/tensors.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/bound_optimizer.hpp"
 #include "scaler.hpp"
@@ -46,13 +48,18 @@ private:
     struct GroupBinding;
     struct GradTaker;
 
-    /// Identifies a gradient that has been checked: the array object, which is still alive. A step looks at nothing
-    /// else.
+    /// What a gradient was like that has been checked.
     struct KnownGrad {
-        PyObject* array = nullptr;
-        py::object reference;  ///< weak
-        bool may_move = true;  ///< whether its memory may have become another
-        bool given = false;    ///< whether it was the latest step's
+        Recognition array;              ///< not a lazy negative view
+        const void* address = nullptr;  ///< on the optimizer's device, and apart from everything that it writes
+        std::ptrdiff_t begin = 0;       ///< from its address to the first byte that it touches
+        std::size_t bytes = 0;          ///< from there to the last one
+
+        void forget() noexcept {
+            array.forget();
+            address = nullptr;
+            bytes = 0;
+        }
     };
 
     struct Bound {
@@ -63,6 +70,8 @@ private:
         Library grad_library = Library::other;
         std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
         py::object lent;                          ///< what keeps memory that is in no library's pool
+        py::object grad_dtype;                    ///< the object, of a CuPy array
+        bool given = false;                       ///< whether the latest step had a gradient
         std::unique_ptr<OwnedLayout> layout;
         Walk measured_param, measured_grad;
     };
@@ -80,8 +89,17 @@ private:
     void upload_groups(const py::list& param_groups);
     cuda::Stream stream() const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
+    /// Remembers types by which later arrays of a library are recognised, and through which it is asked for its stream.
+    void remember_library(const py::object& array, Library library);
+    std::optional<cuda::Stream> current_stream_of(Library library) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
-    bool has_not_moved(std::size_t tensor, PyObject* grad) const;
+    bool is_unmoved(std::size_t tensor, PyObject* grad) const;
+    bool tells_plainly(std::size_t tensor, PyObject* grad) const;
+    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by);
+    void take(std::size_t tensor, const py::object& prepared, Names::By by);
+    bool take_like_before(std::size_t tensor, py::handle grad, py::handle lent);
+    const char* look_at_cupy(std::size_t tensor, py::handle grad) const;
+    const char* look_at_torch(std::size_t tensor, py::handle grad, py::handle lent) const;
     void take_grad(std::size_t tensor, const py::object& grad, Names::By by);
     void expect(std::size_t tensor, DeviceArray grad);
     /// Determines how a parameter and its gradient are walked.
@@ -95,12 +113,15 @@ private:
     int device_ = -1;
     std::vector<Bound> bound_;
     std::vector<KnownGrad> known_grads_;
+    py::object cupy_type_;                     ///< of the CuPy arrays that have been examined
+    const TensorType* tensor_type_ = nullptr;  ///< of a tensor that tells PyTorch's current stream
     std::vector<std::pair<py::object, std::uintptr_t>> memory_;
-    std::vector<PyObject*> held_;                ///< gradients of the step under way, a reference each
-    cuda::Stream stream_ = 0;                    ///< of that step
-    unsigned grad_libraries_ = 0;                ///< a bit for each library that arrays have come from
-    bool has_known_grads_ = false;               ///< whether any gradient has been checked against all parameters
-    std::optional<std::int64_t> completed_ = 0;  ///< known as long as no step can have been skipped
+    std::vector<PyObject*> held_;   ///< gradients of the step under way, a reference each
+    cuda::Stream stream_ = 0;       ///< of that step
+    unsigned grad_libraries_ = 0;   ///< a bit for each library that arrays have come from
+    bool has_known_grads_ = false;  ///< whether any gradient has been checked against all parameters
+    bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
+    std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
 };
 
 }  // namespace adamcore::python

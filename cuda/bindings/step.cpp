@@ -11,24 +11,28 @@
 namespace adamcore::python {
 namespace {
 
-/// The object of a weak reference, borrowed, or null if it no longer exists. The GIL keeps it alive while it is
-/// compared.
-PyObject* referent(const py::object& reference) {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject* found = nullptr;
-    if (PyWeakref_GetRef(reference.ptr(), &found) < 0) throw py::error_already_set();
-    Py_XDECREF(found);
-    return found;
-#else
-    PyObject* const found = PyWeakref_GET_OBJECT(reference.ptr());
-    return found == Py_None ? nullptr : found;
-#endif
+/// The address of an array.
+const void* address_of(const ArrayView& view) { return view.data || view.size > 0 ? view.data : &no_elements; }
+
+std::optional<std::int64_t> to_integer(const py::object& number) {
+    if (!number || !PyLong_Check(number.ptr())) return std::nullopt;
+    const std::size_t bits = PyLong_AsSize_t(number.ptr());
+    if (bits != static_cast<std::size_t>(-1) || !PyErr_Occurred()) return static_cast<std::int64_t>(bits);
+    PyErr_Clear();
+    return std::nullopt;
 }
 
-/// An address for arrays without elements, which may have none.
-const void* address_of(const ArrayView& view) {
-    static const char nothing = 0;
-    return view.data || view.size > 0 ? view.data : &nothing;
+/// Whether an object is a tuple of these integers.
+bool are_equal(const py::object& tuple, const Py_ssize_t* values, int count) {
+    if (!tuple || !PyTuple_Check(tuple.ptr()) || PyTuple_GET_SIZE(tuple.ptr()) != count) return false;
+    for (int i = 0; i < count; ++i) {
+        PyObject* const item = PyTuple_GET_ITEM(tuple.ptr(), i);
+        if (!PyLong_Check(item) || PyLong_AsSsize_t(item) != values[i]) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    return true;
 }
 
 }  // namespace
@@ -49,33 +53,47 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
         }
         return true;
     }
-    py::object prepare(std::size_t, const py::object& grad, Names::By) override { return grad; }
-    void take(std::size_t tensor, const py::object& grad, Names::By by) override {
-        if (optimizer.take_plainly(tensor, grad.ptr())) return;
-        optimizer.take_grad(tensor, grad, by);
-        optimizer.held_.push_back(grad.inc_ref().ptr());
+    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override {
+        return optimizer.prepare(tensor, grad, by);
     }
+    void take(std::size_t tensor, const py::object& prepared, Names::By by) override {
+        optimizer.take(tensor, prepared, by);
+    }
+    bool is_wary() const override { return optimizer.expects_new_grads_; }
 
     DeviceOptimizer& optimizer;
 };
+
+void DeviceOptimizer::remember_library(const py::object& array, Library library) {
+    if (library == Library::cupy) cupy_type_ = py::type::of(array);
+    const TensorType* const type = library == Library::torch ? TensorType::of(array) : nullptr;
+    if (type && type->is_direct()) tensor_type_ = type;
+}
+
+std::optional<cuda::Stream> DeviceOptimizer::current_stream_of(Library library) const {
+    if (library == Library::torch && tensor_type_) {
+        if (const auto stream = tensor_type_->current_stream(device_)) return std::max<cuda::Stream>(*stream, 1);
+    }
+    return current_stream(library, device_);
+}
 
 /// The stream for the work: the current stream of the parameters' library, or the stream that the first parameter
 /// names.
 cuda::Stream DeviceOptimizer::stream() const {
     if (bound_.empty()) return 1;
     const Bound& first = bound_.front();
-    if (const auto current = current_stream(first.library, device_)) return *current;
+    if (const auto current = current_stream_of(first.library)) return *current;
     return device_array(first.param, Access::write, names_->label(0), 1).stream.value_or(1);
 }
 
-/// The streams that write the gradients, and will overwrite them.
+/// The streams that write the gradients, and will overwrite them, besides the parameters' stream.
 std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const {
     std::vector<cuda::Stream> others;
     const auto add = [&](std::optional<cuda::Stream> stream) {
         if (stream && *stream != own) add_unique(*stream, others);
     };
     for (const Library library : {Library::cupy, Library::torch}) {
-        if (grad_libraries_ & bit_of(library)) add(current_stream(library, device_));
+        if (grad_libraries_ & bit_of(library) && library != bound_.front().library) add(current_stream_of(library));
     }
     if (grad_libraries_ & bit_of(Library::other)) {
         for (std::size_t i = 0; i < size(); ++i) {
@@ -85,23 +103,114 @@ std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const
     return others;
 }
 
+/// Takes None, or an array that is known and still alive.
 bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
-    KnownGrad& known = known_grads_[i];
+    Bound& bound = bound_[i];
     if (grad == Py_None) {
-        if (known.given) engine_->set_grad(i, nullptr);
-        known.given = false;
+        if (bound.given) engine_->set_grad(i, nullptr);
+        bound.given = false;
         return true;
     }
-    if (grad != known.array || !known.given || referent(known.reference) != grad) return false;
-    if (known.may_move && !has_not_moved(i, grad)) return false;
-    Py_INCREF(grad);
-    held_.push_back(grad);
+    if (!bound.given || !known_grads_[i].array.is(grad)) return false;
+    if (!tells_plainly(i, grad) || !is_unmoved(i, grad)) return false;
+    held_.push_back(py::handle(grad).inc_ref().ptr());
     return true;
 }
 
-bool DeviceOptimizer::has_not_moved(std::size_t i, PyObject* grad) const {
-    const auto pointer = data_pointer(grad);
-    return pointer && engine_->entry(i).tensor.grad == reinterpret_cast<const void*>(*pointer);
+/// Whether a known array still has the memory that it had. (A CuPy array keeps its own.) Runs code unless
+/// tells_plainly().
+bool DeviceOptimizer::is_unmoved(std::size_t i, PyObject* grad) const {
+    if (bound_[i].grad_library != Library::torch) return true;
+    const auto* const address = static_cast<const char*>(known_grads_[i].address);
+    if (tells_plainly(i, grad)) return look_at_torch(i, grad, {}) == address;
+    return data_pointer(grad) == reinterpret_cast<std::uintptr_t>(address);
+}
+
+/// Whether no code runs if an array like the one before is asked where its memory is.
+bool DeviceOptimizer::tells_plainly(std::size_t i, PyObject* grad) const {
+    if (bound_[i].grad_library != Library::torch) return true;
+    const TensorType* const type = TensorType::if_known(grad);
+    return type && type->is_direct();
+}
+
+/// The address of a CuPy array like the one before, or null. Reads no more attributes than it must.
+const char* DeviceOptimizer::look_at_cupy(std::size_t i, py::handle grad) const {
+    static const py::handle dtype = interned("dtype"), shape = interned("shape"), strides = interned("strides"),
+                            data = interned("data"), pointer = interned("ptr"), device_id = interned("device_id");
+    const Bound& bound = bound_[i];
+    const ShapeAndStrides& form = forms_[i].shape;
+    if (bound.grad_library != Library::cupy || !find_attr(grad, dtype).is(bound.grad_dtype)) return nullptr;
+    if (!are_equal(find_attr(grad, shape), form.shape(), form.ndim)) return nullptr;
+    if (!are_equal(find_attr(grad, strides), bound.grad_strides.data(), form.ndim)) return nullptr;
+    const py::object memory = find_attr(grad, data);
+    const auto address = memory ? to_integer(find_attr(memory, pointer)) : std::nullopt;
+    if (!address) return nullptr;
+    const auto* const found = *address ? reinterpret_cast<const char*>(*address) : &no_elements;
+    const bool is_here = found == known_grads_[i].address || to_integer(find_attr(memory, device_id)) == device_;
+    return is_here ? found : nullptr;
+}
+
+/// The address of a tensor like the one before, or null.
+const char* DeviceOptimizer::look_at_torch(std::size_t i, py::handle grad, py::handle lent) const {
+    const Bound& bound = bound_[i];
+    const ShapeAndStrides& form = forms_[i].shape;
+    const TensorType* const type = TensorType::if_known(grad);
+    dlpack::abi::Tensor seen;
+    if (!type || bound.grad_library != Library::torch) return nullptr;
+    if (!(type->is_direct() ? type->look(grad, seen) : lent && TensorType::look_at_lent(lent, seen))) return nullptr;
+    const bool is_here = seen.device.is_cuda() && seen.device.id == device_;
+    const bool is_same =
+        is_like(seen, engine_->entry(i).tensor.grad_dtype, form.ndim, form.shape(), bound.grad_strides.data());
+    return is_here && is_same ? address_of(seen) : nullptr;
+}
+
+/// Takes a gradient like the one before, at any address that is apart from what a step writes.
+bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad, py::handle lent) {
+    const char* const address =
+        cupy_type_ && py::type::handle_of(grad).is(cupy_type_) ? look_at_cupy(i, grad) : look_at_torch(i, grad, lent);
+    if (!address) return false;
+    KnownGrad& known = known_grads_[i];
+    if (address != known.address) {
+        const auto number = reinterpret_cast<std::uintptr_t>(address);
+        const std::uintptr_t begin = number + static_cast<std::uintptr_t>(known.begin);
+        if (number % size_of(engine_->entry(i).tensor.grad_dtype) != 0 || known.bytes == 0) return false;
+        if (!regions_.is_plainly_apart(begin, begin + known.bytes)) return false;
+        known.address = address;
+    }
+    engine_->set_grad(i, address);
+    return true;
+}
+
+/// Returns a pair of a tensor and what lends its memory, if its type tells nothing by itself.
+py::object DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
+    if (grad.is_none()) return grad;
+    const bool is_known = known_grads_[i].array.is(grad.ptr());
+    has_new_grads_ |= !is_known || !tells_plainly(i, grad.ptr());
+    if (is_known) return grad;
+    if (cupy_type_ && py::type::handle_of(grad).is(cupy_type_)) return grad;
+    const TensorType* const type = TensorType::of(grad);
+    if (!type) return grad;
+    type->require_positive(grad, [&] { return names_->grad_label(i, by); });
+    const py::object lent = type->is_direct() ? py::object() : TensorType::lend(grad);
+    return lent ? py::make_tuple(grad, lent) : grad;
+}
+
+void DeviceOptimizer::take(std::size_t i, const py::object& prepared, Names::By by) {
+    if (prepared.is_none()) {
+        take_plainly(i, prepared.ptr());
+        return;
+    }
+    const bool is_pair = PyTuple_CheckExact(prepared.ptr());
+    const py::handle grad = is_pair ? PyTuple_GET_ITEM(prepared.ptr(), 0) : prepared.ptr();
+    const py::handle lent = is_pair ? PyTuple_GET_ITEM(prepared.ptr(), 1) : nullptr;
+    KnownGrad& known = known_grads_[i];
+    if (!is_pair && known.array.is(grad.ptr()) && is_unmoved(i, grad.ptr())) {
+        engine_->set_grad(i, known.address);
+    } else {
+        if (!take_like_before(i, grad, lent)) take_grad(i, py::reinterpret_borrow<py::object>(grad), by);
+        if (bound_[i].grad_library != Library::other && !known.array.is(grad.ptr())) known.array.saw(grad.ptr());
+    }
+    bound_[i].given = true;
 }
 
 void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By by) {
@@ -114,19 +223,20 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By
     require_device(found, device, "the parameters", label);
     require_apart(found.view, nullptr, label);
     KnownGrad& known = known_grads_[i];
-    known.array = nullptr;  // `given` describes what the engine knows, until it knows this gradient
+    known.forget();
+    remember_library(grad, found.library);
+    const py::object dtype = found.library == Library::cupy ? grad.attr("dtype") : py::object();
+    const Region region = region_of(found.view, -1);
     bound.grad_library = found.library;
     bound.grad_stream = found.stream;
-    if (found.library != Library::other) {
-        known.reference = py::reinterpret_steal<py::object>(PyWeakref_NewRef(grad.ptr(), nullptr));
-        if (!known.reference) throw py::error_already_set();
-        known.array = grad.ptr();
-        known.may_move = found.library == Library::torch;
-    }
-    known.given = true;
+    bound.grad_dtype = dtype;
     grad_libraries_ |= bit_of(found.library);
     bound.lent = found.library == Library::other ? py::make_tuple(grad, found.owner) : py::object();
+    const void* const address = address_of(found.view);
     expect(i, std::move(found));
+    known.address = address;
+    known.begin = static_cast<std::ptrdiff_t>(region.begin - reinterpret_cast<std::uintptr_t>(address));
+    known.bytes = region.end - region.begin;
 }
 
 /// Takes a gradient that has been accepted, and determines how it is walked if that has changed.
@@ -167,8 +277,10 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
         groups_.read(param_groups, has_schedule ? count_completed() : 0);
     GradTaker taker(*this);
     has_known_grads_ = true;
+    has_new_grads_ = false;
     // The gradients are held, and what is known about device memory stays valid: shapes are copied, and memory stays.
     const Names::Taken taken = names_->take(grads, taker, false);
+    expects_new_grads_ = has_new_grads_;
     require_lenders_in_place();
     const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);

@@ -5,11 +5,57 @@
 #include <pybind11/stl.h>
 
 #include "emulation.hpp"
+#include "gate/dlpack_abi.hpp"
 #include "world.hpp"
 
 namespace adamcore::python {
 
 namespace py = pybind11;
+
+namespace {
+
+namespace abi = dlpack::abi;
+
+/// DLPack's exchange interface of tensors on emulated devices, each of which has a tensor of the CPU as `inner` and its
+/// device's index as `device_index`. There is one, because its functions get no context.
+struct DeviceTensors {
+    const abi::Exchange* of_host = nullptr;
+    PyObject* current_stream = nullptr;
+    abi::Exchange exchange{};
+};
+DeviceTensors device_tensors;
+
+int describe_device_tensor(void* object, abi::Tensor* out) {
+    static PyObject* const inner = PyUnicode_InternFromString("inner");
+    static PyObject* const index = PyUnicode_InternFromString("device_index");
+    auto* const tensor = static_cast<PyObject*>(object);
+    const auto of_host = py::reinterpret_steal<py::object>(PyObject_GetAttr(tensor, inner));
+    if (!of_host || device_tensors.of_host->describe(of_host.ptr(), out) != 0) return -1;
+    const auto device = py::reinterpret_steal<py::object>(PyObject_GetAttr(tensor, index));
+    if (!device) return -1;
+    out->device = {2, static_cast<std::int32_t>(PyLong_AsLong(device.ptr()))};
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+int current_stream_of_tensors(std::int32_t, std::int32_t device, void** stream) {
+    const auto found =
+        py::reinterpret_steal<py::object>(PyObject_CallFunction(device_tensors.current_stream, "i", int(device)));
+    if (!found) return -1;
+    *stream = PyLong_AsVoidPtr(found.ptr());
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/// `of_host` is the interface of the CPU's tensors, and `current_stream(device)` returns a stream's number.
+py::capsule exchange_of_device_tensors(const py::capsule& of_host, const py::function& current_stream) {
+    device_tensors.of_host = of_host.get_pointer<const abi::Exchange>();
+    device_tensors.current_stream = current_stream.inc_ref().ptr();
+    device_tensors.exchange.header = {{abi::major_version, 3}, nullptr};
+    device_tensors.exchange.describe = describe_device_tensor;
+    device_tensors.exchange.current_stream = current_stream_of_tensors;
+    return py::capsule(&device_tensors.exchange, abi::Exchange::name);
+}
+
+}  // namespace
 
 void define_emulation(py::module_& m) {
     namespace emulation = cuda::emulation;
@@ -83,6 +129,8 @@ void define_emulation(py::module_& m) {
         "end_capture",
         [](Stream stream) { return std::const_pointer_cast<emulation::Graph>(emulation::end_capture(stream)); },
         py::arg("stream"), Free());
+
+    m.def("exchange_of_device_tensors", &exchange_of_device_tensors, py::arg("of_host"), py::arg("current_stream"));
 
     m.def("inject_fault", &emulation::inject_fault, py::arg("kind"), py::arg("nth"), py::arg("sticky") = false);
     m.def("clear_faults", &emulation::clear_faults);

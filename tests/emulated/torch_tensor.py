@@ -7,6 +7,7 @@ order that CUDA may have, too; while the stream is captured it is queued.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,14 @@ import torch
 
 from . import torch_streams
 from .capsules import on_device
-from .core import Memory, Pool, current, queue, view_of
+from .core import EMULATED, Memory, Pool, current, queue, view_of
 from .torch_streams import current_stream
 
 POOL = Pool()
 ROUNDED = 512
 """Bytes that PyTorch's allocator rounds up to."""
+EXCHANGE = "ADAMCORE_EMULATION_EXCHANGE"
+"""0 in the environment: as before PyTorch had DLPack's exchange interface."""
 
 
 class Block(Memory):
@@ -40,6 +43,7 @@ class DeviceTensor(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
     inner: torch.Tensor
     block: Block
+    device_index: int
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor, block: Block) -> DeviceTensor:  # noqa: PYI034
@@ -51,7 +55,7 @@ class DeviceTensor(torch.Tensor):
             dtype=inner.dtype,
             device=inner.device,
         )
-        made.inner, made.block = inner, block
+        made.inner, made.block, made.device_index = inner, block, block.device
         return made
 
     @classmethod
@@ -112,6 +116,12 @@ class DeviceTensor(torch.Tensor):
     def kept(self) -> np.ndarray:
         """Return NumPy's array over the memory, which it keeps."""
         return self.inner.detach().numpy()
+
+
+if hasattr(torch.Tensor, "__dlpack_c_exchange_api__") and os.environ.get(EXCHANGE) != "0":
+    DeviceTensor.__dlpack_c_exchange_api__ = EMULATED.exchange_of_device_tensors(
+        torch.Tensor.__dlpack_c_exchange_api__, lambda device: current_stream(device).cuda_stream
+    )
 
 
 def lend(make: Callable[..., Any]) -> Callable[..., Any]:

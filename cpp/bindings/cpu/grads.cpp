@@ -140,7 +140,10 @@ bool HostOptimizer::take_tensor(std::size_t i, PyObject* grad) noexcept {
 bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& grad) noexcept {
     Bound& bound = bound_[i];
     const Dtype dtype = tensors_[i].grad_dtype;
-    if (!grad.device.is_host() || !is_like(grad, dtype, bound.expected) || !is_same_param(i)) return false;
+    if (!grad.device.is_host() ||
+        !is_like(grad, dtype, bound.expected.ndim, bound.expected.shape(), bound.expected.strides()) ||
+        !is_same_param(i))
+        return false;
     const char* const data = address_of(grad);
     if (data != bound.checked_grad) {
         if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) != 0 || !is_apart(bound, data)) return false;

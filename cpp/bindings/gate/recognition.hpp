@@ -34,10 +34,8 @@ public:
         if (!reference_) PyErr_Clear();
     }
 
-    void forget() noexcept {
-        object_ = nullptr;
-        reference_ = {};
-    }
+    /// Recognises nothing until the next call of saw().
+    void forget() noexcept { reference_ = {}; }
 
 private:
     static constexpr int longest_wait = 64;

@@ -114,29 +114,23 @@ std::optional<std::uintptr_t> TensorType::current_stream(int device) const noexc
     return std::nullopt;
 }
 
-bool has_shape(const abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept {
+bool is_like(const abi::Tensor& tensor, Dtype dtype, int ndim, const Py_ssize_t* shape,
+             const Py_ssize_t* strides) noexcept {
     const abi::DataType expected = abi::data_type_of(dtype);
     if (tensor.dtype.code != expected.code || tensor.dtype.bits != expected.bits || tensor.dtype.lanes != 1)
         return false;
-    if (tensor.ndim != like.ndim) return false;
-    for (int i = 0; i < like.ndim; ++i) {
-        if (tensor.shape[i] != like.shape()[i]) return false;
-    }
-    return true;
-}
-
-bool is_like(const abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept {
-    if (!has_shape(tensor, dtype, like)) return false;
+    if (tensor.ndim != ndim) return false;
     // As unsigned numbers, because the product may overflow.
     const auto item = static_cast<std::uint64_t>(size_of(dtype));
-    bool same = true, empty = false;
-    for (int i = 0; i < like.ndim; ++i) {
+    bool same_strides = true, empty = false;
+    for (int i = 0; i < ndim; ++i) {
         const std::int64_t length = tensor.shape[i];
+        if (length != shape[i]) return false;
         empty |= length == 0;
-        same &= length == 1 || (tensor.strides && static_cast<std::uint64_t>(tensor.strides[i]) * item ==
-                                                      static_cast<std::uint64_t>(like.strides()[i]));
+        same_strides &= length == 1 || (tensor.strides && static_cast<std::uint64_t>(tensor.strides[i]) * item ==
+                                                              static_cast<std::uint64_t>(strides[i]));
     }
-    return same || empty;
+    return same_strides || empty;
 }
 
 }  // namespace adamcore::python

@@ -80,16 +80,13 @@ private:
     static std::size_t count_;
 };
 
-/// Whether a tensor has this dtype, shape and strides. Strides that are never used do not count.
-bool is_like(const dlpack::abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept;
+/// Whether a tensor has this dtype, this shape and, in bytes, these strides. Strides that are never used do not count.
+bool is_like(const dlpack::abi::Tensor& tensor, Dtype dtype, int ndim, const Py_ssize_t* shape,
+             const Py_ssize_t* strides) noexcept;
 
-/// Whether a tensor has this dtype and shape.
-bool has_shape(const dlpack::abi::Tensor& tensor, Dtype dtype, const ShapeAndStrides& like) noexcept;
-
-/// The address of a tensor's memory. Tensors without elements may have none, and get another one.
+/// The address of a tensor's memory.
 inline const char* address_of(const dlpack::abi::Tensor& tensor) {
-    static const char nothing = 0;
-    return tensor.data ? static_cast<const char*>(tensor.data) + tensor.byte_offset : &nothing;
+    return tensor.data ? static_cast<const char*>(tensor.data) + tensor.byte_offset : &no_elements;
 }
 
 }  // namespace adamcore::python

@@ -28,6 +28,9 @@ struct ArrayView {
     std::int64_t item_size() const { return static_cast<std::int64_t>(size_of(dtype)); }
 };
 
+/// The address of arrays that have no elements and may have no address either.
+inline constexpr char no_elements = 0;
+
 /// A shape and strides that survive changes of the array object. `axes` contains the shape, then the strides.
 struct ShapeAndStrides {
     int ndim = 0;

@@ -160,7 +160,8 @@ void BoundOptimizer::require_lenders_in_place() const {
                                            : lender.type->look(lender.array, found) &&
                                                  reinterpret_cast<std::uintptr_t>(found.data) == lender.pointer;
         if (!is_there) refuse_moved(lender.tensor, "set_() or p.data = ...");
-        if (!lender.type || is_like(found, tensor.dtype, forms_[lender.tensor].shape)) continue;
+        const ShapeAndStrides& form = forms_[lender.tensor].shape;
+        if (!lender.type || is_like(found, tensor.dtype, form.ndim, form.shape(), form.strides())) continue;
         throw py::value_error(names_->label(lender.tensor) +
                               ": the array has been given another dtype, another shape or other strides since the "
                               "optimizer was made; make a new optimizer for it");
