@@ -84,6 +84,11 @@ class SignDescent(Optimizer):
         return "signdescent"
 
 
+_update_signdescent = update_function(
+    "signdescent", SignDescent._rule, SignDescent._variant_keys, ("lr", "weight_decay", "maximize"), ()
+)
+
+
 def signdescent(
     p: Arrays,
     g: Arrays,
@@ -98,8 +103,7 @@ def signdescent(
     State: none.
     See the module for what the arguments are.
     """
-    hyper = dict(lr=lr, weight_decay=weight_decay, maximize=maximize)
-    run_rule("signdescent", SignDescent._rule, p, g, state, {}, t, hyper)
+    _update_signdescent(p, g, state, t, lr, weight_decay, maximize)
 '''
 
 REFERENCE = """def signdescent(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:

@@ -21,7 +21,7 @@ std::size_t Engine::State::lay_out(Packer packer) {
     completed = packer.reserve<std::int64_t>(completed_room);
     clocks = packer.reserve<Clock>(tensor_count);
     constants = packer.reserve<Constants>(tensor_count);
-    powers = packer.reserve<bias::Powers>(tensor_count * max_decays);
+    powers = packer.reserve<bias::Powers>(tensor_count * rule::max_decays);
     control = packer.reserve<Control>(1);
     turn = packer.reserve<std::byte>(tensor_count * (sizeof(void*) + sizeof(std::int32_t)));
     return packer.size();

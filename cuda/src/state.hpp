@@ -18,7 +18,7 @@ struct Engine::State {
     Group* groups;
     Clock* clocks;  ///< room for one for each tensor
     Constants* constants;
-    bias::Powers* powers;  ///< by clock, max_decays each
+    bias::Powers* powers;  ///< by clock, rule::max_decays each
     Control* control;
     std::int64_t* completed;  ///< the first of completed_room
     std::byte* turn;          ///< what Engine::turn() makes

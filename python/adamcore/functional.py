@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adamcore import optimizers
+from adamcore import _core, optimizers
 from adamcore._arrays.update import update_arrays
 from adamcore.optimizer import Array
 
@@ -38,6 +38,24 @@ else:
     globals().update(optimizers.FUNCTIONS)
     __all__ = ["adam_update"]
     __all__ += list(optimizers.FUNCTIONS)
+
+
+def _update_by_name(
+    theta: Array,
+    grad: Array,
+    state: tuple[Array, Array],
+    t: int,
+    alpha: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> None:
+    hyper = {"lr": alpha, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+    renamed = {"lr": "alpha", "betas[0]": "beta1", "betas[1]": "beta2"}
+    update_arrays("adam_update", "adam", ["theta", "grad", "m", "v"], [theta, grad, *state], t, hyper, renamed)
+
+
+_update = _core.update_function(["lr", "betas", "eps", "weight_decay"], [], [], [], lambda _: "adam", _update_by_name)
 
 
 def adam_update(
@@ -90,7 +108,5 @@ def adam_update(
     >>> theta.round(6)
     array([-0.5,  0.5])
     """
-    hyper = {"lr": alpha, "betas": (beta1, beta2), "eps": eps, "weight_decay": 0.0}
-    renamed = {"lr": "alpha", "betas[0]": "beta1", "betas[1]": "beta2"}
-    update_arrays("adam_update", "adam", ["theta", "grad", "m", "v"], [theta, grad, m, v], t, hyper, renamed)
+    _update(theta, grad, (m, v), t, alpha, (beta1, beta2), eps, 0.0)
     return theta, m, v

@@ -108,7 +108,7 @@ LAYERS = [
     ("tensor.hpp", {"dtype.hpp", "layout.hpp", "math.hpp", "scale.hpp"}),
     ("norm.hpp", {"layout.hpp", "math.hpp", "scale.hpp", "storage.hpp"}),
     ("rules/", {"average.hpp", "bias.hpp", "math.hpp", "rule.hpp", "rules/"}),
-    ("rule_info.hpp", {"dtype.hpp", "rule.hpp", "tensor.hpp"}),
+    ("rule_info.hpp", {"bias.hpp", "dtype.hpp", "rule.hpp", "tensor.hpp"}),
     ("rule_registry.hpp", {"rule_info.hpp", "rules/all.hpp"}),
     ("cpu/isa.hpp", set()),
     ("cpu/parallel.hpp", set()),

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "adamcore/cpu/kernels.hpp"
@@ -18,5 +20,9 @@ void set_isa(const std::string& name);
 /// in a forked child.
 cpu::Threads pool();
 void set_num_threads(int threads);
+
+/// The number of elements from which an update of so many arrays releases the GIL. Shorter updates are done before
+/// another thread would have begun.
+inline std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
 
 }  // namespace adamcore::python

@@ -129,6 +129,8 @@ private:
     int parts_ = 1;
     std::atomic<int> planned_threads_{0};  ///< 0 if tensors or gradients have been added or removed since
     std::int64_t active_elements_ = 0;
+    std::vector<cpu::LatestConstants> latest_;              ///< by group
+    std::vector<std::optional<std::size_t>> first_active_;  ///< by group: a tensor that is updated, where there is one
     Norms norms_;
     Units units_;
     std::vector<Scale> factors_;       ///< of tensors, or of all units

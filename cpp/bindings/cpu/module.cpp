@@ -6,6 +6,7 @@
 #include "cpu/calls.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
+#include "cpu/update_function.hpp"
 #include "gate/foreign.hpp"
 #include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
@@ -80,6 +81,7 @@ ADAMCORE_MODULE(_core, m) {
 
     define_errors();
     define_calls<HostCalls>(m);
+    define_update_function(m);
 
     m.def(
         "check_hyper",

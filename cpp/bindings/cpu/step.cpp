@@ -8,12 +8,6 @@
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
-namespace {
-
-/// Releasing the GIL needs a reference to every gradient, so it is not worth it for steps that are shorter than that.
-std::int64_t worth_releasing(std::size_t tensors) { return 4096 + 512 * static_cast<std::int64_t>(tensors); }
-
-}  // namespace
 
 py::object HostOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                                bool check) {
@@ -59,10 +53,15 @@ void HostOptimizer::plan() {
     parts_ = cpu::plan_step(tensors_.data(), static_cast<std::int64_t>(tensors_.size()), threads, cuts_.data());
     active_elements_ = 0;
     active_.clear();
+    latest_.resize(groups_.size());
+    first_active_.assign(groups_.size(), std::nullopt);
     for (std::size_t i = 0; i < size(); ++i) {
         const std::int64_t elements = cpu::active_size(tensors_[i]);
         active_elements_ += elements;
-        if (elements > 0) active_.push_back(i);
+        if (elements == 0) continue;
+        active_.push_back(i);
+        auto& first = first_active_[static_cast<std::size_t>(tensors_[i].group)];
+        if (!first) first = i;
     }
     planned_threads_ = threads;
 }
@@ -134,7 +133,13 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
 void HostOptimizer::update(const Treatment& treatment, bool measured) {
     for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
     ++completed_;
-    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured);
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        if (!first_active_[group]) continue;
+        const Tensor& tensor = tensors_[*first_active_[group]];
+        latest_[group].prepare(groups_[group], tensor.step, compute_dtype(tensor.dtype));
+    }
+    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured,
+              latest_.data());
 }
 
 }  // namespace adamcore::python

@@ -147,6 +147,13 @@ PyObject* usual_descr(Dtype dtype) {
     return bfloat16;
 }
 
+std::optional<Dtype> plain_dtype(const PyObject* descr) {
+    for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16}) {
+        if (descr == usual_descr(dtype)) return dtype;
+    }
+    return std::nullopt;
+}
+
 py::dtype numpy_dtype(Dtype dtype) {
     if (dtype == Dtype::bfloat16 && !bfloat16_type()) {
         try {

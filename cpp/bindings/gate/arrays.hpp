@@ -61,6 +61,9 @@ std::optional<Dtype> find_dtype(py::handle array);
 /// The descriptor object that nearly all arrays of a dtype share. Null for bfloat16 if ml_dtypes has not been imported.
 PyObject* usual_descr(Dtype dtype);
 
+/// The dtype of which this is the usual descriptor object.
+std::optional<Dtype> plain_dtype(const PyObject* descr);
+
 /// NumPy's dtype. For bfloat16 this imports ml_dtypes, and raises an ImportError with a hint if it is not installed.
 py::dtype numpy_dtype(Dtype dtype);
 

@@ -7,12 +7,6 @@
 namespace adamcore::python {
 namespace {
 
-/// The number n of a field "beta<n>", or 0.
-int beta_number(const std::string& field) {
-    constexpr auto prefix = "beta";
-    return field.size() == 5 && field.rfind(prefix, 0) == 0 ? field[4] - '0' : 0;
-}
-
 bool is_immutable_number(py::handle value) { return PyFloat_CheckExact(value.ptr()) || PyLong_CheckExact(value.ptr()); }
 
 std::string in_group(int group) { return group < 0 ? "" : " (in param_groups[" + std::to_string(group) + "])"; }
@@ -56,16 +50,20 @@ std::size_t rule_index(const std::string& name) {
     throw py::value_error("there is no rule named '" + name + "'");
 }
 
+HyperPlace place_of_field(const std::string& field) {
+    const bool is_beta = field.size() == 5 && field.rfind("beta", 0) == 0;
+    return is_beta ? HyperPlace{"betas", field[4] - '1'} : HyperPlace{field, -1};
+}
+
 HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed)
     : rule_(&all_rules()[rule]), owner_(std::move(owner)) {
     for (std::size_t i = 0; i < rule_->field_count; ++i) {
         const std::string name = rule_->fields[i].name;
-        if (const int n = beta_number(name)) {
-            sources_.push_back({py::str("betas"), n - 1, i, "betas[" + std::to_string(n - 1) + "]", false, {}});
-            ++betas_;
-        } else {
-            sources_.push_back({py::str(name), -1, i, name, name == "lr", {}});
-        }
+        const HyperPlace place = place_of_field(name);
+        const bool is_element = place.index >= 0;
+        const std::string label = is_element ? place.key + "[" + std::to_string(place.index) + "]" : name;
+        sources_.push_back({py::str(place.key), place.index, i, label, name == "lr", {}});
+        betas_ += is_element;
         PyObject* key = sources_.back().key.release().ptr();
         PyUnicode_InternInPlace(&key);
         sources_.back().key = py::reinterpret_steal<py::str>(key);

@@ -16,10 +16,17 @@ namespace py = pybind11;
 /// The index of a rule in all_rules(), by name.
 std::size_t rule_index(const std::string& name);
 
+/// Where users put the value of a field: under this key and, unless `index` is -1, at this place of a tuple there. The
+/// fields beta1, beta2, ... are the elements of "betas"; all others have keys of their own.
+struct HyperPlace {
+    std::string key;
+    Py_ssize_t index = -1;
+};
+HyperPlace place_of_field(const std::string& field);
+
 /// Reads a rule's hyper-parameters from a dict that users can modify, and checks their ranges.
 ///
-/// Keys are the rule's field names, except that beta1, beta2, ... are the elements of "betas". A value that is the same
-/// object as at the last reading, and immutable, is not read again.
+/// A value that is the same object as at the last reading, and immutable, is not read again.
 class HyperReader {
 public:
     /// `renamed` maps names to those that messages use ("lr" -> "alpha").

@@ -85,11 +85,12 @@ ADAMCORE_FN double correction(Powers& known, double beta, std::int64_t t) noexce
     if (known.beta == beta && known.t == t) return one_minus(known.of[0]);
     const int lowest = highest_bit(t & -t);  // for each k above `lowest`, t >> k equals (t - 1) >> k
     const bool is_near = known.beta == beta && known.t == t - 1 && lowest < Powers::levels - 1;
+    const int highest = highest_bit(t) < Powers::levels ? Powers::levels - 1 : highest_bit(t);
     DoubleDouble power = is_near ? known.of[lowest + 1] : DoubleDouble{1.0, 0.0};
     ADAMCORE_ROLLED
-    for (int bit = is_near ? lowest : 62; bit >= 0; --bit) {
+    for (int bit = is_near ? lowest : highest; bit >= 0; --bit) {
         const std::int64_t count = t >> bit;
-        if (count > 0) power = next_power(power, beta, count & 1);
+        if (count > 0 && power.high > 0) power = next_power(power, beta, count & 1);
         if (bit < Powers::levels) known.of[bit] = power;
     }
     known.beta = beta;

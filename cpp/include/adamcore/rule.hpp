@@ -168,9 +168,10 @@ template <class Rule>
 struct DecayCount<Rule, std::void_t<decltype(Rule::decays)>>
     : std::integral_constant<int, static_cast<int>(Rule::decays.size())> {};
 
-/// The number of decays of a rule.
+/// The number of decays of a rule, and the most that a rule may have.
 template <class Rule>
 inline constexpr int decay_count = DecayCount<Rule>::value;
+inline constexpr int max_decays = 2;
 
 namespace detail {
 
@@ -199,6 +200,7 @@ template <class Rule>
 constexpr bool is_rule() {
     using Hyper = typename Rule::Hyper;
     static_assert(std::is_same_v<decltype(Rule::name), const char* const>);
+    static_assert(decay_count<Rule> <= max_decays);
     static_assert(sizeof(Hyper) == Rule::fields.size() * sizeof(double),
                   "every hyper-parameter is a double and has a field");
     static_assert(detail::computes_in<Rule, float>() && detail::computes_in<Rule, double>(),

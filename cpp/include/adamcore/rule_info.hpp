@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "adamcore/bias.hpp"
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule.hpp"
 #include "adamcore/tensor.hpp"
@@ -42,6 +43,10 @@ struct RuleInfo {
     void (*prepare)(const HyperValues& hyper, std::int64_t t, Dtype dtype, StepStorage& out) noexcept;
     /// The initial value of state slot `slot`.
     double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
+    /// The same bits as prepare() writes, but faster if `known`, which has rule::max_decays elements, is from the step
+    /// before.
+    void (*prepare_next)(const HyperValues& hyper, std::int64_t t, Dtype dtype, bias::Powers* known,
+                         StepStorage& out) noexcept;
 };
 
 /// A rule that was chosen at run time, and the values that all tensors of a group share.
@@ -71,21 +76,41 @@ ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values) {
     return hyper_of<Rule>(values, std::make_index_sequence<Rule::fields.size()>{});
 }
 
+/// Corrections of bias come from `known` if it is not null.
 template <class Rule, class T>
-ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, StepStorage& out) {
+ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, [[maybe_unused]] bias::Powers* known,
+                            StepStorage& out) {
     using Step = typename Rule::template Step<T>;
     static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
-    new (out.bytes) Step(Rule::template prepare<T>(hyper_of<Rule>(values), t));
+    const auto hyper = hyper_of<Rule>(values);
+    if constexpr (rule::decay_count < Rule >> 0) {
+        if (known) {
+            double corrections[rule::decay_count<Rule>];
+            for (int k = 0; k < rule::decay_count<Rule>; ++k)
+                corrections[k] = bias::correction(known[k], rule::decay_of<Rule>(hyper, k), t);
+            new (out.bytes) Step(Rule::template prepare<T>(hyper, t, corrections));
+            return;
+        }
+    }
+    new (out.bytes) Step(Rule::template prepare<T>(hyper, t));
 }
 
 template <class Rule>
-ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) {
-    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, out) : prepare_in<Rule, float>(values, t, out);
+ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, Dtype dtype, bias::Powers* known,
+                            StepStorage& out) {
+    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, known, out)
+                            : prepare_in<Rule, float>(values, t, known, out);
 }
 
 template <class Rule>
 void prepare_into(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) noexcept {
-    prepare_as<Rule>(values, t, dtype, out);
+    prepare_as<Rule>(values, t, dtype, nullptr, out);
+}
+
+template <class Rule>
+void prepare_next_into(const HyperValues& values, std::int64_t t, Dtype dtype, bias::Powers* known,
+                       StepStorage& out) noexcept {
+    prepare_as<Rule>(values, t, dtype, known, out);
 }
 
 template <class Rule>
@@ -99,7 +124,7 @@ RuleInfo make_rule_info() {
     static_assert(Rule::slots.size() <= max_slots && Rule::fields.size() <= max_fields);
     const typename Rule::Hyper presets;
     RuleInfo info{Rule::name,          Rule::slots.data(), Rule::slots.size(), {},
-                  Rule::fields.size(), prepare_into<Rule>, initial_of<Rule>};
+                  Rule::fields.size(), prepare_into<Rule>, initial_of<Rule>,   prepare_next_into<Rule>};
     for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
         const auto& field = Rule::fields[i];
         info.fields[i] = {field.name, field.range, presets.*field.member};

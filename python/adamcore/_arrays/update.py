@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 from adamcore import _core
 from adamcore._arrays.modules import module_for
 from adamcore._arrays.structures import Group
-from adamcore._checks.flags import require_flags
+from adamcore._checks.flags import FLAGS, require_flags
 from adamcore._core import short_repr
 
 Arrays = Any
@@ -17,6 +17,27 @@ Arrays = Any
 Counts = SupportsIndex | Sequence[SupportsIndex]
 
 _SLOTS: dict[str, list[str]] = {name: rule["slots"] for name, rule in _core.rules().items()}
+
+
+def update_function(
+    owner: str,
+    rule_for: Callable[[Group], str],
+    variant_keys: Sequence[str],
+    hyper: Sequence[str],
+    state: Sequence[str],
+) -> Callable[..., None]:
+    """Return what an optimizer's function calls: one update, in a single call if all arrays are plain.
+
+    It takes the parameters, the gradients, a tuple of state arrays, the number of the update, the values of `hyper`,
+    and the state arrays that were passed by name, or None, in the order of `state`.
+    """
+
+    def otherwise(p: Arrays, g: Arrays, by_place: tuple[Arrays, ...], t: Counts, *values: Any) -> None:
+        named = dict(zip(state, values[len(hyper) :], strict=True))
+        run_rule(owner, rule_for, p, g, by_place, named, t, dict(zip(hyper, values, strict=False)))
+
+    flags = [name for name in hyper if name in FLAGS]
+    return _core.update_function(list(hyper), flags, list(variant_keys), list(state), rule_for, otherwise)
 
 
 def run_rule(

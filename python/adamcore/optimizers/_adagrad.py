@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
-from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
 from adamcore.optimizers._declare import declare
@@ -76,6 +76,15 @@ class Adagrad(Optimizer):
         return "adagrad"
 
 
+_update_adagrad = update_function(
+    "adagrad",
+    Adagrad._rule,
+    Adagrad._variant_keys,
+    ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps", "maximize"),
+    ("sum",),
+)
+
+
 def adagrad(
     p: Arrays,
     g: Arrays,
@@ -94,12 +103,4 @@ def adagrad(
     State: ``sum``, which the caller fills with `initial_accumulator_value` before the first update.
     `adamcore.functional` describes the arguments.
     """
-    hyper = dict(
-        lr=lr,
-        lr_decay=lr_decay,
-        weight_decay=weight_decay,
-        initial_accumulator_value=initial_accumulator_value,
-        eps=eps,
-        maximize=maximize,
-    )
-    run_rule("adagrad", Adagrad._rule, p, g, state, dict(sum=sum), t, hyper)
+    _update_adagrad(p, g, state, t, lr, lr_decay, weight_decay, initial_accumulator_value, eps, maximize, sum)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
-from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
 from adamcore.optimizers._declare import declare
@@ -71,6 +71,15 @@ class Adam(Optimizer):
         return "adam_amsgrad" if group["amsgrad"] else "adam"
 
 
+_update_adam = update_function(
+    "adam",
+    Adam._rule,
+    Adam._variant_keys,
+    ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"),
+    ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+)
+
+
 def adam(
     p: Arrays,
     g: Arrays,
@@ -91,17 +100,7 @@ def adam(
     State: ``exp_avg`` and ``exp_avg_sq``; with ``amsgrad=True``, also ``max_exp_avg_sq``.
     `adamcore.functional` describes the arguments.
     """
-    hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
-    run_rule(
-        "adam",
-        Adam._rule,
-        p,
-        g,
-        state,
-        dict(exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, max_exp_avg_sq=max_exp_avg_sq),
-        t,
-        hyper,
-    )
+    _update_adam(p, g, state, t, lr, betas, eps, weight_decay, amsgrad, maximize, exp_avg, exp_avg_sq, max_exp_avg_sq)
 
 
 @declare
@@ -162,6 +161,15 @@ class AdamW(Optimizer):
         return "adamw_amsgrad" if group["amsgrad"] else "adamw"
 
 
+_update_adamw = update_function(
+    "adamw",
+    AdamW._rule,
+    AdamW._variant_keys,
+    ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"),
+    ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+)
+
+
 def adamw(
     p: Arrays,
     g: Arrays,
@@ -182,14 +190,4 @@ def adamw(
     State: ``exp_avg`` and ``exp_avg_sq``; with ``amsgrad=True``, also ``max_exp_avg_sq``.
     `adamcore.functional` describes the arguments.
     """
-    hyper = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
-    run_rule(
-        "adamw",
-        AdamW._rule,
-        p,
-        g,
-        state,
-        dict(exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, max_exp_avg_sq=max_exp_avg_sq),
-        t,
-        hyper,
-    )
+    _update_adamw(p, g, state, t, lr, betas, eps, weight_decay, amsgrad, maximize, exp_avg, exp_avg_sq, max_exp_avg_sq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
-from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
 from adamcore.optimizers._declare import declare
@@ -87,6 +87,15 @@ class RMSprop(Optimizer):
         return "rmsprop" + ("_centered" if group["centered"] else "") + ("_momentum" if group["momentum"] != 0 else "")
 
 
+_update_rmsprop = update_function(
+    "rmsprop",
+    RMSprop._rule,
+    RMSprop._variant_keys,
+    ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
+    ("square_avg", "momentum_buffer", "grad_avg"),
+)
+
+
 def rmsprop(
     p: Arrays,
     g: Arrays,
@@ -108,16 +117,19 @@ def rmsprop(
     State: ``square_avg``, then ``momentum_buffer`` if `momentum` is not 0, then ``grad_avg`` if `centered` is true.
     `adamcore.functional` describes the arguments.
     """
-    hyper = dict(
-        lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered, maximize=maximize
-    )
-    run_rule(
-        "rmsprop",
-        RMSprop._rule,
+    _update_rmsprop(
         p,
         g,
         state,
-        dict(square_avg=square_avg, momentum_buffer=momentum_buffer, grad_avg=grad_avg),
         t,
-        hyper,
+        lr,
+        alpha,
+        eps,
+        weight_decay,
+        momentum,
+        centered,
+        maximize,
+        square_avg,
+        momentum_buffer,
+        grad_avg,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
-from adamcore._arrays.update import Arrays, Counts, run_rule
+from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Optimizer, Schedule
 from adamcore.optimizers._declare import declare
@@ -86,6 +86,15 @@ class SGD(Optimizer):
         return "sgd_nesterov"
 
 
+_update_sgd = update_function(
+    "sgd",
+    SGD._rule,
+    SGD._variant_keys,
+    ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
+    ("momentum_buffer",),
+)
+
+
 def sgd(
     p: Arrays,
     g: Arrays,
@@ -104,7 +113,4 @@ def sgd(
     State: ``momentum_buffer`` if `momentum` is not 0, otherwise none.
     `adamcore.functional` describes the arguments.
     """
-    hyper = dict(
-        lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize
-    )
-    run_rule("sgd", SGD._rule, p, g, state, dict(momentum_buffer=momentum_buffer), t, hyper)
+    _update_sgd(p, g, state, t, lr, momentum, dampening, weight_decay, nesterov, maximize, momentum_buffer)

@@ -38,12 +38,39 @@ inline int parts_for(std::int64_t elements, int threads) noexcept {
     return static_cast<int>(std::min<std::int64_t>({useful, parts_per_thread * std::int64_t{threads}, max_parts}));
 }
 
+/// The constants of a group's latest update, and the powers from which those of the next one follow. The caller of many
+/// steps keeps one for each group, so that beta^t need not be computed anew.
+class LatestConstants {
+public:
+    /// Computes the constants of update `t` for parameters of one compute type. They have the bits that they would have
+    /// without what is kept.
+    void prepare(const Group& group, std::int64_t t, Dtype compute) noexcept {
+        const FloatEnvironment environment;
+        all_rules()[group.rule].prepare_next(group.hyper, t, compute, powers_, constants_);
+        step_ = t;
+        compute_ = compute;
+    }
+
+    /// The constants, or null if they are of another update or another type.
+    const StepStorage* find(std::int64_t t, Dtype compute) const noexcept {
+        return step_ == t && compute_ == compute ? &constants_ : nullptr;
+    }
+
+private:
+    std::int64_t step_ = 0;
+    Dtype compute_ = Dtype::float32;
+    StepStorage constants_{};
+    bias::Powers powers_[rule::max_decays]{{-1, 0, {}}, {-1, 0, {}}};
+};
+
 namespace detail {
 
 /// Computes the Step<T> that a tensor needs, and keeps the latest few, so that groups and step counts may alternate. It
 /// needs no table and does not allocate.
 class StepCache {
 public:
+    StepCache() noexcept {}  // leaves the constants, which are a kilobyte and a half, as they are
+
     /// Returns the constants for `tensor`. Calls `prepare(tensor, storage)` if they have not been kept.
     template <class Prepare>
     const StepStorage& get(const Tensor& tensor, Prepare&& prepare) {
@@ -145,22 +172,26 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
 }
 
 /// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
-/// starts with the last part. Part of adamcore::kernels.
+/// starts with the last part. `latest` has the constants of the groups, or is null. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
-          const Pool& pool, const Treatment& treatment = {}, bool reversed = false) noexcept {
+          const Pool& pool, const Treatment& treatment = {}, bool reversed = false,
+          const LatestConstants* latest = nullptr) noexcept {
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     detail::run(size, cuts, parts, pool, reversed, [&] {
         return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             const Group& group = groups[tensor.group];
-            const auto& constants = cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
-                all_rules()[group.rule].prepare(group.hyper, t.step, t.dtype, out);
-            });
+            const StepStorage* constants =
+                latest ? latest[tensor.group].find(tensor.step, compute_dtype(tensor.dtype)) : nullptr;
+            if (!constants)
+                constants = &cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
+                    all_rules()[group.rule].prepare(group.hyper, t.step, t.dtype, out);
+                });
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], constants, tensor, begin, end,
+                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], *constants, tensor, begin, end,
                                   group.grad_scale, treatment.scale_of(i), treatment);
             });
         };

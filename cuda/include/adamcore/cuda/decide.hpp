@@ -102,7 +102,7 @@ struct DecideArguments {
     std::int32_t clock_count;
     const Group* groups;
     Constants* constants;
-    bias::Powers* powers;  ///< by clock, max_decays each
+    bias::Powers* powers;  ///< by clock, rule::max_decays each
     std::int64_t* completed;
 };
 
@@ -111,9 +111,6 @@ inline int levels_of(std::int64_t count) {
     const int levels = fold_levels(count);
     return levels > culprit_levels ? levels : culprit_levels;
 }
-
-/// The maximum number of decays of a rule, for the table of their powers.
-inline constexpr int max_decays = 2;
 
 /// Decides, and computes in T the constants of the clocks whose tensors use Rule, which is rule number `place`.
 template <class Rule, class T, int place>
@@ -146,7 +143,6 @@ struct Decide {
 
 private:
     static constexpr int decays = rule::decay_count<Rule>;
-    static_assert(decays <= max_decays);
 
     /// Sums are folded in shared memory if they fit.
     ADAMCORE_FN static norm::Squares* terms_of(const Arguments& a, Shared& shared) {
@@ -174,7 +170,7 @@ private:
                 const std::int32_t i = k / decays;
                 if (!is_due(a, i)) continue;
                 const auto hyper = detail::hyper_of<Rule>(a.groups[a.clocks[i].group].hyper);
-                bias::Powers& known = a.powers[i * max_decays + k % decays];
+                bias::Powers& known = a.powers[i * rule::max_decays + k % decays];
                 if (!a.clocks[i].knows_powers) known.beta = -1;
                 corrections_of(a.constants[i])[k % decays] =
                     correction_of(known, rule::decay_of<Rule>(hyper, k % decays), a.clocks[i].step + 1);
