@@ -6,6 +6,7 @@
 #include "cpu/calls.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
+#include "cpu/step_method.hpp"
 #include "cpu/update_function.hpp"
 #include "gate/foreign.hpp"
 #include "optimizer/define.hpp"
@@ -96,9 +97,8 @@ ADAMCORE_MODULE(_core, m) {
     m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, also for subnormal numbers.", Computes());
 
     auto optimizer = define_optimizer<HostOptimizer>(m, "HostOptimizer");
-    optimizer.def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"))
-        .def("step", &HostOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"), Computes());
+    optimizer.def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"));
+    add_step(optimizer);
 }
 
 }  // namespace adamcore::python

@@ -10,6 +10,7 @@
 #include "cpu/dispatch.hpp"
 #include "cpu/plain_arrays.hpp"
 #include "optimizer/hyper.hpp"
+#include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
@@ -199,25 +200,23 @@ bool UpdateFunction::update(PyObject* const* arguments) {
 
 namespace {
 
-PyObject* call_update(PyObject* self, PyObject* const* arguments, Py_ssize_t count) noexcept(false) {
-    UpdateFunction* function = nullptr;
-    try {
-        function = static_cast<UpdateFunction*>(PyCapsule_GetPointer(self, nullptr));
-        if (static_cast<std::size_t>(count) != function->argument_count())
-            throw py::type_error("expected " + std::to_string(function->argument_count()) + " arguments");
-        if (function->update(arguments)) Py_RETURN_NONE;
-    } catch (const std::exception&) {
-        py::detail::try_translate_exceptions();
-        return nullptr;
-    }
+PyObject* call_update(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    auto* const function = static_cast<UpdateFunction*>(PyCapsule_GetPointer(self, nullptr));
+    const bool done = translate_errors(
+        [&] {
+            require_arguments(count, function->argument_count());
+            return function->update(arguments);
+        },
+        false);
+    if (PyErr_Occurred()) return nullptr;
+    if (done) Py_RETURN_NONE;
     PyObject* const otherwise = function->otherwise().ptr();
-    const auto size = static_cast<std::size_t>(count);
-    return run_python([=] { return PyObject_Vectorcall(otherwise, arguments, size, nullptr); });
+    return run_python(
+        [=] { return PyObject_Vectorcall(otherwise, arguments, static_cast<std::size_t>(count), nullptr); });
 }
 
-PyMethodDef update_definition = {"update", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_update)),
-                                 METH_FASTCALL,
-                                 "One update of arrays, in place. Raises an error before anything has changed."};
+PyMethodDef update_definition =
+    fast_method("update", call_update, "One update of arrays, in place. Raises an error before anything has changed.");
 
 }  // namespace
 

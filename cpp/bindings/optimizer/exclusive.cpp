@@ -48,6 +48,6 @@ Exclusive::Exclusive(Use& use, const std::string& owner) : use_(use) {
     use_.forks_.store(forks.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
-Exclusive::~Exclusive() { use_.busy_.store(false); }
+Exclusive::~Exclusive() { use_.busy_.store(false, std::memory_order_release); }
 
 }  // namespace adamcore::python

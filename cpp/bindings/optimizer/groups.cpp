@@ -45,6 +45,8 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
         if (!item) throw py::error_already_set();
         if (!PyDict_Check(item))
             throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
+        if (readers_[i].seen.is_same(item)) continue;
+        readers_[i].seen.forget();
         const auto hyper = py::reinterpret_borrow<py::dict>(item);
         read_variant(i, hyper);
         readers_[i].hyper.read(hyper, completed, static_cast<int>(i), groups_[i].hyper);
@@ -52,6 +54,7 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
         const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
         if (PyErr_Occurred()) throw py::error_already_set();
         groups_[i].grad_scale = ascend ? -1.0 : 1.0;
+        readers_[i].seen.note(item);
     }
 }
 

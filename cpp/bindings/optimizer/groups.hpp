@@ -10,6 +10,7 @@
 
 #include "adamcore/rule_info.hpp"
 #include "optimizer/hyper.hpp"
+#include "optimizer/seen_dict.hpp"
 
 namespace adamcore::python {
 
@@ -22,6 +23,7 @@ public:
         HyperReader hyper;
         py::function variant;
         std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
+        SeenDict seen{};                                                ///< the dict, if all of it has been read
     };
     /// A group that has been read but not added yet.
     struct Candidate {

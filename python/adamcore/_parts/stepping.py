@@ -21,13 +21,13 @@ def step_on_host(
     loss_scale: float | LossScaler,
 ) -> StepInfo:
     """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
-    if isinstance(loss_scale, LossScaler):
+    if type(loss_scale) is not float and isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
-        skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, check=True)
+        skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, True)  # noqa: FBT003
         loss_scale.belong_to(optimizer)
         loss_scale.update(overflow=skipped)
         return StepInfo(skipped, norm)
-    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003  (names cost time)
+    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003
     return _STEPPED if measured is None else StepInfo(*_skipped_and_norm(measured, loss_scale, options))
 
 

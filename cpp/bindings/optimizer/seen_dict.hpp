@@ -1,0 +1,62 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// Remembers a group's dict, so that a step finds in a few loads for each key that nothing in it has changed. The value
+/// of "params" is left out.
+class SeenDict {
+public:
+    /// Whether the dict has the same keys and values, in the same order, as at the last call of note(), and they cannot
+    /// have changed themselves. Runs no code.
+    bool is_same(PyObject* dict) const noexcept {
+        if (items_.empty() || PyDict_GET_SIZE(dict) != static_cast<Py_ssize_t>(items_.size())) return false;
+        PyObject *key = nullptr, *value = nullptr;
+        Py_ssize_t at = 0;
+        for (std::size_t i = 0; PyDict_Next(dict, &at, &key, &value); ++i) {
+            if (key != items_[i].first.ptr() || (items_[i].second && value != items_[i].second.ptr())) return false;
+        }
+        return true;
+    }
+
+    void forget() noexcept { items_.clear(); }
+
+    /// Remembers a dict, unless it has values that may change.
+    void note(PyObject* dict) {
+        forget();
+        static PyObject* const params = PyUnicode_InternFromString("params");
+        PyObject *key = nullptr, *value = nullptr;
+        Py_ssize_t at = 0;
+        while (PyDict_Next(dict, &at, &key, &value)) {
+            if (!PyUnicode_CheckExact(key) || (key != params && !is_constant(value))) return forget();
+            items_.emplace_back(py::reinterpret_borrow<py::object>(key),
+                                key == params ? py::object() : py::reinterpret_borrow<py::object>(value));
+        }
+    }
+
+private:
+    static bool is_constant(PyObject* value) {
+        if (PyTuple_CheckExact(value)) {
+            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); ++i) {
+                if (!is_number(PyTuple_GET_ITEM(value, i))) return false;
+            }
+            return true;
+        }
+        return is_number(value) || PyUnicode_CheckExact(value);
+    }
+
+    static bool is_number(PyObject* value) {
+        return PyFloat_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) || value == Py_None;
+    }
+
+    /// Keys and values, null for "params". None of them can be part of a cycle.
+    std::vector<std::pair<py::object, py::object>> items_;
+};
+
+}  // namespace adamcore::python
