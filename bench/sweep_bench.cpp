@@ -131,6 +131,15 @@ std::vector<std::int64_t> sizes_for(const RuleInfo& info, Dtype dtype) {
     return {1000, 100000, 1000000, 10000000};
 }
 
+std::int64_t work_of(std::size_t rule, Dtype dtype, std::int64_t size) {
+    Tensor tensor;
+    tensor.grad = &tensor;
+    tensor.size = size;
+    tensor.dtype = tensor.grad_dtype = tensor.state_dtype = dtype;
+    for (std::size_t slot = 0; slot < cpu::all_rules()[rule].slot_count; ++slot) tensor.state[slot] = &tensor;
+    return cpu::work_of(tensor);
+}
+
 std::vector<Problem> all_problems() {
     std::vector<Problem> problems;
     for (std::size_t rule = 0; rule < cpu::all_rules().size(); ++rule) {
@@ -141,7 +150,8 @@ std::vector<Problem> all_problems() {
                 for (const std::int64_t size : sizes_for(cpu::all_rules()[rule], dtype)) {
                     problems.push_back({rule, dtype, kernels, 1, size});
                     // A second thread where the engine would use one.
-                    if (cpu::parts_for(size, 2) > 1) problems.push_back({rule, dtype, kernels, 2, size});
+                    if (cpu::parts_for(work_of(rule, dtype, size), 2) > 1)
+                        problems.push_back({rule, dtype, kernels, 2, size});
                 }
             }
         }

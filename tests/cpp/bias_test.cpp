@@ -70,6 +70,20 @@ TEST_P(Correction, HasTheSameBitsFromTheLastStepsPowers) {
     }
 }
 
+/// Decays and numbers of steps at random, and runs of steps from each.
+TEST(Powers, LeaveEveryBitForRandomDecays) {
+    std::mt19937_64 random(5);
+    std::uniform_real_distribution<double> uniform(0, 1);
+    for (int i = 0; i < 20000; ++i) {
+        const double beta = random() % 2 == 0 ? uniform(random) : 1 - std::exp2(-40 * uniform(random));
+        if (!(beta < 1)) continue;
+        bias::Powers known{-1, 0, {}};
+        const auto start = static_cast<std::int64_t>(random() >> (1 + random() % 63));
+        for (std::int64_t t = start; t < start + 20 && t > 0; ++t)
+            ASSERT_EQ(bias::correction(known, beta, t), bias::correction(beta, t)) << beta << ", t = " << t;
+    }
+}
+
 TEST(Powers, BelongToTheirDecay) {
     bias::Powers known{-1, 0, {}};
     for (std::int64_t t = 1; t < 100; ++t) {

@@ -207,9 +207,9 @@ TEST(Step, HandsLargeArraysToItsKernelsWhole) {
 TEST(PartsFor, GrowsWithTheWork) {
     for (const int threads : {2, 3, 8, 100000}) {
         int least = 1;
-        for (std::int64_t elements = 0; elements < std::int64_t{1} << 40; elements += 1 + elements / 3) {
-            const int parts = cpu::parts_for(elements, threads);
-            ASSERT_GE(parts, least) << elements << " elements";
+        for (std::int64_t work = 0; work < std::int64_t{1} << 40; work += 1 + work / 3) {
+            const int parts = cpu::parts_for(work, threads);
+            ASSERT_GE(parts, least) << work << " bytes";
             ASSERT_LE(parts, cpu::max_parts);
             least = parts;
         }
@@ -222,6 +222,35 @@ TEST(PartsFor, IsOneForLittleWorkOrOneThread) {
     EXPECT_EQ(cpu::parts_for(1000, 8), 1);
     EXPECT_EQ(cpu::parts_for(std::int64_t{1} << 40, 1), 1);
     EXPECT_EQ(cpu::parts_for(std::int64_t{1} << 40, 0), 1);
+}
+
+/// What an update reads and writes decides, and not how many elements there are.
+TEST(WorkOf, CountsBytes) {
+    float values[100];
+    Tensor plain = tensor<float>(values, values, 100, 1);
+    EXPECT_EQ(cpu::work_of(plain), 100 * 12);
+    EXPECT_EQ(cpu::work_of(tensor<float>(values, values, 100, 1, values, values)), 100 * 28);
+    double wide[100];
+    EXPECT_EQ(cpu::work_of(tensor<double>(wide, wide, 100, 1, wide, wide)), 100 * 56);
+    plain.dtype = plain.grad_dtype = Dtype::bfloat16;
+    plain.weights = WeightPolicy::master;
+    EXPECT_EQ(cpu::work_of(plain), 100 * (6 + 8 + cpu::tile_work));
+    plain.grad = nullptr;
+    EXPECT_EQ(cpu::work_of(plain), 0);
+}
+
+TEST(PlanStep, GivesSecondThreadsAsMuchToDoWhateverTheRule) {
+    std::vector<float> values(1);
+    float* const x = values.data();
+    plan::Cut cuts[cpu::max_parts + 1];
+    const auto parts = [&](const Tensor& tensor) { return cpu::plan_step(&tensor, 1, 2, cuts); };
+    constexpr std::int64_t most = 131072;
+    EXPECT_EQ(parts(tensor<float>(x, x, most - 1, 1, x)), 1);
+    EXPECT_GT(parts(tensor<float>(x, x, most, 1, x)), 1);
+    EXPECT_EQ(parts(tensor<float>(x, x, 5 * most / 3, 1)), 1);
+    EXPECT_GT(parts(tensor<float>(x, x, 5 * most / 3 + 1, 1)), 1);
+    EXPECT_EQ(parts(tensor<float>(x, x, 5 * most / 7, 1, x, x)), 1);
+    EXPECT_GT(parts(tensor<float>(x, x, 5 * most / 7 + 1, 1, x, x)), 1);
 }
 
 TEST(PlanStep, LeavesOutTensorsWithoutGradient) {

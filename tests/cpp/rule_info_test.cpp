@@ -70,5 +70,36 @@ TYPED_TEST(Info, SpeaksForItsRule) {
     }
 }
 
+/// 40 steps from update `start` on, of arrays that begin the same. Returns all arrays, end to end.
+template <class T>
+std::vector<T> stepped(std::size_t rule, std::int64_t start, cpu::LatestConstants* latest) {
+    constexpr std::int64_t size = 37;
+    const RuleInfo& info = cpu::all_rules()[rule];
+    std::vector<T> values(static_cast<std::size_t>(size) * (2 + info.slot_count));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(1) / static_cast<T>(i + 3);
+    const auto array = [&](std::size_t place) { return values.data() + place * size; };
+    Tensor one = tensor<T>(array(0), array(1), size, start);
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot) one.state[slot] = array(2 + slot);
+    Group group{rule, {}, 1.0};
+    for (std::size_t i = 0; i < info.field_count; ++i) group.hyper[i] = info.fields[i].preset;
+    const plan::Cut cuts[] = {{0, 0}, {1, 0}};
+    for (; one.step < start + 40; one.step += one.step % 7 == 0 ? 3 : 1) {
+        if (latest) latest->prepare(group, one.step, dtype_of<T>);
+        cpu::step(cpu::best_kernels(), &group, &one, cuts, 1, cpu::Serial{}, {}, false, latest);
+    }
+    return values;
+}
+
+/// Constants that follow from those of the step before have the bits of those that do not.
+TEST(LatestConstants, LeaveEveryBit) {
+    for (std::size_t rule = 0; rule < cpu::all_rules().size(); ++rule) {
+        cpu::LatestConstants latest;
+        for (const std::int64_t start : {std::int64_t{1}, std::int64_t{990}, std::int64_t{1} << 40}) {
+            EXPECT_EQ(stepped<float>(rule, start, &latest), stepped<float>(rule, start, nullptr));
+            EXPECT_EQ(stepped<double>(rule, start, &latest), stepped<double>(rule, start, nullptr));
+        }
+    }
+}
+
 }  // namespace
 }  // namespace adamcore

@@ -1,5 +1,7 @@
 #include "optimizer/groups.hpp"
 
+#include <algorithm>
+
 #include "adamcore/rule_registry.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/room.hpp"
@@ -54,7 +56,12 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
         const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
         if (PyErr_Occurred()) throw py::error_already_set();
         groups_[i].grad_scale = ascend ? -1.0 : 1.0;
-        readers_[i].seen.note(item);
+        readers_[i].seen.note(item, [&](PyObject* key) {
+            const auto& variants = readers_[i].variant_values;
+            return PyUnicode_Compare(key, maximize_key) == 0 || readers_[i].hyper.reads(key) ||
+                   std::any_of(variants.begin(), variants.end(),
+                               [&](const auto& one) { return PyUnicode_Compare(key, one.first.ptr()) == 0; });
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 #include "optimizer/hyper.hpp"
 
+#include <algorithm>
+
 #include "adamcore/rule_registry.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/text.hpp"
@@ -70,6 +72,11 @@ HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std
         const auto other = renamed.find(sources_.back().label);
         if (other != renamed.end()) sources_.back().label = other->second;
     }
+}
+
+bool HyperReader::reads(PyObject* key) const {
+    return std::any_of(sources_.begin(), sources_.end(),
+                       [&](const Source& source) { return PyUnicode_Compare(source.key.ptr(), key) == 0; });
 }
 
 py::object HyperReader::rate_of(const Source& source, const py::object& schedule, std::int64_t completed,

@@ -36,6 +36,9 @@ public:
     /// that names the hyper-parameter and, unless `group` is -1, the index of its group in param_groups.
     void read(const py::dict& hyper, std::int64_t completed, int group, HyperValues& values);
 
+    /// Whether it reads the value of this key, a str.
+    bool reads(PyObject* key) const;
+
     /// Called by the garbage collector.
     int traverse(visitproc visit, void* arg) const {
         for (const Source& source : sources_) Py_VISIT(source.latest.ptr());

@@ -9,12 +9,11 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// Remembers a group's dict, so that a step finds in a few loads for each key that nothing in it has changed. The value
-/// of "params" is left out.
+/// Remembers a dict, so that a step finds in a few loads for each key that nothing that it reads has changed.
 class SeenDict {
 public:
-    /// Whether the dict has the same keys and values, in the same order, as at the last call of note(), and they cannot
-    /// have changed themselves. Runs no code.
+    /// Whether the dict has the same keys in the same order as at the last call of note(), and the values that are read
+    /// are the same and cannot have changed themselves. Runs no code.
     bool is_same(PyObject* dict) const noexcept {
         if (items_.empty() || PyDict_GET_SIZE(dict) != static_cast<Py_ssize_t>(items_.size())) return false;
         PyObject *key = nullptr, *value = nullptr;
@@ -27,16 +26,18 @@ public:
 
     void forget() noexcept { items_.clear(); }
 
-    /// Remembers a dict, unless it has values that may change.
-    void note(PyObject* dict) {
+    /// Remembers a dict, unless it has values that may change. `is_read(key)` tells which values count.
+    template <class IsRead>
+    void note(PyObject* dict, IsRead&& is_read) {
         forget();
-        static PyObject* const params = PyUnicode_InternFromString("params");
         PyObject *key = nullptr, *value = nullptr;
         Py_ssize_t at = 0;
         while (PyDict_Next(dict, &at, &key, &value)) {
-            if (!PyUnicode_CheckExact(key) || (key != params && !is_constant(value))) return forget();
+            if (!PyUnicode_CheckExact(key)) return forget();
+            const bool counts = is_read(key);
+            if (counts && !is_constant(value)) return forget();
             items_.emplace_back(py::reinterpret_borrow<py::object>(key),
-                                key == params ? py::object() : py::reinterpret_borrow<py::object>(value));
+                                counts ? py::reinterpret_borrow<py::object>(value) : py::object());
         }
     }
 
@@ -55,7 +56,7 @@ private:
         return PyFloat_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) || value == Py_None;
     }
 
-    /// Keys and values, null for "params". None of them can be part of a cycle.
+    /// Keys, and values that are read. None of them can be part of a cycle.
     std::vector<std::pair<py::object, py::object>> items_;
 };
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,6 +9,7 @@
 #include "adamcore/cpu/parallel.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/traffic.hpp"
 #include "adamcore/plan.hpp"
 #include "adamcore/tensor.hpp"
 
@@ -17,26 +17,6 @@
 namespace adamcore::cpu {
 
 using adamcore::Group;
-
-/// The maximum number of parts of one step.
-inline constexpr int max_parts = 256;
-
-/// With fewer elements than this, a step is done before a sleeping thread has woken up.
-inline constexpr std::int64_t least_parallel = 131072;
-
-inline constexpr std::int64_t least_per_part = 16384;
-
-/// There are more parts than threads, so that other threads take over the parts of a thread that is late or held up.
-inline constexpr int parts_per_thread = 8;
-
-/// The number of elements of a tensor that an update touches.
-inline std::int64_t active_size(const Tensor& tensor) noexcept { return tensor.grad ? tensor.size : 0; }
-
-inline int parts_for(std::int64_t elements, int threads) noexcept {
-    if (threads <= 1 || elements < least_parallel) return 1;
-    const std::int64_t useful = elements / least_per_part;
-    return static_cast<int>(std::min<std::int64_t>({useful, parts_per_thread * std::int64_t{threads}, max_parts}));
-}
 
 /// The constants of a group's latest update, and the powers from which those of the next one follow. The caller of many
 /// steps keeps one for each group, so that beta^t need not be computed anew.
@@ -113,9 +93,7 @@ void run(Size size, const plan::Cut* cuts, int parts, const Pool& pool, bool rev
 
 /// Whether a rule can update the tensor's arrays in place, without buffers.
 inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
-    const Dtype dtype = compute_dtype(tensor.dtype);
-    return tensor.dtype == dtype && tensor.grad_dtype == dtype && tensor.state_dtype == dtype && !tensor.layout &&
-           !treatment.prepares();
+    return is_stored_plainly(tensor) && !treatment.prepares();
 }
 
 /// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
@@ -138,9 +116,9 @@ void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, cons
 /// max_parts + 1 positions.
 inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, plan::Cut* cuts) noexcept {
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
-    std::int64_t elements = 0;
-    for (std::int64_t i = 0; i < count; ++i) elements += size(i);
-    const int parts = parts_for(elements, threads);
+    std::int64_t work = 0;
+    for (std::int64_t i = 0; i < count; ++i) work += work_of(tensors[i]);
+    const int parts = parts_for(work, threads);
     plan::split(size, count, parts, cuts);
     return parts;
 }

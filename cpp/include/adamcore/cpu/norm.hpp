@@ -16,14 +16,14 @@ namespace adamcore::cpu {
 inline int plan_norm(const norm::Reading* arrays, std::int64_t count, int threads, plan::Cut* cuts,
                      std::int64_t* first_leaf) noexcept {
     const auto size = [&](std::int64_t i) { return arrays[i].size; };
-    std::int64_t elements = 0, leaves = 0;
+    std::int64_t work = 0, leaves = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         first_leaf[i] = leaves;
         leaves += norm::leaves_of(arrays[i].size);
-        elements += arrays[i].size;
+        work += work_of(arrays[i]);
     }
     first_leaf[count] = leaves;
-    const int parts = parts_for(elements, threads);
+    const int parts = parts_for(work, threads);
     plan::split(size, count, parts, cuts, norm::leaf);
     return parts;
 }
