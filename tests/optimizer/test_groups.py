@@ -13,6 +13,7 @@ import pytest
 
 import adamcore as ac
 from adamcore import _core
+from helpers import bits
 
 
 def write(key: str, value: Any) -> list[Callable[[dict[str, Any]], Any]]:
@@ -270,3 +271,37 @@ def test_attributes_of_ones_own_are_taken() -> None:
     optimizer.tag = "mine"
     optimizer.lr = 0.5
     assert (optimizer.warmup, optimizer.tag, optimizer.param_groups[0]["lr"]) == (10, "mine", 0.5)
+
+
+def test_a_step_sees_every_change_of_a_group() -> None:
+    """Groups that have not changed are not read again: each kind of change is noticed, also within a value."""
+    betas, plain = [0.9, 0.99], {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-6, "weight_decay": 0.1}
+    w, v, g = np.ones(3), np.ones(3), np.full(3, 0.3)
+    opt, fresh = ac.AdamW(w, amsgrad=True), ac.AdamW(v, amsgrad=True)
+
+    group = opt.param_groups[0]
+
+    def change(write: Callable[[dict[str, Any]], object]) -> None:
+        for _ in range(3):
+            opt.step(g)
+            fresh.step(g)
+        write(group)
+        # A new optimizer reads everything.
+        state = fresh.state_dict()
+        other = ac.AdamW(v, amsgrad=True)
+        other.load_state_dict(state)
+        write(other.param_groups[0])
+        opt.step(g)
+        other.step(g)
+        assert bits(w) == bits(v)
+        fresh.load_state_dict(other.state_dict())
+        write(fresh.param_groups[0])
+
+    for key, value in plain.items():
+        change(lambda group, key=key, value=value: group.__setitem__(key, value))
+    change(lambda group: group.update(betas=betas))
+    change(lambda _: betas.__setitem__(0, 0.3))
+    change(lambda group: group.update(maximize=True))
+    change(lambda group: group.update(amsgrad=True, maximize=np.False_))
+    change(lambda group: group.update(lr=float("0.25")))
+    change(lambda group: group.update(lr=lambda t: 0.1 / (t + 1)))
