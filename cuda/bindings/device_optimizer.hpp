@@ -96,10 +96,10 @@ private:
     bool is_unmoved(std::size_t tensor, PyObject* grad) const;
     bool tells_plainly(std::size_t tensor, PyObject* grad) const;
     py::object prepare(std::size_t tensor, const py::object& grad, Names::By by);
-    void take(std::size_t tensor, const py::object& prepared, Names::By by);
-    bool take_like_before(std::size_t tensor, py::handle grad, py::handle lent);
+    void take(std::size_t tensor, const py::object& grad, Names::By by);
+    bool take_like_before(std::size_t tensor, py::handle grad);
     const char* look_at_cupy(std::size_t tensor, py::handle grad) const;
-    const char* look_at_torch(std::size_t tensor, py::handle grad, py::handle lent) const;
+    const char* look_at_torch(std::size_t tensor, py::handle grad) const;
     void take_grad(std::size_t tensor, const py::object& grad, Names::By by);
     void expect(std::size_t tensor, DeviceArray grad);
     /// Determines how a parameter and its gradient are walked.

@@ -67,7 +67,7 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
 void DeviceOptimizer::remember_library(const py::object& array, Library library) {
     if (library == Library::cupy) cupy_type_ = py::type::of(array);
     const TensorType* const type = library == Library::torch ? TensorType::of(array) : nullptr;
-    if (type && type->is_direct()) tensor_type_ = type;
+    if (type) tensor_type_ = type;
 }
 
 std::optional<cuda::Stream> DeviceOptimizer::current_stream_of(Library library) const {
@@ -122,15 +122,14 @@ bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
 bool DeviceOptimizer::is_unmoved(std::size_t i, PyObject* grad) const {
     if (bound_[i].grad_library != Library::torch) return true;
     const auto* const address = static_cast<const char*>(known_grads_[i].address);
-    if (tells_plainly(i, grad)) return look_at_torch(i, grad, {}) == address;
+    if (tells_plainly(i, grad)) return look_at_torch(i, grad) == address;
     return data_pointer(grad) == reinterpret_cast<std::uintptr_t>(address);
 }
 
 /// Whether no code runs if an array like the one before is asked where its memory is.
 bool DeviceOptimizer::tells_plainly(std::size_t i, PyObject* grad) const {
     if (bound_[i].grad_library != Library::torch) return true;
-    const TensorType* const type = TensorType::if_known(grad);
-    return type && type->is_direct();
+    return TensorType::if_known(grad) != nullptr;
 }
 
 /// The address of a CuPy array like the one before, or null. Reads no more attributes than it must.
@@ -151,23 +150,23 @@ const char* DeviceOptimizer::look_at_cupy(std::size_t i, py::handle grad) const 
 }
 
 /// The address of a tensor like the one before, or null.
-const char* DeviceOptimizer::look_at_torch(std::size_t i, py::handle grad, py::handle lent) const {
+const char* DeviceOptimizer::look_at_torch(std::size_t i, py::handle grad) const {
     const Bound& bound = bound_[i];
     const ShapeAndStrides& form = forms_[i].shape;
     const TensorType* const type = TensorType::if_known(grad);
-    dlpack::abi::Tensor seen;
-    if (!type || bound.grad_library != Library::torch) return nullptr;
-    if (!(type->is_direct() ? type->look(grad, seen) : lent && TensorType::look_at_lent(lent, seen))) return nullptr;
+    TensorType::Description found;
+    if (!type || bound.grad_library != Library::torch || !type->describe(grad, found)) return nullptr;
+    const dlpack::abi::Tensor& seen = found.tensor;
     const bool is_here = seen.device.is_cuda() && seen.device.id == device_;
     const bool is_same =
         is_like(seen, engine_->entry(i).tensor.grad_dtype, form.ndim, form.shape(), bound.grad_strides.data());
-    return is_here && is_same ? address_of(seen) : nullptr;
+    return is_here && is_same && is_beyond_offsets(address_of(seen)) ? address_of(seen) : nullptr;
 }
 
 /// Takes a gradient like the one before, at any address that is apart from what a step writes.
-bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad, py::handle lent) {
+bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad) {
     const char* const address =
-        cupy_type_ && py::type::handle_of(grad).is(cupy_type_) ? look_at_cupy(i, grad) : look_at_torch(i, grad, lent);
+        cupy_type_ && py::type::handle_of(grad).is(cupy_type_) ? look_at_cupy(i, grad) : look_at_torch(i, grad);
     if (!address) return false;
     KnownGrad& known = known_grads_[i];
     if (address != known.address) {
@@ -181,33 +180,27 @@ bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad, py::handl
     return true;
 }
 
-/// Returns a pair of a tensor and what lends its memory, if its type tells nothing by itself.
 py::object DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
     if (grad.is_none()) return grad;
     const bool is_known = known_grads_[i].array.is(grad.ptr());
     has_new_grads_ |= !is_known || !tells_plainly(i, grad.ptr());
     if (is_known) return grad;
     if (cupy_type_ && py::type::handle_of(grad).is(cupy_type_)) return grad;
-    const TensorType* const type = TensorType::of(grad);
-    if (!type) return grad;
-    type->require_positive(grad, [&] { return names_->grad_label(i, by); });
-    const py::object lent = type->is_direct() ? py::object() : TensorType::lend(grad);
-    return lent ? py::make_tuple(grad, lent) : grad;
+    if (const TensorType* const type = TensorType::of(grad))
+        type->require_positive(grad, [&] { return names_->grad_label(i, by); });
+    return grad;
 }
 
-void DeviceOptimizer::take(std::size_t i, const py::object& prepared, Names::By by) {
-    if (prepared.is_none()) {
-        take_plainly(i, prepared.ptr());
+void DeviceOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
+    if (grad.is_none()) {
+        take_plainly(i, grad.ptr());
         return;
     }
-    const bool is_pair = PyTuple_CheckExact(prepared.ptr());
-    const py::handle grad = is_pair ? PyTuple_GET_ITEM(prepared.ptr(), 0) : prepared.ptr();
-    const py::handle lent = is_pair ? PyTuple_GET_ITEM(prepared.ptr(), 1) : nullptr;
     KnownGrad& known = known_grads_[i];
-    if (!is_pair && known.array.is(grad.ptr()) && is_unmoved(i, grad.ptr())) {
+    if (known.array.is(grad.ptr()) && is_unmoved(i, grad.ptr())) {
         engine_->set_grad(i, known.address);
     } else {
-        if (!take_like_before(i, grad, lent)) take_grad(i, py::reinterpret_borrow<py::object>(grad), by);
+        if (!take_like_before(i, grad)) take_grad(i, grad, by);
         if (bound_[i].grad_library != Library::other && !known.array.is(grad.ptr())) known.array.saw(grad.ptr());
     }
     bound_[i].given = true;

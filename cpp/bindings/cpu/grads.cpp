@@ -51,9 +51,7 @@ py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, Names::
         has_new_tensors_ = true;
         type->require_positive(grad, label);
     }
-    if (type->is_direct()) return grad;
-    py::object lent = TensorType::lend(grad);
-    return lent ? lent : as_numpy(grad, Access::read, label());
+    return grad;
 }
 
 Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
@@ -130,11 +128,11 @@ bool HostOptimizer::take_array(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-/// Takes a tensor of a direct type like the one before, which is known not to be a lazy negative view.
+/// Takes a tensor like the one before, which is known not to be a lazy negative view.
 bool HostOptimizer::take_tensor(std::size_t i, PyObject* grad) noexcept {
     const TensorType* const type = TensorType::if_known(grad);
-    dlpack::abi::Tensor seen;
-    return type && type->is_direct() && type->look(grad, seen) && take_like_before(i, seen);
+    TensorType::Description seen;
+    return type && type->describe(grad, seen) && take_like_before(i, seen.tensor);
 }
 
 bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& grad) noexcept {
@@ -146,7 +144,8 @@ bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& g
         return false;
     const char* const data = address_of(grad);
     if (data != bound.checked_grad) {
-        if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) != 0 || !is_apart(bound, data)) return false;
+        const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0;
+        if (!is_aligned || !is_beyond_offsets(data) || !is_apart(bound, data)) return false;
         bound.checked_grad = data;
     }
     set_grad(i, data);
@@ -167,20 +166,21 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
         return examine(i, view_of(grad, Access::read, label), owner_of(grad.ptr()), label);
     }
     const TensorType* const type = TensorType::if_known(grad);
-    dlpack::abi::Tensor seen;
-    const bool is_seen = type ? type->look(grad, seen) : TensorType::look_at_lent(grad, seen);
-    if (!is_seen || !take_like_before(i, seen)) {
+    TensorType::Description seen;
+    const bool is_seen = type && type->describe(grad, seen);
+    if (!is_seen || !take_like_before(i, seen.tensor)) {
         const std::string label = names_->grad_label(i, by);
         if (!is_seen) refuse_tensor(grad, label);
         require_same_param(i);
         dlpack::Loan loan;
-        dlpack::look_at(seen, loan, label);
+        dlpack::look_at(seen.tensor, loan, label);
         require_host(loan.device, grad, label);
-        loan.view.data = const_cast<char*>(address_of(seen));
+        require_storage(grad, loan.view.data, loan.view.item_size(), label);
+        loan.view.data = const_cast<char*>(address_of(seen.tensor));
         require_usable(loan.view, Access::read, {true, is_aligned(loan.view)}, label);
         examine(i, loan.view, nullptr, label);
     }
-    if (type && !bound_[i].grad_tensor.is(grad.ptr())) bound_[i].grad_tensor.saw(grad.ptr());
+    if (!bound_[i].grad_tensor.is(grad.ptr())) bound_[i].grad_tensor.saw(grad.ptr());
 }
 
 void HostOptimizer::examine(std::size_t i, const ArrayView& view, const void* memory_owner, const std::string& label) {

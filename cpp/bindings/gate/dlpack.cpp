@@ -158,7 +158,9 @@ Device device_of(py::handle object, const std::string& label) {
 Loan borrow(py::handle object, Access access, Stream& stream, const std::string& label) {
     const py::object lender =
         is_torch(object) ? plain_tensor(object, label) : py::reinterpret_borrow<py::object>(object);
-    return open(request_capsule(lender, stream, label), access, label);
+    Loan loan = open(request_capsule(lender, stream, label), access, label);
+    if (is_torch(object)) require_storage(object, loan.view.data, loan.view.item_size(), label);
+    return loan;
 }
 
 }  // namespace adamcore::python::dlpack

@@ -82,6 +82,20 @@ void refuse_negative(const std::string& label) {
         "a.resolve_neg()");
 }
 
+void require_storage(py::handle tensor, const void* address, std::int64_t item_size, const std::string& label) {
+    if (!address || is_beyond_offsets(address)) return;
+    static const py::handle name = interned("storage_offset");
+    try {
+        const py::object method = find_attr(tensor, name);
+        if (!method) return;
+        const auto offset = run_python([&]() -> py::object { return method(); }).cast<std::int64_t>();
+        if (reinterpret_cast<std::uintptr_t>(address) != static_cast<std::uintptr_t>(offset * item_size)) return;
+    } catch (py::error_already_set& error) {
+        refuse_because(error, label, "the tensor cannot be used");
+    }
+    throw py::value_error(label + ": the tensor has no memory");
+}
+
 std::optional<std::uintptr_t> data_pointer(py::handle tensor) {
     static const py::handle name = interned("data_ptr");
     try {

@@ -34,6 +34,13 @@ py::object plain_tensor(py::handle tensor, const std::string& label);
 /// Raises ValueError, which starts with `label`, for a lazy negative view.
 [[noreturn]] void refuse_negative(const std::string& label);
 
+/// Raises ValueError, which starts with `label`, if a tensor has no memory, as those of FakeTensorMode and those whose
+/// storage has been freed: what it calls its address is only its offset.
+void require_storage(py::handle tensor, const void* address, std::int64_t item_size, const std::string& label);
+
+/// Whether an address is too large for an offset.
+inline bool is_beyond_offsets(const void* address) { return reinterpret_cast<std::uintptr_t>(address) >> 32 > 0; }
+
 /// The current address of a tensor's memory. Empty if the object does not tell it, or has lost its memory.
 std::optional<std::uintptr_t> data_pointer(py::handle tensor);
 

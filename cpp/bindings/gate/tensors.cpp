@@ -50,7 +50,8 @@ std::size_t TensorType::count_ = 0;
 
 const TensorType* TensorType::discover(PyTypeObject* type) {
     static const py::handle torch_name = interned("torch"), tensor_name = interned("Tensor"),
-                            attribute = interned(abi::Exchange::attribute), is_neg = interned("is_neg");
+                            attribute = interned(abi::Exchange::attribute), is_neg = interned("is_neg"),
+                            native_name = interned("_C"), to_dlpack_name = interned("_to_dlpack");
     const py::object torch = imported(torch_name);
     const py::object base = torch ? find_attr(torch, tensor_name) : py::object();
     if (!base || !PyType_Check(base.ptr())) return nullptr;
@@ -60,6 +61,12 @@ const TensorType* TensorType::discover(PyTypeObject* type) {
     const abi::Exchange* const exchange =
         functions_of(is_plain ? find_attr(base, attribute) : own_attribute(type, attribute));
     if (!is_plain && !exchange) return nullptr;
+    py::object to_dlpack;
+    if (!exchange) {
+        const py::object native = find_attr(torch, native_name);
+        to_dlpack = native ? find_attr(native, to_dlpack_name) : py::object();
+        if (!to_dlpack) return nullptr;
+    }
     TensorType found;
     const auto object = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(type));
     py::object negative = find_attr(object, is_neg);
@@ -69,6 +76,7 @@ const TensorType* TensorType::discover(PyTypeObject* type) {
     if (count_ == most_) return nullptr;
     found.type_ = reinterpret_cast<PyTypeObject*>(object.inc_ref().ptr());
     found.is_neg_ = negative.release().ptr();
+    found.to_dlpack_ = to_dlpack.release().ptr();
     known_[count_] = found;
     return &known_[count_++];
 }
@@ -84,24 +92,12 @@ bool TensorType::is_negative(py::handle tensor) const {
     return truth != 0;
 }
 
-py::object TensorType::lend(py::handle tensor) {
-    static const py::handle torch_name = interned("torch"), native_name = interned("_C"),
-                            lend_name = interned("_to_dlpack");
-    const py::object torch = imported(torch_name);
-    const py::object native = torch ? find_attr(torch, native_name) : py::object();
-    const py::object make = native ? find_attr(native, lend_name) : py::object();
-    if (!make) return {};
+bool TensorType::lend(py::handle tensor, Description& out) const noexcept {
     PyObject* const argument = tensor.ptr();
-    auto lent = run_python(
-        [&] { return py::reinterpret_steal<py::object>(PyObject_Vectorcall(make.ptr(), &argument, 1, nullptr)); });
-    if (!lent && !PyErr_ExceptionMatches(PyExc_Exception)) throw py::error_already_set();
-    if (!lent) PyErr_Clear();
-    return lent;
-}
-
-bool TensorType::look_at_lent(py::handle lent, abi::Tensor& out) noexcept {
-    if (!PyCapsule_IsValid(lent.ptr(), abi::Managed::name)) return false;
-    out = static_cast<const abi::Managed*>(PyCapsule_GetPointer(lent.ptr(), abi::Managed::name))->tensor;
+    out.lent = py::reinterpret_steal<py::object>(PyObject_Vectorcall(to_dlpack_, &argument, 1, nullptr));
+    if (!out.lent) PyErr_Clear();
+    if (!out.lent || !PyCapsule_IsValid(out.lent.ptr(), abi::Managed::name)) return false;
+    out.tensor = static_cast<const abi::Managed*>(PyCapsule_GetPointer(out.lent.ptr(), abi::Managed::name))->tensor;
     return true;
 }
 

@@ -18,7 +18,8 @@ namespace adamcore::python {
 /// types derived from them that have an interface of their own. Others may have no memory (FakeTensor), or other
 /// numbers than those in memory, and go through `__dlpack__`.
 ///
-/// Since version 2.10, PyTorch has DLPack's exchange interface for this. A type without it is not `direct`.
+/// Since version 2.10, PyTorch has DLPack's exchange interface for this. Before, torch._C._to_dlpack tells it, which
+/// takes less time than data_ptr(), dtype, shape, stride() and device do together.
 class TensorType {
 public:
     /// The type of an object, or null if it is none of these. May run code of the object's metaclass.
@@ -31,12 +32,18 @@ public:
     /// The same, but only for types that of() has found. Runs no code.
     static const TensorType* if_known(py::handle object) noexcept { return find(Py_TYPE(object.ptr())); }
 
-    bool is_direct() const { return exchange_ != nullptr; }
+    /// What a tensor says of itself. It points at what belongs to the tensor or to `lent`, and is valid as long as no
+    /// other code runs.
+    struct Description {
+        dlpack::abi::Tensor tensor{};
+        py::object lent{};  ///< a capsule, if there is no exchange interface
+    };
 
-    /// Describes a tensor of a direct type. Returns false if the tensor has no memory that can be described. Runs no
-    /// Python code and keeps the GIL. What `out` points at is valid as long as this is true.
-    bool look(py::handle tensor, dlpack::abi::Tensor& out) const noexcept {
-        if (exchange_->describe(tensor.ptr(), &out) == 0) return true;
+    /// Describes a tensor. Returns false if it has no memory that can be described. Runs no Python code and keeps the
+    /// GIL.
+    bool describe(py::handle tensor, Description& out) const noexcept {
+        if (!exchange_) return lend(tensor, out);
+        if (exchange_->describe(tensor.ptr(), &out.tensor) == 0) return true;
         PyErr_Clear();
         return false;
     }
@@ -53,11 +60,6 @@ public:
         }
     }
 
-    /// What keeps the memory of a tensor of a type that is not direct, for look_at_lent(). Null if PyTorch refuses.
-    static py::object lend(py::handle tensor);
-    /// Describes what lend() returned. Runs no code.
-    static bool look_at_lent(py::handle lent, dlpack::abi::Tensor& out) noexcept;
-
     /// PyTorch's current stream on a CUDA device, as a cudaStream_t handle. Empty if it does not say.
     std::optional<std::uintptr_t> current_stream(int device) const noexcept;
 
@@ -69,9 +71,11 @@ private:
         return nullptr;
     }
     static const TensorType* discover(PyTypeObject* type);
+    bool lend(py::handle tensor, Description& out) const noexcept;
     bool is_negative(py::handle tensor) const;
     PyTypeObject* type_ = nullptr;
-    PyObject* is_neg_ = nullptr;  ///< the function; null before PyTorch had such views
+    PyObject* is_neg_ = nullptr;     ///< the function; null before PyTorch had such views
+    PyObject* to_dlpack_ = nullptr;  ///< the C function, if there is no exchange interface
     const dlpack::abi::Exchange* exchange_ = nullptr;
 
     // What has been found stays for the life of the process: these types do, too.

@@ -16,9 +16,7 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
       array(given),
       type(TensorType::of(given)),
       pointer(data_pointer(given)),
-      counts_writes(python::counts_writes(given)) {
-    if (type && !type->is_direct()) type = nullptr;
-}
+      counts_writes(python::counts_writes(given)) {}
 
 BoundOptimizer::BoundOptimizer(std::string owner, const py::dict& options)
     : groups_(std::move(owner)), options_(read_options(options)) {}
@@ -155,13 +153,13 @@ void BoundOptimizer::require_lenders_in_place() const {
     for (const Lender& lender : lenders_) {
         const Tensor& tensor = tensor_at(lender.tensor);
         if (!tensor.grad) continue;
-        dlpack::abi::Tensor found;
+        TensorType::Description found;
         const bool is_there = !lender.type ? data_pointer(lender.array) == lender.pointer
-                                           : lender.type->look(lender.array, found) &&
-                                                 reinterpret_cast<std::uintptr_t>(found.data) == lender.pointer;
+                                           : lender.type->describe(lender.array, found) &&
+                                                 reinterpret_cast<std::uintptr_t>(found.tensor.data) == lender.pointer;
         if (!is_there) refuse_moved(lender.tensor, "set_() or p.data = ...");
         const ShapeAndStrides& form = forms_[lender.tensor].shape;
-        if (!lender.type || is_like(found, tensor.dtype, form.ndim, form.shape(), form.strides())) continue;
+        if (!lender.type || is_like(found.tensor, tensor.dtype, form.ndim, form.shape(), form.strides())) continue;
         throw py::value_error(names_->label(lender.tensor) +
                               ": the array has been given another dtype, another shape or other strides since the "
                               "optimizer was made; make a new optimizer for it");
