@@ -160,11 +160,11 @@ class Wrapper(torch.Tensor):
 
     @staticmethod
     def __new__(cls, offset: int) -> Any:
-        return torch.Tensor._make_wrapper_subclass(cls, (4,), dtype=torch.float32, storage_offset=offset)
+        return torch.Tensor._make_wrapper_subclass(cls, (4,), strides=(1,), dtype=torch.float32, storage_offset=offset)
 
     @classmethod
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise NotImplementedError(str(function))
+        return False  # as is_pinned()
 
 
 def fake() -> Any:

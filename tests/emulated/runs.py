@@ -33,3 +33,7 @@ if EXHAUSTIVE:
         )
         for schedule in ("lazy", "random")
     }
+    RUNS["torch without the exchange interface"] = (
+        [*paths("torch", "arrays", "new_arrays", "streams", "uses"), "-k", "not streams_are_asked"],
+        {"ADAMCORE_EMULATION_EXCHANGE": "0"},
+    )
