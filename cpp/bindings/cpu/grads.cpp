@@ -63,6 +63,10 @@ Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
     return taken;
 }
 
+void HostOptimizer::prefetch_param(std::size_t i) const noexcept {
+    if (i < size()) prefetch_header(bound_[i].param.ptr());
+}
+
 bool HostOptimizer::take_plainly(PyObject* const* grads) {
     // Looking at arrays without changing reference counts needs the GIL to be held, but not by the looking thread. With
     // thousands of small arrays, whose headers are scattered, other threads look too.
@@ -84,6 +88,8 @@ bool HostOptimizer::take_plainly(PyObject* const* grads) {
     if (first_tensor != grads + count && TensorType::if_known(*first_tensor)) {
         // PyTorch's functions need the thread that holds the GIL.
         for (std::size_t i = 0; i < count; ++i) {
+            if (i + ahead < count) prefetch_header(grads[i + ahead]);
+            prefetch_param(i + ahead);
             if (!HostOptimizer::take_plainly(i, grads[i])) return false;
         }
         return true;
@@ -165,6 +171,7 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
         const std::string label = names_->grad_label(i, by);
         return examine(i, view_of(grad, Access::read, label), owner_of(grad.ptr()), label);
     }
+    prefetch_param(i + ahead);
     const TensorType* const type = TensorType::if_known(grad);
     TensorType::Description seen;
     const bool is_seen = type && type->describe(grad, seen);

@@ -94,6 +94,7 @@ private:
     py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override;
     void take(std::size_t tensor, const py::object& grad, Names::By by) override;
     bool is_wary() const override { return expects_new_tensors_ || lenders_run_code(); }
+    void prefetch_param(std::size_t tensor) const noexcept;
     bool take_array(std::size_t tensor, PyObject* grad) noexcept;
     bool take_tensor(std::size_t tensor, PyObject* grad) noexcept;
     bool take_like_before(std::size_t tensor, const dlpack::abi::Tensor& grad) noexcept;
