@@ -109,7 +109,7 @@ private:
             const py::object param = added.params[i];
             arrays.push_back(device_array(param, Access::write, label, 1));
             const DeviceArray& array = arrays.back();
-            require_fit(optimizer.options_, array.view.dtype, label);
+            if (!array.view.is_complex) require_fit(optimizer.options_, array.view.dtype, label);
             require_device(array, device, "other arrays of this optimizer", label);
             add_unique(array.stream.value_or(1), producers);
             views.push_back(array.view);

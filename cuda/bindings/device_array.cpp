@@ -61,14 +61,17 @@ DeviceArray from_cupy(py::handle object, const std::string& label) {
     static const py::handle data = interned("data"), pointer = interned("ptr"), device_id = interned("device_id"),
                             shape = interned("shape"), strides = interned("strides"), dtype = interned("dtype");
     try {
-        array.view.dtype = dtype_of_object(object.attr(dtype), label);
+        const Element element = element_of_object(object.attr(dtype), label);
+        array.view.dtype = element.dtype;
+        array.view.is_complex = element.is_complex;
         const py::object memory = object.attr(data);
         array.view.data = reinterpret_cast<char*>(memory.attr(pointer).cast<std::uintptr_t>());
         const py::object id = find_attr(memory, device_id);
         array.device = (id ? id : py::object(object.attr("device").attr("id"))).cast<int>();
         append_integers(object.attr(shape), array.axes);
-        const int ndim = static_cast<int>(array.axes.size());
+        int ndim = static_cast<int>(array.axes.size());
         append_integers(object.attr(strides), array.axes);
+        if (element.is_complex) append_pairs(array.axes, ndim, array.view.item_size());
         lay_out(array.view, array.axes, ndim, label);
     } catch (py::error_already_set& error) {
         refuse_because(error, label, "the CuPy array cannot be used");
@@ -106,8 +109,10 @@ DeviceArray from_dlpack(py::handle object, Access access, const std::string& lab
 DeviceArray from_interface(py::handle object, const py::object& fields, const std::string& label) {
     DeviceArray array;
     array.owner = py::reinterpret_borrow<py::object>(object);
-    const Interface read = read_interface(object, fields, label);
-    array.view.dtype = read.dtype;
+    Interface read = read_interface(object, fields, label);
+    array.view.dtype = read.element.dtype;
+    array.view.is_complex = read.element.is_complex;
+    if (read.element.is_complex) append_pairs(read.axes, read.ndim, array.view.item_size());
     array.view.data = reinterpret_cast<char*>(read.data);
     array.read_only = read.read_only;
     array.stream = read.stream;

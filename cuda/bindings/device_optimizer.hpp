@@ -106,7 +106,9 @@ private:
     void walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;
     /// Sets the members of an entry that depend on this.
     void describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const;
-    bool is_clipped_by_units(const Form& form) const { return options_.clip == Clip::units && form.shape.ndim >= 2; }
+    bool is_clipped_by_units(const Form& form) const {
+        return options_.clip == Clip::units && form.shape.own_ndim() >= 2;
+    }
 
     py::object library_;
     std::optional<cuda::Engine> engine_;

@@ -25,15 +25,17 @@ std::string last_word(py::handle dtype) {
 }
 
 /// "<V2" may be any type of two bytes, so the object's own dtype must tell.
-Dtype dtype_of_typestr(py::handle object, const std::string& typestr, const std::string& label) {
-    if (typestr == "<f4") return Dtype::float32;
-    if (typestr == "<f8") return Dtype::float64;
-    if (typestr == "<f2") return Dtype::float16;
+Element element_of_typestr(py::handle object, const std::string& typestr, const std::string& label) {
+    if (typestr == "<f4") return {Dtype::float32};
+    if (typestr == "<f8") return {Dtype::float64};
+    if (typestr == "<f2") return {Dtype::float16};
+    if (typestr == "<c8") return {Dtype::float32, true};
+    if (typestr == "<c16") return {Dtype::float64, true};
     if (typestr.size() == 3 && typestr.compare(1, 2, "V2") == 0) {
         const py::object dtype = find_attr(object, interned("dtype"));
-        if (dtype && last_word(dtype) == "bfloat16") return Dtype::bfloat16;
+        if (dtype && last_word(dtype) == "bfloat16") return {Dtype::bfloat16};
     }
-    if (typestr == ">f2" || typestr == ">f4" || typestr == ">f8")
+    if (typestr == ">f2" || typestr == ">f4" || typestr == ">f8" || typestr == ">c8" || typestr == ">c16")
         throw py::type_error(label + ": dtype " + typestr + remedy_for_order);
     refuse_dtype(typestr, label);
 }
@@ -96,7 +98,7 @@ Interface read_interface(py::handle object, py::handle dict, const std::string& 
     if (fields.get<int>("version") < 2) refuse_field("version", fields.optional("version"), label);
     if (!fields.optional("mask").is_none()) throw py::type_error(label + ": masked arrays are not supported");
     Interface read;
-    read.dtype = dtype_of_typestr(object, fields.get<std::string>("typestr"), label);
+    read.element = element_of_typestr(object, fields.get<std::string>("typestr"), label);
     std::tie(read.data, read.read_only) = fields.get<std::pair<std::uintptr_t, bool>>("data");
     read.ndim = fields.append_axes("shape", read.axes);
     const bool empty = std::find(read.axes.begin(), read.axes.end(), 0) != read.axes.end();
@@ -108,16 +110,18 @@ Interface read_interface(py::handle object, py::handle dict, const std::string& 
     return read;
 }
 
-Dtype dtype_of_object(py::handle dtype, const std::string& label) {
+Element element_of_object(py::handle dtype, const std::string& label) {
     static const py::handle char_name = interned("char"), native_name = interned("isnative");
     const auto code = dtype.attr(char_name).cast<std::string>();
     if (!dtype.attr(native_name).cast<bool>())
         throw py::type_error(label + ": dtype " + py::str(dtype).cast<std::string>() + remedy_for_order);
-    if (code == "f") return Dtype::float32;
-    if (code == "d") return Dtype::float64;
-    if (code == "e") return Dtype::float16;
+    if (code == "f") return {Dtype::float32};
+    if (code == "d") return {Dtype::float64};
+    if (code == "e") return {Dtype::float16};
+    if (code == "F") return {Dtype::float32, true};
+    if (code == "D") return {Dtype::float64, true};
     const auto name = last_word(dtype);
-    if (name == "bfloat16") return Dtype::bfloat16;
+    if (name == "bfloat16") return {Dtype::bfloat16};
     refuse_dtype(name, label);
 }
 

@@ -14,7 +14,7 @@ namespace adamcore::python {
 
 /// The description of an array by its interface.
 struct Interface {
-    Dtype dtype = Dtype::float32;
+    Element element{};
     std::uintptr_t data = 0;
     bool read_only = false;
     int ndim = 0;
@@ -26,8 +26,8 @@ struct Interface {
 /// interface, and for masked arrays and dtypes that the kernels do not support.
 Interface read_interface(py::handle object, py::handle fields, const std::string& label);
 
-/// The dtype that a NumPy-like dtype object describes.
-Dtype dtype_of_object(py::handle dtype, const std::string& label);
+/// The type that a NumPy-like dtype object describes.
+Element element_of_object(py::handle dtype, const std::string& label);
 
 /// Appends the elements of a sequence of integers.
 void append_integers(py::handle sequence, std::vector<Py_ssize_t>& values);

@@ -139,8 +139,8 @@ const char* DeviceOptimizer::look_at_cupy(std::size_t i, py::handle grad) const 
     const Bound& bound = bound_[i];
     const ShapeAndStrides& form = forms_[i].shape;
     if (bound.grad_library != Library::cupy || !find_attr(grad, dtype).is(bound.grad_dtype)) return nullptr;
-    if (!are_equal(find_attr(grad, shape), form.shape(), form.ndim)) return nullptr;
-    if (!are_equal(find_attr(grad, strides), bound.grad_strides.data(), form.ndim)) return nullptr;
+    if (!are_equal(find_attr(grad, shape), form.shape(), form.own_ndim())) return nullptr;
+    if (!are_equal(find_attr(grad, strides), bound.grad_strides.data(), form.own_ndim())) return nullptr;
     const py::object memory = find_attr(grad, data);
     const auto address = memory ? to_integer(find_attr(memory, pointer)) : std::nullopt;
     if (!address) return nullptr;
@@ -158,8 +158,8 @@ const char* DeviceOptimizer::look_at_torch(std::size_t i, py::handle grad) const
     if (!type || bound.grad_library != Library::torch || !type->describe(grad, found)) return nullptr;
     const dlpack::abi::Tensor& seen = found.tensor;
     const bool is_here = seen.device.is_cuda() && seen.device.id == device_;
-    const bool is_same =
-        is_like(seen, engine_->entry(i).tensor.grad_dtype, form.ndim, form.shape(), bound.grad_strides.data());
+    const bool is_same = is_like(seen, {engine_->entry(i).tensor.grad_dtype, form.is_complex}, form.own_ndim(),
+                                 form.shape(), bound.grad_strides.data());
     return is_here && is_same && is_beyond_offsets(address_of(seen)) ? address_of(seen) : nullptr;
 }
 
@@ -187,7 +187,7 @@ py::object DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names
     if (is_known) return grad;
     if (cupy_type_ && py::type::handle_of(grad).is(cupy_type_)) return grad;
     if (const TensorType* const type = TensorType::of(grad))
-        type->require_positive(grad, [&] { return names_->grad_label(i, by); });
+        type->require_resolved(grad, [&] { return names_->grad_label(i, by); });
     return grad;
 }
 
@@ -211,7 +211,7 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By
     DeviceArray found = device_array(grad, Access::read, label, stream_ == 0 ? 1 : stream_);
     Bound& bound = bound_[i];
     const ShapeAndStrides& shape = forms_[i].shape;
-    require_shape(found.view, shape.ndim, shape.shape(), label, names_->label(i));
+    require_shape(found.view, shape, engine_->entry(i).tensor.dtype, label, names_->label(i));
     int device = device_;
     require_device(found, device, "the parameters", label);
     require_apart(found.view, nullptr, label);

@@ -18,7 +18,8 @@ def global_norm(grads: Any) -> float:
     Parameters
     ----------
     grads : array, sequence or mapping
-        float16, bfloat16, float32 or float64 arrays of any layout. None means that there is no gradient.
+        float16, bfloat16, float32, float64, complex64 or complex128 arrays of any layout. None means that there is no
+        gradient.
 
     Returns
     -------

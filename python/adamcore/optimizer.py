@@ -42,10 +42,13 @@ class Optimizer(ABC):
     ``{"enc": {"w": W}, "layers": [(A, b)]}`` are "enc.w", "layers.0.0" and "layers.0.1". Two arrays must not have the
     same name. A list is a list of groups if its first item is a mapping with the key "params".
 
-    Parameters are NumPy arrays of dtype float16, bfloat16 (from ``ml_dtypes``), float32 or float64. They may have any
-    shape and strides, and must be writable and aligned. The optimizer keeps references to them and updates them in
-    place; it never copies them. Arrays of other libraries in CPU memory that support DLPack, such as PyTorch tensors,
-    are used in the same way. JAX arrays are immutable, so they can only be gradients.
+    Parameters are NumPy arrays of dtype float16, bfloat16 (from ``ml_dtypes``), float32, float64, complex64 or
+    complex128. They may have any shape and strides, and must be writable and aligned. The optimizer keeps references to
+    them and updates them in place; it never copies them. Complex numbers are updated as pairs of real ones, as PyTorch
+    does it, and their state consists of complex arrays.
+
+    Arrays of other libraries in CPU memory that support DLPack, such as PyTorch tensors, are used in the same way. JAX
+    arrays are immutable, so they can only be gradients.
 
     If you put another array in the place of a parameter, in your own lists and dicts or in `param_groups`, the next
     step raises an error that names it. Looking for this takes less than 3 ns for each array in lists, tuples and dicts.
@@ -63,12 +66,14 @@ class Optimizer(ABC):
       where the latter counts as at least 1e-3. A unit is what one index of the first axis selects; an array with fewer
       than two axes is one unit (Brock et al. 2021, "High-Performance Large-Scale Image Recognition Without
       Normalization").
-    - ``clip_value``: each gradient element is clipped to ``[-clip_value, clip_value]``.
+    - ``clip_value``: each gradient element, and each part of a complex one, is clipped to
+      ``[-clip_value, clip_value]``.
     - ``nonfinite``: what happens if a gradient contains inf or NaN. With "propagate" (the default), gradients are not
       checked. With "skip", the step is skipped and nothing changes. With "raise", the step raises `NonFiniteError` and
       nothing changes. If a loss scale is used, such a step is skipped in any case. Float64 gradients of parameters of
       another dtype are read as float32, so an element that rounds to inf counts as not finite.
-    - ``precision``: a `Precision`, which specifies how half-precision weights and state are stored.
+    - ``precision``: a `Precision`, which specifies how half-precision weights and state are stored. It does not concern
+      float64 and complex parameters.
 
     At most one of the clipping options can be used. Gradients are clipped as they are read, and are never modified.
     Gradients whose norm is not finite are not clipped.
@@ -124,9 +129,9 @@ class Optimizer(ABC):
         grads : array, sequence or mapping
             Gradients in the structure of the optimizer's `params`, or a mapping from name to gradient. For groups, pass
             one flat sequence in order, or a mapping. Each gradient has the shape of its parameter, and any supported
-            dtype and strides. The gradient of a parameter without axes may be a Python float or a NumPy number. Pass
-            None to leave a parameter, or all parameters in a container, with their state and step counts unchanged.
-            Gradients are not modified.
+            dtype and strides; it is complex if and only if the parameter is. The gradient of a parameter without axes
+            may be a Python float or a NumPy number. Pass None to leave a parameter, or all parameters in a container,
+            with their state and step counts unchanged. Gradients are not modified.
         loss_scale : float or LossScaler
             The factor of the loss, by which gradients are divided as they are read. With a `LossScaler`, or a number
             other than 1, the step is skipped if a gradient is not finite: no parameter, state or step count changes.

@@ -30,7 +30,7 @@ BAD_PARAMS = {
     "None": (None, TypeError, "expected a NumPy array, got NoneType"),
     "scalar": (F4(1), TypeError, "expected a NumPy array, got numpy.float32"),
     "int": (np.ones(3, np.int32), TypeError, "dtype int32 is not supported"),
-    "complex": (np.ones(3, np.complex64), TypeError, "dtype complex64 is not supported"),
+    "long complex": (np.ones(3, np.clongdouble), TypeError, "is not supported"),
     "void": (np.ones(3, "V2"), TypeError, r"dtype \|V2 is not supported"),
     "longdouble": (np.ones(3, np.longdouble), TypeError, "is not supported"),
     "object": (np.ones(3, object), TypeError, "dtype object is not supported"),

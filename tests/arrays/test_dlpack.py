@@ -168,7 +168,7 @@ ONES = np.ones(4, F4)
 BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "int32": (lambda: Lender(ONES, code=0), TypeError, "dtype int32 is not supported; use float32"),
     "uint8": (lambda: Lender(ONES, code=1, bits=8), TypeError, "dtype uint8 is"),
-    "complex": (lambda: Lender(ONES, code=5, bits=64), TypeError, "dtype complex64 is"),
+    "complex": (lambda: Lender(ONES, code=5, bits=32), TypeError, "dtype complex32 is"),
     "bool": (lambda: Lender(ONES, code=6, bits=8), TypeError, "dtype bool is"),
     "float8": (lambda: Lender(ONES, code=10, bits=8), TypeError, "dtype of DLPack's code 10 with 8 bits is"),
     "float128": (lambda: Lender(ONES, bits=128), TypeError, "dtype float128 is"),

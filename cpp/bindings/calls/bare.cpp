@@ -53,10 +53,10 @@ private:
 void require_state(const ArrayView& state, const Tensor* first, const ArrayView& param, const Order* order,
                    const std::string& label, const std::string& param_label) {
     if ((state.dtype == Dtype::float64) != (param.dtype == Dtype::float64))
-        throw py::type_error(label + ": dtype " + name_of(state.dtype) + " does not match " + param_label +
-                             ", which is " + name_of(param.dtype) +
-                             (param.dtype == Dtype::float64 ? ": its state must be float64"
-                                                            : ": its state must be float32, bfloat16 or float16"));
+        throw py::type_error(label + ": dtype " + name_of(state.element()) + " does not match " + param_label +
+                             ", which is " + name_of(param.element()) + ": its state must be " +
+                             (param.is_complex || param.dtype == Dtype::float64 ? name_of(param.element())
+                                                                                : "float32, bfloat16 or float16"));
     if (first && state.dtype != first->state_dtype)
         throw py::type_error(label + ": dtype " + name_of(state.dtype) +
                              " differs from the state before it, which is " + name_of(first->state_dtype));
@@ -103,7 +103,10 @@ CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
         const auto let_in = [&](Access access, std::size_t argument, const ArrayView* like) {
             const std::string label = arguments.label(argument, i);
             Taken taken = gate.look(prepared[i][argument], access, label);
-            if (like) require_shape(taken.view, like->ndim, like->shape, label, param_label);
+            if (like) {
+                std::vector<Py_ssize_t> axes(like->shape, like->shape + like->ndim);
+                require_shape(taken.view, {like->ndim, axes.data(), like->is_complex}, like->dtype, label, param_label);
+            }
             checked.keepalive.push_back(taken.keepalive);
             return taken;
         };

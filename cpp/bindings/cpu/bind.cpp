@@ -62,10 +62,12 @@ struct HostOptimizer::GroupBinding : Binding {
     }
 
     void commit() noexcept override {
-        for (const Tensor& tensor : added.tensors) {
+        for (std::size_t i = 0; i < added.tensors.size(); ++i) {
+            const Tensor& tensor = added.tensors[i];
+            const Element element{tensor.dtype, added.forms[i].shape.is_complex};
             optimizer.tensors_.push_back(tensor);
             optimizer.elements_ += tensor.size;
-            optimizer.descrs_[static_cast<std::size_t>(tensor.dtype)] = usual_descr(tensor.dtype);
+            optimizer.descrs_[place_of(element)] = usual_descr(element);
         }
         std::move(bound.begin(), bound.end(), std::back_inserter(optimizer.bound_));
         optimizer.memory_.push_back(std::move(memory));
@@ -96,7 +98,7 @@ private:
         std::vector<const void*> owners;
         for (std::size_t i = 0; i < arrays.size(); ++i) {
             views.push_back(view_of(arrays[i], Access::write, added.labels[i]));
-            require_fit(optimizer.options_, views.back().dtype, added.labels[i]);
+            if (!views.back().is_complex) require_fit(optimizer.options_, views.back().dtype, added.labels[i]);
             owners.push_back(owner_of(arrays[i].ptr()));
         }
         optimizer.describe(views, owners, added);
@@ -155,7 +157,7 @@ std::unique_ptr<BoundOptimizer::Binding> HostOptimizer::bind(Addition& added) {
 void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param,
                            const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
-    PyObject* const descr = usual_descr(grad.dtype);
+    PyObject* const descr = usual_descr(grad.element());
     const Region region = region_of(grad, -1);
     auto layout = layout_of(param, grad, form.order);
     Walk in_c_order(grad, c_order(grad.ndim));
@@ -172,7 +174,7 @@ void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const
     bound.descr = descr;
     bound.grad_begin = static_cast<std::ptrdiff_t>(region.begin - reinterpret_cast<std::uintptr_t>(grad.data));
     bound.grad_bytes = region.end - region.begin;
-    bound.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data()} : form.shape;
+    bound.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data(), grad.is_complex} : form.shape;
     bound.unusual = std::move(unusual);
 }
 

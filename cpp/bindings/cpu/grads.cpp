@@ -45,11 +45,11 @@ py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, Names::
     if (grad.is_none() || is_exactly_numpy(grad)) return grad;
     const auto label = [&] { return names_->grad_label(i, by); };
     const TensorType* const type = TensorType::of(grad);
-    if (!type && forms_[i].shape.ndim == 0 && is_number(grad)) return array_of_number(grad);
+    if (!type && forms_[i].shape.own_ndim() == 0 && is_number(grad)) return array_of_number(grad);
     if (!type) return as_numpy(grad, Access::read, label());
     if (!bound_[i].grad_tensor.is(grad.ptr())) {
         has_new_tensors_ = true;
-        type->require_positive(grad, label);
+        type->require_resolved(grad, label);
     }
     return grad;
 }
@@ -145,7 +145,8 @@ bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& g
     Bound& bound = bound_[i];
     const Dtype dtype = tensors_[i].grad_dtype;
     if (!grad.device.is_host() ||
-        !is_like(grad, dtype, bound.expected.ndim, bound.expected.shape(), bound.expected.strides()) ||
+        !is_like(grad, {dtype, bound.expected.is_complex}, bound.expected.own_ndim(), bound.expected.shape(),
+                 bound.expected.strides()) ||
         !is_same_param(i))
         return false;
     const char* const data = address_of(grad);
@@ -182,7 +183,7 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
         dlpack::Loan loan;
         dlpack::look_at(seen.tensor, loan, label);
         require_host(loan.device, grad, label);
-        require_storage(grad, loan.view.data, loan.view.item_size(), label);
+        require_storage(grad, loan.view.data, static_cast<std::int64_t>(loan.view.element().size()), label);
         loan.view.data = const_cast<char*>(address_of(seen.tensor));
         require_usable(loan.view, Access::read, {true, is_aligned(loan.view)}, label);
         examine(i, loan.view, nullptr, label);
@@ -192,7 +193,7 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
 
 void HostOptimizer::examine(std::size_t i, const ArrayView& view, const void* memory_owner, const std::string& label) {
     const Form& form = forms_[i];
-    require_shape(view, form.shape.ndim, form.shape.shape(), label, names_->label(i));
+    require_shape(view, form.shape, tensors_[i].dtype, label, names_->label(i));
     require_apart(view, memory_owner, label);
     expect(tensors_[i], bound_[i], form, view_of_param(tensors_[i], form), view);
     bound_[i].checked_grad = view.data;
@@ -203,7 +204,8 @@ bool HostOptimizer::is_same_param(std::size_t i) const noexcept {
     const Bound& bound = bound_[i];
     const auto* proxy = array_proxy(bound.param.ptr());
     const Tensor& tensor = tensors_[i];
-    return proxy->data == tensor.param && proxy->descr == descrs_[static_cast<std::size_t>(tensor.dtype)] &&
+    return proxy->data == tensor.param &&
+           proxy->descr == descrs_[place_of({tensor.dtype, bound.expected.is_complex})] &&
            (proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_) &&
            (size() > few || has_axes(bound.param.ptr(), forms_[i].shape));
 }
@@ -216,7 +218,7 @@ void HostOptimizer::require_same_param(std::size_t i) const {
     if (proxy->data != tensors_[i].param) refuse_moved(i, "resize()");
     if (!(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_))
         refuse(": the array has been made read-only and cannot be updated in place");
-    const bool same_dtype = find_dtype(bound.param) == tensors_[i].dtype;
+    const bool same_dtype = find_element(bound.param) == Element{tensors_[i].dtype, forms_[i].shape.is_complex};
     if (!same_dtype || !has_axes(bound.param.ptr(), forms_[i].shape))
         refuse(same_dtype
                    ? ": the array has been given another shape or other strides in place since the optimizer was "

@@ -37,7 +37,7 @@ void run(const Copies& copies) noexcept {
 
 HostOptimizer::HostOptimizer(std::string owner, const py::dict& options)
     : BoundOptimizer(std::move(owner), options), cuts_(cpu::max_parts + 1) {
-    if (options_.state == Dtype::bfloat16) numpy_dtype(options_.state);  // raises here if ml_dtypes is missing
+    if (options_.state == Dtype::bfloat16) numpy_dtype({options_.state});  // raises here if ml_dtypes is missing
 }
 
 py::dict HostOptimizer::state(std::size_t tensor) const {

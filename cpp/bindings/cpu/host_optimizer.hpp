@@ -106,6 +106,10 @@ private:
     static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
+    /// The place of a type in `descrs_`.
+    static std::size_t place_of(Element element) {
+        return 2 * static_cast<std::size_t>(element.dtype) + element.is_complex;
+    }
     void plan();
     /// Measures gradients as the options demand, and completes `treatment`. Returns the sum of their squares and, if
     /// there is one, the first tensor whose gradient is not finite.
@@ -120,7 +124,7 @@ private:
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
     std::vector<GroupMemory> memory_;
-    std::array<PyObject*, 4> descrs_{};  ///< by Dtype, of parameters that there are
+    std::array<PyObject*, 8> descrs_{};  ///< by place_of(), of parameters that there are
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters
     bool has_checked_ = false;   ///< whether any gradient has been checked against all parameters
@@ -137,5 +141,8 @@ private:
     std::vector<Scale> factors_;       ///< of tensors, or of all units
     std::vector<std::size_t> active_;  ///< the tensors that are measured
 };
+
+/// Adds step() to the Python class, as a method that costs little to call.
+void add_step(py::class_<HostOptimizer>& optimizer);
 
 }  // namespace adamcore::python

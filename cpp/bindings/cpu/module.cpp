@@ -6,7 +6,6 @@
 #include "cpu/calls.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
-#include "cpu/step_method.hpp"
 #include "cpu/update_function.hpp"
 #include "gate/foreign.hpp"
 #include "optimizer/define.hpp"

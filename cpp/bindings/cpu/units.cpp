@@ -8,7 +8,7 @@ const Walk& Units::Known::unit_of(const ArrayView& view) {
     const Py_ssize_t* const end = view.strides + view.ndim;
     if (is_walked && dtype == view.dtype && std::equal(view.strides, end, strides.begin(), strides.end())) return walk;
     is_walked = false;
-    walk = Walk(view, c_order(view.ndim), view.ndim < 2 ? 0 : 1);
+    walk = Walk(view, c_order(view.ndim), view.own_ndim() < 2 ? 0 : 1);
     strides.assign(view.strides, end);
     dtype = view.dtype;
     is_walked = true;
@@ -21,7 +21,7 @@ void Units::add(std::size_t tensor, const ArrayView& param, const ArrayView& gra
     const std::int64_t count = count_of(param), size = param.size / count;
     const auto add_units = [&](const ArrayView& view, Known& walked) {
         const Axes axes = walked.unit_of(view).axes();
-        const std::int64_t stride = view.ndim < 2 ? 0 : view.strides[0];
+        const std::int64_t stride = view.own_ndim() < 2 ? 0 : view.strides[0];
         for (std::int64_t unit = 0; unit < count; ++unit)
             norms.add({view.data + unit * stride, size, view.dtype, axes});
     };

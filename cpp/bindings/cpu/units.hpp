@@ -15,7 +15,7 @@ namespace adamcore::python {
 /// A unit is what one index of the first axis selects, or a whole array with fewer than two axes.
 class Units {
 public:
-    static std::int64_t count_of(const ArrayView& view) { return view.ndim < 2 ? 1 : view.shape[0]; }
+    static std::int64_t count_of(const ArrayView& view) { return view.own_ndim() < 2 ? 1 : view.shape[0]; }
 
     /// Adds the units of a tensor's parameter, and then those of its gradient, to the arrays to be measured.
     void add(std::size_t tensor, const ArrayView& param, const ArrayView& grad, Norms& norms);

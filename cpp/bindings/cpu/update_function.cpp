@@ -7,8 +7,8 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/rule_registry.hpp"
+#include "calls/plain_arrays.hpp"
 #include "cpu/dispatch.hpp"
-#include "cpu/plain_arrays.hpp"
 #include "optimizer/hyper.hpp"
 #include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"

@@ -9,7 +9,7 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "adamcore/rule_info.hpp"
-#include "cpu/plain_arrays.hpp"
+#include "calls/plain_arrays.hpp"
 
 namespace adamcore::python {
 

@@ -2,7 +2,10 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "gate/dlpack.hpp"
 #include "gate/foreign.hpp"
@@ -25,24 +28,27 @@ PyObject* bfloat16_type() {
     return found == Py_None ? nullptr : found;
 }
 
-std::optional<Dtype> supported_dtype(const py::dtype& dtype) {
-    if (dtype.kind() != 'f') {
+std::optional<Element> supported_element(const py::dtype& dtype) {
+    const char kind = dtype.kind();
+    if (kind != 'f' && kind != 'c') {
         const bool is_bfloat16 = dtype.itemsize() == 2 && dtype.attr("type").ptr() == bfloat16_type();
-        return is_bfloat16 ? std::optional(Dtype::bfloat16) : std::nullopt;
+        return is_bfloat16 ? std::optional(Element{Dtype::bfloat16}) : std::nullopt;
     }
     if (dtype.byteorder() != '=' && dtype.byteorder() != '|') return std::nullopt;
-    switch (dtype.itemsize()) {
-        case 2: return Dtype::float16;
-        case 4: return Dtype::float32;
-        case 8: return Dtype::float64;
+    const bool is_complex = kind == 'c';
+    switch (dtype.itemsize() / (is_complex ? 2 : 1)) {
+        case 2: return Element{Dtype::float16};
+        case 4: return Element{Dtype::float32, is_complex};
+        case 8: return Element{Dtype::float64, is_complex};
         default: return std::nullopt;
     }
 }
 
-Dtype dtype_of_array(const py::array& array, const std::string& label) {
+Element element_of_array(const py::array& array, const std::string& label) {
     const py::dtype dtype = array.dtype();
-    if (const auto found = supported_dtype(dtype)) return *found;
-    if (dtype.kind() == 'f' && dtype.byteorder() != '=' && supported_dtype(dtype.attr("newbyteorder")("=")))
+    if (const auto found = supported_element(dtype)) return *found;
+    const bool is_number = dtype.kind() == 'f' || dtype.kind() == 'c';
+    if (is_number && dtype.byteorder() != '=' && supported_element(dtype.attr("newbyteorder")("=")))
         throw py::type_error(label + ": dtype " + repr_of(dtype) +
                              " is not in this machine's byte order; convert it with "
                              "a.astype(a.dtype.newbyteorder('='))");
@@ -71,13 +77,28 @@ bool has_cuda_interface(py::handle object) {
 py::array over(dlpack::Loan loan, const std::string& label) {
     const ArrayView& view = loan.view;
     try {
-        py::array array(numpy_dtype(view.dtype), py::array::ShapeContainer(view.shape, view.shape + view.ndim),
-                        py::array::StridesContainer(view.strides, view.strides + view.ndim), view.data, loan.owner);
+        const int ndim = view.own_ndim();
+        py::array array(numpy_dtype(view.element()), py::array::ShapeContainer(view.shape, view.shape + ndim),
+                        py::array::StridesContainer(view.strides, view.strides + ndim), view.data, loan.owner);
         if (loan.read_only) array_proxy(array.ptr())->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
         return array;
     } catch (const py::import_error& error) {
         throw py::import_error(label + ": " + error.what());
     }
+}
+
+/// Adds the axis of real and imaginary parts.
+void see_pairs(ArrayView& view) {
+    auto axes = std::make_shared<std::vector<Py_ssize_t>>(view.shape, view.shape + view.ndim);
+    axes->insert(axes->end(), view.strides, view.strides + view.ndim);
+    axes->insert(axes->begin() + view.ndim, 2);
+    axes->push_back(view.item_size());
+    ++view.ndim;
+    view.size *= 2;
+    view.shape = axes->data();
+    view.strides = axes->data() + view.ndim;
+    view.is_complex = true;
+    view.pair_axes = std::move(axes);
 }
 
 }  // namespace
@@ -90,7 +111,8 @@ bool is_one_array(py::handle object) {
 
 bool is_number(py::handle object) {
     static PyObject* const generic = py::module_::import("numpy").attr("generic").cast<py::object>().release().ptr();
-    return PyFloat_Check(object.ptr()) || PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(generic));
+    return PyFloat_Check(object.ptr()) || PyComplex_Check(object.ptr()) ||
+           PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(generic));
 }
 
 py::object array_of_number(py::handle number) {
@@ -132,30 +154,36 @@ void require_no_mask(py::handle array, const std::string& label) {
         throw py::type_error(label + ": masked arrays are not supported; pass the array's .data");
 }
 
-std::optional<Dtype> find_dtype(py::handle array) {
-    return supported_dtype(py::reinterpret_borrow<py::array>(array).dtype());
+std::optional<Element> find_element(py::handle array) {
+    return supported_element(py::reinterpret_borrow<py::array>(array).dtype());
 }
 
-PyObject* usual_descr(Dtype dtype) {
+PyObject* usual_descr(Element element) {
+    const Dtype dtype = element.dtype;
     static const std::array<PyObject*, 3> descrs{py::dtype::of<float>().release().ptr(),
                                                  py::dtype::of<double>().release().ptr(),
                                                  py::dtype("float16").release().ptr()};
+    static const std::array<PyObject*, 2> pairs{py::dtype("complex64").release().ptr(),
+                                                py::dtype("complex128").release().ptr()};
     static PyObject* bfloat16 = nullptr;
+    if (element.is_complex) return pairs[static_cast<std::size_t>(dtype)];
     if (dtype != Dtype::bfloat16) return descrs[static_cast<std::size_t>(dtype)];
     if (!bfloat16 && bfloat16_type())
         bfloat16 = py::dtype::from_args(py::reinterpret_borrow<py::object>(bfloat16_type())).release().ptr();
     return bfloat16;
 }
 
-std::optional<Dtype> plain_dtype(const PyObject* descr) {
-    for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::float16, Dtype::bfloat16}) {
-        if (descr == usual_descr(dtype)) return dtype;
+std::optional<Element> plain_element(const PyObject* descr) {
+    for (const Element element :
+         {Element{Dtype::float32}, Element{Dtype::float64}, Element{Dtype::float16}, Element{Dtype::float32, true},
+          Element{Dtype::float64, true}, Element{Dtype::bfloat16}}) {
+        if (descr == usual_descr(element)) return element;
     }
     return std::nullopt;
 }
 
-py::dtype numpy_dtype(Dtype dtype) {
-    if (dtype == Dtype::bfloat16 && !bfloat16_type()) {
+py::dtype numpy_dtype(Element element) {
+    if (element.dtype == Dtype::bfloat16 && !bfloat16_type()) {
         try {
             py::module_::import("ml_dtypes");
         } catch (py::error_already_set& error) {
@@ -163,7 +191,7 @@ py::dtype numpy_dtype(Dtype dtype) {
             throw py::import_error("bfloat16 arrays need ml_dtypes: pip install ml_dtypes");
         }
     }
-    return py::reinterpret_borrow<py::dtype>(usual_descr(dtype));
+    return py::reinterpret_borrow<py::dtype>(usual_descr(element));
 }
 
 std::string dtype_name(py::handle array) {
@@ -175,12 +203,14 @@ ArrayView view_of(py::handle object, Access access, const std::string& label) {
     const auto array = py::reinterpret_borrow<py::array>(object);
     const auto* proxy = array_proxy(object.ptr());
     ArrayView view;
-    view.dtype = dtype_of_array(array, label);
+    const Element element = element_of_array(array, label);
+    view.dtype = element.dtype;
     view.data = proxy->data;
     view.ndim = proxy->nd;
     view.shape = proxy->dimensions;
     view.strides = proxy->strides;
     view.size = array.size();
+    if (element.is_complex) see_pairs(view);
 
     const bool read_only = !(proxy->flags & npy_api::NPY_ARRAY_WRITEABLE_);
     const bool aligned = proxy->flags & npy_api::NPY_ARRAY_ALIGNED_;

@@ -55,23 +55,24 @@ void require_no_mask(py::handle array, const std::string& label);
 /// address. Runs no foreign code. `array` is the result of as_numpy().
 ArrayView view_of(py::handle array, Access access, const std::string& label);
 
-/// The dtype of the array, if the kernels support it. Runs no foreign code.
-std::optional<Dtype> find_dtype(py::handle array);
+/// The type of the array's elements, if the kernels support it. Runs no foreign code.
+std::optional<Element> find_element(py::handle array);
 
-/// The descriptor object that nearly all arrays of a dtype share. Null for bfloat16 if ml_dtypes has not been imported.
-PyObject* usual_descr(Dtype dtype);
+/// The descriptor object that nearly all arrays of a type share. Null for bfloat16 if ml_dtypes has not been imported.
+PyObject* usual_descr(Element element);
 
-/// The dtype of which this is the usual descriptor object.
-std::optional<Dtype> plain_dtype(const PyObject* descr);
+/// The type of which this is the usual descriptor object.
+std::optional<Element> plain_element(const PyObject* descr);
 
 /// NumPy's dtype. For bfloat16 this imports ml_dtypes, and raises an ImportError with a hint if it is not installed.
-py::dtype numpy_dtype(Dtype dtype);
+py::dtype numpy_dtype(Element element);
 
-/// Whether a NumPy array has exactly this shape and these strides.
+/// Whether a NumPy array has exactly this shape and these strides. The axis of complex parts is not its own.
 inline bool has_axes(PyObject* array, const ShapeAndStrides& like) {
     const auto* proxy = py::detail::array_proxy(array);
-    if (proxy->nd != like.ndim) return false;
-    for (int i = 0; i < like.ndim; ++i) {
+    const int ndim = like.own_ndim();
+    if (proxy->nd != ndim) return false;
+    for (int i = 0; i < ndim; ++i) {
         if (proxy->dimensions[i] != like.shape()[i] || proxy->strides[i] != like.strides()[i]) return false;
     }
     return true;

@@ -75,13 +75,17 @@ std::string dtype_text(abi::DataType dtype) {
     }
 }
 
-Dtype dtype_of_tensor(abi::DataType dtype, const std::string& label) {
+Element element_of_tensor(abi::DataType dtype, const std::string& label) {
     if (dtype.lanes == 1 && dtype.code == abi::floating) {
-        if (dtype.bits == 16) return Dtype::float16;
-        if (dtype.bits == 32) return Dtype::float32;
-        if (dtype.bits == 64) return Dtype::float64;
+        if (dtype.bits == 16) return {Dtype::float16};
+        if (dtype.bits == 32) return {Dtype::float32};
+        if (dtype.bits == 64) return {Dtype::float64};
     }
-    if (dtype.lanes == 1 && dtype.code == abi::bfloat && dtype.bits == 16) return Dtype::bfloat16;
+    if (dtype.lanes == 1 && dtype.code == abi::complex) {
+        if (dtype.bits == 64) return {Dtype::float32, true};
+        if (dtype.bits == 128) return {Dtype::float64, true};
+    }
+    if (dtype.lanes == 1 && dtype.code == abi::bfloat && dtype.bits == 16) return {Dtype::bfloat16};
     refuse_dtype(dtype_text(dtype), label);
 }
 
@@ -122,17 +126,21 @@ Loan open(py::handle capsule, Access access, const std::string& label) {
 
 void look_at(const abi::Tensor& tensor, Loan& loan, const std::string& label) {
     loan.device = tensor.device;
-    loan.view.dtype = dtype_of_tensor(tensor.dtype, label);
+    const Element element = element_of_tensor(tensor.dtype, label);
+    loan.view.dtype = element.dtype;
+    loan.view.is_complex = element.is_complex;
     if (tensor.ndim < 0 || tensor.ndim > max_axes || (tensor.ndim > 0 && !tensor.shape))
         throw py::value_error(label + ": it describes an array of " + std::to_string(tensor.ndim) +
                               " axes, or without a shape");
     loan.axes.assign(tensor.shape, tensor.shape + tensor.ndim);
-    const auto item_size = loan.view.item_size();
+    const auto item_size = (element.is_complex ? 2 : 1) * loan.view.item_size();
     for (int i = 0; tensor.strides && i < tensor.ndim; ++i) {
         const std::int64_t most = std::numeric_limits<Py_ssize_t>::max() / item_size;
         loan.axes.push_back(std::clamp(tensor.strides[i], -most, most) * item_size);
     }
-    lay_out(loan.view, loan.axes, tensor.ndim, label);
+    int ndim = tensor.ndim;
+    if (element.is_complex) append_pairs(loan.axes, ndim, loan.view.item_size());
+    lay_out(loan.view, loan.axes, ndim, label);
     if (tensor.data) loan.view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
     if (!tensor.data && loan.view.size > 0) throw py::value_error(label + ": it describes an array without memory");
 }
@@ -159,7 +167,8 @@ Loan borrow(py::handle object, Access access, Stream& stream, const std::string&
     const py::object lender =
         is_torch(object) ? plain_tensor(object, label) : py::reinterpret_borrow<py::object>(object);
     Loan loan = open(request_capsule(lender, stream, label), access, label);
-    if (is_torch(object)) require_storage(object, loan.view.data, loan.view.item_size(), label);
+    if (is_torch(object))
+        require_storage(object, loan.view.data, static_cast<std::int64_t>(loan.view.element().size()), label);
     return loan;
 }
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "adamcore/dtype.hpp"
 #include "gate/dlpack.hpp"
+#include "gate/view.hpp"
 
 /// The structures of DLPack, versions 0.x and 1.x, with the layout of the specification.
 namespace adamcore::python::dlpack::abi {
@@ -57,9 +57,10 @@ inline constexpr std::uint64_t read_only_flag = 1, copied_flag = 2;
 
 enum Code : std::uint8_t { signed_int = 0, unsigned_int = 1, floating = 2, bfloat = 4, complex = 5, boolean = 6 };
 
-/// DLPack's name of a dtype that the kernels support.
-constexpr DataType data_type_of(Dtype dtype) {
-    return {dtype == Dtype::bfloat16 ? bfloat : floating, static_cast<std::uint8_t>(8 * size_of(dtype)), 1};
+/// DLPack's name of a type that the kernels support.
+constexpr DataType data_type_of(Element element) {
+    const std::uint8_t code = element.is_complex ? complex : element.dtype == Dtype::bfloat16 ? bfloat : floating;
+    return {code, static_cast<std::uint8_t>(8 * element.size()), 1};
 }
 
 /// The contents of "dlpack_exchange_api" capsules: C functions that a type of arrays offers since version 1.3. They

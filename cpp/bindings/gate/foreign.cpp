@@ -82,6 +82,13 @@ void refuse_negative(const std::string& label) {
         "a.resolve_neg()");
 }
 
+void refuse_conjugate(const std::string& label) {
+    throw py::value_error(
+        label +
+        ": the tensor is a lazy conjugate view, whose memory holds the conjugates of its elements; pass "
+        "a.resolve_conj()");
+}
+
 void require_storage(py::handle tensor, const void* address, std::int64_t item_size, const std::string& label) {
     if (!address || is_beyond_offsets(address)) return;
     static const py::handle name = interned("storage_offset");

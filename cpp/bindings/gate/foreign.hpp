@@ -33,6 +33,8 @@ py::object plain_tensor(py::handle tensor, const std::string& label);
 
 /// Raises ValueError, which starts with `label`, for a lazy negative view.
 [[noreturn]] void refuse_negative(const std::string& label);
+/// The same for a lazy conjugate view.
+[[noreturn]] void refuse_conjugate(const std::string& label);
 
 /// Raises ValueError, which starts with `label`, if a tensor has no memory, as those of FakeTensorMode and those whose
 /// storage has been freed: what it calls its address is only its offset.

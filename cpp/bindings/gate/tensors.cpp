@@ -51,7 +51,8 @@ std::size_t TensorType::count_ = 0;
 const TensorType* TensorType::discover(PyTypeObject* type) {
     static const py::handle torch_name = interned("torch"), tensor_name = interned("Tensor"),
                             attribute = interned(abi::Exchange::attribute), is_neg = interned("is_neg"),
-                            native_name = interned("_C"), to_dlpack_name = interned("_to_dlpack");
+                            is_conj = interned("is_conj"), native_name = interned("_C"),
+                            to_dlpack_name = interned("_to_dlpack");
     const py::object torch = imported(torch_name);
     const py::object base = torch ? find_attr(torch, tensor_name) : py::object();
     if (!base || !PyType_Check(base.ptr())) return nullptr;
@@ -69,7 +70,7 @@ const TensorType* TensorType::discover(PyTypeObject* type) {
     }
     TensorType found;
     const auto object = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(type));
-    py::object negative = find_attr(object, is_neg);
+    py::object negative = find_attr(object, is_neg), conjugate = find_attr(object, is_conj);
     found.exchange_ = exchange;
     // The code that has run may have come here too.
     if (const TensorType* known = find(type)) return known;
@@ -77,15 +78,21 @@ const TensorType* TensorType::discover(PyTypeObject* type) {
     found.type_ = reinterpret_cast<PyTypeObject*>(object.inc_ref().ptr());
     found.is_neg_ = negative.release().ptr();
     found.to_dlpack_ = to_dlpack.release().ptr();
+    found.is_conj_ = conjugate.release().ptr();
     known_[count_] = found;
     return &known_[count_++];
 }
 
-bool TensorType::is_negative(py::handle tensor) const {
-    if (!is_neg_) return false;
+bool TensorType::may_be_conjugate(py::handle tensor) const noexcept {
+    Description seen;
+    return !describe(tensor, seen) || seen.tensor.dtype.code == abi::complex;
+}
+
+bool TensorType::says(PyObject* function, py::handle tensor) {
+    if (!function) return false;
     const auto said = run_python([&] {
         PyObject* const argument = tensor.ptr();
-        return py::reinterpret_steal<py::object>(PyObject_Vectorcall(is_neg_, &argument, 1, nullptr));
+        return py::reinterpret_steal<py::object>(PyObject_Vectorcall(function, &argument, 1, nullptr));
     });
     const int truth = said ? PyObject_IsTrue(said.ptr()) : -1;
     if (truth < 0) throw py::error_already_set();
@@ -110,14 +117,14 @@ std::optional<std::uintptr_t> TensorType::current_stream(int device) const noexc
     return std::nullopt;
 }
 
-bool is_like(const abi::Tensor& tensor, Dtype dtype, int ndim, const Py_ssize_t* shape,
+bool is_like(const abi::Tensor& tensor, Element element, int ndim, const Py_ssize_t* shape,
              const Py_ssize_t* strides) noexcept {
-    const abi::DataType expected = abi::data_type_of(dtype);
+    const abi::DataType expected = abi::data_type_of(element);
     if (tensor.dtype.code != expected.code || tensor.dtype.bits != expected.bits || tensor.dtype.lanes != 1)
         return false;
     if (tensor.ndim != ndim) return false;
     // As unsigned numbers, because the product may overflow.
-    const auto item = static_cast<std::uint64_t>(size_of(dtype));
+    const auto item = static_cast<std::uint64_t>(element.size());
     bool same_strides = true, empty = false;
     for (int i = 0; i < ndim; ++i) {
         const std::int64_t length = tensor.shape[i];

@@ -48,13 +48,14 @@ public:
         return false;
     }
 
-    /// Raises ValueError, which starts with `label()`, for a lazy negative view, whose memory contains the negated
-    /// elements: no interface conveys this. (Lazy conjugates are complex.) PyTorch lets go of the GIL here, so that
-    /// other threads may run.
+    /// Raises ValueError, which starts with `label()`, for a lazy negative or conjugate view, whose memory contains the
+    /// negated or conjugate elements: no interface conveys this. PyTorch lets go of the GIL here, so that other threads
+    /// may run.
     template <class Label>
-    void require_positive(py::handle tensor, Label&& label) const {
+    void require_resolved(py::handle tensor, Label&& label) const {
         try {
-            if (is_negative(tensor)) refuse_negative(label());
+            if (says(is_neg_, tensor)) refuse_negative(label());
+            if (may_be_conjugate(tensor) && says(is_conj_, tensor)) refuse_conjugate(label());
         } catch (py::error_already_set& error) {
             refuse_because(error, label(), "the tensor cannot be used");
         }
@@ -72,9 +73,11 @@ private:
     }
     static const TensorType* discover(PyTypeObject* type);
     bool lend(py::handle tensor, Description& out) const noexcept;
-    bool is_negative(py::handle tensor) const;
+    static bool says(PyObject* function, py::handle tensor);
+    bool may_be_conjugate(py::handle tensor) const noexcept;
     PyTypeObject* type_ = nullptr;
-    PyObject* is_neg_ = nullptr;     ///< the function; null before PyTorch had such views
+    PyObject* is_neg_ = nullptr;  ///< the function; null before PyTorch had such views
+    PyObject* is_conj_ = nullptr;
     PyObject* to_dlpack_ = nullptr;  ///< the C function, if there is no exchange interface
     const dlpack::abi::Exchange* exchange_ = nullptr;
 
@@ -84,8 +87,9 @@ private:
     static std::size_t count_;
 };
 
-/// Whether a tensor has this dtype, this shape and, in bytes, these strides. Strides that are never used do not count.
-bool is_like(const dlpack::abi::Tensor& tensor, Dtype dtype, int ndim, const Py_ssize_t* shape,
+/// Whether a tensor has elements of this type, this shape and, in bytes, these strides. Strides that are never used do not
+/// count.
+bool is_like(const dlpack::abi::Tensor& tensor, Element element, int ndim, const Py_ssize_t* shape,
              const Py_ssize_t* strides) noexcept;
 
 /// The address of a tensor's memory.

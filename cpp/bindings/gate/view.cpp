@@ -37,6 +37,18 @@ Py_ssize_t product(Py_ssize_t a, Py_ssize_t b) {
 
 }  // namespace
 
+const char* name_of(Element element) {
+    if (!element.is_complex) return name_of(element.dtype);
+    return element.dtype == Dtype::float64 ? "complex128" : "complex64";
+}
+
+void append_pairs(std::vector<Py_ssize_t>& axes, int& ndim, Py_ssize_t part_size) {
+    const bool has_strides = ndim > 0 ? axes.size() > static_cast<std::size_t>(ndim) : false;
+    axes.insert(axes.begin() + ndim, 2);
+    ++ndim;
+    if (has_strides) axes.push_back(part_size);
+}
+
 void lay_out(ArrayView& view, std::vector<Py_ssize_t>& axes, int ndim, const std::string& label) {
     const auto count = static_cast<std::size_t>(ndim);
     const auto shape_end = axes.begin() + ndim;
@@ -102,21 +114,26 @@ void require_usable(const ArrayView& view, Access access, Lending lending, const
                               "such as a.copy()");
     if (!lending.aligned) throw py::value_error(label + ": the array is not aligned to its dtype; pass a.copy()");
     if (access == Access::write && !is_plainly_disjoint(view))
-        throw py::value_error(label + ": elements share memory (shape " + tuple_text(view.shape, view.ndim) +
-                              ", strides " + tuple_text(view.strides, view.ndim) +
+        throw py::value_error(label + ": elements share memory (shape " + tuple_text(view.shape, view.own_ndim()) +
+                              ", strides " + tuple_text(view.strides, view.own_ndim()) +
                               "), as in a broadcast array; pass a.copy()");
 }
 
-void require_shape(const ArrayView& view, int ndim, const Py_ssize_t* shape, const std::string& label,
+void require_shape(const ArrayView& view, const ShapeAndStrides& like, Dtype like_dtype, const std::string& label,
                    const std::string& like_label) {
-    if (view.ndim != ndim || !std::equal(shape, shape + ndim, view.shape))
-        throw py::value_error(label + ": shape " + tuple_text(view.shape, view.ndim) + " does not match " + like_label +
-                              ", which has shape " + tuple_text(shape, ndim));
+    if (view.is_complex != like.is_complex)
+        throw py::type_error(label + ": dtype " + name_of(view.element()) + " does not match " + like_label +
+                             ", which is " + name_of(Element{like_dtype, like.is_complex}) + ": " +
+                             (like.is_complex ? "it must be complex too" : "it must be real"));
+    if (view.ndim != like.ndim || !std::equal(view.shape, view.shape + view.ndim, like.shape()))
+        throw py::value_error(label + ": shape " + tuple_text(view.shape, view.own_ndim()) + " does not match " +
+                              like_label + ", which has shape " + tuple_text(like.shape(), like.own_ndim()));
 }
 
 void refuse_dtype(const std::string& name, const std::string& label) {
-    throw py::type_error(label + ": dtype " + name +
-                         " is not supported; use float32, float64, float16 or ml_dtypes.bfloat16");
+    throw py::type_error(
+        label + ": dtype " + name +
+        " is not supported; use float32, float64, complex64, complex128, float16 or ml_dtypes.bfloat16");
 }
 
 std::string tuple_text(const Py_ssize_t* values, int ndim) {

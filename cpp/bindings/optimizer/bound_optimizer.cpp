@@ -51,8 +51,10 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
     for (std::size_t i = 0; i < views.size(); ++i) {
         const ArrayView& view = views[i];
         Form form;
-        form.shape = {view.ndim, next_axes};
-        form.order = options_.counts_in_c_order() ? c_order(view.ndim) : memory_order(view);
+        form.shape = {view.ndim, next_axes, view.is_complex};
+        // Where there are no elements, strides say nothing, and the parts of complex numbers must come last.
+        const bool in_c_order = options_.counts_in_c_order() || (view.is_complex && view.size == 0);
+        form.order = in_c_order ? c_order(view.ndim) : memory_order(view);
         next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
         next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
 
@@ -62,7 +64,7 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
         tensor.step = 0;
         tensor.group = static_cast<std::int32_t>(groups_.size());
         tensor.dtype = tensor.grad_dtype = view.dtype;
-        tensor.state_dtype = options_.state_of(view.dtype);
+        tensor.state_dtype = view.is_complex ? view.dtype : options_.state_of(view.dtype);
         tensor.weights = options_.weights_of(view.dtype);
         tensor.state_rounding = options_.state_rounding;
         tensor.number = name_hash(added.names[i].cast<std::string>());
@@ -120,7 +122,13 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
 
 ArrayView BoundOptimizer::view_of_param(const Tensor& tensor, const Form& form) {
     const ShapeAndStrides& shape = form.shape;
-    return {static_cast<char*>(tensor.param), tensor.size, tensor.dtype, shape.ndim, shape.shape(), shape.strides()};
+    return {static_cast<char*>(tensor.param),
+            tensor.size,
+            tensor.dtype,
+            shape.ndim,
+            shape.shape(),
+            shape.strides(),
+            shape.is_complex};
 }
 
 std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i) const {
@@ -159,7 +167,9 @@ void BoundOptimizer::require_lenders_in_place() const {
                                                  reinterpret_cast<std::uintptr_t>(found.tensor.data) == lender.pointer;
         if (!is_there) refuse_moved(lender.tensor, "set_() or p.data = ...");
         const ShapeAndStrides& form = forms_[lender.tensor].shape;
-        if (!lender.type || is_like(found.tensor, tensor.dtype, form.ndim, form.shape(), form.strides())) continue;
+        if (!lender.type ||
+            is_like(found.tensor, {tensor.dtype, form.is_complex}, form.own_ndim(), form.shape(), form.strides()))
+            continue;
         throw py::value_error(names_->label(lender.tensor) +
                               ": the array has been given another dtype, another shape or other strides since the "
                               "optimizer was made; make a new optimizer for it");

@@ -140,7 +140,7 @@ int faults_in(const void* data, std::size_t count, Bits infinity, bool nonnegati
 }
 
 int faults_of(const void* data, const StateArray& array) {
-    const auto item = static_cast<std::size_t>(array.dtype.itemsize());
+    const auto item = static_cast<std::size_t>(array.dtype.itemsize() / (array.dtype.kind() == 'c' ? 2 : 1));
     const std::size_t count = array.bytes / item;
     if (array.dtype.kind() == 'u') return none;
     if (item == 8) return faults_in<std::uint64_t>(data, count, 0x7ff0000000000000u, array.nonnegative);
@@ -165,7 +165,7 @@ void require_numbers(const std::vector<py::object>& sources, const StateArrays& 
 
 /// The dtype of this name, from NumPy or ml_dtypes.
 py::dtype dtype_named(const char* name) {
-    return name == std::string_view("bfloat16") ? numpy_dtype(Dtype::bfloat16) : py::dtype(name);
+    return name == std::string_view("bfloat16") ? numpy_dtype({Dtype::bfloat16}) : py::dtype(name);
 }
 
 }  // namespace
@@ -174,7 +174,8 @@ std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, co
                                   const Order& order) {
     std::vector<StateArray> arrays;
     for (const StateSlot& slot : state_slots(tensor, rule)) {
-        const py::dtype dtype = slot.is_extra ? dtype_named(slot.dtype) : numpy_dtype(tensor.state_dtype);
+        const py::dtype dtype =
+            slot.is_extra ? dtype_named(slot.dtype) : numpy_dtype({tensor.state_dtype, shape.is_complex});
         StateArray array{py::reinterpret_borrow<py::str>(interned(slot.name)),
                          dtype,
                          {static_cast<Py_ssize_t>(slot.bytes)},
@@ -183,8 +184,11 @@ std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, co
                          slot.bytes,
                          slot.nonnegative};
         if (!slot.is_bits) {
-            array.shape.assign(shape.shape(), shape.shape() + shape.ndim);
-            array.strides = dense_strides(shape.ndim, shape.shape(), order, dtype.itemsize());
+            const Py_ssize_t part = dtype.itemsize() / (shape.is_complex ? 2 : 1);
+            const auto ndim = static_cast<std::size_t>(shape.own_ndim());
+            array.strides = dense_strides(shape.ndim, shape.shape(), order, part);
+            array.strides.resize(ndim);
+            array.shape.assign(shape.shape(), shape.shape() + ndim);
         }
         arrays.push_back(std::move(array));
     }

@@ -75,6 +75,9 @@ class CupyMemory(DeviceMemory):
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """Copy."""
+        if array.dtype.kind == "c":
+            copy: NDArray[Any] = array.get()
+            return copy
         bits: NDArray[Any] = array.view(_UNSIGNED[array.dtype.itemsize]).get()
         return bits.view(array.dtype)
 
@@ -104,6 +107,9 @@ class TorchMemory(DeviceMemory):
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """Copy."""
+        if array.dtype.is_complex:
+            copy: NDArray[Any] = array.detach().cpu().numpy()
+            return copy
         bits: NDArray[Any] = array.detach().view(self._integers(array)).cpu().numpy()
         return bits.view(_numpy_dtype(dtype_name(array)))
 

@@ -14,8 +14,8 @@ namespace adamcore::cpu {
 /// The maximum number of parts of one step.
 inline constexpr int max_parts = 256;
 
-/// With less than this, work is done before a sleeping thread has woken up. It is what SGD with momentum reads and writes
-/// of 131,072 float32 weights, or AdamW of 93,623.
+/// With less than this, work is done before a sleeping thread has woken up. It is what a rule with one
+/// state array reads and writes of 131,072 float32 weights, or one with two of 93,623.
 inline constexpr std::int64_t least_parallel = 5 << 19;
 
 inline constexpr std::int64_t least_per_part = 5 << 16;

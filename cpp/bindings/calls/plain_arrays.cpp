@@ -1,4 +1,4 @@
-#include "cpu/plain_arrays.hpp"
+#include "calls/plain_arrays.hpp"
 
 #include <algorithm>
 
@@ -20,7 +20,7 @@ void prefetch_header_of([[maybe_unused]] PyObject* array) {
 }
 
 bool have_same_shape(const ArrayView& a, const ArrayView& b) {
-    return a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
+    return a.is_complex == b.is_complex && a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
 }
 
 /// Whether a state array can belong to this parameter, and to the slots before this one.
