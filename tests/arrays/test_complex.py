@@ -105,6 +105,33 @@ def test_torch_tensors() -> None:
         ac.SGD(half, lr=1)
 
 
+def test_lazy_conjugates_are_refused(unchanged: Callable[..., None]) -> None:
+    torch = pytest.importorskip("torch")
+    w = np.ones(3, np.complex64)
+    opt = ac.AdamW(w)
+    g = torch.tensor([1 + 2j, -1j, 3], dtype=torch.complex64)
+    for _ in range(4):
+        unchanged(ValueError, "grads: .*conj", [w], lambda: opt.step(g.conj()))
+        unchanged(ValueError, "grads: .*negative", [w], lambda: opt.step(g.conj().imag))
+    opt.step(g)
+    unchanged(ValueError, "grads: .*conj", [w], lambda: opt.step(g.conj()))
+    opt.step(g.conj().resolve_conj())
+    with pytest.raises(ValueError, match=r"params: .*conj"):
+        ac.AdamW(g.conj())
+
+
+def test_numbers_are_gradients_of_arrays_without_axes(unchanged: Callable[..., None]) -> None:
+    w, v = np.ones((), np.complex128), np.ones((), np.complex128)
+    ours, other = ac.AdamW(w), ac.AdamW(v)
+    for number in (1 + 2j, np.complex64(3j), 2 * w):
+        ours.step(number)
+        other.step(np.array(number, np.complex128))
+    assert bits(w) == bits(v)
+    unchanged(TypeError, "grads: dtype float64 does not match params", [w], lambda: ours.step(1.0))
+    real = np.ones(())
+    unchanged(TypeError, "grads: dtype complex128 does not match params", [real], lambda: ac.AdamW(real).step(1j))
+
+
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "fortran": np.asfortranarray,
     "every second": lambda a: np.repeat(a, 2, axis=1)[:, ::2],

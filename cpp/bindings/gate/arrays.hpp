@@ -21,7 +21,7 @@ namespace py = pybind11;
 /// Whether the object is one array, of NumPy or another library, and not a structure of arrays.
 bool is_one_array(py::handle object);
 
-/// Whether the object is a Python float or a NumPy scalar. Operations on arrays without axes return such numbers.
+/// Whether the object is a Python float or complex number, or a NumPy scalar. Operations on arrays without axes return such numbers.
 bool is_number(py::handle object);
 
 /// A new array without axes that contains the number.
