@@ -217,7 +217,7 @@ TEST(Stack, OfACallerMayBeSmall) {
     for (const Storage& storage : {Storage{}, Storage{Dtype::float64, Dtype::float32, Dtype::float64},
                                    Storage{Dtype::bfloat16, Dtype::float16, Dtype::float32, WeightPolicy::stochastic},
                                    Storage{Dtype::float16, Dtype::float16, Dtype::float16, WeightPolicy::master}}) {
-        constexpr std::int64_t size = 200000;
+        constexpr std::int64_t size = 300000;
         test::Stored param(storage.param, size), grad(storage.grad, size), state(storage.state, size);
         test::Stored more(storage.state, size), master(Dtype::float32, size);
         Tensor tensor;
