@@ -9,7 +9,8 @@ from adamcore._arrays.structures import Group
 from adamcore.loss_scaler import LossScaler, NonFiniteError
 from adamcore.step_info import StepInfo
 
-_STEPPED = StepInfo()
+STEPPED = StepInfo()
+"""What a step returns that measured nothing."""
 
 
 def step_on_host(
@@ -21,14 +22,21 @@ def step_on_host(
     loss_scale: float | LossScaler,
 ) -> StepInfo:
     """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
-    if type(loss_scale) is not float and isinstance(loss_scale, LossScaler):
+    if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
         skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, True)  # noqa: FBT003
         loss_scale.belong_to(optimizer)
         loss_scale.update(overflow=skipped)
         return StepInfo(skipped, norm)
     measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003
-    return _STEPPED if measured is None else StepInfo(*_skipped_and_norm(measured, loss_scale, options))
+    return STEPPED if measured is None else info_of(measured, loss_scale, options)
+
+
+def info_of(
+    measured: tuple[bool, float, str | None], loss_scale: float | LossScaler, options: Mapping[str, Any]
+) -> StepInfo:
+    """Return what a step has measured, or raise a NonFiniteError if the options say so."""
+    return StepInfo(*_skipped_and_norm(measured, loss_scale, options))
 
 
 def step_on_device(
@@ -49,7 +57,7 @@ def step_on_device(
     if scaler:
         scaler.belong_to(optimizer)
     if report is None:
-        return _STEPPED
+        return STEPPED
 
     def read() -> tuple[bool, float | None]:
         measured = report.read()
