@@ -20,7 +20,7 @@ public:
     }
     ~FloatEnvironment() {
         hold();
-        if (_mm_getcsr() != saved_) _mm_setcsr(saved_);  // writing the register takes ten times as long as reading it
+        if (_mm_getcsr() != saved_) _mm_setcsr(saved_);  // reading the register is faster than writing it
     }
 
 private:
