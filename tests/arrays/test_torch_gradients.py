@@ -184,7 +184,7 @@ UNFIT: dict[str, tuple[Callable[[Any], Any], str]] = {
     "negative": (torch._neg_view, "negatives of its elements"),
     "negative part": (lambda _: COMPLEX.conj().imag, "negatives of its elements"),
     "complex": (lambda _: COMPLEX, "dtype complex64"),
-    "conjugate": (lambda _: COMPLEX.conj(), "dtype complex64"),
+    "conjugate": (lambda _: COMPLEX.conj(), "conjugates of its elements; pass a.resolve_conj"),
     "sparse": (lambda g: g.to_sparse(), "layout|support|sparse"),
     "quantised": (lambda g: torch.quantize_per_tensor(g, 0.1, 0, torch.qint8), "QInt types are not supported"),
     "meta": (lambda _: torch.ones(4, device="meta"), "meta"),
