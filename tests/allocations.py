@@ -96,6 +96,18 @@ def step_with_new_options(opt: ac.Optimizer) -> Callable[[], Any]:
     return call
 
 
+def step_with_more_state(opt: ac.Optimizer) -> Callable[[], Any]:
+    opt.param_groups[0]["amsgrad"] = True
+    return step(opt)
+
+
+def load_more_state(opt: ac.Optimizer) -> Callable[[], Any]:
+    other = ac.Adam(arrays(), amsgrad=True)
+    other.step(grads_for(arrays()))
+    saved = other.state_dict()
+    return lambda: opt.load_state_dict(saved)
+
+
 def load(opt: ac.Optimizer) -> Callable[[], Any]:
     saved = opt.state_dict()
     for state in saved["state"].values():
@@ -151,6 +163,9 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "step, values": lambda: method(step, clip_value=0.1),
     "step, checked": lambda: method(step, nonfinite="skip"),
     "step with half-precision state": lambda: method(step, **HALF),
+    "step with more state": lambda: method(step_with_more_state),
+    "step with more state, checked": lambda: method(step_with_more_state, nonfinite="skip", **HALF),
+    "load_state_dict, more state": lambda: method(load_more_state),
     "load_state_dict": lambda: method(load),
     "load_state_dict, half-precision state": lambda: method(load, **HALF),
     "state_dict": lambda: method(save),

@@ -8,10 +8,10 @@
 #include "device_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
-#include "optimizer/state_layout.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -46,31 +46,30 @@ struct DeviceOptimizer::GroupBinding : Binding {
     GroupBinding(DeviceOptimizer& of, Addition& added_) : optimizer(of), added(added_), device(of.device_) {
         bind_params();
         cuda::require_kernels(device);
-        // Memory from a pool must be used on the pool's current stream.
-        stream = std::max<cuda::Stream>(optimizer.library_.attr("stream")(device).cast<cuda::Stream>(), 1);
+        stream = optimizer.stream_of_pool(device);
         if (optimizer.engine_) {
             const GilRelease release;  // may wait for work that needs the GIL
             optimizer.engine_->make_room(1, bound.size());
         }
-        bind_state();
+        optimizer.state_device_ = device;
+        optimizer.add_state(added);
     }
 
     ~GroupBinding() override {
         if (is_first && !is_committed) optimizer.engine_.reset();
     }
 
-    void start() override {
+    void start(const std::vector<Initial>& initials) override {
         producers.erase(std::remove(producers.begin(), producers.end(), stream), producers.end());
         const GilRelease release;  // a full queue may wait for work that needs it
         cuda::Ordered ordered(device, stream, producers);
-        cuda::start_state(device, added.tensors, added.group.group, stream);
+        cuda::start_state(device, added.tensors, initials, stream);
         ordered.finish();
     }
 
     void make_room() override {
         python::make_room(optimizer.bound_, bound.size());
         python::make_room(optimizer.known_grads_, bound.size());
-        python::make_room(optimizer.memory_, 1);
         optimizer.held_.reserve(optimizer.bound_.capacity());
         is_first = !optimizer.engine_;
         if (is_first) optimizer.engine_.emplace(device, optimizer.settings());
@@ -84,7 +83,6 @@ struct DeviceOptimizer::GroupBinding : Binding {
         optimizer.device_ = device;
         optimizer.engine_->add_group(added.group.group);
         for (std::size_t i = 0; i < bound.size(); ++i) {
-            bound[i].memory = optimizer.memory_.size();
             optimizer.grad_libraries_ |= bit_of(bound[i].library);
             cuda::Entry entry;
             entry.tensor = added.tensors[i];
@@ -92,11 +90,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
             optimizer.engine_->add(entry);
             optimizer.bound_.push_back(std::move(bound[i]));
         }
-        optimizer.memory_.push_back(std::move(memory));
-        if (optimizer.has_known_grads_) {  // they were not checked against the new parameters
-            for (KnownGrad& each : optimizer.known_grads_) each.forget();
-            optimizer.has_known_grads_ = false;
-        }
+        optimizer.forget_checked();  // they were not checked against the new parameters
         optimizer.known_grads_.resize(optimizer.bound_.size());
     }
 
@@ -128,28 +122,9 @@ private:
         }
     }
 
-    void bind_state() {
-        std::size_t next = 0;
-        const auto place = [&](const Tensor& tensor, const StateSlot& slot) {
-            const std::size_t item = tensor.size ? slot.bytes / static_cast<std::size_t>(tensor.size) : 0;
-            const std::size_t begin = (next + alignment - 1) / alignment * alignment + phase_of(tensor) * item;
-            next = begin + slot.bytes;
-            return begin;
-        };
-        const StateLayout layout(added.tensors, all_rules()[added.group.group.rule], place);
-        // Arrays without elements need a device too.
-        const auto given = allocate(optimizer.library_, next + alignment, device, added.labels);
-        const auto address = given[1].cast<std::uintptr_t>();
-        const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
-        memory = {given[0], address};
-        layout.point_into(reinterpret_cast<std::byte*>(begin), added.tensors);
-        added.regions.add({begin, begin + next, -1, nullptr}, nullptr);
-    }
-
     DeviceOptimizer& optimizer;
     Addition& added;
     std::vector<Bound> bound;
-    std::pair<py::object, std::uintptr_t> memory;
     int device;
     cuda::Stream stream = 1;              // where state is initialised
     std::vector<cuda::Stream> producers;  // the streams that write the parameters
@@ -158,6 +133,60 @@ private:
 
 std::unique_ptr<BoundOptimizer::Binding> DeviceOptimizer::bind(Addition& added) {
     return std::make_unique<GroupBinding>(*this, added);
+}
+
+StateBlock DeviceOptimizer::allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+                                           const std::vector<std::string>& labels) {
+    std::size_t next = 0;
+    const auto place = [&](const Tensor& tensor, const StateSlot& slot) {
+        const std::size_t item = tensor.size ? slot.bytes / static_cast<std::size_t>(tensor.size) : 0;
+        const std::size_t begin = (next + alignment - 1) / alignment * alignment + phase_of(tensor) * item;
+        next = begin + slot.bytes;
+        return begin;
+    };
+    const StateLayout layout(tensors, slots, extras, place);
+    // Arrays without elements need a device too.
+    const std::size_t bytes = next + alignment;
+    const auto given = allocate(library_, bytes, state_device_, labels);
+    const auto address = given[1].cast<std::uintptr_t>();
+    const std::uintptr_t begin = (address + alignment - 1) / alignment * alignment;
+    layout.point_into(reinterpret_cast<std::byte*>(begin), tensors);
+    return {given[0], address, bytes};
+}
+
+/// Memory from a pool must be used on the pool's current stream.
+cuda::Stream DeviceOptimizer::stream_of_pool(int device) const {
+    return std::max<cuda::Stream>(library_.attr("stream")(device).cast<cuda::Stream>(), 1);
+}
+
+void DeviceOptimizer::start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
+                                  std::size_t) {
+    const cuda::Stream stream = stream_of_pool(device_);
+    const GilRelease release;  // a full queue may wait for work that needs it
+    engine_->order(stream);
+    cuda::start_state(device_, tensors, initials, stream);
+    engine_->order(stream);  // the step may go to another stream
+}
+
+void DeviceOptimizer::require_changeable_state() const {
+    if (!engine_) return;
+    engine_->require_free_rules();
+    if (engine_->is_captured(stream()))
+        throw cuda::Error(
+            "hyper-parameters that determine which state there is (such as momentum or amsgrad) cannot change while a "
+            "step is captured into a CUDA graph: run a step with the new values before the capture");
+}
+
+void DeviceOptimizer::use_state(std::size_t i, const SlotArrays& state, bool) noexcept {
+    void* arrays[max_slots];
+    std::copy(state.begin(), state.end(), arrays);
+    engine_->set_state(i, arrays);
+}
+
+void DeviceOptimizer::forget_checked() noexcept {
+    if (!has_known_grads_) return;
+    for (KnownGrad& each : known_grads_) each.forget();
+    has_known_grads_ = false;
 }
 
 cuda::Settings DeviceOptimizer::settings() const {

@@ -23,8 +23,8 @@ py::dict DeviceOptimizer::state(std::size_t tensor) const {
     };
     py::dict state;
     for (const StateArray& array : state_arrays(tensor)) {
-        const auto& [keeper, address] = memory_[bound_[tensor].memory];
-        state[array.name] = py::make_tuple(keeper, reinterpret_cast<std::uintptr_t>(array.data) - address,
+        const StateBlock& block = block_of(tensor, array.data);
+        state[array.name] = py::make_tuple(block.keeper, reinterpret_cast<std::uintptr_t>(array.data) - block.address,
                                            tuple_of(array.shape), tuple_of(array.strides), py::str(array.dtype));
     }
     return state;
@@ -60,7 +60,7 @@ BoundOptimizer::Counts DeviceOptimizer::counts() {
     const cuda::Stream current = stream();
     const GilRelease release;
     engine_->order(current);  // after the work that the user has queued on the state
-    return {engine_->steps(), engine_->completed()};
+    return {engine_->progress(), engine_->completed()};
 }
 
 void DeviceOptimizer::save(const Copies& copies) {
@@ -73,12 +73,12 @@ void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
     const cuda::Stream current = stream();
     {
         const GilRelease release;
-        engine_->require_countable(counts.steps);
+        engine_->require_countable(counts.tensors);
         engine_->order(current);  // after the work that the user has queued on the state
         const cuda::DeviceScope scope(device_);
         engine_->sequence()->latest().wait();
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
-        engine_->set_counts(counts.steps, counts.completed);
+        engine_->set_counts(counts.tensors, counts.completed);
     }
     completed_ = engine_->has_captured() ? std::nullopt : std::optional(counts.completed);
 }
@@ -96,7 +96,9 @@ int DeviceOptimizer::traverse(visitproc visit, void* arg) const {
         Py_VISIT(bound.param_lent.ptr());
         Py_VISIT(bound.lent.ptr());
     }
-    for (const auto& [keeper, address] : memory_) Py_VISIT(keeper.ptr());
+    for (const std::vector<StateBlock>& blocks : blocks_) {
+        for (const StateBlock& block : blocks) Py_VISIT(block.keeper.ptr());
+    }
     return traverse_shared(visit, arg);
 }
 

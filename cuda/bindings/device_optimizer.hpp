@@ -65,7 +65,6 @@ private:
     struct Bound {
         py::object param, param_lent;
         Library library = Library::other;
-        std::size_t memory = 0;  ///< which of memory_ its state is in
         std::vector<Py_ssize_t> grad_strides;
         Library grad_library = Library::other;
         std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
@@ -77,6 +76,13 @@ private:
     };
 
     std::unique_ptr<Binding> bind(Addition& added) override;
+    StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+                              const std::vector<std::string>& labels) override;
+    void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
+                     std::size_t used) override;
+    void require_changeable_state() const override;
+    void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
+    void forget_checked() noexcept override;
     const Tensor& tensor_at(std::size_t i) const override { return engine_->entry(i).tensor; }
     std::int64_t count_completed() const override;
     Counts counts() override;
@@ -88,6 +94,7 @@ private:
     std::optional<Exclusive> exclusive_for_counts() const;
     void upload_groups(const py::list& param_groups);
     cuda::Stream stream() const;
+    cuda::Stream stream_of_pool(int device) const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
     /// Remembers types by which later arrays of a library are recognised, and through which it is asked for its stream.
     void remember_library(const py::object& array, Library library);
@@ -113,15 +120,15 @@ private:
     py::object library_;
     std::optional<cuda::Engine> engine_;
     int device_ = -1;
+    int state_device_ = -1;  ///< the same, while the first group is added too
     std::vector<Bound> bound_;
     std::vector<KnownGrad> known_grads_;
     py::object cupy_type_;                     ///< of the CuPy arrays that have been examined
     const TensorType* tensor_type_ = nullptr;  ///< of a tensor that tells PyTorch's current stream
-    std::vector<std::pair<py::object, std::uintptr_t>> memory_;
-    std::vector<PyObject*> held_;   ///< gradients of the step under way, a reference each
-    cuda::Stream stream_ = 0;       ///< of that step
-    unsigned grad_libraries_ = 0;   ///< a bit for each library that arrays have come from
-    bool has_known_grads_ = false;  ///< whether any gradient has been checked against all parameters
+    std::vector<PyObject*> held_;              ///< gradients of the step under way, a reference each
+    cuda::Stream stream_ = 0;                  ///< of that step
+    unsigned grad_libraries_ = 0;              ///< a bit for each library that arrays have come from
+    bool has_known_grads_ = false;             ///< whether any gradient has been checked against all parameters
     bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
     std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
 };

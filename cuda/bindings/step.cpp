@@ -268,6 +268,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     // steps.
     if (!has_schedule || completed_ || !engine_->is_captured(stream_))
         groups_.read(param_groups, has_schedule ? count_completed() : 0);
+    std::optional<StateChange> change = follow_rules();
     GradTaker taker(*this);
     has_known_grads_ = true;
     has_new_grads_ = false;
@@ -277,6 +278,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     require_lenders_in_place();
     const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
+    if (change) commit(std::move(*change));
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {

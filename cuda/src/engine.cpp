@@ -24,7 +24,7 @@ void Engine::require_open() const {
 }
 
 /// Brings the counts to the host, because the device state will move to other memory.
-void Engine::count_anew() { set_counts(to_count_.size() == entries_.size() ? to_count_ : steps(), completed()); }
+void Engine::count_anew() { set_counts(progress(), completed()); }
 
 void Engine::make_room(std::size_t groups, std::size_t tensors) {
     require_open();
@@ -49,22 +49,33 @@ void Engine::set_group(std::size_t index, const Group& group) {
     Group& known = groups_[index];
     if (known.hyper == group.hyper && known.grad_scale == group.grad_scale && known.rule == group.rule) return;
     if (known.rule != group.rule) {
-        if (has_captured())
-            throw Error(
-                "options that select the rule (such as nesterov) cannot change after a step has been captured into a "
-                "CUDA graph: make another optimizer");
+        require_free_rules();
         planned_ = false;
     }
     known = group;
     groups_changed_ = true;
 }
 
+void Engine::require_free_rules() const {
+    if (has_captured())
+        throw Error(
+            "options that select the rule (such as nesterov) cannot change after a step has been captured into a CUDA "
+            "graph: make another optimizer");
+}
+
 void Engine::add(const Entry& entry) {
     make_room(0, 1);
-    to_count_.push_back(entry.tensor.step);
+    to_count_.push_back({entry.tensor.step, entry.tensor.first <= entry.tensor.step});
     entries_.push_back(entry);
     planned_ = false;
     kinds_changed_ = grads_changed_ = true;
+}
+
+void Engine::set_state(std::size_t i, void* const (&state)[max_slots]) noexcept {
+    auto& known = entries_[i].tensor.state;
+    if (std::equal(std::begin(known), std::end(known), std::begin(state))) return;
+    std::copy(std::begin(state), std::end(state), std::begin(known));
+    planned_ = false;
 }
 
 void Engine::set_grad(std::size_t i, const void* grad) {
@@ -252,12 +263,17 @@ void Engine::prepare(Constants (&constants)[few_clocks]) const {
         const Group& group = groups_[static_cast<std::size_t>(clock.group)];
         constants[i].grad_scale = group.grad_scale;
         constants[i].count = clock.step + 1;
-        all_rules()[group.rule].prepare(group.hyper, clock.step + 1, clock.dtype, constants[i].step);
+        all_rules()[group.rule].prepare(group.hyper, clock.step + 1, !clock.has_begun, clock.dtype, constants[i].step);
     }
 }
 
 void Engine::count_step() {
-    for (std::size_t i = 0; i < clocks_.size(); ++i) clocks_[i].step += ticks_[i];
+    for (std::size_t i = 0; i < clocks_.size(); ++i) {
+        if (!ticks_[i]) continue;
+        Clock& clock = clocks_[i];
+        ++clock.step;
+        clock.has_begun |= all_rules()[groups_[static_cast<std::size_t>(clock.group)].rule].begins;
+    }
     ++completed_;
     counts_ = Counts::host;
 }

@@ -2,7 +2,6 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
-#include "adamcore/rule_registry.hpp"
 
 namespace adamcore::cuda {
 
@@ -52,15 +51,14 @@ void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale facto
     rescale(static_cast<std::int64_t>(tiles.size()), arguments, stream);
 }
 
-void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream) {
+void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("an optimizer cannot be made while a CUDA graph is being captured");
     StartArguments arguments{};
-    const RuleInfo& info = all_rules()[group.rule];
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot)
-        arguments.initial[slot] = info.initial(group.hyper, slot);
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot)
-        arguments.nonnegative |= info.slots[slot].nonnegative ? 1u << slot : 0u;
+    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+        arguments.initial[slot] = slots[slot].value;
+        arguments.nonnegative |= slots[slot].nonnegative ? 1u << slot : 0u;
+    }
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < tensors.size(); ++i) add_tiles(i, tensors[i].size, tiles);
     const Temporary tables(device, stream, [&](Packer packer) {

@@ -42,16 +42,25 @@ void Engine::fetch_counts() const {
     if (!has_captured()) counts_ = Counts::both;
 }
 
-std::vector<std::int64_t> Engine::steps() const {
+std::vector<Progress> Engine::progress() const {
     if (to_count_.size() == entries_.size()) return to_count_;
     fetch_counts();
+    std::vector<Progress> progress;
+    for (const Entry& entry : entries_) {
+        const Clock& clock = clocks_[static_cast<std::size_t>(entry.clock)];
+        progress.push_back({clock.step, clock.has_begun});
+    }
+    return progress;
+}
+
+std::vector<std::int64_t> Engine::steps() const {
     std::vector<std::int64_t> steps;
-    for (const Entry& entry : entries_) steps.push_back(clocks_[static_cast<std::size_t>(entry.clock)].step);
+    for (const Progress& each : progress()) steps.push_back(each.step);
     return steps;
 }
 
 std::int64_t Engine::steps(std::size_t i) const {
-    if (to_count_.size() == entries_.size()) return to_count_[i];
+    if (to_count_.size() == entries_.size()) return to_count_[i].step;
     fetch_counts();
     return clocks_[static_cast<std::size_t>(entries_[i].clock)].step;
 }
@@ -61,19 +70,19 @@ std::int64_t Engine::completed() const {
     return completed_;
 }
 
-void Engine::require_countable(const std::vector<std::int64_t>& steps) const {
+void Engine::require_countable(const std::vector<Progress>& progress) const {
     if (!has_captured()) return;
-    std::vector<std::int64_t> of_clock(clocks_.size(), -1);
+    std::vector<const Progress*> of_clock(clocks_.size());
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-        std::int64_t& known = of_clock[static_cast<std::size_t>(entries_[i].clock)];
-        if (known >= 0 && known != steps[i])
+        const Progress*& known = of_clock[static_cast<std::size_t>(entries_[i].clock)];
+        if (known && (known->step != progress[i].step || known->has_begun != progress[i].has_begun))
             throw Error("tensors that share a step count in a captured step cannot be given different step counts");
-        known = steps[i];
+        known = &progress[i];
     }
 }
 
-void Engine::set_counts(const std::vector<std::int64_t>& steps, std::int64_t completed) {
-    std::vector<std::int64_t> to_count = steps;
+void Engine::set_counts(const std::vector<Progress>& progress, std::int64_t completed) {
+    std::vector<Progress> to_count = progress;
     fetch_counts();
     to_count_ = std::move(to_count);
     completed_ = completed;
@@ -121,16 +130,17 @@ void Engine::send_counts(Stream stream) {
     counts_ = Counts::device;
 }
 
-/// Tensors with equal counts share one clock for each group and compute type.
+/// Tensors that have come equally far share one clock for each group and compute type.
 void Engine::make_clocks() {
     if (has_captured()) return keep_clocks();
-    std::map<std::tuple<std::int64_t, std::int32_t, Dtype>, std::int32_t> places;
+    std::map<std::tuple<std::int64_t, bool, std::int32_t, Dtype>, std::int32_t> places;
     clocks_.clear();
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         const Tensor& tensor = entries_[i].tensor;
-        const Clock clock{to_count_[i], tensor.group, compute_dtype(tensor.dtype)};
-        const auto [found, is_new] =
-            places.try_emplace({clock.step, clock.group, clock.dtype}, static_cast<std::int32_t>(clocks_.size()));
+        Clock clock{to_count_[i].step, tensor.group, compute_dtype(tensor.dtype)};
+        clock.has_begun = to_count_[i].has_begun;
+        const auto [found, is_new] = places.try_emplace({clock.step, clock.has_begun, clock.group, clock.dtype},
+                                                        static_cast<std::int32_t>(clocks_.size()));
         if (is_new) clocks_.push_back(clock);
         entries_[i].clock = found->second;
     }
@@ -143,7 +153,8 @@ void Engine::make_clocks() {
 void Engine::keep_clocks() {
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         Clock& clock = clocks_[static_cast<std::size_t>(entries_[i].clock)];
-        clock.step = to_count_[i];
+        clock.step = to_count_[i].step;
+        clock.has_begun = to_count_[i].has_begun;
         clock.knows_powers = false;
     }
     to_count_.clear();

@@ -73,4 +73,6 @@ class HostOptimizer:
         state: Any,
         completed: int,
         to_numpy: Callable[[Any], NDArray[Any]],
+        rules: list[str],
+        family: list[str],
     ) -> None: ...

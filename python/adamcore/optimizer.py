@@ -82,6 +82,8 @@ class Optimizer(ABC):
     ----------
     param_groups : list of dict
         One dict for each group: ``params``, ``param_names`` and the hyper-parameters. Hyper-parameters can be assigned.
+        If the next step then needs state that does not exist yet (for momentum, ``amsgrad`` or ``centered``), it begins
+        as in PyTorch: with zeros, and SGD's momentum with the gradient. State that is no longer needed is kept.
     defaults : dict
         The values of hyper-parameters that a group does not set.
     options : mapping
@@ -96,7 +98,7 @@ class Optimizer(ABC):
     """
 
     _variant_keys: ClassVar[tuple[str, ...]] = ()
-    """The hyper-parameters that determine the rule."""
+    """The hyper-parameters that determine the rule: flags, or numbers for which only 0 is special."""
 
     __signature__ = ShownSignature()
 
@@ -207,9 +209,14 @@ class Optimizer(ABC):
         flat, source = flatten_group(group, len(self._native), f"param_groups[{len(self.param_groups)}]")
         self._add_group(options_of(group), flat, source)
 
+    @staticmethod  # noqa: B027  (most rules have no such hyper-parameters)
+    def _check_new(group: Group) -> None:
+        """Raise ValueError for hyper-parameters that only a schedule should combine, in the course of training."""
+
     def _add_group(self, options: Group, flat: FlatArrays, source: Any) -> None:
         check_options_known(type(self).__name__, options, self.defaults)
         group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
+        self._check_new(group)
         watched = source if isinstance(source, (list, tuple, Mapping)) else None
         self._native.add_group(
             self.param_groups,
@@ -240,7 +247,8 @@ class Optimizer(ABC):
         """Return a copy of everything that is needed to resume: state by name, step counts and hyper-parameters.
 
         A schedule that was passed as `lr` is code and is not saved. The number of completed steps, which is its
-        argument, is saved.
+        argument, is saved. State that is going to begin with the parameter's next update (such as SGD's momentum, if
+        it was 0 so far) has an entry ``"begun": 0``.
 
         Examples
         --------
@@ -253,6 +261,9 @@ class Optimizer(ABC):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Load what ``state_dict()`` returned. Parameters are matched by name, and arrays are copied.
+
+        The hyper-parameters are loaded too. The optimizer then has the state arrays that the checkpoint has, so it need
+        not have been made with the same momentum, for example, or the same ``amsgrad``.
 
         Raises
         ------
@@ -273,7 +284,15 @@ class Optimizer(ABC):
 
     def _serializer(self) -> Serializer:
         precision = self.options["precision"]
-        return Serializer(type(self).__name__, self._native, self.param_groups, self.defaults, self._rule, precision)
+        return Serializer(
+            type(self).__name__,
+            self._native,
+            self.param_groups,
+            self.defaults,
+            self._rule,
+            self._variant_keys,
+            precision,
+        )
 
     def __repr__(self) -> str:
         return describe(type(self).__name__, self.param_groups, self.options)

@@ -78,6 +78,18 @@ TEST(StaticDispatch, IsByDefaultOnTheCallingThread) {
     EXPECT_TRUE(model.same_bits(expected));
 }
 
+TEST(StaticDispatch, StateBeginsWithTheUpdateThatTheTensorNames) {
+    const SgdMomentum::Hyper hyper{1.0, 0.5, 0.25, 0.0};
+    for (const std::int64_t first : {std::int64_t{1}, std::int64_t{4}, Tensor::never}) {
+        float p[] = {0}, g[] = {1}, buffer[] = {8};
+        Tensor t = tensor(p, g, 1, 4, buffer);
+        t.first = first;
+        cpu::step<SgdMomentum>(&t, 1, hyper);
+        EXPECT_EQ(buffer[0], first == 4 ? 1.0f : 4.75f) << first;
+        EXPECT_EQ(p[0], -buffer[0]);
+    }
+}
+
 TYPED_TEST(Rules, ANullGradientLeavesItsTensorAlone) {
     using Rule = typename TypeParam::Rule;
     const auto hyper = distinct_hyper<Rule>();

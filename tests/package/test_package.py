@@ -164,9 +164,10 @@ ROOMS = {
     "gate": {"runtime"},
     "regions": {"gate", "runtime"},
     "structures": {"gate", "runtime"},
-    "optimizer": {"gate", "regions", "runtime", "structures"},
+    "state": {"regions"},
+    "optimizer": {"gate", "regions", "runtime", "state", "structures"},
     "calls": {"gate", "optimizer", "regions", "runtime"},
-    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "structures"},
+    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "state", "structures"},
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
 

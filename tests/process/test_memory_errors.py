@@ -81,6 +81,27 @@ def test_no_memory_for_state() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_no_memory_for_more_state() -> None:
+    lines = limited("""
+        grads = {name: np.ones_like(a) for name, a in w.items()}
+        opt = ac.SGD(w, lr=1.0)
+        opt.step(grads)
+        limit(50 * MB)
+        opt.param_groups[0]["momentum"] = 0.5
+        attempt(lambda: opt.step(grads))
+        print([list(state) for state in opt.state.values()], w["small"][0], opt.steps["small"])
+        opt.param_groups[0]["momentum"] = 0.0
+        opt.step(grads)
+        print(w["small"][0], opt.steps["small"])
+    """)
+    assert lines == [
+        "SGD: no memory for the state of 2 parameters, 100.0 MiB; the most, 100.0 MiB, is params['large']'s",
+        "[[], []] -1.0 1",
+        "-2.0 2",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_no_memory_for_a_copy() -> None:
     lines = limited("""
         opt = ac.AdamW(w)

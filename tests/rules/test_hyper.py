@@ -64,7 +64,11 @@ def test_constructor(bad: tuple[str, dict[str, Any], str]) -> None:
         getattr(ac, name)(np.ones(3), **options)
 
 
-@pytest.mark.parametrize("bad", OUT_OF_RANGE + WRONG_TYPE, ids=str)
+WRITTEN = [bad for bad in OUT_OF_RANGE + WRONG_TYPE if bad[1] != {"nesterov": True}]
+"""Nesterov's momentum may be 0 for a time: cyclic schedules write such values."""
+
+
+@pytest.mark.parametrize("bad", WRITTEN, ids=str)
 def test_written_between_steps(bad: tuple[str, dict[str, Any], str]) -> None:
     """In the last of two groups. Nothing changes, and the step works after the value has been corrected."""
     name, options, match = bad
@@ -127,26 +131,6 @@ def test_mutable_values_are_read_every_step() -> None:
 def test_unknown_option_in_a_group() -> None:
     with pytest.raises(TypeError, match="unknown option 'learning_rate' in a group; the known options are lr, betas"):
         ac.AdamW([{"params": np.ones(3), "learning_rate": 1.0}])
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "key", "value"),
-    [
-        ("Adam", {}, "amsgrad", True),
-        ("AdamW", {"amsgrad": True}, "amsgrad", False),
-        ("SGD", {}, "momentum", 0.9),
-        ("SGD", {"momentum": 0.9}, "momentum", 0.0),
-        ("RMSprop", {}, "centered", True),
-        ("RMSprop", {}, "momentum", 0.9),
-    ],
-)
-def test_what_decides_the_state_cannot_change(name: str, options: dict, key: str, value: Any) -> None:
-    p = np.ones(3)
-    optimizer = getattr(ac, name)(p, **options)
-    optimizer.param_groups[0][key] = value
-    with pytest.raises(ValueError, match=rf"param_groups\[0\]\['{key}'\] .* cannot change"):
-        optimizer.step(np.ones(3))
-    assert np.all(p == 1)
 
 
 def test_nesterov_can_be_turned_on_and_off() -> None:

@@ -99,7 +99,7 @@ BAD = [
     (
         edit(["param_groups", 0, "amsgrad"], True),
         ValueError,
-        "its rule 'adamw_amsgrad' has other state arrays than the optimizer's rule 'adamw'",
+        r"\['w'\]: 'max_exp_avg_sq' is missing",
     ),
     (edit(["param_groups", 0, "momentum"], 0.9), ValueError, "unknown option 'momentum'"),
     (edit(["param_groups", 0, "param_names"], ["w"]), ValueError, "'b' is missing"),

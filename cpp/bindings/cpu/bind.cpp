@@ -2,15 +2,16 @@
 // group added.
 
 #include <algorithm>
+#include <cstring>
 
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/state_rounding.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
-#include "optimizer/state_layout.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -27,7 +28,7 @@ void fill(T* data, std::int64_t count, double value, [[maybe_unused]] bool is_sq
 /// Initialises master weights with the parameters. Remainders and compensations start as zero.
 void start_weights(const std::vector<Tensor>& tensors) {
     for (const Tensor& tensor : tensors) {
-        if (tensor.weights != WeightPolicy::master) continue;
+        if (tensor.weights != WeightPolicy::master || !tensor.extra[0]) continue;
         auto* master = static_cast<float*>(tensor.extra[0]);
         const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
         visit(tensor.dtype, [&](auto x) {
@@ -49,16 +50,18 @@ struct HostOptimizer::GroupBinding : Binding {
     GroupBinding(HostOptimizer& of, Addition& added_) : optimizer(of), added(added_) {
         take_params();
         bind_params();
-        bind_state();
+        optimizer.add_state(added);
     }
 
-    void start() override { start_weights(added.tensors); }
+    void start(const std::vector<Initial>& initials) override {
+        optimizer.start_state(added.tensors, initials, initials.size());
+    }
 
     void make_room() override {
         python::make_room(optimizer.tensors_, added.tensors.size());
         python::make_room(optimizer.bound_, bound.size());
         optimizer.active_.reserve(optimizer.tensors_.capacity());
-        python::make_room(optimizer.memory_, 1);
+        python::make_room(optimizer.pins_, pins.size());
     }
 
     void commit() noexcept override {
@@ -70,11 +73,8 @@ struct HostOptimizer::GroupBinding : Binding {
             optimizer.descrs_[place_of(element)] = usual_descr(element);
         }
         std::move(bound.begin(), bound.end(), std::back_inserter(optimizer.bound_));
-        optimizer.memory_.push_back(std::move(memory));
-        if (optimizer.has_checked_) {  // earlier checks did not include the new parameters
-            for (Bound& each : optimizer.bound_) each.checked_grad = nullptr;
-            optimizer.has_checked_ = false;
-        }
+        std::move(pins.begin(), pins.end(), std::back_inserter(optimizer.pins_));
+        optimizer.forget_checked();  // earlier checks did not include the new parameters
         optimizer.planned_threads_ = 0;
     }
 
@@ -88,7 +88,7 @@ private:
             if (!given.is(array)) added.lenders.emplace_back(optimizer.size() + i, given);
             auto pin = py::reinterpret_steal<py::object>(PyWeakref_NewRef(array.ptr(), nullptr));
             if (!pin) throw py::error_already_set();
-            memory.pins.push_back(std::move(pin));
+            pins.push_back(std::move(pin));
             arrays.push_back(std::move(array));
         }
     }
@@ -110,47 +110,71 @@ private:
         }
     }
 
-    void bind_state() {
-        const Group& group = added.group.group;
-        const RuleInfo& rule = all_rules()[group.rule];
-        Slab::Measure measure;
-        const StateLayout layout(added.tensors, rule,
-                                 [&](const Tensor&, const StateSlot& slot) { return measure.add(slot.bytes); });
-        if (measure.total() == 0) return;
-        try {
-            memory.state = std::make_shared<Slab>(measure.total());
-        } catch (const std::bad_alloc&) {
-            const auto [tensor, most] = layout.largest();
-            const std::size_t count = added.labels.size();
-            const std::string message = optimizer.owner() + ": no memory for the state of " + std::to_string(count) +
-                                        (count == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
-                                        "; the most, " + size_text(most) + ", is " + added.labels[tensor] + "'s";
-            PyErr_SetString(PyExc_MemoryError, message.c_str());
-            throw py::error_already_set();
-        }
-        std::byte* const data = memory.state->data();
-        layout.point_into(data, added.tensors);
-        for (const auto& [i, slot, offset] : layout.placed()) {
-            const double value = slot.is_extra ? 0 : rule.initial(group.hyper, slot.index);
-            if (value == 0) continue;
-            visit(added.tensors[i].state_dtype,
-                  [&, at = offset, size = added.tensors[i].size, is_square = slot.nonnegative](auto x) {
-                      fill(reinterpret_cast<decltype(x)*>(data + at), size, value, is_square);
-                  });
-        }
-        const auto begin = reinterpret_cast<std::uintptr_t>(data);
-        added.regions.add({begin, begin + memory.state->size(), -1, nullptr}, memory.state.get());
-    }
-
     HostOptimizer& optimizer;
     Addition& added;
     std::vector<py::object> arrays;  // NumPy arrays
     std::vector<Bound> bound;
-    GroupMemory memory;
+    std::vector<py::object> pins;
 };
 
 std::unique_ptr<BoundOptimizer::Binding> HostOptimizer::bind(Addition& added) {
     return std::make_unique<GroupBinding>(*this, added);
+}
+
+StateBlock HostOptimizer::allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+                                         const std::vector<std::string>& labels) {
+    Slab::Measure measure;
+    const StateLayout layout(tensors, slots, extras,
+                             [&](const Tensor&, const StateSlot& slot) { return measure.add(slot.bytes); });
+    if (measure.total() == 0) return {};
+    std::unique_ptr<Slab> slab;
+    try {
+        slab = std::make_unique<Slab>(measure.total());
+    } catch (const std::bad_alloc&) {
+        const auto [tensor, most] = layout.largest();
+        const std::size_t count = labels.size();
+        const std::string message = owner() + ": no memory for the state of " + std::to_string(count) +
+                                    (count == 1 ? " parameter, " : " parameters, ") + size_text(measure.total()) +
+                                    "; the most, " + size_text(most) + ", is " + labels[tensor] + "'s";
+        PyErr_SetString(PyExc_MemoryError, message.c_str());
+        throw py::error_already_set();
+    }
+    layout.point_into(slab->data(), tensors);
+    const auto address = reinterpret_cast<std::uintptr_t>(slab->data());
+    const std::size_t size = slab->size();
+    const py::capsule keeper(slab.get(), [](void* p) { delete static_cast<Slab*>(p); });
+    (void)slab.release();
+    return {keeper, address, size};
+}
+
+void HostOptimizer::start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
+                                std::size_t used) {
+    for (const Tensor& tensor : tensors) {
+        for (std::size_t slot = 0; slot < initials.size(); ++slot) {
+            if (initials[slot].value == 0) {
+                const auto bytes = static_cast<std::size_t>(tensor.size) * size_of(tensor.state_dtype);
+                if (slot >= used && bytes > 0) std::memset(tensor.state[slot], 0, bytes);
+                continue;  // new memory is zero
+            }
+            visit(tensor.state_dtype, [&, initial = initials[slot], size = tensor.size](auto x) {
+                fill(static_cast<decltype(x)*>(tensor.state[slot]), size, initial.value, initial.nonnegative);
+            });
+        }
+    }
+    start_weights(tensors);
+}
+
+void HostOptimizer::use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept {
+    Tensor& tensor = tensors_[i];
+    std::copy(state.begin(), state.end(), tensor.state);
+    if (!tensor.has_begun()) tensor.first = begins ? tensor.step + 1 : Tensor::never;
+    planned_threads_ = 0;  // steps have other traffic now
+}
+
+void HostOptimizer::forget_checked() noexcept {
+    if (!has_checked_) return;
+    for (Bound& each : bound_) each.checked_grad = nullptr;
+    has_checked_ = false;
 }
 
 /// Everything that can fail comes first.

@@ -44,11 +44,8 @@ py::dict HostOptimizer::state(std::size_t tensor) const {
     use_.require_idle(owner());
     py::dict state;
     for (const StateArray& array : state_arrays(tensor)) {
-        const GroupMemory& memory = memory_[static_cast<std::size_t>(tensors_[tensor].group)];
-        auto block = std::make_unique<std::shared_ptr<Slab>>(memory.state);
-        const py::capsule base(block.get(), [](void* p) { delete static_cast<std::shared_ptr<Slab>*>(p); });
-        (void)block.release();
-        state[array.name] = py::array(array.dtype, array.shape, array.strides, array.data, base);
+        state[array.name] =
+            py::array(array.dtype, array.shape, array.strides, array.data, block_of(tensor, array.data).keeper);
     }
     return state;
 }
@@ -65,7 +62,7 @@ std::int64_t HostOptimizer::completed() const {
 
 BoundOptimizer::Counts HostOptimizer::counts() {
     Counts counts{{}, completed_};
-    for (const Tensor& tensor : tensors_) counts.steps.push_back(tensor.step);
+    for (const Tensor& tensor : tensors_) counts.tensors.push_back({tensor.step, tensor.has_begun()});
     return counts;
 }
 
@@ -76,7 +73,10 @@ void HostOptimizer::save(const Copies& copies) {
 
 void HostOptimizer::load(const Copies& copies, const Counts& counts) {
     save(copies);
-    for (std::size_t i = 0; i < size(); ++i) tensors_[i].step = counts.steps[i];
+    for (std::size_t i = 0; i < size(); ++i) {
+        tensors_[i].step = counts.tensors[i].step;
+        tensors_[i].first = counts.tensors[i].has_begun ? 0 : Tensor::never;
+    }
     completed_ = counts.completed;
 }
 
@@ -89,7 +89,8 @@ void HostOptimizer::clear() noexcept {
     planned_threads_ = 0;
     std::vector<Tensor>().swap(tensors_);
     const auto bound = std::move(bound_);
-    const auto memory = std::move(memory_);
+    const auto pins = std::move(pins_);
+    const auto blocks = std::move(blocks_);
     clear_shared();
 }
 

@@ -73,15 +73,15 @@ private:
         std::unique_ptr<Unusual> unusual;
     };
 
-    /// The memory of a group.
-    struct GroupMemory {
-        std::shared_ptr<Slab> state;
-        std::vector<py::object> pins;  ///< weak references to parameters: NumPy resizes no array that has one
-    };
-
     struct GroupBinding;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
+    StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+                              const std::vector<std::string>& labels) override;
+    void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
+                     std::size_t used) override;
+    void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
+    void forget_checked() noexcept override;
     const Tensor& tensor_at(std::size_t i) const override { return tensors_[i]; }
     std::int64_t count_completed() const override { return completed_; }
     Counts counts() override;
@@ -119,11 +119,11 @@ private:
     };
     Measured measure(Treatment& treatment);
     Measured measure_units(Treatment& treatment);
-    void update(const Treatment& treatment, bool measured);
+    void update(const Treatment& treatment, bool measured) noexcept;
 
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;
-    std::vector<GroupMemory> memory_;
+    std::vector<py::object> pins_;       ///< weak references to parameters: NumPy resizes no array that has one
     std::array<PyObject*, 8> descrs_{};  ///< by place_of(), of parameters that there are
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters

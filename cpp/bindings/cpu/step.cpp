@@ -18,6 +18,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     check = check || scale != 1 || options_.checks;
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups, completed_);
+    std::optional<StateChange> change = follow_rules();
     // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());
     const Names::Taken taken = take_grads(grads, may_release);
@@ -34,7 +35,9 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const auto work = [&] {
         if (measures) measured = measure(treatment);
         skipped = check && measured.culprit;
-        if (!skipped) update(treatment, measures);
+        if (skipped) return;
+        if (change) commit(std::move(*change));
+        update(treatment, measures);
     };
     if (!may_release || active_elements_ < worth_releasing(size())) {
         work();
@@ -132,13 +135,13 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
 }
 
 /// What was measured last is in cache, so the update begins there.
-void HostOptimizer::update(const Treatment& treatment, bool measured) {
+void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
     for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
     ++completed_;
     for (std::size_t group = 0; group < groups_.size(); ++group) {
         if (!first_active_[group]) continue;
         const Tensor& tensor = tensors_[*first_active_[group]];
-        latest_[group].prepare(groups_[group], tensor.step, compute_dtype(tensor.dtype));
+        latest_[group].prepare(groups_[group], tensor);
     }
     cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured,
               latest_.data());

@@ -153,7 +153,7 @@ void UpdateFunction::run(const Group& group, const Tensor* tensors, std::size_t 
     const auto tensor_count = static_cast<std::int64_t>(count);
     std::int64_t elements = 0;
     for (std::size_t i = 0; i < count; ++i) elements += tensors[i].size;
-    latest_.prepare(group, tensors[0].step, compute_dtype(tensors[0].dtype));
+    latest_.prepare(group, tensors[0]);
     if (elements < worth_releasing(count)) {
         const plan::Cut whole[] = {{0, 0}, {tensor_count, 0}};
         cpu::step(kernels(), &group, tensors, whole, 1, cpu::Serial{}, {}, false, &latest_);

@@ -6,8 +6,8 @@
 #include "adamcore/rule_registry.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
-#include "optimizer/state_layout.hpp"
 #include "runtime/room.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 
@@ -32,7 +32,7 @@ void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& gro
     names_->require_new(added.names, labels);
     const std::unique_ptr<Binding> binding = bind(added);
     require_apart(added);
-    binding->start();
+    binding->start(initials_of(added.group.group));
     added.containers = Containers::look_at(group, source, structure);
 
     make_room(added);
@@ -62,6 +62,7 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
         tensor.param = view.data;
         tensor.size = view.size;
         tensor.step = 0;
+        tensor.first = all_rules()[added.group.group.rule].begins ? 1 : Tensor::never;
         tensor.group = static_cast<std::int32_t>(groups_.size());
         tensor.dtype = tensor.grad_dtype = view.dtype;
         tensor.state_dtype = view.is_complex ? view.dtype : options_.state_of(view.dtype);
@@ -72,6 +73,20 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
         added.forms.push_back(std::move(form));
         added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), memory_owners[i]);
     }
+}
+
+void BoundOptimizer::add_state(Addition& added) {
+    const RuleInfo& rule = all_rules()[added.group.group.rule];
+    added.block = allocate_state(added.tensors, slots_of(rule), Extras::with, added.labels);
+    if (added.block.keeper)
+        added.regions.add({added.block.address, added.block.address + added.block.size, -1, nullptr},
+                          added.block.keeper.ptr());
+    for (std::size_t i = 0; i < added.forms.size(); ++i)
+        std::copy(std::begin(added.tensors[i].state), std::end(added.tensors[i].state), added.forms[i].state.begin());
+    added.kept.rule = added.group.group.rule;
+    added.kept.begins = rule.begins;
+    for (const rule::Slot& slot : slots_of(rule)) added.kept.slots.push_back({slot});
+    if (added.block.keeper) added.blocks.push_back(added.block);
 }
 
 void BoundOptimizer::require_apart(Addition& added) {
@@ -87,6 +102,8 @@ void BoundOptimizer::make_room(const Addition& added) {
     python::make_room(lenders_, added.lenders.size());
     containers_.make_room();
     groups_.make_room();
+    python::make_room(kept_, 1);
+    python::make_room(blocks_, 1);
 }
 
 void BoundOptimizer::commit(Addition&& added) noexcept {
@@ -97,6 +114,8 @@ void BoundOptimizer::commit(Addition&& added) noexcept {
         lenders_.push_back(std::move(lender));
     }
     groups_.add(std::move(added.group));
+    kept_.push_back(std::move(added.kept));
+    blocks_.push_back(std::move(added.blocks));
     containers_.add(std::move(added.containers));
     regions_.commit(std::move(added.regions));
 }
@@ -104,18 +123,33 @@ void BoundOptimizer::commit(Addition&& added) noexcept {
 py::tuple BoundOptimizer::snapshot() {
     const Exclusive exclusive(use_, owner());
     const Counts found = counts();
-    const auto [state, copies] = make_snapshot(state_arrays(), found.steps, *names_);
+    const StateChange now = state_as_it_is();
+    std::vector<bool> begins(size());
+    for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[static_cast<std::size_t>(tensor_at(i).group)].begins;
+    const auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
     save(copies);
     return py::make_tuple(state, found.completed);
 }
 
 void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
-                             const py::function& to_numpy) {
+                             const py::function& to_numpy, const std::vector<std::string>& rules,
+                             const std::vector<std::string>& family) {
     const Exclusive exclusive(use_, owner());
-    const StateArrays arrays = state_arrays();
-    const Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy);
+    std::vector<std::size_t> possible;
+    for (const std::string& rule : family) possible.push_back(rule_index(rule));
+    std::vector<RuleSlots> wanted;
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        const auto [begin, end] = members(group);
+        wanted.push_back(saved_slots(state, *names_, begin, end, rule_index(rules.at(group)), possible));
+    }
+    StateChange change = take_slots(wanted, possible);
+    const StateArrays arrays = state_arrays(change);
+    Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy);
+    for (std::size_t i = 0; i < size(); ++i)
+        checkpoint.progress[i].has_begun &= change.kept[static_cast<std::size_t>(tensor_at(i).group)].begins;
     DictUpdates updates(containers_.dicts(), values);
-    load(copies_of(checkpoint, arrays), {checkpoint.steps, completed});
+    load(copies_of(checkpoint, arrays), {checkpoint.progress, completed});
+    commit(std::move(change));
     updates.apply();
     loaded();
 }
@@ -133,13 +167,26 @@ ArrayView BoundOptimizer::view_of_param(const Tensor& tensor, const Form& form) 
 
 std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i) const {
     const Form& form = forms_.at(i);
-    const Tensor& found = tensor_at(i);
-    return arrays_of(found, all_rules()[groups_[static_cast<std::size_t>(found.group)].rule], form.shape, form.order);
+    return state_arrays(i, kept_[static_cast<std::size_t>(tensor_at(i).group)], form.state);
 }
 
-StateArrays BoundOptimizer::state_arrays() const {
+std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i, const KeptSlots& kept,
+                                                     const SlotArrays& arrays) const {
+    RuleSlots slots;
+    SlotArrays data{};
+    for (std::size_t k = 0; k < kept.slots.size(); ++k) {
+        if (!kept.slots[k].exists) continue;
+        data[slots.size()] = arrays[k];
+        slots.push_back(kept.slots[k].slot);
+    }
+    return arrays_of(tensor_at(i), slots, data, forms_[i].shape, forms_[i].order);
+}
+
+StateArrays BoundOptimizer::state_arrays(const StateChange& change) const {
     StateArrays arrays;
-    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(state_arrays(i));
+    arrays.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i)
+        arrays.push_back(state_arrays(i, change.kept[static_cast<std::size_t>(tensor_at(i).group)], change.arrays[i]));
     return arrays;
 }
 
@@ -196,6 +243,7 @@ int BoundOptimizer::traverse_shared(visitproc visit, void* arg) const {
 
 void BoundOptimizer::clear_shared() noexcept {
     std::vector<Form>().swap(forms_);
+    std::vector<KeptSlots>().swap(kept_);
     regions_.clear();
     if (names_.use_count() == 1) names_->clear();  // reports may still read names
     const auto lenders = std::move(lenders_);

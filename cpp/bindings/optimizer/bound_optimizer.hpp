@@ -18,6 +18,7 @@
 #include "optimizer/groups.hpp"
 #include "optimizer/options.hpp"
 #include "regions/regions.hpp"
+#include "state/change.hpp"
 #include "structures/containers.hpp"
 #include "structures/names.hpp"
 
@@ -46,8 +47,10 @@ public:
     /// Returns a copy of all state: the dict by name, and the number of completed steps.
     py::tuple snapshot();
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
-    /// this or nothing.
-    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy);
+    /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
+    /// rules that values may select. The state then consists of the arrays that the checkpoint has.
+    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy,
+                 const std::vector<std::string>& rules, const std::vector<std::string>& family);
 
     std::size_t size() const { return forms_.size(); }
     /// The indices of parameters, by name.
@@ -59,7 +62,8 @@ protected:
     /// The properties of a parameter's array that are fixed when it is bound.
     struct Form {
         ShapeAndStrides shape;
-        Order order;  ///< in which elements are counted
+        Order order;         ///< in which elements are counted
+        SlotArrays state{};  ///< in the order of its group's slots
     };
 
     /// An array of another library whose memory is used by a parameter.
@@ -84,6 +88,9 @@ protected:
         std::unique_ptr<Py_ssize_t[]> axes{};  ///< what forms point at
         std::vector<Lender> lenders{};
         Regions::Addition regions{};
+        StateBlock block{};
+        KeptSlots kept{};
+        std::vector<StateBlock> blocks{};
         Containers::Watched containers{};
     };
 
@@ -92,7 +99,7 @@ protected:
     public:
         virtual ~Binding() = default;
         /// Writes the initial values of the state.
-        virtual void start() = 0;
+        virtual void start(const std::vector<Initial>& initials) = 0;
         /// Reserves space, so that commit() cannot fail.
         virtual void make_room() = 0;
         /// Called before the common part is committed.
@@ -100,7 +107,7 @@ protected:
     };
 
     struct Counts {
-        std::vector<std::int64_t> steps;  ///< by parameter
+        std::vector<Progress> tensors;
         std::int64_t completed;
     };
 
@@ -108,8 +115,21 @@ protected:
     BoundOptimizer(std::string owner, const py::dict& options);
     ~BoundOptimizer() = default;
 
-    /// Checks the arrays, describes them with describe(), and allocates their state.
+    /// Checks the arrays, describes them with describe(), and allocates their state with add_state().
     virtual std::unique_ptr<Binding> bind(Addition& added) = 0;
+    /// Allocates arrays for `slots`, and perhaps for what is stored beside weights, and sets their addresses in
+    /// `tensors`, which are of one group. Raises MemoryError that names an array.
+    virtual StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+                                      const std::vector<std::string>& labels) = 0;
+    /// Writes the initial values of such arrays. Arrays of slots from `used` on have been in use before.
+    virtual void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
+                             std::size_t used) = 0;
+    /// Raises an error if the state arrays cannot change.
+    virtual void require_changeable_state() const {}
+    /// Sets Tensor::state. If the state has not begun, it begins with the next update if the rule `begins`.
+    virtual void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept = 0;
+    /// Forgets which gradients are known not to overlap anything that is written.
+    virtual void forget_checked() noexcept = 0;
     virtual const Tensor& tensor_at(std::size_t i) const = 0;
     virtual std::int64_t count_completed() const = 0;
     virtual Counts counts() = 0;
@@ -125,9 +145,15 @@ protected:
     /// owner_of().
     void describe(const std::vector<ArrayView>& views, const std::vector<const void*>& memory_owners,
                   Addition& added) const;
+    /// Allocates the state of a group that is being added.
+    void add_state(Addition& added);
+    /// Prepares the state that the groups' rules need, if they have changed.
+    std::optional<StateChange> follow_rules();
+    void commit(StateChange&& change) noexcept;
+    /// The block that contains an array of a parameter's state.
+    const StateBlock& block_of(std::size_t i, const void* array) const;
     static ArrayView view_of_param(const Tensor& tensor, const Form& form);
     std::vector<StateArray> state_arrays(std::size_t i) const;
-    StateArrays state_arrays() const;
     /// Raises ValueError, which starts with `label`, for a gradient in memory that a step writes.
     void require_apart(const ArrayView& grad, const void* memory_owner, const std::string& label) const;
     /// Raises an error if the memory of a parameter with a gradient is no longer its lender's, or has been given another
@@ -153,11 +179,25 @@ protected:
     std::vector<Lender> lenders_;
     std::size_t lenders_that_run_code_ = 0;
     Regions regions_;
+    std::vector<KeptSlots> kept_;                  ///< by group
+    std::vector<std::vector<StateBlock>> blocks_;  ///< by group
 
 private:
     void require_apart(Addition& added);
     void make_room(const Addition& added);
     void commit(Addition&& added) noexcept;
+    /// The indices of a group's parameters: the first, and the one after the last.
+    std::pair<std::size_t, std::size_t> members(std::size_t group) const;
+    StateChange state_as_it_is() const;
+    /// Prepares slots that a group's parameters do not have yet.
+    void add_slots(StateChange& change, std::size_t group, const RuleSlots& slots,
+                   const std::vector<Initial>& initials);
+    /// Prepares that the groups have exactly these slots. `family` are the rules that may use them.
+    StateChange take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family);
+    /// Brings a parameter's arrays into the order of its group's rule.
+    void use_rule(std::size_t i) noexcept;
+    std::vector<StateArray> state_arrays(std::size_t i, const KeptSlots& kept, const SlotArrays& arrays) const;
+    StateArrays state_arrays(const StateChange& change) const;
 };
 
 }  // namespace adamcore::python

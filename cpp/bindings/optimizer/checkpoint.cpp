@@ -4,10 +4,11 @@
 #include <string_view>
 
 #include "adamcore/dtype.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "gate/arrays.hpp"
 #include "gate/foreign.hpp"
-#include "optimizer/state_layout.hpp"
 #include "runtime/text.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -49,6 +50,12 @@ std::int64_t read_count(py::handle value, const Place& where) {
     if (overflow != 0 || count < 0 || count > most_steps)
         throw py::value_error(where.text() + ": expected a number of steps from 0 to 2**62, got " + repr_of(number));
     return count;
+}
+
+bool read_flag(py::handle value, const Place& where) {
+    const std::int64_t flag = read_count(value, where);
+    if (flag > 1) throw py::value_error(where.text() + ": expected 0 or 1, got " + std::to_string(flag));
+    return flag != 0;
 }
 
 std::string and_more(std::size_t count) { return count > 1 ? " (and " + std::to_string(count - 1) + " more)" : ""; }
@@ -170,17 +177,17 @@ py::dtype dtype_named(const char* name) {
 
 }  // namespace
 
-std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
-                                  const Order& order) {
+std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleSlots& slots, const SlotArrays& slot_arrays,
+                                  const ShapeAndStrides& shape, const Order& order) {
     std::vector<StateArray> arrays;
-    for (const StateSlot& slot : state_slots(tensor, rule)) {
+    for (const StateSlot& slot : state_slots(tensor, slots)) {
         const py::dtype dtype =
             slot.is_extra ? dtype_named(slot.dtype) : numpy_dtype({tensor.state_dtype, shape.is_complex});
         StateArray array{py::reinterpret_borrow<py::str>(interned(slot.name)),
                          dtype,
                          {static_cast<Py_ssize_t>(slot.bytes)},
                          {1},
-                         address_of(tensor, slot),
+                         slot.is_extra ? tensor.extra[slot.index] : slot_arrays[slot.index],
                          slot.bytes,
                          slot.nonnegative};
         if (!slot.is_bits) {
@@ -195,14 +202,15 @@ std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, co
     return arrays;
 }
 
-std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<std::int64_t>& steps,
-                                          const Names& names) {
-    static const py::handle step_key = interned("step");
+std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
+                                          const std::vector<bool>& begins, const Names& names) {
+    static const py::handle step_key = interned("step"), begun_key = interned("begun");
     py::dict state;
     Copies copies;
     for (std::size_t i = 0; i < arrays.size(); ++i) {
         py::dict saved;
-        saved[step_key] = steps[i];
+        saved[step_key] = progress[i].step;
+        if (begins[i] && progress[i].step > 0 && !progress[i].has_begun) saved[begun_key] = 0;
         for (const StateArray& array : arrays[i]) {
             try {
                 py::array copy = empty_like(array);
@@ -221,6 +229,33 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
     return {std::move(state), std::move(copies)};
 }
 
+RuleSlots saved_slots(const py::object& given, const Names& names, std::size_t begin, std::size_t end, std::size_t rule,
+                      const std::vector<std::size_t>& family) {
+    const py::dict state = as_dict(given, "state_dict['state']");
+    const py::str begun_key("begun");
+    std::vector<py::dict> saved;
+    bool may_lack = false;
+    for (std::size_t i = begin; i < end; ++i) {
+        if (!state.contains(names.key(i))) continue;  // read_checkpoint() will say so
+        saved.push_back(as_dict(state[names.key(i)], Place{names, i}));
+        const Place place{names, i, nullptr, "begun"};
+        may_lack |= saved.back().contains(begun_key) && !read_flag(py::object(saved.back()[begun_key]), place);
+    }
+    RuleSlots slots;
+    const auto add = [&](const rule::Slot& slot, bool is_needed) {
+        const auto is_same = [&](const rule::Slot& other) { return std::string_view(other.name) == slot.name; };
+        if (std::any_of(slots.begin(), slots.end(), is_same)) return;
+        const py::str key(slot.name);
+        const auto is_in = [&](const py::dict& each) { return each.contains(key); };
+        if (is_needed || std::any_of(saved.begin(), saved.end(), is_in)) slots.push_back(slot);
+    };
+    for (const rule::Slot& slot : slots_of(all_rules()[rule])) add(slot, !may_lack);
+    for (const std::size_t other : family) {
+        for (const rule::Slot& slot : slots_of(all_rules()[other])) add(slot, false);
+    }
+    return slots;
+}
+
 Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, const Names& names,
                            const Regions& written, const py::function& to_numpy) {
     Checkpoint checkpoint;
@@ -228,14 +263,19 @@ Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, c
     std::vector<py::object> keys;
     for (std::size_t i = 0; i < arrays.size(); ++i) keys.emplace_back(names.key(i));
     require_names(state, keys, "state_dict['state']");
-    const py::str step_key("step");
+    const py::str step_key("step"), begun_key("begun");
     for (std::size_t i = 0; i < arrays.size(); ++i) {
         const Place place{names, i};
         const py::dict saved = as_dict(state[names.key(i)], place);
         keys.assign({step_key});
         for (const StateArray& array : arrays[i]) keys.push_back(array.name);
+        const bool is_marked = saved.contains(begun_key);
+        if (is_marked) keys.push_back(begun_key);
         require_names(saved, keys, place);
-        checkpoint.steps.push_back(read_count(py::object(saved[step_key]), Place{names, i, nullptr, "step"}));
+        const std::int64_t steps = read_count(py::object(saved[step_key]), Place{names, i, nullptr, "step"});
+        const bool has_begun =
+            is_marked ? read_flag(py::object(saved[begun_key]), Place{names, i, nullptr, "begun"}) : steps > 0;
+        checkpoint.progress.push_back({steps, has_begun});
         for (const StateArray& array : arrays[i])
             checkpoint.sources.push_back(prepared(saved[array.name], to_numpy, Place{names, i, &array}));
     }

@@ -14,6 +14,7 @@
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "regions/regions.hpp"
+#include "state/layout.hpp"
 #include "structures/names.hpp"
 
 /// Saving and loading an optimizer's state. It is the same for the CPU and for CUDA, which differ only in the memory.
@@ -31,9 +32,9 @@ struct StateArray {
     bool nonnegative = false;  ///< whether no element can be below 0
 };
 
-/// The state arrays of a tensor, whose elements are counted in `order`.
-std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleInfo& rule, const ShapeAndStrides& shape,
-                                  const Order& order);
+/// The state arrays of a tensor, which has `arrays` for `slots`, and whose elements are counted in `order`.
+std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleSlots& slots, const SlotArrays& arrays,
+                                  const ShapeAndStrides& shape, const Order& order);
 
 /// All arrays of all parameters, in order.
 using StateArrays = std::vector<std::vector<StateArray>>;
@@ -47,14 +48,21 @@ struct Copy {
 
 using Copies = std::vector<Copy>;
 
-/// Returns {name: {"step": n, slot: a new NumPy array, ...}} and the copies that fill it. Raises a MemoryError that
-/// names the array.
-std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<std::int64_t>& steps,
-                                          const Names& names);
+/// Returns {name: {"step": n, slot: a new NumPy array, ...}} and the copies that fill it. Where it matters (`begins`, by
+/// parameter) that state has not begun although there have been steps, "begun" is 0. Raises a MemoryError that names
+/// the array.
+std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
+                                          const std::vector<bool>& begins, const Names& names);
+
+/// The slots that a checkpoint has for the parameters [begin, end), which are a group: those of the `rule` that its
+/// hyper-parameters select, and of other rules of the `family` as far as there are arrays. Slots of that rule may be
+/// absent if "begun" is 0: hyper-parameters had selected it since the last step, so there was no such state yet.
+RuleSlots saved_slots(const py::object& state, const Names& names, std::size_t begin, std::size_t end, std::size_t rule,
+                      const std::vector<std::size_t>& family);
 
 /// The checked argument of load_state_dict().
 struct Checkpoint {
-    std::vector<std::int64_t> steps;  ///< by parameter
+    std::vector<Progress> progress;   ///< by parameter
     std::vector<py::object> sources;  ///< NumPy arrays in the layout of the state's, parameter after parameter
 };
 

@@ -9,13 +9,6 @@
 
 namespace adamcore::python {
 
-std::vector<std::string> slot_names(std::size_t rule) {
-    const RuleInfo& info = all_rules()[rule];
-    std::vector<std::string> names;
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot) names.emplace_back(info.slots[slot].name);
-    return names;
-}
-
 Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                                   std::int64_t completed) const {
     const std::size_t rule = rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
@@ -78,21 +71,18 @@ bool Groups::has_schedule(const py::list& param_groups) {
 void Groups::read_variant(std::size_t index, const py::dict& hyper) {
     Reader& group = readers_[index];
     for (auto& [key, latest] : group.variant_values) {
-        PyObject* value = PyDict_GetItemWithError(hyper.ptr(), key.ptr());
-        if (value == latest.ptr()) continue;
-        const std::string place = "param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() + "']";
-        if (!value) throw py::value_error(owner_ + ": " + place + " is missing");
+        const auto value = py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(hyper.ptr(), key.ptr()));
+        if (value.is(latest)) continue;
+        if (!value)
+            throw py::value_error(owner_ + ": param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() +
+                                  "'] is missing");
         const std::size_t rule = rule_index(run_python([&] { return group.variant(hyper); }).cast<std::string>());
         if (rule != groups_[index].rule) {
-            if (slot_names(rule) != slot_names(groups_[index].rule))
-                throw py::value_error(owner_ + ": " + place +
-                                      " determines which state arrays exist, so it cannot change to " + repr_of(value) +
-                                      " after the group was added");
             HyperReader reader(rule, owner_);
             group.hyper = std::move(reader);
             groups_[index].rule = rule;
         }
-        latest = py::reinterpret_borrow<py::object>(value);
+        latest = value;
     }
 }
 

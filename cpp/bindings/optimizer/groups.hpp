@@ -53,7 +53,8 @@ public:
         return std::exchange(readers_, {});
     }
 
-    /// Reads the dicts of all groups again. Schedules are called with `completed` steps.
+    /// Reads the dicts of all groups again. Schedules are called with `completed` steps. Values may select another rule;
+    /// its state is the optimizer's business.
     void read(const py::list& param_groups, std::int64_t completed);
 
     /// Whether the learning rate of any group is a schedule.
@@ -69,8 +70,5 @@ private:
     std::vector<Group> groups_;
     std::vector<Reader> readers_;
 };
-
-/// The names of a rule's slots.
-std::vector<std::string> slot_names(std::size_t rule);
 
 }  // namespace adamcore::python

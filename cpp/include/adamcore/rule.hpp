@@ -37,6 +37,10 @@
 /// each of them, in an array of that many doubles. Powers take long, and an engine may know them from the previous
 /// step.
 ///
+/// A rule whose state begins with the first gradient that it sees, and not with a number, declares `static constexpr
+/// bool begins = true` and has a second function prepare(h, t, begins). Which update that is need not be the tensor's
+/// first: a rule may take the place of one that has no such state.
+///
 /// A rule whose weight decay is an L2 term declares this with a member `double l2` of its Step. Engines add l2 * p to
 /// the gradient before they call update(). This sum of a large and a small number is kept in double, the type G, so
 /// that averages of it are rounded only once. Without decay G is T.
@@ -119,6 +123,25 @@ constexpr unsigned nonnegative_slots() {
     for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
         bits |= Rule::slots[slot].nonnegative ? 1u << slot : 0u;
     return bits;
+}
+
+/// Whether a rule's state begins with a gradient.
+template <class Rule, class = void>
+struct Begins : std::false_type {};
+template <class Rule>
+struct Begins<Rule, std::void_t<decltype(Rule::begins)>> : std::bool_constant<Rule::begins> {};
+template <class Rule>
+inline constexpr bool begins = Begins<Rule>::value;
+
+/// Rule::prepare() for update number `t`. `is_first` says whether state begins with it.
+template <class Rule, class T>
+ADAMCORE_FN typename Rule::template Step<T> prepare(const typename Rule::Hyper& hyper, std::int64_t t,
+                                                    [[maybe_unused]] bool is_first) {
+    if constexpr (begins<Rule>) {
+        return Rule::template prepare<T>(hyper, t, is_first);
+    } else {
+        return Rule::template prepare<T>(hyper, t);
+    }
 }
 
 template <class Hyper, class... Decay>

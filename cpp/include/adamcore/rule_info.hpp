@@ -31,6 +31,12 @@ struct FieldInfo {
     double preset;
 };
 
+/// What the elements of a state slot are at first, and whether they can never be negative.
+struct Initial {
+    double value;
+    bool nonnegative;
+};
+
 /// The description of a rule at run time, for programs that choose rules by name.
 struct RuleInfo {
     std::string_view name;
@@ -39,13 +45,17 @@ struct RuleInfo {
     std::array<FieldInfo, max_fields> fields;
     std::size_t field_count;
 
-    /// Writes the Step<T> for update `t`, where T is the compute type of `dtype`.
-    void (*prepare)(const HyperValues& hyper, std::int64_t t, Dtype dtype, StepStorage& out) noexcept;
+    /// Whether state begins with a gradient (rule::begins).
+    bool begins;
+
+    /// Writes the Step<T> for update `t`, where T is the compute type of `dtype`. `is_first` says whether state begins
+    /// with it.
+    void (*prepare)(const HyperValues& hyper, std::int64_t t, bool is_first, Dtype dtype, StepStorage& out) noexcept;
     /// The initial value of state slot `slot`.
     double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
     /// The same bits as prepare() writes, but faster if `known`, which has rule::max_decays elements, is from the step
     /// before.
-    void (*prepare_next)(const HyperValues& hyper, std::int64_t t, Dtype dtype, bias::Powers* known,
+    void (*prepare_next)(const HyperValues& hyper, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
                          StepStorage& out) noexcept;
 };
 
@@ -78,8 +88,8 @@ ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values) {
 
 /// Corrections of bias come from `known` if it is not null.
 template <class Rule, class T>
-ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, [[maybe_unused]] bias::Powers* known,
-                            StepStorage& out) {
+ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, bool is_first,
+                            [[maybe_unused]] bias::Powers* known, StepStorage& out) {
     using Step = typename Rule::template Step<T>;
     static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
     const auto hyper = hyper_of<Rule>(values);
@@ -92,25 +102,25 @@ ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, [[maybe_u
             return;
         }
     }
-    new (out.bytes) Step(Rule::template prepare<T>(hyper, t));
+    new (out.bytes) Step(rule::prepare<Rule, T>(hyper, t, is_first));
 }
 
 template <class Rule>
-ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, Dtype dtype, bias::Powers* known,
+ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
                             StepStorage& out) {
-    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, known, out)
-                            : prepare_in<Rule, float>(values, t, known, out);
+    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, is_first, known, out)
+                            : prepare_in<Rule, float>(values, t, is_first, known, out);
 }
 
 template <class Rule>
-void prepare_into(const HyperValues& values, std::int64_t t, Dtype dtype, StepStorage& out) noexcept {
-    prepare_as<Rule>(values, t, dtype, nullptr, out);
+void prepare_into(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, StepStorage& out) noexcept {
+    prepare_as<Rule>(values, t, is_first, dtype, nullptr, out);
 }
 
 template <class Rule>
-void prepare_next_into(const HyperValues& values, std::int64_t t, Dtype dtype, bias::Powers* known,
+void prepare_next_into(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
                        StepStorage& out) noexcept {
-    prepare_as<Rule>(values, t, dtype, known, out);
+    prepare_as<Rule>(values, t, is_first, dtype, known, out);
 }
 
 template <class Rule>
@@ -123,8 +133,9 @@ RuleInfo make_rule_info() {
     static_assert(rule::is_rule<Rule>());
     static_assert(Rule::slots.size() <= max_slots && Rule::fields.size() <= max_fields);
     const typename Rule::Hyper presets;
-    RuleInfo info{Rule::name,          Rule::slots.data(), Rule::slots.size(), {},
-                  Rule::fields.size(), prepare_into<Rule>, initial_of<Rule>,   prepare_next_into<Rule>};
+    RuleInfo info{
+        Rule::name,         Rule::slots.data(), Rule::slots.size(),     {}, Rule::fields.size(), rule::begins<Rule>,
+        prepare_into<Rule>, initial_of<Rule>,   prepare_next_into<Rule>};
     for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
         const auto& field = Rule::fields[i];
         info.fields[i] = {field.name, field.range, presets.*field.member};

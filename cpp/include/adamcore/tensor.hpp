@@ -73,9 +73,18 @@ struct alignas(64) Tensor {
     /// The number by which stochastic rounding distinguishes tensors. Python derives it from the parameter's name.
     std::uint32_t number = 0;
     StateRounding state_rounding = StateRounding::nearest;
+    /// The number of the update with which state begins, for rules whose state begins with a gradient (rule::begins).
+    /// Until then nothing reads what the state contains.
+    std::int64_t first = 1;
+
+    static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+    bool has_begun() const { return first <= step; }
 
     /// Whether gradients are converted to a smaller type when they are read.
     bool narrows_grad() const { return grad_dtype == Dtype::float64 && dtype != Dtype::float64; }
+    /// Whether state begins with this update.
+    bool begins() const { return step == first; }
     ADAMCORE_FN bool rounds_state_at_random() const {
         const bool is_half = state_dtype == Dtype::float16 || state_dtype == Dtype::bfloat16;
         return is_half && state_rounding == StateRounding::stochastic;
@@ -106,6 +115,12 @@ Tensor tensor(T* param, const G* grad, std::int64_t size, std::int64_t step, Sta
     }
     return t;
 }
+
+/// How far a tensor has come: the number of its updates, and whether its state has begun (rule::begins).
+struct Progress {
+    std::int64_t step = 0;
+    bool has_begun = false;
+};
 
 /// What is done to gradients before a rule uses them, in addition to the group's own factor.
 struct Treatment {

@@ -72,4 +72,6 @@ class DeviceOptimizer:
         state: Any,
         completed: int,
         to_numpy: Callable[[Any], Any],
+        rules: list[str],
+        family: list[str],
     ) -> None: ...

@@ -15,6 +15,7 @@ from adamcore._arrays.memory import on_host
 from adamcore._arrays.structures import Group
 from adamcore._checks.flags import FLAGS
 from adamcore._parts.groups import require_values
+from adamcore._parts.variants import rules_of
 from adamcore.precision import Precision
 
 FORMAT = 1
@@ -30,6 +31,7 @@ class Serializer:
         param_groups: list[Group],
         defaults: Group,
         rule_for: Callable[[Group], str],
+        variant_keys: tuple[str, ...],
         precision: Precision,
     ) -> None:
         self.owner = owner
@@ -37,12 +39,15 @@ class Serializer:
         self.param_groups = param_groups
         self.defaults = defaults
         self.rule_for = rule_for
+        self.variant_keys = variant_keys
         self.precision = precision
 
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         state, completed = self.native.snapshot()
+        for group in self.param_groups:
+            self._mark_what_is_to_begin(group, state)
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -69,9 +74,21 @@ class Serializer:
         self.native.require_idle()
         completed = _count(state_dict["completed"], "state_dict['completed']")
         groups = self._checked_groups(state_dict["param_groups"], completed)
-        self.native.restore(groups, state_dict["state"], completed, on_host)
+        values, rules = [group for group, _ in groups], [rule for _, rule in groups]
+        family = rules_of(self.rule_for, self.variant_keys, self.defaults)
+        self.native.restore(values, state_dict["state"], completed, on_host, rules, family)
 
-    def _checked_groups(self, groups: Any, completed: int) -> list[Group]:
+    def _mark_what_is_to_begin(self, group: Group, state: dict[str, dict[str, Any]]) -> None:
+        """Mark state that does not exist yet: hyper-parameters have been changed, and the next step creates it."""
+        try:
+            slots = _core.rules()[self.rule_for(group)]["slots"]
+        except ValueError:
+            return  # the next step will raise the same error
+        for name in group["param_names"]:
+            if any(slot not in state[name] for slot in slots):
+                state[name]["begun"] = 0
+
+    def _checked_groups(self, groups: Any, completed: int) -> list[tuple[Group, str]]:
         if not isinstance(groups, (list, tuple)):
             raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
         if len(groups) != len(self.param_groups):
@@ -83,8 +100,8 @@ class Serializer:
             for i, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True))
         ]
 
-    def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> Group:
-        """Check a saved group, and return the values to load into `group`."""
+    def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> tuple[Group, str]:
+        """Check a saved group. Return the values to load into `group`, and the rule that they select."""
         label = f"state_dict['param_groups'][{place}]"
         if not isinstance(saved, Mapping):
             raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
@@ -104,12 +121,10 @@ class Serializer:
             if isinstance(preset, bool) and not isinstance(values[key], (bool, np.bool_)):
                 raise TypeError(f"{label}[{key!r}]: expected True or False, got {values[key]!r}")
         merged = {**group, **values}
-        rule, own = self.rule_for(merged), self.rule_for(group)
-        if _core.rules()[rule]["slots"] != _core.rules()[own]["slots"]:
-            raise ValueError(f"{label}: its rule {rule!r} has other state arrays than the optimizer's rule {own!r}")
+        rule = self.rule_for(merged)
         _core.check_hyper(rule, self.owner, merged, completed, place)
         require_values(self.owner, merged)
-        return values
+        return values, rule
 
 
 def _saved_group(group: Group) -> Group:

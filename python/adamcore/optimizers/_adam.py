@@ -28,7 +28,8 @@ class Adam(Optimizer):
     Parameters
     ----------
     amsgrad : bool
-        Divide by the root of the largest second moment so far (Reddi et al. 2018).
+        Divide by the root of the largest second moment so far (Reddi et al. 2018). If it is set between steps, the
+        largest is that since then.
 
     References
     ----------
@@ -118,7 +119,8 @@ class AdamW(Optimizer):
     weight_decay : float
         Decoupled weight decay :math:`\lambda` >= 0, which is multiplied by the learning rate.
     amsgrad : bool
-        Divide by the root of the largest second moment so far (Reddi et al. 2018).
+        Divide by the root of the largest second moment so far (Reddi et al. 2018). If it is set between steps, the
+        largest is that since then.
     maximize : bool
         Maximize the objective instead of minimizing it. Weights decay all the same.
 

@@ -33,7 +33,8 @@ class RMSprop(Optimizer):
     alpha : float
         Decay rate of the running averages, in [0, 1].
     momentum : float
-        Momentum >= 0. The momentum buffer exists only if this is not 0, so it cannot be changed from or to 0 later.
+        Momentum >= 0. The buffer begins as zero with the first step for which this is not 0. While it is 0, a buffer
+        that exists is kept and not used.
     centered : bool
         Divide by the standard deviation of the gradient instead of its root mean square (Graves 2013).
 

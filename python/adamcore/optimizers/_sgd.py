@@ -24,16 +24,18 @@ class SGD(Optimizer):
         b_t = \mu b_{t-1} + (1-\tau) g_t, \quad \theta_t = \theta_{t-1} - \eta d_t
 
     where :math:`d_t` is :math:`g_t` without momentum, :math:`b_t` with momentum, and :math:`g_t + \mu b_t` with
-    Nesterov momentum. The first update sets the buffer to the gradient, without dampening.
+    Nesterov momentum. The first update with momentum sets the buffer to the gradient, without dampening.
 
     Parameters
     ----------
     momentum : float
-        Momentum :math:`\mu` >= 0. The buffer exists only if this is not 0, so it cannot be changed from or to 0 later.
+        Momentum :math:`\mu` >= 0. The buffer begins with the first gradient for which this is not 0. While it is 0, a
+        buffer that exists is kept and not used, as in PyTorch.
     dampening : float
         Dampening :math:`\tau` of the momentum.
     nesterov : bool
-        Use Nesterov momentum. It needs ``momentum > 0`` and ``dampening=0``.
+        Use Nesterov momentum. It needs ``momentum > 0`` and ``dampening=0``. A schedule may set `momentum` to 0
+        later.
 
     References
     ----------
@@ -79,16 +81,28 @@ class SGD(Optimizer):
 
     @staticmethod
     def _rule(group: Group) -> str:
+        if group["momentum"] == 0:
+            return "sgd"
         if not group["nesterov"]:
-            return "sgd_momentum" if group["momentum"] != 0 else "sgd"
-        if group["momentum"] == 0 or group["dampening"] != 0:
+            return "sgd_momentum"
+        if group["dampening"] != 0:
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
         return "sgd_nesterov"
+
+    @staticmethod
+    def _check_new(group: Group) -> None:
+        if group["nesterov"] and group["momentum"] == 0:
+            raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
+
+
+def _rule_of_function(hyper: Group) -> str:
+    SGD._check_new(hyper)
+    return SGD._rule(hyper)
 
 
 _update_sgd = update_function(
     "sgd",
-    SGD._rule,
+    _rule_of_function,
     SGD._variant_keys,
     ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
     ("momentum_buffer",),

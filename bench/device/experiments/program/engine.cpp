@@ -21,7 +21,7 @@ EngineTables EngineTables::pack(Packer& packer, const EngineTables& shared, cons
             tiles.push_back({static_cast<std::int32_t>(i), static_cast<std::uint32_t>(k)});
     }
     cuda::Constants constants{{}, group.grad_scale, t};
-    adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, constants.step);
+    adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, t == 1, nullptr, constants.step);
     std::vector<bias::Powers> powers;
     const auto hyper = adamcore::detail::hyper_of<AdamW>(group.hyper);
     for (int k = 0; k < cuda::max_decays; ++k) powers.push_back(powers_before(rule::decay_of<AdamW>(hyper, k), t));

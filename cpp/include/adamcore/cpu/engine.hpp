@@ -22,22 +22,26 @@ using adamcore::Group;
 /// steps keeps one for each group, so that beta^t need not be computed anew.
 class LatestConstants {
 public:
-    /// Computes the constants of update `t` for parameters of one compute type. They have the bits that they would have
-    /// without what is kept.
-    void prepare(const Group& group, std::int64_t t, Dtype compute) noexcept {
+    /// Computes the constants of an update for tensors like this one. They have the bits that they would have without
+    /// what is kept.
+    void prepare(const Group& group, const Tensor& tensor) noexcept {
         const FloatEnvironment environment;
-        all_rules()[group.rule].prepare_next(group.hyper, t, compute, powers_, constants_);
-        step_ = t;
-        compute_ = compute;
+        compute_ = compute_dtype(tensor.dtype);
+        step_ = tensor.step;
+        begins_ = tensor.begins();
+        all_rules()[group.rule].prepare_next(group.hyper, step_, begins_, compute_, powers_, constants_);
     }
 
     /// The constants, or null if they are of another update or another type.
-    const StepStorage* find(std::int64_t t, Dtype compute) const noexcept {
-        return step_ == t && compute_ == compute ? &constants_ : nullptr;
+    const StepStorage* find(const Tensor& tensor) const noexcept {
+        const bool is_same =
+            step_ == tensor.step && begins_ == tensor.begins() && compute_ == compute_dtype(tensor.dtype);
+        return is_same ? &constants_ : nullptr;
     }
 
 private:
     std::int64_t step_ = 0;
+    bool begins_ = false;
     Dtype compute_ = Dtype::float32;
     StepStorage constants_{};
     bias::Powers powers_[rule::max_decays]{{-1, 0, {}}, {-1, 0, {}}};
@@ -57,11 +61,13 @@ public:
         const auto key = static_cast<std::uint64_t>(tensor.step) + 3 * static_cast<std::uint64_t>(tensor.group);
         Entry& entry = entries_[key % size];
         const Dtype dtype = compute_dtype(tensor.dtype);
-        if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != dtype) {
+        if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != dtype ||
+            entry.begins != tensor.begins()) {
             prepare(tensor, entry.constants);
             entry.step = tensor.step;
             entry.group = tensor.group;
             entry.dtype = dtype;
+            entry.begins = tensor.begins();
         }
         return entry.constants;
     }
@@ -72,6 +78,7 @@ private:
         std::int64_t step = -1;
         std::int32_t group = -1;
         Dtype dtype = Dtype::float32;
+        bool begins = false;
         StepStorage constants;
     };
     Entry entries_[size];
@@ -140,7 +147,7 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 const auto& constants = cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
-                    new (out.bytes) typename Rule::template Step<T>(Rule::template prepare<T>(hyper, t.step));
+                    new (out.bytes) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, t.step, t.begins()));
                 });
                 detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
                                   begin, end, 1.0, treatment.scale_of(i), treatment);
@@ -160,11 +167,10 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
         return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             const Group& group = groups[tensor.group];
-            const StepStorage* constants =
-                latest ? latest[tensor.group].find(tensor.step, compute_dtype(tensor.dtype)) : nullptr;
+            const StepStorage* constants = latest ? latest[tensor.group].find(tensor) : nullptr;
             if (!constants)
                 constants = &cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
-                    all_rules()[group.rule].prepare(group.hyper, t.step, t.dtype, out);
+                    all_rules()[group.rule].prepare(group.hyper, t.step, t.begins(), t.dtype, out);
                 });
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);

@@ -27,12 +27,16 @@ struct Sgd {
         bool starts;  ///< whether this step initialises the buffer
     };
 
-    /// The first gradient becomes the buffer, whatever the buffer contained, even NaN. Dampening begins with the second
+    /// The buffer begins as the first gradient, whatever it contained, even NaN. Dampening begins with the second
     /// gradient, as in PyTorch.
     template <class T>
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, bool begins) {
+        const auto buffer = begins ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
+        return {T(h.lr), T(h.momentum), buffer, h.weight_decay, begins};
+    }
+    template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        const auto buffer = t == 1 ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
-        return {T(h.lr), T(h.momentum), buffer, h.weight_decay, t == 1};
+        return prepare<T>(h, t, t == 1);
     }
 
     template <class T, class G>
@@ -52,6 +56,7 @@ protected:
 struct SgdMomentum : Sgd {
     static constexpr auto name = "sgd_momentum";
     static constexpr auto slots = rule::slots("momentum_buffer");
+    static constexpr bool begins = true;
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {
@@ -64,6 +69,7 @@ struct SgdMomentum : Sgd {
 struct SgdNesterov : Sgd {
     static constexpr auto name = "sgd_nesterov";
     static constexpr auto slots = rule::slots("momentum_buffer");
+    static constexpr bool begins = true;
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& buffer) {

@@ -231,19 +231,20 @@ private:
             a.constants[i].count = ++clock.step;
             clock.knows_powers = true;
             a.constants[i].grad_scale = group.grad_scale;
-            prepare(group, clock.step, a.constants[i]);
+            prepare(group, clock, a.constants[i]);
+            if constexpr (rule::begins<Rule>) clock.has_begun = true;
         }
     }
 
-    ADAMCORE_FN static void prepare(const Group& group, std::int64_t step, Constants& constants) {
+    ADAMCORE_FN static void prepare(const Group& group, const Clock& clock, Constants& constants) {
         using Step = typename Rule::template Step<T>;
         const auto hyper = detail::hyper_of<Rule>(group.hyper);
         if constexpr (decays > 0) {
             double corrections[decays];
             for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
-            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, step, corrections));
+            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, clock.step, corrections));
         } else {
-            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, step));
+            new (constants.step.bytes) Step(rule::prepare<Rule, T>(hyper, clock.step, !clock.has_begun));
         }
     }
 };

@@ -75,12 +75,16 @@ public:
     /// Reserves space for more groups and tensors, so that add_group() and add() cannot fail. Raises Error.
     void make_room(std::size_t groups, std::size_t tensors);
     void add_group(const Group& group);
-    /// Takes effect in the next step. The rule may change to one with the same state. After a step has been captured, a
-    /// change of the rule raises Error.
+    /// Takes effect in the next step. If the rule changes, set_state() must bring the state of the new one before that
+    /// step. After a step has been captured, a change of the rule raises Error.
     void set_group(std::size_t index, const Group& group);
+    /// Raises Error if a step has been captured into a CUDA graph: the graph uses the rules and state of then.
+    void require_free_rules() const;
 
     /// `entry.tensor.step` is the number of completed updates.
     void add(const Entry& entry);
+    /// Sets the state arrays of a tensor, in the order of its rule's slots.
+    void set_state(std::size_t i, void* const (&state)[max_slots]) noexcept;
     const Entry& entry(std::size_t i) const { return entries_[i]; }
     /// Sets another array of the same kind, or null for none.
     void set_grad(std::size_t i, const void* grad);
@@ -115,10 +119,12 @@ public:
     std::int64_t steps(std::size_t i) const;
     /// The number of steps that were not skipped. Waits in the same way.
     std::int64_t completed() const;
-    /// Raises Error unless the tensors can have these step counts.
-    void require_countable(const std::vector<std::int64_t>& steps) const;
-    /// Sets both kinds of counts. The step counts must have passed require_countable().
-    void set_counts(const std::vector<std::int64_t>& steps, std::int64_t completed);
+    /// The same as steps(), and whether state has begun.
+    std::vector<Progress> progress() const;
+    /// Raises Error unless the tensors can have come this far.
+    void require_countable(const std::vector<Progress>& progress) const;
+    /// Sets both kinds of counts. The tensors' must have passed require_countable().
+    void set_counts(const std::vector<Progress>& progress, std::int64_t completed);
 
 private:
     struct State;
@@ -160,8 +166,8 @@ private:
     mutable std::vector<Clock> clocks_;
     mutable std::int64_t completed_ = 0;
     mutable Counts counts_ = Counts::host;
-    std::vector<std::int32_t> ticks_;     ///< by clock, whether its tensors have gradients
-    std::vector<std::int64_t> to_count_;  ///< counts by tensor, to be made clocks; empty unless they have been set
+    std::vector<std::int32_t> ticks_;  ///< by clock, whether its tensors have gradients
+    std::vector<Progress> to_count_;   ///< by tensor, to be made clocks; empty unless counts have been set
 
     std::shared_ptr<State> state_;
     std::shared_ptr<Block> plan_block_;
@@ -186,7 +192,7 @@ struct Rescaled {
 /// Multiplies arrays in place by `factor` and clips them to [-limit, limit].
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream);
 
-/// Writes the initial state of new tensors, and what is stored beside their weights.
-void start_state(int device, const std::vector<Tensor>& tensors, const Group& group, Stream stream);
+/// Writes the initial state of new tensors, slot by slot, and what is stored beside their weights.
+void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream);
 
 }  // namespace adamcore::cuda

@@ -7,8 +7,8 @@
 #include "adamcore/tensor.hpp"
 
 /// The tables that kernels read in device memory. Their pointers are device pointers. `Tensor` is the CPU engine's
-/// type, with these exceptions: `group` is the tensor's clock, and `grad` and `step` are in separate tables, because
-/// they change between steps.
+/// type, with these exceptions: `group` is the tensor's clock, and `grad`, `step` and whether this is the `first` are in
+/// separate tables, because they change between steps.
 namespace adamcore::cuda {
 
 /// The number of threads in a block.
@@ -35,7 +35,8 @@ struct Clock {
     std::int32_t group;
     Dtype dtype;
     bool knows_powers = false;  ///< whether its place in the table of powers has been written
-    std::uint8_t unused[2] = {};
+    bool has_begun = false;     ///< whether its tensors' state has begun (rule::begins)
+    std::uint8_t unused[1] = {};
 };
 
 /// The values that a clock's tensors share in one step.
@@ -75,7 +76,7 @@ struct LossScaling {
 };
 
 // What the host reads back has no padding, because kernels would not write it.
-static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + sizeof(bool) + 2);
+static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + 2 * sizeof(bool) + 1);
 static_assert(sizeof(Control) == sizeof(double) + 2 * sizeof(std::int32_t));
 static_assert(sizeof(Outcome) == sizeof(double) + 2 * sizeof(std::int32_t));
 static_assert(sizeof(LossScaling) == 5 * sizeof(double) + 2 * sizeof(std::int64_t) + 2 * sizeof(std::int32_t));

@@ -1,6 +1,9 @@
-#include "optimizer/state_layout.hpp"
+#include "state/layout.hpp"
 
 #include <algorithm>
+#include <string_view>
+
+#include "adamcore/rule_registry.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -24,14 +27,31 @@ std::vector<ExtraArray> extra_arrays(const Tensor& tensor) {
 
 }  // namespace
 
-std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleInfo& rule) {
+RuleSlots slots_of(const RuleInfo& rule) { return {rule.slots, rule.slots + rule.slot_count}; }
+
+std::vector<Initial> initials_of(const Group& group) {
+    const RuleInfo& rule = all_rules()[group.rule];
+    std::vector<Initial> initials;
+    for (std::size_t slot = 0; slot < rule.slot_count; ++slot)
+        initials.push_back({rule.initial(group.hyper, slot), rule.slots[slot].nonnegative});
+    return initials;
+}
+
+std::size_t KeptSlots::find(const char* name) const {
+    std::size_t i = 0;
+    while (i < slots.size() && std::string_view(slots[i].slot.name) != name) ++i;
+    return i;
+}
+
+std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleSlots& rule_slots, Extras with) {
     const auto count = static_cast<std::size_t>(tensor.size);
     std::vector<StateSlot> slots;
-    for (std::size_t i = 0; i < rule.slot_count; ++i) {
-        const rule::Slot& slot = rule.slots[i];
+    for (std::size_t i = 0; i < rule_slots.size(); ++i) {
+        const rule::Slot& slot = rule_slots[i];
         slots.push_back({slot.name, name_of(tensor.state_dtype), count * size_of(tensor.state_dtype), i, false, false,
                          slot.nonnegative});
     }
+    if (with == Extras::without) return slots;
     const std::vector<ExtraArray> extras = extra_arrays(tensor);
     const auto bits = extra_bits(tensor.weights);
     for (std::size_t i = 0; i < extras.size(); ++i)

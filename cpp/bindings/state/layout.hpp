@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,16 +24,43 @@ struct StateSlot {
     bool nonnegative;  ///< whether no element can be below 0
 };
 
+using RuleSlots = std::vector<rule::Slot>;
+
+/// The slots of a rule, and how they begin.
+RuleSlots slots_of(const RuleInfo& rule);
+std::vector<Initial> initials_of(const Group& group);
+
+/// Whether what is stored beside half-precision weights is meant too.
+enum class Extras : bool { without, with };
+
 /// All arrays of a tensor's state, in the order in which they are shown, saved and laid out.
-std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleInfo& rule);
+std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleSlots& slots, Extras extras = Extras::with);
 
 /// The pointer in a tensor that has the address of this array.
 inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
     return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
 }
-inline void* address_of(const Tensor& tensor, const StateSlot& slot) {
-    return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
-}
+
+/// The addresses of a tensor's arrays, by slot.
+using SlotArrays = std::array<void*, max_slots>;
+
+/// A slot that the parameters of a group have.
+struct KeptSlot {
+    rule::Slot slot;
+    bool exists = true;  ///< false: there is memory for it, but no state
+};
+
+/// The slots of all rules that a group has had. A slot that the current rule does not use keeps its state.
+struct KeptSlots {
+    static constexpr std::size_t unknown = static_cast<std::size_t>(-1);
+
+    std::vector<KeptSlot> slots;
+    std::size_t rule = unknown;  ///< the rule whose arrays Tensor::state has
+    bool begins = false;         ///< whether a rule is among them whose state begins with a gradient (rule::begins)
+
+    /// The index of a slot, or the number of slots if there is no such slot.
+    std::size_t find(const char* name) const;
+};
 
 /// The positions of all state arrays of a group in one block of memory.
 class StateLayout {
@@ -45,9 +73,9 @@ public:
 
     /// `place(tensor, slot)` returns the offset of the next array in the block.
     template <class Place>
-    StateLayout(const std::vector<Tensor>& tensors, const RuleInfo& rule, Place&& place) {
+    StateLayout(const std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras, Place&& place) {
         for (std::size_t i = 0; i < tensors.size(); ++i) {
-            for (const StateSlot& slot : state_slots(tensors[i], rule))
+            for (const StateSlot& slot : state_slots(tensors[i], slots, extras))
                 placed_.push_back({i, slot, place(tensors[i], slot)});
         }
     }

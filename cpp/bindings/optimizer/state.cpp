@@ -1,0 +1,173 @@
+// How the state of parameters that the optimizer already has changes: hyper-parameters may ask for another rule, and
+// checkpoints may have other arrays.
+
+#include "state/change.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "adamcore/rule_registry.hpp"
+#include "optimizer/bound_optimizer.hpp"
+#include "runtime/room.hpp"
+
+namespace adamcore::python {
+namespace {
+
+bool has(const RuleSlots& slots, const char* name) {
+    return std::any_of(slots.begin(), slots.end(),
+                       [&](const rule::Slot& slot) { return std::string_view(slot.name) == name; });
+}
+
+bool has_all(const KeptSlots& kept, const RuleInfo& rule) {
+    return std::all_of(rule.slots, rule.slots + rule.slot_count, [&](const rule::Slot& slot) {
+        const std::size_t at = kept.find(slot.name);
+        return at < kept.slots.size() && kept.slots[at].exists;
+    });
+}
+
+}  // namespace
+
+std::pair<std::size_t, std::size_t> BoundOptimizer::members(std::size_t group) const {
+    const auto first_from = [&](std::size_t of) {
+        std::size_t low = 0, high = size();
+        while (low < high) {
+            const std::size_t middle = low + (high - low) / 2;
+            static_cast<std::size_t>(tensor_at(middle).group) < of ? low = middle + 1 : high = middle;
+        }
+        return low;
+    };
+    return {first_from(group), first_from(group + 1)};
+}
+
+StateChange BoundOptimizer::state_as_it_is() const {
+    StateChange change{kept_, {}};
+    change.arrays.reserve(size());
+    for (const Form& form : forms_) change.arrays.push_back(form.state);
+    return change;
+}
+
+void BoundOptimizer::add_slots(StateChange& change, std::size_t group, const RuleSlots& slots,
+                               const std::vector<Initial>& initials) {
+    KeptSlots& kept = change.kept[group];
+    RuleSlots fresh, all;
+    std::vector<Initial> fresh_initials, all_initials;
+    std::vector<std::size_t> places, old_places;
+    for (std::size_t k = 0; k < slots.size(); ++k) {
+        const std::size_t at = kept.find(slots[k].name);
+        if (at < kept.slots.size() && kept.slots[at].exists) continue;
+        if (at < kept.slots.size()) {
+            kept.slots[at].exists = true;
+            old_places.push_back(at);
+            all_initials.push_back(initials[k]);
+        } else {
+            fresh.push_back(slots[k]);
+            fresh_initials.push_back(initials[k]);
+        }
+    }
+    if (fresh.empty() && old_places.empty()) return;
+    if (kept.slots.size() + fresh.size() > max_slots)
+        throw py::value_error(owner() + ": the rules of a group have more than " + std::to_string(max_slots) +
+                              " state arrays");
+    require_changeable_state();
+    for (const rule::Slot& slot : fresh) {
+        places.push_back(kept.slots.size());
+        kept.slots.push_back({slot});
+    }
+    const auto [begin, end] = members(group);
+    std::vector<Tensor> tensors;
+    std::vector<std::string> labels;
+    for (std::size_t i = begin; i < end; ++i) {
+        Tensor tensor = tensor_at(i);
+        std::fill(std::begin(tensor.state), std::end(tensor.state), nullptr);
+        std::fill(std::begin(tensor.extra), std::end(tensor.extra), nullptr);
+        tensors.push_back(tensor);
+        labels.push_back(names_->label(i));
+    }
+    if (!fresh.empty()) {
+        StateBlock block = allocate_state(tensors, fresh, Extras::without, labels);
+        if (block.keeper) {
+            change.regions.add({block.address, block.address + block.size, -1, nullptr}, block.keeper.ptr());
+            python::make_room(blocks_[group], 1);
+            change.blocks.emplace_back(group, std::move(block));
+        }
+    }
+    places.insert(places.end(), old_places.begin(), old_places.end());
+    fresh_initials.insert(fresh_initials.end(), all_initials.begin(), all_initials.end());
+    for (std::size_t i = begin; i < end; ++i) {
+        Tensor& tensor = tensors[i - begin];
+        for (std::size_t k = 0; k < places.size(); ++k) {
+            void*& array = change.arrays[i][places[k]];
+            if (k < fresh.size()) array = tensor.state[k];
+            tensor.state[k] = array;
+        }
+    }
+    start_state(tensors, fresh_initials, fresh.size());
+}
+
+std::optional<StateChange> BoundOptimizer::follow_rules() {
+    bool same = true;
+    for (std::size_t group = 0; group < groups_.size(); ++group) same &= kept_[group].rule == groups_[group].rule;
+    if (same) return std::nullopt;
+    require_changeable_state();
+    StateChange change = state_as_it_is();
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        KeptSlots& kept = change.kept[group];
+        if (kept.rule == groups_[group].rule) continue;
+        const RuleInfo& rule = all_rules()[groups_[group].rule];
+        add_slots(change, group, slots_of(rule), initials_of(groups_[group]));
+        kept.rule = groups_[group].rule;
+        kept.begins |= rule.begins;
+    }
+    regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
+    return change;
+}
+
+StateChange BoundOptimizer::take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family) {
+    StateChange change = state_as_it_is();
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        KeptSlots& kept = change.kept[group];
+        for (KeptSlot& each : kept.slots) {
+            if (!each.exists || has(wanted[group], each.slot.name)) continue;
+            require_changeable_state();
+            each.exists = false;
+        }
+        std::vector<Initial> initials;  // what is loaded takes the place of these
+        for (const rule::Slot& slot : wanted[group]) initials.push_back({0, slot.nonnegative});
+        add_slots(change, group, wanted[group], initials);
+        if (kept.rule != KeptSlots::unknown && !has_all(kept, all_rules()[kept.rule])) kept.rule = KeptSlots::unknown;
+        kept.begins = std::any_of(family.begin(), family.end(), [&](std::size_t rule) {
+            return all_rules()[rule].begins && has_all(kept, all_rules()[rule]);
+        });
+    }
+    regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
+    return change;
+}
+
+void BoundOptimizer::commit(StateChange&& change) noexcept {
+    for (std::size_t i = 0; i < size(); ++i) forms_[i].state = change.arrays[i];
+    kept_.swap(change.kept);
+    for (auto& [group, block] : change.blocks) blocks_[group].push_back(std::move(block));
+    regions_.commit(std::move(change.regions));
+    for (std::size_t i = 0; i < size(); ++i) use_rule(i);
+    if (!change.blocks.empty()) forget_checked();
+}
+
+void BoundOptimizer::use_rule(std::size_t i) noexcept {
+    const KeptSlots& kept = kept_[static_cast<std::size_t>(tensor_at(i).group)];
+    if (kept.rule == KeptSlots::unknown) return;
+    const RuleInfo& rule = all_rules()[kept.rule];
+    SlotArrays state{};
+    for (std::size_t slot = 0; slot < rule.slot_count; ++slot)
+        state[slot] = forms_[i].state[kept.find(rule.slots[slot].name)];
+    use_state(i, state, rule.begins);
+}
+
+const StateBlock& BoundOptimizer::block_of(std::size_t i, const void* array) const {
+    static const auto& none = *new StateBlock();
+    for (const StateBlock& block : blocks_[static_cast<std::size_t>(tensor_at(i).group)]) {
+        if (block.contains(array)) return block;
+    }
+    return none;
+}
+
+}  // namespace adamcore::python

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+#include "regions/regions.hpp"
+#include "state/layout.hpp"
+
+namespace adamcore::python {
+
+namespace py = pybind11;
+
+/// A block of memory that has state arrays of one group.
+struct StateBlock {
+    py::object keeper;  ///< owns the memory; null if there is none
+    std::uintptr_t address = 0;
+    std::size_t size = 0;
+
+    bool contains(const void* data) const {
+        const auto at = reinterpret_cast<std::uintptr_t>(data);
+        return keeper && at >= address && at - address <= size;
+    }
+};
+
+/// What the optimizer's state will consist of. It is prepared first, while the optimizer still is as before, and then
+/// committed, which cannot fail.
+struct StateChange {
+    std::vector<KeptSlots> kept;                               ///< by group
+    std::vector<SlotArrays> arrays;                            ///< by parameter, in the order of its group's slots
+    std::vector<std::pair<std::size_t, StateBlock>> blocks{};  ///< new memory, and the group that gets it
+    Regions::Addition regions{};
+};
+
+}  // namespace adamcore::python
