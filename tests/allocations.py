@@ -148,6 +148,20 @@ def moments(params: list) -> tuple[list, list]:
     return tuple([np.zeros(p.shape, np.float32) for p in params] for _ in range(2))  # type: ignore[return-value]
 
 
+def rebind(opt: ac.Optimizer) -> Callable[[], Any]:
+    copies = {name: a.copy() for name, a in zip(opt.steps, opt.param_groups[0]["params"], strict=True)}
+    return lambda: opt.rebind(copies)
+
+
+def rebind_wider(opt: ac.Optimizer) -> Callable[[], Any]:
+    wide = arrays()
+
+    def call() -> None:
+        opt.rebind({name: a.astype(np.float64) for name, a in wide.items()})
+
+    return call
+
+
 HALF = {"precision": ac.Precision(state="float16")}
 SETTINGS: dict[str, Callable[[], Setting]] = {
     "construction": construction,
@@ -169,6 +183,9 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "load_state_dict": lambda: method(load),
     "load_state_dict, half-precision state": lambda: method(load, **HALF),
     "state_dict": lambda: method(save),
+    "rebind": lambda: method(rebind),
+    "rebind by units": lambda: method(rebind, clip_adaptive=0.1),
+    "rebind to float64": lambda: method(rebind_wider),
     "global_norm": lambda: bare(lambda _, g: ac.global_norm(g)),
     "clip_grad_norm_": lambda: bare(lambda _, g: ac.clip_grad_norm_(g, 0.5)),
     "clip_grad_value_": lambda: bare(lambda _, g: ac.clip_grad_value_(g, 0.5)),

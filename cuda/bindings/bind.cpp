@@ -63,7 +63,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
         producers.erase(std::remove(producers.begin(), producers.end(), stream), producers.end());
         const GilRelease release;  // a full queue may wait for work that needs it
         cuda::Ordered ordered(device, stream, producers);
-        cuda::start_state(device, added.tensors, initials, stream);
+        cuda::start_state(device, added.started, initials, stream);
         ordered.finish();
     }
 
@@ -72,7 +72,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
         python::make_room(optimizer.known_grads_, bound.size());
         optimizer.held_.reserve(optimizer.bound_.capacity());
         is_first = !optimizer.engine_;
-        if (is_first) optimizer.engine_.emplace(device, optimizer.settings());
+        if (is_first) optimizer.engine_ = std::make_unique<cuda::Engine>(device, optimizer.settings());
         const GilRelease release;
         if (is_first) optimizer.engine_->make_room(1, bound.size());
         optimizer.engine_->order(stream);  // the first step may go to another stream
@@ -187,6 +187,52 @@ void DeviceOptimizer::forget_checked() noexcept {
     if (!has_known_grads_) return;
     for (KnownGrad& each : known_grads_) each.forget();
     has_known_grads_ = false;
+}
+
+std::unique_ptr<BoundOptimizer> DeviceOptimizer::make_like() const {
+    auto other = std::make_unique<DeviceOptimizer>(owner(), options_, library_);
+    other->device_ = device_;
+    return other;
+}
+
+/// By way of the CPU's memory: arrays change their dtype once in a training, if ever.
+void DeviceOptimizer::convert(const std::vector<Conversion>& conversions) const {
+    if (conversions.empty()) return;
+    const GilRelease release;
+    const cuda::DeviceScope scope(state_device_);
+    const cuda::Event now;
+    for (const Conversion& each : conversions) {
+        const auto size = static_cast<std::size_t>(each.size);
+        std::vector<std::byte> from(size * size_of(each.from_dtype)), to(size * size_of(each.to_dtype));
+        cuda::copy_to_host(from.data(), each.from, from.size(), now);
+        convert_state(to.data(), each.to_dtype, from.data(), each.from_dtype, each.size);
+        cuda::copy_to_device_now(each.to, to.data(), to.size());
+    }
+}
+
+void DeviceOptimizer::before_rebind() {
+    const cuda::Stream current = stream();
+    const GilRelease release;
+    engine_->order(current);  // after the work that the user has queued on the state
+    engine_->sequence()->latest().wait();
+}
+
+void DeviceOptimizer::before_adopt(BoundOptimizer& other) {
+    auto& from = static_cast<DeviceOptimizer&>(other);
+    python::make_room(retired_, 1);
+    const GilRelease release;
+    from.engine_->set_counts(engine_->progress(), engine_->completed());
+}
+
+void DeviceOptimizer::adopt(BoundOptimizer& other) noexcept {
+    auto& from = static_cast<DeviceOptimizer&>(other);
+    engine_.swap(from.engine_);
+    bound_.swap(from.bound_);
+    known_grads_.swap(from.known_grads_);
+    held_.swap(from.held_);
+    has_known_grads_ = false;
+    grad_libraries_ |= from.grad_libraries_;
+    if (from.engine_->has_captured()) retired_.push_back(std::move(from.engine_));
 }
 
 cuda::Settings DeviceOptimizer::settings() const {

@@ -6,12 +6,13 @@
 
 namespace adamcore::python {
 
-DeviceOptimizer::DeviceOptimizer(std::string owner, const py::dict& options, py::object library)
+DeviceOptimizer::DeviceOptimizer(std::string owner, const Options& options, py::object library)
     : BoundOptimizer(std::move(owner), options), library_(std::move(library)) {}
 
 DeviceOptimizer::~DeviceOptimizer() {
     const GilRelease release;  // releasing memory waits for the device
     engine_.reset();
+    retired_.clear();
 }
 
 py::dict DeviceOptimizer::state(std::size_t tensor) const {

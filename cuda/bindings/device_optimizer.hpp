@@ -24,8 +24,8 @@ class DeviceOptimizer : public BoundOptimizer {
 public:
     /// `library` allocates memory: library.allocate(bytes, device) returns an object that owns it, and its address.
     /// library.stream(device) is the stream on which it may be used.
-    DeviceOptimizer(std::string owner, const py::dict& options, py::object library);
-    ~DeviceOptimizer();
+    DeviceOptimizer(std::string owner, const Options& options, py::object library);
+    ~DeviceOptimizer() override;
 
     /// Like HostOptimizer::step(), but returns None or a StepReport.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
@@ -81,6 +81,11 @@ private:
     void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
                      std::size_t used) override;
     void require_changeable_state() const override;
+    std::unique_ptr<BoundOptimizer> make_like() const override;
+    void convert(const std::vector<Conversion>& conversions) const override;
+    void before_rebind() override;
+    void before_adopt(BoundOptimizer& other) override;
+    void adopt(BoundOptimizer& other) noexcept override;
     void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
     void forget_checked() noexcept override;
     const Tensor& tensor_at(std::size_t i) const override { return engine_->entry(i).tensor; }
@@ -118,7 +123,8 @@ private:
     }
 
     py::object library_;
-    std::optional<cuda::Engine> engine_;
+    std::unique_ptr<cuda::Engine> engine_;
+    std::vector<std::unique_ptr<cuda::Engine>> retired_;  ///< of former arrays; graphs with captured steps use them
     int device_ = -1;
     int state_device_ = -1;  ///< the same, while the first group is added too
     std::vector<Bound> bound_;

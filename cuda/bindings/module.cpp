@@ -56,8 +56,10 @@ ADAMCORE_MODULE(_cuda, m) {
 
     auto optimizer = define_optimizer<DeviceOptimizer>(m, "DeviceOptimizer");
     optimizer
-        .def(py::init<std::string, const py::dict&, py::object>(), py::arg("owner"), py::arg("options"),
-             py::arg("library"))
+        .def(py::init([](std::string owner, const py::dict& options, py::object library) {
+                 return std::make_unique<DeviceOptimizer>(std::move(owner), read_options(options), std::move(library));
+             }),
+             py::arg("owner"), py::arg("options"), py::arg("library"))
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"), Computes())
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), Computes())

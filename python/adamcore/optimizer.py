@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, DeviceMemory, Memory
+from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
 from adamcore._parts.attributes import require_writable
 from adamcore._parts.description import describe
@@ -208,6 +209,47 @@ class Optimizer(ABC):
         require_group(group, "group")
         flat, source = flatten_group(group, len(self._native), f"param_groups[{len(self.param_groups)}]")
         self._add_group(options_of(group), flat, source)
+
+    def rebind(self, params: Any) -> None:
+        """Go on with other arrays and the state that there is.
+
+        Step counts, state and hyper-parameters stay, and so do the dicts in `param_groups`, whose ``params`` become the
+        new arrays. A float32 or float64 parameter may become a half-precision one, or the other way round, as far as
+        the optimizer's `Precision` allows: state is converted (float64 to float32 rounds to nearest). A float32 master
+        is kept for another half-precision array; like always, it counts where the array is its rounded value. Other
+        arrays that are stored beside half-precision weights begin anew, from the values of the new array.
+
+        Parameters
+        ----------
+        params : array, sequence or mapping
+            The new arrays: `params` like those from which the optimizer was made, or a mapping from name to array.
+            There must be one array for each parameter, of the same name and shape. The order in memory may differ.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array is missing, unknown, or of another shape, or cannot be a parameter. Nothing has changed then.
+
+        Notes
+        -----
+        CUDA graphs with captured steps go on updating the former arrays, together with the state. Capture them anew.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> params = {"w": np.ones(3)}
+        >>> opt = ac.SGD(params, lr=0.5, momentum=0.9)
+        >>> params["w"] = params["w"] - 1
+        >>> opt.rebind(params)
+        >>> opt.step({"w": np.ones(3)}).skipped
+        False
+        >>> params["w"]
+        array([-0.5, -0.5, -0.5])
+        """
+        owner = type(self).__name__
+        groups = match_arrays(owner, params, self.param_groups)
+        require_use_of_precision(owner, self.options["precision"], [array for arrays, *_ in groups for array in arrays])
+        self._native.rebind(groups)
 
     @staticmethod  # noqa: B027  (most rules have no such hyper-parameters)
     def _check_new(group: Group) -> None:

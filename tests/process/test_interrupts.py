@@ -112,6 +112,25 @@ def test_add_param_group() -> None:
     assert hits > TRIES / 20
 
 
+def test_rebind() -> None:
+    opt = ac.SGD(arrays(), lr=1.0, momentum=1.0)
+    grads, hits = arrays(1.0), 0
+    opt.step(grads)
+
+    def rebind() -> None:
+        opt.rebind({name: a.copy() for name, a in zip(opt.steps, opt.param_groups[0]["params"], strict=True)})
+
+    for seconds, call in moments(lambda: rebind):
+        hits += interrupted(call, seconds)
+        found = opt.param_groups[0]["params"]
+        assert len({float(a[0]) for a in found}) == 1
+        before = float(found[0][0])
+        opt.step(grads)
+        assert all(a is b for a, b in zip(opt.param_groups[0]["params"], found, strict=True))
+        assert {float(a[0]) for a in found} == {before - float(opt.state["p0"]["momentum_buffer"][0])}
+    assert hits > TRIES / 20
+
+
 def test_state_dict() -> None:
     params = arrays()
     opt = ac.Adam(params)

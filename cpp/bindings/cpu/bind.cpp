@@ -54,7 +54,7 @@ struct HostOptimizer::GroupBinding : Binding {
     }
 
     void start(const std::vector<Initial>& initials) override {
-        optimizer.start_state(added.tensors, initials, initials.size());
+        optimizer.start_state(added.started, initials, initials.size());
     }
 
     void make_room() override {
@@ -162,6 +162,30 @@ void HostOptimizer::start_state(const std::vector<Tensor>& tensors, const std::v
         }
     }
     start_weights(tensors);
+}
+
+std::unique_ptr<BoundOptimizer> HostOptimizer::make_like() const {
+    return std::make_unique<HostOptimizer>(owner(), options_);
+}
+
+void HostOptimizer::convert(const std::vector<Conversion>& conversions) const {
+    for (const Conversion& each : conversions)
+        convert_state(each.to, each.to_dtype, each.from, each.from_dtype, each.size);
+}
+
+void HostOptimizer::adopt(BoundOptimizer& other) noexcept {
+    auto& from = static_cast<HostOptimizer&>(other);
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+        from.tensors_[i].step = tensors_[i].step;
+        from.tensors_[i].first = tensors_[i].first;
+    }
+    tensors_.swap(from.tensors_);
+    bound_.swap(from.bound_);
+    pins_.swap(from.pins_);
+    active_.swap(from.active_);
+    descrs_ = from.descrs_;
+    has_checked_ = false;
+    planned_threads_ = 0;
 }
 
 void HostOptimizer::use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept {

@@ -35,7 +35,7 @@ void run(const Copies& copies) noexcept {
 
 }  // namespace
 
-HostOptimizer::HostOptimizer(std::string owner, const py::dict& options)
+HostOptimizer::HostOptimizer(std::string owner, const Options& options)
     : BoundOptimizer(std::move(owner), options), cuts_(cpu::max_parts + 1) {
     if (options_.state == Dtype::bfloat16) numpy_dtype({options_.state});  // raises here if ml_dtypes is missing
 }

@@ -32,7 +32,7 @@ namespace py = pybind11;
 /// What cannot change between steps is checked once, when a group is added. A step compares only pointers and layouts.
 class HostOptimizer final : public BoundOptimizer, private Names::Taker {
 public:
-    HostOptimizer(std::string owner, const py::dict& options);
+    HostOptimizer(std::string owner, const Options& options);
 
     /// Does one update of all parameters that have a gradient. Raises an error before anything has changed; or updates
     /// all of them; or skips all of them, if a gradient is not finite and `check`, a loss_scale other than 1 or the
@@ -82,6 +82,9 @@ private:
                      std::size_t used) override;
     void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
     void forget_checked() noexcept override;
+    std::unique_ptr<BoundOptimizer> make_like() const override;
+    void convert(const std::vector<Conversion>& conversions) const override;
+    void adopt(BoundOptimizer& other) noexcept override;
     const Tensor& tensor_at(std::size_t i) const override { return tensors_[i]; }
     std::int64_t count_completed() const override { return completed_; }
     Counts counts() override;

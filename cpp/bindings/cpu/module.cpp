@@ -96,7 +96,10 @@ ADAMCORE_MODULE(_core, m) {
     m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, also for subnormal numbers.", Computes());
 
     auto optimizer = define_optimizer<HostOptimizer>(m, "HostOptimizer");
-    optimizer.def(py::init<std::string, const py::dict&>(), py::arg("owner"), py::arg("options"));
+    optimizer.def(py::init([](std::string owner, const py::dict& options) {
+                      return std::make_unique<HostOptimizer>(std::move(owner), read_options(options));
+                  }),
+                  py::arg("owner"), py::arg("options"));
     add_step(optimizer);
 }
 

@@ -18,8 +18,7 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
       pointer(data_pointer(given)),
       counts_writes(python::counts_writes(given)) {}
 
-BoundOptimizer::BoundOptimizer(std::string owner, const py::dict& options)
-    : groups_(std::move(owner)), options_(read_options(options)) {}
+BoundOptimizer::BoundOptimizer(std::string owner, Options options) : groups_(std::move(owner)), options_(options) {}
 
 void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
                                const py::list& names, const std::vector<std::string>& labels,
@@ -55,6 +54,12 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
         // Where there are no elements, strides say nothing, and the parts of complex numbers must come last.
         const bool in_c_order = options_.counts_in_c_order() || (view.is_complex && view.size == 0);
         form.order = in_c_order ? c_order(view.ndim) : memory_order(view);
+        if (added.heir_of) {
+            const Form& old = added.heir_of->forms_[added.heir_from + i];
+            const Dtype old_dtype = added.heir_of->tensor_at(added.heir_from + i).dtype;
+            require_shape(view, old.shape, old_dtype, added.labels[i], "the array that it replaces");
+            form.order = old.order;
+        }
         next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
         next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
 
@@ -76,17 +81,22 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
 }
 
 void BoundOptimizer::add_state(Addition& added) {
-    const RuleInfo& rule = all_rules()[added.group.group.rule];
-    added.block = allocate_state(added.tensors, slots_of(rule), Extras::with, added.labels);
-    if (added.block.keeper)
-        added.regions.add({added.block.address, added.block.address + added.block.size, -1, nullptr},
-                          added.block.keeper.ptr());
-    for (std::size_t i = 0; i < added.forms.size(); ++i)
-        std::copy(std::begin(added.tensors[i].state), std::end(added.tensors[i].state), added.forms[i].state.begin());
-    added.kept.rule = added.group.group.rule;
-    added.kept.begins = rule.begins;
-    for (const rule::Slot& slot : slots_of(rule)) added.kept.slots.push_back({slot});
-    if (added.block.keeper) added.blocks.push_back(added.block);
+    if (added.heir_of) {
+        inherit_state(added);
+    } else {
+        const RuleInfo& rule = all_rules()[added.group.group.rule];
+        StateBlock block = allocate_state(added.tensors, slots_of(rule), Extras::with, added.labels);
+        if (block.keeper) added.blocks.push_back(std::move(block));
+        for (std::size_t i = 0; i < added.forms.size(); ++i)
+            std::copy(std::begin(added.tensors[i].state), std::end(added.tensors[i].state),
+                      added.forms[i].state.begin());
+        added.kept.rule = added.group.group.rule;
+        added.kept.begins = rule.begins;
+        for (const rule::Slot& slot : slots_of(rule)) added.kept.slots.push_back({slot});
+        added.started = added.tensors;
+    }
+    for (const StateBlock& block : added.blocks)
+        added.regions.add({block.address, block.address + block.size, -1, nullptr}, block.keeper.ptr());
 }
 
 void BoundOptimizer::require_apart(Addition& added) {

@@ -31,6 +31,7 @@ namespace py = pybind11;
 /// memory is and how it is copied.
 class BoundOptimizer {
 public:
+    virtual ~BoundOptimizer() = default;
     BoundOptimizer(const BoundOptimizer&) = delete;
     BoundOptimizer& operator=(const BoundOptimizer&) = delete;
 
@@ -51,6 +52,11 @@ public:
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy,
                  const std::vector<std::string>& rules, const std::vector<std::string>& family);
+
+    /// Goes on with other arrays and the state that there is. `params` has a tuple for each group: the list of arrays,
+    /// in the order of the group's names; the user's names of them; the container that the user passed, or None; and
+    /// its structure, for read_tree(). It does all of this or nothing.
+    void rebind(const py::list& params);
 
     std::size_t size() const { return forms_.size(); }
     /// The indices of parameters, by name.
@@ -77,6 +83,14 @@ protected:
         bool counts_writes;
     };
 
+    /// State that is read as one dtype and written as another.
+    struct Conversion {
+        void* to;
+        const void* from;
+        std::int64_t size;
+        Dtype to_dtype, from_dtype;
+    };
+
     /// A group that is being added. The optimizer has not been changed yet.
     struct Addition {
         py::list params;
@@ -88,9 +102,13 @@ protected:
         std::unique_ptr<Py_ssize_t[]> axes{};  ///< what forms point at
         std::vector<Lender> lenders{};
         Regions::Addition regions{};
-        StateBlock block{};
         KeptSlots kept{};
         std::vector<StateBlock> blocks{};
+        std::vector<Tensor> started{};  ///< with the arrays that get initial values
+        std::vector<Conversion> conversions{};
+        /// The optimizer whose state goes on with these arrays, and the index of the first of them, if there is one.
+        const BoundOptimizer* heir_of = nullptr;
+        std::size_t heir_from = 0;
         Containers::Watched containers{};
     };
 
@@ -111,9 +129,8 @@ protected:
         std::int64_t completed;
     };
 
-    /// `owner` starts error messages ("AdamW"). `options` is the argument of read_options().
-    BoundOptimizer(std::string owner, const py::dict& options);
-    ~BoundOptimizer() = default;
+    /// `owner` starts error messages ("AdamW").
+    BoundOptimizer(std::string owner, Options options);
 
     /// Checks the arrays, describes them with describe(), and allocates their state with add_state().
     virtual std::unique_ptr<Binding> bind(Addition& added) = 0;
@@ -121,6 +138,16 @@ protected:
     /// `tensors`, which are of one group. Raises MemoryError that names an array.
     virtual StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
                                       const std::vector<std::string>& labels) = 0;
+    /// Makes an optimizer without parameters, which has the same options and the same memory.
+    virtual std::unique_ptr<BoundOptimizer> make_like() const = 0;
+    /// Converts state, from and to memory of the kind that parameters are in.
+    virtual void convert(const std::vector<Conversion>& conversions) const = 0;
+    /// Waits until the state can be read.
+    virtual void before_rebind() {}
+    /// Prepares adopt() with this optimizer's counts.
+    virtual void before_adopt(BoundOptimizer&) {}
+    /// Exchanges the arrays with those of an optimizer from make_like().
+    virtual void adopt(BoundOptimizer& other) noexcept = 0;
     /// Writes the initial values of such arrays. Arrays of slots from `used` on have been in use before.
     virtual void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
                              std::size_t used) = 0;
@@ -186,6 +213,10 @@ private:
     void require_apart(Addition& added);
     void make_room(const Addition& added);
     void commit(Addition&& added) noexcept;
+    /// Gives a group that is being added the state of the parameters whose place it takes.
+    void inherit_state(Addition& added);
+    /// Binds a group's new arrays, for rebind().
+    void bind_again(const BoundOptimizer& old, std::size_t group, const py::tuple& params);
     /// The indices of a group's parameters: the first, and the one after the last.
     std::pair<std::size_t, std::size_t> members(std::size_t group) const;
     StateChange state_as_it_is() const;

@@ -18,6 +18,7 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
              py::arg("labels"), py::arg("keys"), py::arg("tree"), py::arg("variant_keys"), py::arg("variant"),
              Computes())
+        .def("rebind", &T::rebind, py::arg("params"), Computes())
         .def("state", &T::state, py::arg("tensor"))
         .def("steps", &T::steps, py::arg("tensor"))
         .def("require_idle", &T::require_idle)

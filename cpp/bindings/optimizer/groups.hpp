@@ -42,6 +42,8 @@ public:
     /// Reads a group's dict. `variant(hyper)` returns the name of its rule, which depends on `variant_keys`.
     Candidate look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                       std::int64_t completed) const;
+    /// A group that has been added, to be bound to other arrays.
+    Candidate copy_of(std::size_t i) const { return {groups_[i], readers_[i]}; }
     /// Reserves space for one more group, so that add() cannot fail.
     void make_room();
     void add(Candidate candidate) noexcept;

@@ -73,6 +73,14 @@ void StateLayout::point_into(std::byte* block, std::vector<Tensor>& tensors) con
     for (const Placed& each : placed_) address_of(tensors[each.tensor], each.slot) = block + each.offset;
 }
 
+void convert_state(void* to, Dtype to_dtype, const void* from, Dtype from_dtype, std::int64_t size) noexcept {
+    if (to_dtype == Dtype::float64 && from_dtype == Dtype::float32)
+        std::copy_n(static_cast<const float*>(from), size, static_cast<double*>(to));
+    if (to_dtype == Dtype::float32 && from_dtype == Dtype::float64)
+        std::transform(static_cast<const double*>(from), static_cast<const double*>(from) + size,
+                       static_cast<float*>(to), [](double x) { return static_cast<float>(x); });
+}
+
 std::uint32_t name_hash(const std::string& name) {
     std::uint32_t hash = 2166136261u;
     for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;

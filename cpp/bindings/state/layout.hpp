@@ -90,6 +90,9 @@ private:
     std::vector<Placed> placed_;
 };
 
+/// Converts state between float32 and float64, rounding to nearest. Nothing else is ever converted.
+void convert_state(void* to, Dtype to_dtype, const void* from, Dtype from_dtype, std::int64_t size) noexcept;
+
 /// The FNV-1a hash of a parameter's name. Stochastic rounding uses it to distinguish parameters. It does not depend on
 /// groups or on the order of parameters.
 std::uint32_t name_hash(const std::string& name);

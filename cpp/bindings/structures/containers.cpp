@@ -41,11 +41,15 @@ void require_same_params(PyObject* params, const Containers::Watched& group, std
 
 Containers::Watched Containers::look_at(const py::dict& group, const py::object& source,
                                         std::shared_ptr<const Tree> tree) {
+    return look_at(group, py::reinterpret_borrow<py::list>(group["params"]), source, std::move(tree));
+}
+
+Containers::Watched Containers::look_at(const py::dict& group, const py::list& params, const py::object& source,
+                                        std::shared_ptr<const Tree> tree) {
     Watched found;
     found.dict = group;
     found.source.tree = std::move(tree);
-    for (const py::handle array : py::reinterpret_borrow<py::list>(group["params"]))
-        found.source.arrays.push_back(py::reinterpret_borrow<py::object>(array));
+    for (const py::handle array : params) found.source.arrays.push_back(py::reinterpret_borrow<py::object>(array));
     if (!source.is_none()) {
         found.source.container = source;
         note_tuples(found.source);

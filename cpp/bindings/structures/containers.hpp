@@ -30,6 +30,9 @@ public:
 
     /// `source` is what the user passed, or None.
     static Watched look_at(const py::dict& group, const py::object& source, std::shared_ptr<const Tree> tree);
+    /// The same for `params`, a list of arrays that the group's dict does not have yet.
+    static Watched look_at(const py::dict& group, const py::list& params, const py::object& source,
+                           std::shared_ptr<const Tree> tree);
     /// Room for one more, so that add() cannot fail.
     void make_room();
     void add(Watched group) noexcept { groups_.push_back(std::move(group)); }
