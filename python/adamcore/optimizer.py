@@ -14,6 +14,7 @@ from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
 from adamcore._parts.attributes import require_writable
+from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
 from adamcore._parts.native import make_native
@@ -29,7 +30,7 @@ Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
 
-class Optimizer(ABC):
+class Optimizer(Copyable, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:
@@ -78,6 +79,11 @@ class Optimizer(ABC):
 
     At most one of the clipping options can be used. Gradients are clipped as they are read, and are never modified.
     Gradients whose norm is not finite are not clipped.
+
+    Optimizers can be pickled and deep-copied. The arrays are part of the copy: pickle or copy them together with the
+    optimizer, for example as ``(params, opt)`` or as a model that has both, and the new optimizer updates the new
+    arrays. A parameter that is a view of memory which others see raises an error, because the copy would not be. A
+    `LossScaler` that is copied belongs to no optimizer until a step uses it.
 
     Attributes
     ----------
@@ -251,7 +257,7 @@ class Optimizer(ABC):
         require_use_of_precision(owner, self.options["precision"], [array for arrays, *_ in groups for array in arrays])
         self._native.rebind(groups)
 
-    @staticmethod  # noqa: B027  (most rules have no such hyper-parameters)
+    @staticmethod
     def _check_new(group: Group) -> None:
         """Raise ValueError for hyper-parameters that only a schedule should combine, in the course of training."""
 
@@ -348,9 +354,3 @@ class Optimizer(ABC):
         def __delattr__(self, name: str) -> None:
             require_writable(self, name)
             object.__delattr__(self, name)
-
-    def __reduce__(self) -> str:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled or deep-copied, because it is bound to its arrays. Make an "
-            "optimizer for the other arrays, and move the state with state_dict() and load_state_dict()."
-        )

@@ -48,11 +48,13 @@ class NdArray:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if memptr is None:
             memptr = alloc(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        self.base: NdArray | None = None
         self.data, self.raw = memptr, view_of(memptr.ptr, shape, dtype, strides)
 
     @classmethod
-    def over(cls, raw: np.ndarray, data: Pointer) -> NdArray:
+    def over(cls, raw: np.ndarray, data: Pointer, of: NdArray | None = None) -> NdArray:
         array = cls.__new__(cls)
+        array.base = of if of is None or of.base is None else of.base
         array.raw = raw
         array.data = data + (raw.ctypes.data - data.ptr if raw.size else 0)
         return array
@@ -103,7 +105,10 @@ class NdArray:
         found = self.raw[key]
         if not isinstance(found, np.ndarray):
             found = self.raw[(*np.atleast_1d(key), None)].reshape(())  # memory, which a number is not
-        return NdArray.over(found, self.data)
+        return NdArray.over(found, self.data, self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return asarray, (self.get(),)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
@@ -112,14 +117,15 @@ class NdArray:
         queue(current_stream().ptr, "array set", lambda: np.copyto(to, values, casting="unsafe"))
 
     def view(self, dtype: Any = None) -> NdArray:
-        return NdArray.over(self.raw.view(self.dtype if dtype is None else dtype), self.data)
+        return NdArray.over(self.raw.view(self.dtype if dtype is None else dtype), self.data, self)
 
     def reshape(self, *shape: Any) -> NdArray:
         found = self.raw.reshape(*shape)
-        return NdArray.over(found, self.data) if np.shares_memory(found, self.raw) or not self.size else self.copy()
+        shared = np.shares_memory(found, self.raw) or not self.size
+        return NdArray.over(found, self.data, self) if shared else self.copy()
 
     def transpose(self, *axes: Any) -> NdArray:
-        return NdArray.over(self.raw.transpose(*axes), self.data)
+        return NdArray.over(self.raw.transpose(*axes), self.data, self)
 
     def ravel(self) -> NdArray:
         return self.reshape(-1)

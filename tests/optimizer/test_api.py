@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections import OrderedDict
 from types import MappingProxyType
 
@@ -293,10 +292,9 @@ def test_mixed_dtypes_in_one_optimizer() -> None:
     assert np.all(b == -1)
 
 
-@pytest.mark.parametrize("copier", [copy.deepcopy, pickle.dumps])
-def test_copies_say_what_to_do(copier) -> None:
-    with pytest.raises(TypeError, match="state_dict"):
-        copier(ac.SGD(np.ones(3)))
+def test_a_shallow_copy_says_what_to_do() -> None:
+    with pytest.raises(TypeError, match=r"copy\.deepcopy"):
+        copy.copy(ac.SGD(np.ones(3)))
 
 
 def test_the_base_class_is_abstract() -> None:

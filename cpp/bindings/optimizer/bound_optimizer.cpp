@@ -143,7 +143,7 @@ py::tuple BoundOptimizer::snapshot() {
 
 void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
                              const py::function& to_numpy, const std::vector<std::string>& rules,
-                             const std::vector<std::string>& family) {
+                             const std::vector<std::string>& family, bool checked) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
     for (const std::string& rule : family) possible.push_back(rule_index(rule));
@@ -154,7 +154,7 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
     }
     StateChange change = take_slots(wanted, possible);
     const StateArrays arrays = state_arrays(change);
-    Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy);
+    Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy, checked);
     for (std::size_t i = 0; i < size(); ++i)
         checkpoint.progress[i].has_begun &= change.kept[static_cast<std::size_t>(tensor_at(i).group)].begins;
     DictUpdates updates(containers_.dicts(), values);
@@ -162,6 +162,29 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
     commit(std::move(change));
     updates.apply();
     loaded();
+}
+
+py::list BoundOptimizer::forms() const {
+    use_.require_idle(owner());
+    py::list all;
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        const auto [begin, end] = members(group);
+        py::list labels, keys;
+        for (std::size_t i = begin; i < end; ++i) {
+            labels.append(names_->label(i));
+            keys.append(names_->grad_key(i));
+        }
+        const Watching& watching = containers_.source_of(group);
+        py::object tree = write_tree(watching.tree->root), source = py::none();
+        if (watching.container) source = watching.container;
+        if (names_->tree()) {  // after rebind() the container may have another structure than gradients
+            const py::object of_grads = write_tree(names_->tree()->root);
+            if (!of_grads.equal(tree)) source = py::none();
+            tree = of_grads;
+        }
+        all.append(py::make_tuple(labels, keys, tree, source));
+    }
+    return all;
 }
 
 ArrayView BoundOptimizer::view_of_param(const Tensor& tensor, const Form& form) {

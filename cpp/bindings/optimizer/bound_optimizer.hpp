@@ -50,13 +50,17 @@ public:
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
+    /// Unless `checked`, NaN and negative numbers are loaded as they are.
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy,
-                 const std::vector<std::string>& rules, const std::vector<std::string>& family);
+                 const std::vector<std::string>& rules, const std::vector<std::string>& family, bool checked);
 
     /// Goes on with other arrays and the state that there is. `params` has a tuple for each group: the list of arrays,
     /// in the order of the group's names; the user's names of them; the container that the user passed, or None; and
     /// its structure, for read_tree(). It does all of this or nothing.
     void rebind(const py::list& params);
+
+    /// For each group, what add_group() takes besides the arrays and their names: labels, keys, tree, and source or None.
+    py::list forms() const;
 
     std::size_t size() const { return forms_.size(); }
     /// The indices of parameters, by name.

@@ -67,10 +67,10 @@ struct Checkpoint {
 };
 
 /// Checks a dict from make_snapshot(). `to_numpy(array)` converts arrays of other libraries to NumPy. Raises TypeError
-/// or ValueError that names the array if names, dtypes, shapes or counts do not match, and for masked arrays, NaN, and
-/// negative numbers where they are impossible. Arrays that share memory with `written` are copied.
+/// or ValueError that names the array if names, dtypes, shapes or counts do not match, and for masked arrays; if `checked`, also
+/// for NaN, and for negative numbers where they are impossible. Arrays that share memory with `written` are copied.
 Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names,
-                           const Regions& written, const py::function& to_numpy);
+                           const Regions& written, const py::function& to_numpy, bool checked);
 
 /// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);

@@ -41,6 +41,9 @@ public:
     /// a dict.
     void require_unchanged(const py::list& param_groups, const Names& names, const std::string& owner) const;
 
+    /// What is watched of a group.
+    const Watching& source_of(std::size_t group) const { return groups_[group].source; }
+
     /// The groups' dicts.
     std::vector<py::dict> dicts() const;
 

@@ -50,6 +50,9 @@ public:
     const std::string& label(std::size_t tensor) const { return entries_[tensor].label; }
     std::string grad_label(std::size_t tensor, By by) const;
     std::string name(std::size_t tensor) const { return entries_[tensor].name.cast<std::string>(); }
+    const std::string& grad_key(std::size_t tensor) const { return entries_[tensor].key; }
+    /// The structure of gradients, if there is one group.
+    const std::shared_ptr<const Tree>& tree() const { return tree_; }
     const py::str& key(std::size_t tensor) const { return entries_[tensor].name; }
     /// Maps names to indices. Must not be modified.
     const py::dict& places() const { return places_; }

@@ -134,4 +134,24 @@ bool has_plain_keys(PyObject* dict) {
     return true;
 }
 
+py::object write_tree(const Node& node) {
+    if (node.kind == Node::Kind::array) return py::int_(node.first);
+    const auto child = [&](std::size_t k) -> py::object {
+        return node.is_flat() ? py::int_(node.first + k) : write_tree(node.children[k]);
+    };
+    if (node.kind == Node::Kind::sequence) {
+        py::list items;
+        for (std::size_t k = 0; k < node.size(); ++k) items.append(child(k));
+        return std::move(items);
+    }
+    if (node.kind == Node::Kind::mapping) {
+        py::dict items;
+        for (std::size_t k = 0; k < node.size(); ++k) items[node.keys[k]] = child(k);
+        return std::move(items);
+    }
+    py::tuple pairs(node.size());
+    for (std::size_t k = 0; k < node.size(); ++k) pairs[k] = py::make_tuple(node.keys[k], child(k));
+    return std::move(pairs);
+}
+
 }  // namespace adamcore::python

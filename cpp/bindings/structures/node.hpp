@@ -42,6 +42,8 @@ struct Tree {
 /// Reads Python's description of a structure: an int stands for an array, a list for a sequence, a dict for a mapping,
 /// and a tuple for pairs. The arrays in it are numbered from `first`.
 Tree read_tree(py::handle tree, std::size_t first);
+/// The description from which a structure was read.
+py::object write_tree(const Node& node);
 
 /// A loop over the containers in a sequence prefetches their headers this many items ahead, because they are scattered
 /// in memory.

@@ -45,9 +45,7 @@ class Serializer:
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
-        state, completed = self.native.snapshot()
-        for group in self.param_groups:
-            self._mark_what_is_to_begin(group, state)
+        state, completed = self.snapshot()
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -56,6 +54,13 @@ class Serializer:
             "param_groups": groups,
             "state": state,
         }
+
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int]:
+        """Return a copy of the state by name, and the number of completed steps."""
+        state, completed = self.native.snapshot()
+        for group in self.param_groups:
+            self._mark_what_is_to_begin(group, state)
+        return state, completed
 
     def load(self, state_dict: Mapping[str, Any]) -> None:
         """Check all of `state_dict` against the optimizer, then copy it in."""
@@ -76,7 +81,7 @@ class Serializer:
         groups = self._checked_groups(state_dict["param_groups"], completed)
         values, rules = [group for group, _ in groups], [rule for _, rule in groups]
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
-        self.native.restore(values, state_dict["state"], completed, on_host, rules, family)
+        self.native.restore(values, state_dict["state"], completed, on_host, rules, family, True)  # noqa: FBT003
 
     def _mark_what_is_to_begin(self, group: Group, state: dict[str, dict[str, Any]]) -> None:
         """Mark state that does not exist yet: hyper-parameters have been changed, and the next step creates it."""
