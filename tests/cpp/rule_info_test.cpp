@@ -84,7 +84,7 @@ std::vector<T> stepped(std::size_t rule, std::int64_t start, cpu::LatestConstant
     for (std::size_t i = 0; i < info.field_count; ++i) group.hyper[i] = info.fields[i].preset;
     const plan::Cut cuts[] = {{0, 0}, {1, 0}};
     for (; one.step < start + 40; one.step += one.step % 7 == 0 ? 3 : 1) {
-        if (latest) latest->prepare(group, one.step, dtype_of<T>);
+        if (latest) latest->prepare(group, one);
         cpu::step(cpu::best_kernels(), &group, &one, cuts, 1, cpu::Serial{}, {}, false, latest);
     }
     return values;
