@@ -107,7 +107,7 @@ private:
     bool take_plainly(std::size_t tensor, PyObject* grad);
     bool is_unmoved(std::size_t tensor, PyObject* grad) const;
     bool tells_plainly(std::size_t tensor, PyObject* grad) const;
-    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by);
+    void prepare(std::size_t tensor, const py::object& grad, Names::By by);
     void take(std::size_t tensor, const py::object& grad, Names::By by);
     bool take_like_before(std::size_t tensor, py::handle grad);
     const char* look_at_cupy(std::size_t tensor, py::handle grad) const;

@@ -53,9 +53,7 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
         }
         return true;
     }
-    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override {
-        return optimizer.prepare(tensor, grad, by);
-    }
+    void prepare(std::size_t tensor, py::object& grad, Names::By by) override { optimizer.prepare(tensor, grad, by); }
     void take(std::size_t tensor, const py::object& prepared, Names::By by) override {
         optimizer.take(tensor, prepared, by);
     }
@@ -180,15 +178,13 @@ bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad) {
     return true;
 }
 
-py::object DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
-    if (grad.is_none()) return grad;
+void DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
+    if (grad.is_none()) return;
     const bool is_known = known_grads_[i].array.is(grad.ptr());
     has_new_grads_ |= !is_known || !tells_plainly(i, grad.ptr());
-    if (is_known) return grad;
-    if (cupy_type_ && py::type::handle_of(grad).is(cupy_type_)) return grad;
+    if (is_known || (cupy_type_ && py::type::handle_of(grad).is(cupy_type_))) return;
     if (const TensorType* const type = TensorType::of(grad))
-        type->require_resolved(grad, [&] { return names_->grad_label(i, by); });
-    return grad;
+        type->require_resolved(grad, forms_[i].shape.is_complex, [&] { return names_->grad_label(i, by); });
 }
 
 void DeviceOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {

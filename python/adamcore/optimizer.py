@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -13,7 +13,7 @@ from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
-from adamcore._parts.attributes import require_writable
+from adamcore._parts.attributes import Guarded
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
@@ -30,7 +30,7 @@ Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
 
-class Optimizer(Copyable, ABC):
+class Optimizer(Copyable, Guarded, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:
@@ -344,13 +344,3 @@ class Optimizer(Copyable, ABC):
 
     def __repr__(self) -> str:
         return describe(type(self).__name__, self.param_groups, self.options)
-
-    if not TYPE_CHECKING:  # type checkers find wrong attributes without these
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            require_writable(self, name)
-            object.__setattr__(self, name, value)
-
-        def __delattr__(self, name: str) -> None:
-            require_writable(self, name)
-            object.__delattr__(self, name)

@@ -105,6 +105,7 @@ private:
         for (std::size_t i = 0; i < views.size(); ++i) {
             Bound each;
             each.param = arrays[i];
+            each.is_lent = !arrays[i].is(added.params[i]);
             expect(added.tensors[i], each, added.forms[i], views[i], views[i]);
             bound.push_back(std::move(each));
         }

@@ -24,34 +24,34 @@ constexpr std::size_t few = 16;
 /// The number of gradients that a thread checks before it takes the next ones.
 constexpr std::size_t looked_at_once = 1024;
 
-void prefetch([[maybe_unused]] const void* memory) {
+void prefetch_line([[maybe_unused]] const void* memory) {
 #if defined(__GNUC__)
     __builtin_prefetch(memory);
 #endif
 }
 
 void prefetch_header(PyObject* array) {
-    prefetch(array);
-    prefetch(reinterpret_cast<const char*>(array) + 64);
+    prefetch_line(array);
+    prefetch_line(reinterpret_cast<const char*>(array) + 64);
 }
 
 void prefetch_shape(PyObject* array) {
-    if (Py_TYPE(array) == npy_api::get().PyArray_Type_) prefetch(array_proxy(array)->dimensions);
+    if (Py_TYPE(array) == npy_api::get().PyArray_Type_) prefetch_line(array_proxy(array)->dimensions);
 }
 
 }  // namespace
 
-py::object HostOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
-    if (grad.is_none() || is_exactly_numpy(grad)) return grad;
+void HostOptimizer::prepare(std::size_t i, py::object& grad, Names::By by) {
+    if (grad.is_none() || is_exactly_numpy(grad)) return;
     const auto label = [&] { return names_->grad_label(i, by); };
-    const TensorType* const type = TensorType::of(grad);
-    if (!type && forms_[i].shape.own_ndim() == 0 && is_number(grad)) return array_of_number(grad);
-    if (!type) return as_numpy(grad, Access::read, label());
-    if (!bound_[i].grad_tensor.is(grad.ptr())) {
+    if (const TensorType* const type = TensorType::of(grad)) {
+        if (bound_[i].grad_tensor.is(grad.ptr())) return;
         has_new_tensors_ = true;
-        type->require_resolved(grad, label);
+        type->require_resolved(grad, forms_[i].shape.is_complex, label);
+    } else {
+        const bool is_scalar = forms_[i].shape.own_ndim() == 0 && is_number(grad);
+        grad = is_scalar ? array_of_number(grad) : as_numpy(grad, Access::read, label());
     }
-    return grad;
 }
 
 Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
@@ -63,13 +63,20 @@ Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
     return taken;
 }
 
-void HostOptimizer::prefetch_param(std::size_t i) const noexcept {
-    if (i < size()) prefetch_header(bound_[i].param.ptr());
+void HostOptimizer::prefetch(std::size_t i, PyObject* grad) const noexcept {
+    if (!bound_[i].is_lent) prefetch_header(bound_[i].param.ptr());
+    if (TensorType::if_known(grad)) TensorType::prefetch(grad);
+}
+
+void HostOptimizer::count_step(int by) noexcept {
+    for (Tensor& tensor : tensors_) tensor.step += tensor.grad ? by : 0;
+    is_counted_ = by > 0;
 }
 
 bool HostOptimizer::take_plainly(PyObject* const* grads) {
     // Looking at arrays without changing reference counts needs the GIL to be held, but not by the looking thread. With
-    // thousands of small arrays, whose headers are scattered, other threads look too.
+    // thousands of small arrays, whose headers are scattered, other threads look too. Steps are counted on the way,
+    // because a loop of its own would have to bring all tensors into the cache once more.
     std::atomic<bool> all_plain{true};
     const auto look = [&](std::size_t begin, std::size_t end) noexcept {
         bool plain = true;
@@ -80,6 +87,7 @@ bool HostOptimizer::take_plainly(PyObject* const* grads) {
                 prefetch_shape(grads[i + ahead / 2]);
             }
             plain &= take_array(i, grads[i]);
+            tensors_[i].step += tensors_[i].grad != nullptr;
         }
         if (!plain) all_plain.store(false, std::memory_order_relaxed);
     };
@@ -89,7 +97,7 @@ bool HostOptimizer::take_plainly(PyObject* const* grads) {
         // PyTorch's functions need the thread that holds the GIL.
         for (std::size_t i = 0; i < count; ++i) {
             if (i + ahead < count) prefetch_header(grads[i + ahead]);
-            prefetch_param(i + ahead);
+            if (i + ahead / 2 < count) prefetch(i + ahead / 2, grads[i + ahead / 2]);
             if (!HostOptimizer::take_plainly(i, grads[i])) return false;
         }
         return true;
@@ -103,6 +111,8 @@ bool HostOptimizer::take_plainly(PyObject* const* grads) {
             look(at * count / parts, (at + 1) * count / parts);
         });
     }
+    is_counted_ = true;
+    if (!all_plain) count_step(-1);
     return all_plain;
 }
 
@@ -166,19 +176,20 @@ bool HostOptimizer::is_apart(const Bound& bound, const void* grad) const noexcep
 }
 
 void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
-    if (grad.is_none() || is_numpy(grad)) {
+    const TensorType* const type = TensorType::if_known(grad);
+    if (!type && (grad.is_none() || is_numpy(grad))) {
         if (take_array(i, grad.ptr())) return;
         require_same_param(i);
         const std::string label = names_->grad_label(i, by);
         return examine(i, view_of(grad, Access::read, label), owner_of(grad.ptr()), label);
     }
-    prefetch_param(i + ahead);
-    const TensorType* const type = TensorType::if_known(grad);
     TensorType::Description seen;
     const bool is_seen = type && type->describe(grad, seen);
     if (!is_seen || !take_like_before(i, seen.tensor)) {
         const std::string label = names_->grad_label(i, by);
         if (!is_seen) refuse_tensor(grad, label);
+        const bool is_complex = seen.tensor.dtype.code == dlpack::abi::complex;
+        if (is_complex && !forms_[i].shape.is_complex) type->require_resolved(grad, true, [&] { return label; });
         require_same_param(i);
         dlpack::Loan loan;
         dlpack::look_at(seen.tensor, loan, label);
@@ -202,6 +213,7 @@ void HostOptimizer::examine(std::size_t i, const ArrayView& view, const void* me
 
 bool HostOptimizer::is_same_param(std::size_t i) const noexcept {
     const Bound& bound = bound_[i];
+    if (bound.is_lent) return true;  // nobody else has this array; require_lenders_in_place() looks at the lender
     const auto* proxy = array_proxy(bound.param.ptr());
     const Tensor& tensor = tensors_[i];
     return proxy->data == tensor.param &&

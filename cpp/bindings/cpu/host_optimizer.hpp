@@ -69,11 +69,13 @@ private:
         const void* checked_grad = nullptr;  ///< known not to overlap anything that the optimizer writes
         std::ptrdiff_t grad_begin = 0;       ///< from its address to the first byte that it touches
         std::size_t grad_bytes = 0;          ///< from there to the last one
+        bool is_lent = false;                ///< whether `param` is our own array over memory of another library
         Recognition grad_tensor;             ///< a tensor known not to be a lazy negative view
         std::unique_ptr<Unusual> unusual;
     };
 
     struct GroupBinding;
+    struct Uncounted;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
     StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
@@ -94,10 +96,10 @@ private:
     Names::Taken take_grads(const py::object& grads, bool hold);
     bool take_plainly(PyObject* const* grads) override;
     bool take_plainly(std::size_t tensor, PyObject* grad) noexcept;
-    py::object prepare(std::size_t tensor, const py::object& grad, Names::By by) override;
+    void prepare(std::size_t tensor, py::object& grad, Names::By by) override;
     void take(std::size_t tensor, const py::object& grad, Names::By by) override;
+    void prefetch(std::size_t tensor, PyObject* grad) const noexcept override;
     bool is_wary() const override { return expects_new_tensors_ || lenders_run_code(); }
-    void prefetch_param(std::size_t tensor) const noexcept;
     bool take_array(std::size_t tensor, PyObject* grad) noexcept;
     bool take_tensor(std::size_t tensor, PyObject* grad) noexcept;
     bool take_like_before(std::size_t tensor, const dlpack::abi::Tensor& grad) noexcept;
@@ -113,6 +115,8 @@ private:
     static std::size_t place_of(Element element) {
         return 2 * static_cast<std::size_t>(element.dtype) + element.is_complex;
     }
+    /// Adds `by` to the step count of each tensor that has a gradient.
+    void count_step(int by) noexcept;
     void plan();
     /// Measures gradients as the options demand, and completes `treatment`. Returns the sum of their squares and, if
     /// there is one, the first tensor whose gradient is not finite.
@@ -131,6 +135,7 @@ private:
     std::int64_t completed_ = 0;
     std::int64_t elements_ = 0;  ///< of all parameters
     bool has_checked_ = false;   ///< whether any gradient has been checked against all parameters
+    bool is_counted_ = false;    ///< whether the step counts include the step that is being prepared
     bool has_new_tensors_ = false, expects_new_tensors_ = false;  ///< among the gradients of this step, of the next
 
     std::vector<plan::Cut> cuts_;

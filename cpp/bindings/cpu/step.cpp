@@ -11,6 +11,18 @@
 
 namespace adamcore::python {
 
+/// Takes back the count of a step that is not done.
+struct HostOptimizer::Uncounted {
+    explicit Uncounted(HostOptimizer& of) : optimizer(of) {}
+    ~Uncounted() {
+        if (optimizer.is_counted_) optimizer.count_step(-1);
+    }
+    Uncounted(const Uncounted&) = delete;
+    Uncounted& operator=(const Uncounted&) = delete;
+
+    HostOptimizer& optimizer;
+};
+
 py::object HostOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
                                bool check) {
     const Exclusive exclusive(use_, owner());
@@ -21,6 +33,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     std::optional<StateChange> change = follow_rules();
     // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());
+    const Uncounted uncounted(*this);
     const Names::Taken taken = take_grads(grads, may_release);
     const py::object written = this->written();
     plan();
@@ -36,7 +49,10 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
         if (measures) measured = measure(treatment);
         skipped = check && measured.culprit;
         if (skipped) return;
-        if (change) commit(std::move(*change));
+        if (change) {
+            if (is_counted_) count_step(-1);
+            commit(std::move(*change));
+        }
         update(treatment, measures);
     };
     if (!may_release || active_elements_ < worth_releasing(size())) {
@@ -136,7 +152,8 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
 
 /// What was measured last is in cache, so the update begins there.
 void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
-    for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
+    if (!is_counted_) count_step(1);
+    is_counted_ = false;
     ++completed_;
     for (std::size_t group = 0; group < groups_.size(); ++group) {
         if (!first_active_[group]) continue;

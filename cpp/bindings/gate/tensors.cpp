@@ -70,29 +70,37 @@ const TensorType* TensorType::discover(PyTypeObject* type) {
     }
     TensorType found;
     const auto object = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(type));
-    py::object negative = find_attr(object, is_neg), conjugate = find_attr(object, is_conj);
+    const Method negative = find_method(object, is_neg), conjugate = find_method(object, is_conj);
     found.exchange_ = exchange;
     // The code that has run may have come here too.
     if (const TensorType* known = find(type)) return known;
     if (count_ == most_) return nullptr;
     found.type_ = reinterpret_cast<PyTypeObject*>(object.inc_ref().ptr());
-    found.is_neg_ = negative.release().ptr();
+    found.is_neg_ = negative;
     found.to_dlpack_ = to_dlpack.release().ptr();
-    found.is_conj_ = conjugate.release().ptr();
+    found.is_conj_ = conjugate;
     known_[count_] = found;
     return &known_[count_++];
 }
 
-bool TensorType::may_be_conjugate(py::handle tensor) const noexcept {
-    Description seen;
-    return !describe(tensor, seen) || seen.tensor.dtype.code == abi::complex;
+TensorType::Method TensorType::find_method(const py::object& type, py::handle name) {
+    Method method;
+    py::object found = find_attr(type, name);
+    if (found && Py_IS_TYPE(found.ptr(), &PyMethodDescr_Type)) {
+        const PyMethodDef* const definition = reinterpret_cast<const PyMethodDescrObject*>(found.ptr())->d_method;
+        if (definition->ml_flags == METH_NOARGS) method.function = definition->ml_meth;
+    }
+    method.object = found.release().ptr();
+    return method;
 }
 
-bool TensorType::says(PyObject* function, py::handle tensor) {
-    if (!function) return false;
+bool TensorType::says(const Method& method, py::handle tensor) {
+    if (!method.object) return false;
+    PyObject* const argument = tensor.ptr();
     const auto said = run_python([&] {
-        PyObject* const argument = tensor.ptr();
-        return py::reinterpret_steal<py::object>(PyObject_Vectorcall(function, &argument, 1, nullptr));
+        return py::reinterpret_steal<py::object>(method.function
+                                                     ? method.function(argument, nullptr)
+                                                     : PyObject_Vectorcall(method.object, &argument, 1, nullptr));
     });
     const int truth = said ? PyObject_IsTrue(said.ptr()) : -1;
     if (truth < 0) throw py::error_already_set();

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 
@@ -48,14 +49,25 @@ public:
         return false;
     }
 
-    /// Raises ValueError, which starts with `label()`, for a lazy negative or conjugate view, whose memory contains the
-    /// negated or conjugate elements: no interface conveys this. PyTorch lets go of the GIL here, so that other threads
-    /// may run.
+    /// Prefetches what describe() reads. PyTorch's object has the address of its tensor behind the header; where it has
+    /// something else there, this does nothing useful, and no harm.
+    static void prefetch([[maybe_unused]] PyObject* tensor) noexcept {
+#if defined(__GNUC__)
+        if (Py_TYPE(tensor)->tp_basicsize < static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(void*))) return;
+        const char* implementation = nullptr;
+        std::memcpy(&implementation, tensor + 1, sizeof implementation);
+        for (int line = 0; line < 4; ++line) __builtin_prefetch(implementation + 64 * line);
+#endif
+    }
+
+    /// Raises ValueError, which starts with `label()`, for a lazy negative view, whose memory contains the negated
+    /// elements, and, if the tensor must be complex, for a lazy conjugate: no interface conveys this. PyTorch lets go of
+    /// the GIL here, so that other threads may run.
     template <class Label>
-    void require_resolved(py::handle tensor, Label&& label) const {
+    void require_resolved(py::handle tensor, bool is_complex, Label&& label) const {
         try {
             if (says(is_neg_, tensor)) refuse_negative(label());
-            if (may_be_conjugate(tensor) && says(is_conj_, tensor)) refuse_conjugate(label());
+            if (is_complex && says(is_conj_, tensor)) refuse_conjugate(label());
         } catch (py::error_already_set& error) {
             refuse_because(error, label(), "the tensor cannot be used");
         }
@@ -73,11 +85,16 @@ private:
     }
     static const TensorType* discover(PyTypeObject* type);
     bool lend(py::handle tensor, Description& out) const noexcept;
-    static bool says(PyObject* function, py::handle tensor);
-    bool may_be_conjugate(py::handle tensor) const noexcept;
+    /// A method without arguments that returns True or False, or none: PyTorch did not always have these. A function in
+    /// C is called without the method around it, which takes as long as the function itself.
+    struct Method {
+        PyObject* object = nullptr;
+        PyCFunction function = nullptr;
+    };
+    static Method find_method(const py::object& type, py::handle name);
+    static bool says(const Method& method, py::handle tensor);
     PyTypeObject* type_ = nullptr;
-    PyObject* is_neg_ = nullptr;  ///< the function; null before PyTorch had such views
-    PyObject* is_conj_ = nullptr;
+    Method is_neg_, is_conj_;
     PyObject* to_dlpack_ = nullptr;  ///< the C function, if there is no exchange interface
     const dlpack::abi::Exchange* exchange_ = nullptr;
 

@@ -120,6 +120,7 @@ void BoundOptimizer::commit(Addition&& added) noexcept {
     std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
     axes_.push_back(std::move(added.axes));
     for (Lender& lender : added.lenders) {
+        all_written_ = {};
         lenders_that_run_code_ += lender.type == nullptr;
         lenders_.push_back(std::move(lender));
     }
@@ -238,7 +239,10 @@ void BoundOptimizer::refuse_moved(std::size_t i, const char* by) const {
 }
 
 void BoundOptimizer::require_lenders_in_place() const {
-    for (const Lender& lender : lenders_) {
+    constexpr std::size_t ahead = 8;  // tensors are scattered in memory
+    for (std::size_t k = 0; k < lenders_.size(); ++k) {
+        const Lender& lender = lenders_[k];
+        if (k + ahead < lenders_.size() && lender.type) TensorType::prefetch(lenders_[k + ahead].array.ptr());
         const Tensor& tensor = tensor_at(lender.tensor);
         if (!tensor.grad) continue;
         TensorType::Description found;
@@ -260,15 +264,19 @@ py::object BoundOptimizer::written() const {
     const auto is_written = [&](const Lender& lender) { return lender.counts_writes && tensor_at(lender.tensor).grad; };
     const auto count = std::count_if(lenders_.begin(), lenders_.end(), is_written);
     if (count == 0) return {};
+    if (all_written_ && PyList_GET_SIZE(all_written_.ptr()) == count) return all_written_;
     py::list arrays(static_cast<std::size_t>(count));
     Py_ssize_t next = 0;
     for (const Lender& lender : lenders_) {
         if (is_written(lender)) PyList_SET_ITEM(arrays.ptr(), next++, py::object(lender.array).release().ptr());
     }
+    const auto counting = [](const Lender& lender) { return lender.counts_writes; };
+    if (count == std::count_if(lenders_.begin(), lenders_.end(), counting)) all_written_ = arrays;
     return std::move(arrays);
 }
 
 int BoundOptimizer::traverse_shared(visitproc visit, void* arg) const {
+    Py_VISIT(all_written_.ptr());
     for (const Lender& lender : lenders_) Py_VISIT(lender.array.ptr());
     if (const int stop = groups_.traverse(visit, arg)) return stop;
     return containers_.traverse(visit, arg);
@@ -280,6 +288,7 @@ void BoundOptimizer::clear_shared() noexcept {
     regions_.clear();
     if (names_.use_count() == 1) names_->clear();  // reports may still read names
     const auto lenders = std::move(lenders_);
+    const auto written = std::move(all_written_);
     const auto readers = groups_.release();
     const auto containers = std::exchange(containers_, {});
 }

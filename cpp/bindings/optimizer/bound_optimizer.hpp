@@ -209,6 +209,7 @@ protected:
     std::vector<std::unique_ptr<Py_ssize_t[]>> axes_;
     std::vector<Lender> lenders_;
     std::size_t lenders_that_run_code_ = 0;
+    mutable py::object all_written_;  ///< the list of all arrays that count writes, once written() has returned it
     Regions regions_;
     std::vector<KeptSlots> kept_;                  ///< by group
     std::vector<std::vector<StateBlock>> blocks_;  ///< by group

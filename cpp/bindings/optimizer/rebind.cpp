@@ -44,6 +44,8 @@ void BoundOptimizer::rebind(const py::list& params) {
     forms_.swap(other->forms_);
     axes_.swap(other->axes_);
     lenders_.swap(other->lenders_);
+    std::swap(lenders_that_run_code_, other->lenders_that_run_code_);
+    std::swap(all_written_, other->all_written_);
     kept_.swap(other->kept_);
     blocks_.swap(other->blocks_);
     std::swap(regions_, other->regions_);

@@ -20,6 +20,15 @@ bool is_opaque(py::handle object) {
     return !is_unordered(object) && holds_numbers(object);
 }
 
+/// Objects are scattered in memory, and prefetched this many objects ahead.
+constexpr std::size_t objects_ahead = 8;
+
+void prefetch([[maybe_unused]] PyObject* object) {
+#if defined(__GNUC__)
+    __builtin_prefetch(object);
+#endif
+}
+
 /// The gradients in a list, tuple or dict.
 py::object container_of(const py::object& grads) {
     if (is_opaque(grads))
@@ -129,24 +138,37 @@ Names::Taken Names::take(const py::object& grads, Taker& taker, bool hold) const
 Names::Taken Names::take_one(const py::object& grad, Taker& taker) const {
     if (size() != 1)
         throw py::type_error("grads: expected " + count_text(size()) + ", one for each parameter, got a single one");
-    py::object held = taker.prepare(0, grad, By::structure);
+    py::object held = grad;
+    taker.prepare(0, held, By::structure);
     taker.take(0, held, By::structure);
     return {std::move(held), By::structure};
 }
 
 Names::Taken Names::take_closely(const py::object& container, Found found, Taker& taker) const {
-    // Examining the gradients may run foreign code, which may change the container.
+    // References to all of them come first, because examining them may run foreign code, which may change the container.
     std::vector<py::object> arrays;
     if (found.arrays) {
-        for (std::size_t i = 0; i < size(); ++i) arrays.push_back(py::reinterpret_borrow<py::object>(found.arrays[i]));
+        arrays.reserve(size());
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (i + objects_ahead < size()) prefetch(found.arrays[i + objects_ahead]);
+            arrays.push_back(py::reinterpret_borrow<py::object>(found.arrays[i]));
+        }
     } else {
         Search search(*this);
         arrays = search.find(container);
         found.by = search.is_by_name() ? By::name : By::structure;
     }
     py::tuple held(size());
-    for (std::size_t i = 0; i < size(); ++i) held[i] = arrays[i] = taker.prepare(i, arrays[i], found.by);
-    for (std::size_t i = 0; i < size(); ++i) taker.take(i, arrays[i], found.by);
+    const auto for_each = [&](auto&& visit) {
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (i + objects_ahead < size()) taker.prefetch(i + objects_ahead, arrays[i + objects_ahead].ptr());
+            visit(i);
+        }
+    };
+    for_each([&](std::size_t i) { taker.prepare(i, arrays[i], found.by); });
+    for_each([&](std::size_t i) { taker.take(i, arrays[i], found.by); });
+    for (std::size_t i = 0; i < size(); ++i)
+        PyTuple_SET_ITEM(held.ptr(), static_cast<Py_ssize_t>(i), arrays[i].release().ptr());
     return {std::move(held), found.by};
 }
 

@@ -30,12 +30,14 @@ public:
         /// Takes an object for each parameter, or returns false if one of them needs a closer look. Runs no foreign
         /// code.
         virtual bool take_plainly(PyObject* const* grads) = 0;
-        /// Converts an object to one that can be examined without running foreign code, or raises an error. Returns the
-        /// object that keeps the memory alive. It is called for all gradients before any is taken, because the code of
-        /// one array may change another.
-        virtual py::object prepare(std::size_t tensor, const py::object& grad, By by) = 0;
+        /// Replaces an object that cannot be examined without running foreign code by one that can be, and that keeps
+        /// the memory alive; or raises an error. It is called for all gradients before any is taken, because the code
+        /// of one array may change another.
+        virtual void prepare(std::size_t tensor, py::object& grad, By by) = 0;
         /// Takes the result of prepare(), or raises an error.
         virtual void take(std::size_t tensor, const py::object& grad, By by) = 0;
+        /// Prefetches what the other functions read of an object that they will get a few objects later.
+        virtual void prefetch([[maybe_unused]] std::size_t tensor, [[maybe_unused]] PyObject* grad) const noexcept {}
         /// Whether gradients must be prepared before any is taken.
         virtual bool is_wary() const { return false; }
     };

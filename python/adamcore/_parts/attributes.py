@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from adamcore._checks.hyper import hyper_parameters
 from adamcore._checks.suggestions import did_you_mean, is_like_one_of
@@ -23,6 +23,20 @@ _ELSEWHERE = {
     "params": "add_param_group adds parameters",
 }
 """Names that are not attributes but occur elsewhere in the API, and how to set their values."""
+
+
+class Guarded:
+    """Assignments to attributes are checked; for the base class of optimizers."""
+
+    if not TYPE_CHECKING:  # type checkers find wrong attributes without these
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            require_writable(self, name)
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            require_writable(self, name)
+            object.__delattr__(self, name)
 
 
 def require_writable(optimizer: object, name: str) -> None:

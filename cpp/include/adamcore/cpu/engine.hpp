@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -103,6 +104,21 @@ inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept
     return is_stored_plainly(tensor) && !treatment.prepares();
 }
 
+/// The beginnings of arrays are prefetched this many tensors ahead: where a small array lies, no processor foresees.
+inline constexpr std::int64_t tensors_ahead = 2;
+inline constexpr std::int64_t elements_ahead = 128;
+
+inline void prefetch_beginning(const Tensor& tensor) noexcept {
+    const std::int64_t count = std::min(active_size(tensor), elements_ahead);
+    if (count == 0 || tensor.layout) return;
+    const auto fetch = [&](const void* array, Dtype dtype) {
+        if (array) prefetch(array, count * static_cast<std::int64_t>(size_of(dtype)));
+    };
+    fetch(tensor.param, tensor.dtype);
+    fetch(tensor.grad, tensor.grad_dtype);
+    for (const void* state : tensor.state) fetch(state, tensor.state_dtype);
+}
+
 /// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
 template <class T>
 void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
@@ -163,9 +179,11 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
           const Pool& pool, const Treatment& treatment = {}, bool reversed = false,
           const LatestConstants* latest = nullptr) noexcept {
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+    const std::int64_t count = cuts[parts].tensor;
     detail::run(size, cuts, parts, pool, reversed, [&] {
         return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
+            if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
             const Group& group = groups[tensor.group];
             const StepStorage* constants = latest ? latest[tensor.group].find(tensor) : nullptr;
             if (!constants)
