@@ -47,6 +47,8 @@ CASES = (
     TensorCase("100 x 100", many(100, 100), one_thread=True, line=5),
     TensorCase("1000 x 1000, cold", many(1000, 1000), is_cold=True, line=6),
     TensorCase("10,000 x 100", many(10_000, 100), line=15),
+    TensorCase("10,000 x 100, cold", many(10_000, 100), is_cold=True),
+    TensorCase("1 x 1M, cold", many(1, 1_000_000), is_cold=True),
     TensorCase("1000 x 1000", many(1000, 1000)),
     TensorCase("1 x 1000", many(1, 1000), one_thread=True),
     TensorCase("1 x 100K", many(1, 100_000)),
