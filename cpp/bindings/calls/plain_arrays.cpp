@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gate/plain.hpp"
+#include "runtime/prefetch.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -11,13 +12,6 @@ enum Kind : std::size_t { param_kind, grad_kind, first_slot };
 
 /// Headers of arrays are prefetched this many arrays ahead.
 constexpr std::size_t headers_ahead = 8;
-
-void prefetch_header_of([[maybe_unused]] PyObject* array) {
-#if defined(__GNUC__)
-    __builtin_prefetch(array);
-    __builtin_prefetch(reinterpret_cast<const char*>(array) + 64);
-#endif
-}
 
 bool have_same_shape(const ArrayView& a, const ArrayView& b) {
     return a.is_complex == b.is_complex && a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
@@ -61,7 +55,7 @@ bool PlainArrays::take(std::size_t at, Tensor& tensor) {
     ArrayView param, other;
     unsigned orders = ~0u;  // those in which all arrays are dense
     for (std::size_t kind = 0; kind < kinds_; ++kind) {
-        if (at + headers_ahead < size_) prefetch_header_of(of_[kind][at + headers_ahead]);
+        if (at + headers_ahead < size_) prefetch_header(of_[kind][at + headers_ahead]);
         PyObject* const array = of_[kind][at];
         const bool is_written = kind != grad_kind;
         ArrayView& view = kind == param_kind ? param : other;

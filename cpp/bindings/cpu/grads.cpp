@@ -5,6 +5,7 @@
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
+#include "runtime/prefetch.hpp"
 #include "runtime/text.hpp"
 
 namespace adamcore::python {
@@ -23,17 +24,6 @@ constexpr std::size_t few = 16;
 
 /// The number of gradients that a thread checks before it takes the next ones.
 constexpr std::size_t looked_at_once = 1024;
-
-void prefetch_line([[maybe_unused]] const void* memory) {
-#if defined(__GNUC__)
-    __builtin_prefetch(memory);
-#endif
-}
-
-void prefetch_header(PyObject* array) {
-    prefetch_line(array);
-    prefetch_line(reinterpret_cast<const char*>(array) + 64);
-}
 
 void prefetch_shape(PyObject* array) {
     if (Py_TYPE(array) == npy_api::get().PyArray_Type_) prefetch_line(array_proxy(array)->dimensions);

@@ -11,6 +11,7 @@
 #include "gate/dlpack_abi.hpp"
 #include "gate/foreign.hpp"
 #include "gate/view.hpp"
+#include "runtime/prefetch.hpp"
 
 /// PyTorch's tensors, seen through C functions instead of Python code.
 namespace adamcore::python {
@@ -51,13 +52,11 @@ public:
 
     /// Prefetches what describe() reads. PyTorch's object has the address of its tensor behind the header; where it has
     /// something else there, this does nothing useful, and no harm.
-    static void prefetch([[maybe_unused]] PyObject* tensor) noexcept {
-#if defined(__GNUC__)
+    static void prefetch(PyObject* tensor) noexcept {
         if (Py_TYPE(tensor)->tp_basicsize < static_cast<Py_ssize_t>(sizeof(PyObject) + sizeof(void*))) return;
         const char* implementation = nullptr;
         std::memcpy(&implementation, tensor + 1, sizeof implementation);
-        for (int line = 0; line < 4; ++line) __builtin_prefetch(implementation + 64 * line);
-#endif
+        for (int line = 0; line < 4; ++line) prefetch_line(implementation + 64 * line);
     }
 
     /// Raises ValueError, which starts with `label()`, for a lazy negative view, whose memory contains the negated

@@ -5,6 +5,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "runtime/dict_version.hpp"
+
 namespace adamcore::python {
 
 namespace py = pybind11;
@@ -14,17 +16,22 @@ class SeenDict {
 public:
     /// Whether the dict has the same keys in the same order as at the last call of note(), and the values that are read
     /// are the same and cannot have changed themselves. Runs no code.
-    bool is_same(PyObject* dict) const noexcept {
+    bool is_same(PyObject* dict) noexcept {
+        if (version_.is_of(dict)) return true;
         if (items_.empty() || PyDict_GET_SIZE(dict) != static_cast<Py_ssize_t>(items_.size())) return false;
         PyObject *key = nullptr, *value = nullptr;
         Py_ssize_t at = 0;
         for (std::size_t i = 0; PyDict_Next(dict, &at, &key, &value); ++i) {
             if (key != items_[i].first.ptr() || (items_[i].second && value != items_[i].second.ptr())) return false;
         }
+        version_.note(dict);
         return true;
     }
 
-    void forget() noexcept { items_.clear(); }
+    void forget() noexcept {
+        version_.forget();
+        items_.clear();
+    }
 
     /// Remembers a dict, unless it has values that may change. `is_read(key)` tells which values count.
     template <class IsRead>
@@ -39,6 +46,7 @@ public:
             items_.emplace_back(py::reinterpret_borrow<py::object>(key),
                                 counts ? py::reinterpret_borrow<py::object>(value) : py::object());
         }
+        version_.note(dict);
     }
 
 private:
@@ -58,6 +66,7 @@ private:
 
     /// Keys, and values that are read. None of them can be part of a cycle.
     std::vector<std::pair<py::object, py::object>> items_;
+    DictVersion version_;
 };
 
 }  // namespace adamcore::python

@@ -2,6 +2,7 @@
 
 #include "gate/arrays.hpp"
 #include "gate/foreign.hpp"
+#include "runtime/prefetch.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
 #include "structures/search.hpp"
@@ -22,12 +23,6 @@ bool is_opaque(py::handle object) {
 
 /// Objects are scattered in memory, and prefetched this many objects ahead.
 constexpr std::size_t objects_ahead = 8;
-
-void prefetch([[maybe_unused]] PyObject* object) {
-#if defined(__GNUC__)
-    __builtin_prefetch(object);
-#endif
-}
 
 /// The gradients in a list, tuple or dict.
 py::object container_of(const py::object& grads) {
@@ -150,7 +145,7 @@ Names::Taken Names::take_closely(const py::object& container, Found found, Taker
     if (found.arrays) {
         arrays.reserve(size());
         for (std::size_t i = 0; i < size(); ++i) {
-            if (i + objects_ahead < size()) prefetch(found.arrays[i + objects_ahead]);
+            if (i + objects_ahead < size()) prefetch_line(found.arrays[i + objects_ahead]);
             arrays.push_back(py::reinterpret_borrow<py::object>(found.arrays[i]));
         }
     } else {

@@ -6,6 +6,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include "runtime/dict_version.hpp"
+#include "runtime/prefetch.hpp"
+
 namespace adamcore::python {
 
 namespace py = pybind11;
@@ -22,12 +25,12 @@ struct Node {
     };
 
     Kind kind = Kind::array;
-    std::size_t first = 0;              ///< the number of the first array under this node
-    std::size_t count = 1;              ///< how many arrays are under it
-    std::vector<py::object> keys{};     ///< of a mapping or of pairs
-    std::vector<Node> children{};       ///< empty if all of them are arrays
-    std::size_t number = 0;             ///< of the container among those of the structure
-    mutable std::uint64_t version = 0;  ///< of the user's dict when Containers last looked through it
+    std::size_t first = 0;           ///< the number of the first array under this node
+    std::size_t count = 1;           ///< how many arrays are under it
+    std::vector<py::object> keys{};  ///< of a mapping or of pairs
+    std::vector<Node> children{};    ///< empty if all of them are arrays
+    std::size_t number = 0;          ///< of the container among those of the structure
+    mutable DictVersion version{};   ///< of the user's dict when Containers last looked through it
 
     bool is_flat() const { return children.empty(); }
     std::size_t size() const { return is_flat() ? count : children.size(); }
@@ -49,10 +52,8 @@ py::object write_tree(const Node& node);
 /// in memory.
 inline constexpr std::size_t containers_ahead = 8;
 
-inline void prefetch_item([[maybe_unused]] PyObject* const* items, std::size_t position, std::size_t count) {
-#if defined(__GNUC__)
-    if (position + containers_ahead < count) __builtin_prefetch(items[position + containers_ahead]);
-#endif
+inline void prefetch_item(PyObject* const* items, std::size_t position, std::size_t count) {
+    if (position + containers_ahead < count) prefetch_line(items[position + containers_ahead]);
 }
 
 /// Writes the arrays of `object` to `found`, borrowed, at their numbers. Returns false unless the object has the

@@ -11,21 +11,6 @@
 namespace adamcore::python {
 namespace {
 
-/// Whether a dict is the same as when it was last found unchanged. Python 3.12 and later do not tell.
-bool is_as_seen([[maybe_unused]] const Node& node, [[maybe_unused]] PyObject* dict) {
-#if PY_VERSION_HEX < 0x030C0000
-    return reinterpret_cast<PyDictObject*>(dict)->ma_version_tag == node.version;
-#else
-    return false;
-#endif
-}
-
-void note_as_seen([[maybe_unused]] const Node& node, [[maybe_unused]] PyObject* dict) {
-#if PY_VERSION_HEX < 0x030C0000
-    node.version = reinterpret_cast<PyDictObject*>(dict)->ma_version_tag;
-#endif
-}
-
 bool is_mapping(PyObject* object) {
     static const py::handle keys = interned("keys");
     return PyMapping_Check(object) && find_attr(object, keys);
@@ -87,7 +72,7 @@ private:
 
     /// A dict is usually still in its original order.
     std::ptrdiff_t find_in_dict(const Node& node, PyObject* dict) const {
-        if (node.is_flat() && is_as_seen(node, dict)) return none;
+        if (node.is_flat() && node.version.is_of(dict)) return none;
         PyObject *key = nullptr, *value = nullptr;
         Py_ssize_t next = 0;
         std::size_t k = 0;
@@ -99,7 +84,7 @@ private:
             if (!value) continue;
             if (const auto found = find_in_child(node, k, value); found != none) return found;
         }
-        if (node.is_flat()) note_as_seen(node, dict);
+        if (node.is_flat()) node.version.note(dict);
         return none;
     }
 
