@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, UserDict
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -238,3 +239,36 @@ def test_the_same_arrays_in_another_list() -> None:
     optimizer.param_groups[0]["params"][1] = new()
     with pytest.raises(ValueError, match=r"\['params'\] has been changed: params\[1\] is another array now"):
         optimizer.step([new(), new()])
+
+
+@pytest.mark.parametrize("kind", [list, dict, "pairs"])
+def test_a_mapping_that_empties_the_container_it_is_in(kind: Any) -> None:
+    class Emptying(Store):
+        def __getitem__(self, key: Any) -> Any:
+            if optimizer is not None:
+                params.clear()
+            return super().__getitem__(key)
+
+    optimizer = None
+    items: list[Any] = [Emptying({"w": new()}), *({"w": new()} for _ in range(100))]
+    named = {f"k{i}": item for i, item in enumerate(items)}
+    params: Any = items if kind is list else named if kind is dict else list(named.items())
+    grads = zeros_like(params) if kind is not dict else {key: {"w": np.zeros(3)} for key in named}
+    del items, named
+    optimizer = ac.SGD(params, lr=1.0)
+    optimizer.step(grads)
+    assert not params
+    assert set(optimizer.steps.values()) == {1}
+
+
+def test_a_large_dict_in_another_order_takes_no_longer() -> None:
+    params = {i: {"w": np.zeros(1)} for i in range(8000)}
+    optimizer = ac.SGD(params, lr=1.0)
+    grads = {i: {"w": np.zeros(1)} for i in params}
+    params[0] = params.pop(0)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        optimizer.step(grads)
+        times.append(time.perf_counter() - begin)
+    assert min(times) < 0.1  # 0.5 s if each key is looked for among all

@@ -113,17 +113,19 @@ bool collect(const Node& node, PyObject* object, PyObject** found) {
     return node.kind == Node::Kind::pairs ? collect_pairs(node, object, found) : collect_sequence(node, object, found);
 }
 
-PyObject* find_item(PyObject* dict, PyObject* wanted) {
-    if (is_plain_key(wanted) && has_plain_keys(dict)) {
-        PyObject* const value = PyDict_GetItemWithError(dict, wanted);
-        if (!value && PyErr_Occurred()) throw py::error_already_set();
-        return value;
-    }
+DictItems::DictItems(PyObject* dict) : dict_(dict), has_plain_keys_(has_plain_keys(dict)) {
     PyObject *key = nullptr, *value = nullptr;
-    for (Py_ssize_t at = 0; PyDict_Next(dict, &at, &key, &value);) {
-        if (key == wanted) return value;
+    for (Py_ssize_t at = 0; !has_plain_keys_ && PyDict_Next(dict, &at, &key, &value);) by_identity_[key] = value;
+}
+
+PyObject* DictItems::find(PyObject* key) const {
+    if (!has_plain_keys_) {
+        const auto found = by_identity_.find(key);
+        return found == by_identity_.end() ? nullptr : found->second;
     }
-    return nullptr;
+    PyObject* const value = is_plain_key(key) ? PyDict_GetItemWithError(dict_, key) : nullptr;
+    if (!value && PyErr_Occurred()) throw py::error_already_set();
+    return value;
 }
 
 bool has_plain_keys(PyObject* dict) {

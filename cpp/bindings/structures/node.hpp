@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include <pybind11/pybind11.h>
@@ -60,9 +61,19 @@ inline void prefetch_item(PyObject* const* items, std::size_t position, std::siz
 /// structure of `node`, in lists, tuples and dicts that can be read without running foreign code.
 bool collect(const Node& node, PyObject* object, PyObject** found);
 
-/// The value of a key in a dict, borrowed, or null. Runs no foreign code: if comparing keys might, it finds only the
-/// very object `key`.
-PyObject* find_item(PyObject* dict, PyObject* key);
+/// Finds values in a dict that stays as it is, without running foreign code.
+class DictItems {
+public:
+    explicit DictItems(PyObject* dict);
+
+    /// The value of a key, borrowed, or null. If comparing keys might run foreign code, only the very object is found.
+    PyObject* find(PyObject* key) const;
+
+private:
+    PyObject* dict_;
+    bool has_plain_keys_;
+    std::unordered_map<PyObject*, PyObject*> by_identity_;  ///< all items, if keys are not plain
+};
 
 /// Whether all keys of a dict are of types that are compared without running foreign code.
 bool has_plain_keys(PyObject* dict);

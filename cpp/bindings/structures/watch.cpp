@@ -16,24 +16,46 @@ bool is_mapping(PyObject* object) {
     return PyMapping_Check(object) && find_attr(object, keys);
 }
 
+/// Who may run while containers are looked through.
+enum class Runs : bool { nothing, foreign_code };
+
+/// Looks through a structure. With Runs::nothing, whatever is met is borrowed, and a mapping that only its own code can
+/// read ends the search with `is_foreign`. With Runs::foreign_code, containers may change meanwhile, so they are
+/// copied before anything in them is looked at.
+template <Runs runs>
 class Watch {
 public:
+    static constexpr std::ptrdiff_t none = -1, is_foreign = -2;
+
     explicit Watch(const Watching& watching) : watching_(watching), first_(watching.tree->root.first) {}
 
     std::ptrdiff_t find(const Node& node, PyObject* object) const {
         if (node.kind == Node::Kind::array) return is_own(node.first, object) ? none : at(node.first);
-        if (node.kind == Node::Kind::mapping) {
-            if (PyDict_Check(object)) return find_in_dict(node, object);
+        const bool is_dict = PyDict_Check(object);
+        if (node.kind == Node::Kind::mapping && !is_dict) {
+            if (runs == Runs::nothing) return is_foreign;
             return is_mapping(object) ? find_in_mapping(node, object) : none;
         }
-        if (object == watching_.tuples[node.number].ptr()) return none;
-        if (!PyList_Check(object) && !PyTuple_Check(object)) return none;
-        return node.kind == Node::Kind::pairs ? find_in_pairs(node, object) : find_in_sequence(node, object);
+        if (node.kind != Node::Kind::mapping) {
+            if (object == watching_.tuples[node.number].ptr()) return none;
+            if (!PyList_Check(object) && !PyTuple_Check(object)) return none;
+        }
+        const py::object held = runs == Runs::foreign_code && !node.is_flat() ? copy_of(object) : py::object();
+        PyObject* const container = held ? held.ptr() : object;
+        if (node.kind == Node::Kind::mapping) return find_in_dict(node, container);
+        return node.kind == Node::Kind::pairs ? find_in_pairs(node, container) : find_in_sequence(node, container);
     }
 
 private:
-    static constexpr std::ptrdiff_t none = -1;
     static std::ptrdiff_t at(std::size_t number) { return static_cast<std::ptrdiff_t>(number); }
+
+    /// A dict or tuple of the items that a dict, list or tuple has now.
+    static py::object copy_of(PyObject* container) {
+        if (PyTuple_Check(container)) return py::reinterpret_borrow<py::object>(container);
+        PyObject* const copy = PyDict_Check(container) ? PyDict_Copy(container) : PyList_AsTuple(container);
+        if (!copy) throw py::error_already_set();
+        return py::reinterpret_steal<py::object>(copy);
+    }
 
     bool is_own(std::size_t number, PyObject* object) const {
         return watching_.arrays[number - first_].ptr() == object;
@@ -79,10 +101,13 @@ private:
         for (; k < node.size() && PyDict_Next(dict, &next, &key, &value) && key == node.keys[k].ptr(); ++k) {
             if (const auto found = find_in_child(node, k, value); found != none) return found;
         }
-        for (; k < node.size(); ++k) {
-            value = find_item(dict, node.keys[k].ptr());
-            if (!value) continue;
-            if (const auto found = find_in_child(node, k, value); found != none) return found;
+        if (k < node.size()) {
+            const DictItems items(dict);
+            for (; k < node.size(); ++k) {
+                value = items.find(node.keys[k].ptr());
+                if (!value) continue;
+                if (const auto found = find_in_child(node, k, value); found != none) return found;
+            }
         }
         if (node.is_flat()) node.version.note(dict);
         return none;
@@ -126,10 +151,10 @@ private:
 
 void note_tuples_in(const Node& node, PyObject* object, std::vector<py::object>& tuples) {
     if (node.kind != Node::Kind::sequence || (!PyTuple_Check(object) && !PyList_Check(object))) {
-        if (node.kind != Node::Kind::mapping || !PyDict_Check(object)) return;
+        if (node.kind != Node::Kind::mapping || node.is_flat() || !PyDict_Check(object)) return;
+        const DictItems items(object);
         for (std::size_t k = 0; k < node.children.size(); ++k) {
-            if (PyObject* const value = find_item(object, node.keys[k].ptr()))
-                note_tuples_in(node.children[k], value, tuples);
+            if (PyObject* const value = items.find(node.keys[k].ptr())) note_tuples_in(node.children[k], value, tuples);
         }
         return;
     }
@@ -157,7 +182,9 @@ void note_tuples(Watching& watching) {
 }
 
 std::ptrdiff_t find_replaced(const Watching& watching) {
-    return Watch(watching).find(watching.tree->root, watching.container.ptr());
+    const auto found_at_once = Watch<Runs::nothing>(watching).find(watching.tree->root, watching.container.ptr());
+    if (found_at_once != Watch<Runs::nothing>::is_foreign) return found_at_once;
+    return Watch<Runs::foreign_code>(watching).find(watching.tree->root, watching.container.ptr());
 }
 
 }  // namespace adamcore::python
