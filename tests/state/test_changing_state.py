@@ -270,3 +270,15 @@ def test_state_is_not_allocated_again_and_again() -> None:
     optimizer.step(np.full(1 << 18, 3, np.float32))
     assert np.shares_memory(optimizer.state["w"]["momentum_buffer"], view)
     assert np.all(view == 3)
+
+
+def test_momentum_that_is_written_in_place() -> None:
+    momentum = np.array(0.0)
+    optimizer, other = ac.SGD(first := np.ones(3), lr=0.1), ac.SGD(second := np.ones(3), lr=0.1)
+    optimizer.param_groups[0]["momentum"] = momentum
+    for value in (0.0, 0.9, 0.5, 0.0, 0.9):
+        momentum[...] = value
+        other.param_groups[0]["momentum"] = value
+        for each in (optimizer, other):
+            each.step(np.ones(3))
+        assert bits(first) == bits(second)

@@ -8,6 +8,14 @@
 #include "runtime/text.hpp"
 
 namespace adamcore::python {
+namespace {
+
+/// The value if the same object always has the same value; null for others, such as an array without axes.
+py::object if_constant(const py::object& value) {
+    return PyFloat_Check(value.ptr()) || PyLong_Check(value.ptr()) ? value : py::object();
+}
+
+}  // namespace
 
 Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                                   std::int64_t completed) const {
@@ -15,7 +23,7 @@ Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& varian
     Candidate candidate{{rule, {}, 1.0}, {HyperReader(rule, owner_), variant, {}}};
     candidate.reader.hyper.read(hyper, completed, static_cast<int>(size()), candidate.group.hyper);
     for (const py::handle key : variant_keys)
-        candidate.reader.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), hyper[key]);
+        candidate.reader.variant_values.emplace_back(py::reinterpret_borrow<py::object>(key), if_constant(hyper[key]));
     return candidate;
 }
 
@@ -72,7 +80,7 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
     Reader& group = readers_[index];
     for (auto& [key, latest] : group.variant_values) {
         const auto value = py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(hyper.ptr(), key.ptr()));
-        if (value.is(latest)) continue;
+        if (value && value.is(latest)) continue;
         if (!value)
             throw py::value_error(owner_ + ": param_groups[" + std::to_string(index) + "]['" + key.cast<std::string>() +
                                   "'] is missing");
@@ -82,7 +90,7 @@ void Groups::read_variant(std::size_t index, const py::dict& hyper) {
             group.hyper = std::move(reader);
             groups_[index].rule = rule;
         }
-        latest = value;
+        latest = if_constant(value);
     }
 }
 

@@ -22,8 +22,9 @@ public:
     struct Reader {
         HyperReader hyper;
         py::function variant;
-        std::vector<std::pair<py::object, py::object>> variant_values;  ///< key, and the value last looked at
-        SeenDict seen{};                                                ///< the dict, if all of it has been read
+        std::vector<std::pair<py::object, py::object>>
+            variant_values;  ///< key, and the value last looked at if it is constant
+        SeenDict seen{};     ///< the dict, if all of it has been read
     };
     /// A group that has been read but not added yet.
     struct Candidate {
