@@ -110,3 +110,38 @@ def test_no_memory_for_a_copy() -> None:
         print(opt.steps["large"])
     """)
     assert lines == ["state_dict: no memory for a copy of state['large']['exp_avg_sq'], 100.0 MiB", "0"]
+
+
+NO_PYTHON_MEMORY = """
+import _testcapi
+import numpy as np
+import adamcore as ac
+
+def make():
+    return ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, momentum=0.5)
+
+source = make()
+source.step({"a": np.ones(3), "b": np.ones(2)})
+saved = source.state_dict()
+for i in range(300):
+    optimizer = make()
+    _testcapi.set_nomemory(i, i + 1)
+    try:
+        optimizer.load_state_dict(saved)
+    except (MemoryError, RuntimeError, SystemError):
+        loaded = 0
+    else:
+        loaded = 1
+    finally:
+        _testcapi.remove_mem_hooks()
+    assert list(optimizer.steps.values()) == [loaded, loaded]
+print("done")
+"""
+
+
+def test_python_objects_for_which_there_is_no_memory() -> None:
+    pytest.importorskip("_testcapi")
+    done = subprocess.run(
+        [sys.executable, "-c", NO_PYTHON_MEMORY], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr

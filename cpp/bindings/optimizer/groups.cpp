@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "adamcore/rule_registry.hpp"
+#include "gate/foreign.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
@@ -41,7 +42,7 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
     if (param_groups.size() != groups_.size())
         throw py::value_error(owner_ + ": param_groups has " + std::to_string(param_groups.size()) + " groups, but " +
                               std::to_string(groups_.size()) + " were added; use add_param_group");
-    static PyObject* const maximize_key = PyUnicode_InternFromString("maximize");
+    static PyObject* const maximize_key = interned("maximize").ptr();
     for (std::size_t i = 0; i < groups_.size(); ++i) {
         // A schedule may run foreign code, which may change the list.
         PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
@@ -67,7 +68,7 @@ void Groups::read(const py::list& param_groups, std::int64_t completed) {
 }
 
 bool Groups::has_schedule(const py::list& param_groups) {
-    static PyObject* const rate_key = PyUnicode_InternFromString("lr");
+    static PyObject* const rate_key = interned("lr").ptr();
     for (const py::handle group : param_groups) {
         PyObject* const rate = PyDict_Check(group.ptr()) ? PyDict_GetItemWithError(group.ptr(), rate_key) : nullptr;
         if (PyErr_Occurred()) throw py::error_already_set();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gate/foreign.hpp"
 #include "runtime/room.hpp"
 #include "structures/watch.hpp"
 
@@ -60,7 +61,7 @@ Containers::Watched Containers::look_at(const py::dict& group, const py::list& p
 void Containers::make_room() { python::make_room(groups_, 1); }
 
 void Containers::require_unchanged(const py::list& param_groups, const Names& names, const std::string& owner) const {
-    static PyObject* const params_key = PyUnicode_InternFromString("params");
+    static PyObject* const params_key = interned("params").ptr();
     const auto there = static_cast<std::size_t>(PyList_GET_SIZE(param_groups.ptr()));
     if (there != groups_.size())
         throw py::value_error(owner + ": param_groups has " + std::to_string(there) + " groups, but " +
