@@ -20,9 +20,10 @@ struct StateBlock {
     std::uintptr_t address = 0;
     std::size_t size = 0;
 
+    /// Whether an array that has elements is in it. Another block may begin right behind it.
     bool contains(const void* data) const {
         const auto at = reinterpret_cast<std::uintptr_t>(data);
-        return keeper && at >= address && at - address <= size;
+        return keeper && at >= address && at - address < size;
     }
 };
 
