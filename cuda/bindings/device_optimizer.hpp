@@ -105,6 +105,7 @@ private:
     void remember_library(const py::object& array, Library library);
     std::optional<cuda::Stream> current_stream_of(Library library) const;
     bool take_plainly(std::size_t tensor, PyObject* grad);
+    bool recognises(std::size_t tensor, PyObject* grad) const;
     bool is_unmoved(std::size_t tensor, PyObject* grad) const;
     bool tells_plainly(std::size_t tensor, PyObject* grad) const;
     void prepare(std::size_t tensor, const py::object& grad, Names::By by);

@@ -109,10 +109,17 @@ bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
         bound.given = false;
         return true;
     }
-    if (!bound.given || !known_grads_[i].array.is(grad)) return false;
-    if (!tells_plainly(i, grad) || !is_unmoved(i, grad)) return false;
+    if (!bound.given || !tells_plainly(i, grad) || !recognises(i, grad)) return false;
     held_.push_back(py::handle(grad).inc_ref().ptr());
     return true;
+}
+
+/// Whether it is the very array that was passed before, with the same memory, so that it is no lazy negative view. (A
+/// complex tensor is never recognised: `g.data = g.data.conj()` makes one a lazy conjugate of its own memory.) Runs code
+/// unless tells_plainly().
+bool DeviceOptimizer::recognises(std::size_t i, PyObject* grad) const {
+    const bool may_be_conjugate = bound_[i].grad_library == Library::torch && forms_[i].shape.is_complex;
+    return !may_be_conjugate && known_grads_[i].array.is(grad) && is_unmoved(i, grad);
 }
 
 /// Whether a known array still has the memory that it had. (A CuPy array keeps its own.) Runs code unless
@@ -180,7 +187,7 @@ bool DeviceOptimizer::take_like_before(std::size_t i, py::handle grad) {
 
 void DeviceOptimizer::prepare(std::size_t i, const py::object& grad, Names::By by) {
     if (grad.is_none()) return;
-    const bool is_known = known_grads_[i].array.is(grad.ptr());
+    const bool is_known = recognises(i, grad.ptr());
     has_new_grads_ |= !is_known || !tells_plainly(i, grad.ptr());
     if (is_known || (cupy_type_ && py::type::handle_of(grad).is(cupy_type_))) return;
     if (const TensorType* const type = TensorType::of(grad))
@@ -193,7 +200,7 @@ void DeviceOptimizer::take(std::size_t i, const py::object& grad, Names::By by) 
         return;
     }
     KnownGrad& known = known_grads_[i];
-    if (known.array.is(grad.ptr()) && is_unmoved(i, grad.ptr())) {
+    if (recognises(i, grad.ptr())) {
         engine_->set_grad(i, known.address);
     } else {
         if (!take_like_before(i, grad)) take_grad(i, grad, by);

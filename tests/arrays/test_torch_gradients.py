@@ -350,3 +350,26 @@ def test_a_pytorch_without_the_interface() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_a_known_gradient_that_becomes_a_lazy_view() -> None:
+    """`g.data = x` gives an object that was passed before other memory, which may be to be read otherwise."""
+    weights = [np.ones(3), np.ones(3)]
+    optimizer = ac.SGD(weights, lr=0.5)
+    known = [torch.ones(3, dtype=torch.float64) for _ in weights]
+    for _ in range(6):
+        optimizer.step(known)
+    known[1].data = torch._neg_view(torch.full((3,), 2.0, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"^grads\[1\]: the tensor is a lazy negative view"):
+        optimizer.step(known)
+    assert [w.tolist() for w in weights] == [[-2.0] * 3] * 2
+    known[1].data = torch.full((3,), 2.0, dtype=torch.float64)
+    optimizer.step(known)
+    assert weights[1].tolist() == [-3.0] * 3
+    one = ac.SGD(np.ones(3, np.complex128), lr=0.5)
+    grad = torch.full((3,), 1 + 2j, dtype=torch.complex128)
+    for _ in range(6):
+        one.step(grad)
+    grad.data = grad.data.conj()
+    with pytest.raises(ValueError, match=r"^grads: the tensor is a lazy conjugate"):
+        one.step(grad)

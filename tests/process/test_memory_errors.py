@@ -135,6 +135,21 @@ for i in range(300):
     finally:
         _testcapi.remove_mem_hooks()
     assert list(optimizer.steps.values()) == [loaded, loaded]
+
+grads = {"a": np.ones(3), "b": np.ones(2)}
+for i in range(60):
+    optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
+    step, groups = optimizer._native.step, optimizer.param_groups
+    _testcapi.set_nomemory(i, i + 1)
+    try:
+        step(grads, groups, 1.0, False)
+    except (MemoryError, RuntimeError, SystemError):
+        stepped = 0
+    else:
+        stepped = 1
+    finally:
+        _testcapi.remove_mem_hooks()
+    assert list(optimizer.steps.values()) == [stepped, stepped], i
 print("done")
 """
 

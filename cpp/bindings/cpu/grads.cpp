@@ -35,7 +35,7 @@ void HostOptimizer::prepare(std::size_t i, py::object& grad, Names::By by) {
     if (grad.is_none() || is_exactly_numpy(grad)) return;
     const auto label = [&] { return names_->grad_label(i, by); };
     if (const TensorType* const type = TensorType::of(grad)) {
-        if (bound_[i].grad_tensor.is(grad.ptr())) return;
+        if (recognises(i, grad.ptr(), *type)) return;
         has_new_tensors_ = true;
         type->require_resolved(grad, forms_[i].shape.is_complex, label);
     } else {
@@ -113,7 +113,9 @@ void HostOptimizer::set_grad(std::size_t i, const void* grad) noexcept {
 }
 
 bool HostOptimizer::take_plainly(std::size_t i, PyObject* grad) noexcept {
-    return take_array(i, grad) || (bound_[i].grad_tensor.is(grad) && take_tensor(i, grad));
+    if (take_array(i, grad)) return true;
+    const TensorType* const type = TensorType::if_known(grad);
+    return type && recognises(i, grad, *type) && take_like_before(i, bound_[i].checked_grad);
 }
 
 /// Takes None, or an array of NumPy's like the one before.
@@ -134,24 +136,27 @@ bool HostOptimizer::take_array(std::size_t i, PyObject* grad) noexcept {
     return true;
 }
 
-/// Takes a tensor like the one before, which is known not to be a lazy negative view.
-bool HostOptimizer::take_tensor(std::size_t i, PyObject* grad) noexcept {
-    const TensorType* const type = TensorType::if_known(grad);
+/// Whether it is the very tensor that was passed before, with the same memory, so that it is no lazy negative view.
+/// (Complex tensors are never recognised: `g.data = g.data.conj()` makes one a lazy conjugate of its own memory.)
+bool HostOptimizer::recognises(std::size_t i, PyObject* grad, const TensorType& type) const noexcept {
+    const Bound& bound = bound_[i];
+    if (bound.expected.is_complex || !bound.grad_tensor.is(grad)) return false;
     TensorType::Description seen;
-    return type && type->describe(grad, seen) && take_like_before(i, seen.tensor);
+    return type.describe(grad, seen) && address_of(seen.tensor) == bound.checked_grad && is_like_before(i, seen.tensor);
 }
 
-bool HostOptimizer::take_like_before(std::size_t i, const dlpack::abi::Tensor& grad) noexcept {
+bool HostOptimizer::is_like_before(std::size_t i, const dlpack::abi::Tensor& grad) const noexcept {
+    const ShapeAndStrides& expected = bound_[i].expected;
+    return grad.device.is_host() && is_like(grad, {tensors_[i].grad_dtype, expected.is_complex}, expected.own_ndim(),
+                                            expected.shape(), expected.strides());
+}
+
+/// Takes a gradient that is like the one before, at this address.
+bool HostOptimizer::take_like_before(std::size_t i, const void* data) noexcept {
     Bound& bound = bound_[i];
-    const Dtype dtype = tensors_[i].grad_dtype;
-    if (!grad.device.is_host() ||
-        !is_like(grad, {dtype, bound.expected.is_complex}, bound.expected.own_ndim(), bound.expected.shape(),
-                 bound.expected.strides()) ||
-        !is_same_param(i))
-        return false;
-    const char* const data = address_of(grad);
+    if (!is_same_param(i)) return false;
     if (data != bound.checked_grad) {
-        const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0;
+        const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % size_of(tensors_[i].grad_dtype) == 0;
         if (!is_aligned || !is_beyond_offsets(data) || !is_apart(bound, data)) return false;
         bound.checked_grad = data;
     }
@@ -175,7 +180,7 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
     }
     TensorType::Description seen;
     const bool is_seen = type && type->describe(grad, seen);
-    if (!is_seen || !take_like_before(i, seen.tensor)) {
+    if (!is_seen || !is_like_before(i, seen.tensor) || !take_like_before(i, address_of(seen.tensor))) {
         const std::string label = names_->grad_label(i, by);
         if (!is_seen) refuse_tensor(grad, label);
         const bool is_complex = seen.tensor.dtype.code == dlpack::abi::complex;

@@ -101,8 +101,9 @@ private:
     void prefetch(std::size_t tensor, PyObject* grad) const noexcept override;
     bool is_wary() const override { return expects_new_tensors_ || lenders_run_code(); }
     bool take_array(std::size_t tensor, PyObject* grad) noexcept;
-    bool take_tensor(std::size_t tensor, PyObject* grad) noexcept;
-    bool take_like_before(std::size_t tensor, const dlpack::abi::Tensor& grad) noexcept;
+    bool recognises(std::size_t tensor, PyObject* grad, const TensorType& type) const noexcept;
+    bool is_like_before(std::size_t tensor, const dlpack::abi::Tensor& grad) const noexcept;
+    bool take_like_before(std::size_t tensor, const void* grad) noexcept;
     bool is_apart(const Bound& bound, const void* grad) const noexcept;
     /// Takes a gradient whose memory is known, or raises an error. `memory_owner` is the result of owner_of().
     void examine(std::size_t tensor, const ArrayView& grad, const void* memory_owner, const std::string& label);

@@ -45,6 +45,10 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
 
     Measured measured;
     bool skipped = false;
+    // What is returned is made now, because nothing may fail once something has changed. The number is set later, which
+    // nobody sees.
+    const py::object norm = measures ? py::object(py::float_(0.0)) : py::object();
+    const py::object result = measures ? py::object(py::make_tuple(false, norm, py::none())) : py::none();
     const auto work = [&] {
         if (measures) measured = measure(treatment);
         skipped = check && measured.culprit;
@@ -62,10 +66,10 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
         work();
     }
     if (written && !skipped) note_written(written);
-    if (!measures) return py::none();
-    const auto& culprit = measured.culprit;
-    return py::make_tuple(skipped, norm::root(measured.squares, Scale(1) / scale),
-                          culprit ? py::object(py::str(names_->grad_label(*culprit, taken.by))) : py::none());
+    if (!measures) return result;
+    reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = norm::root(measured.squares, Scale(1) / scale);
+    if (!skipped) return result;
+    return py::make_tuple(true, norm, names_->grad_label(*measured.culprit, taken.by));
 }
 
 void HostOptimizer::plan() {

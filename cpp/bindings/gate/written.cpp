@@ -30,18 +30,27 @@ struct Increment {
     }
 };
 
+/// The function, which is found when the first array that counts writes is bound, and not after a write.
+const Increment& increment() {
+    static const auto* const found = new Increment;  // never destroyed, because it lives as long as Python
+    return *found;
+}
+
 }  // namespace
 
 bool counts_writes(py::handle array) {
     static const py::handle version = interned("_version"), is_inference = interned("is_inference");
     if (!is_torch(array) || !find_attr(array, is_inference)) return false;
-    return run_python([&] { return !array.attr(is_inference)().cast<bool>() && find_attr(array, version); });
+    return run_python([&] {
+        const bool counts = !array.attr(is_inference)().cast<bool>() && find_attr(array, version);
+        if (counts) (void)increment();
+        return counts;
+    });
 }
 
 void note_written(const py::list& arrays) {
     if (arrays.empty()) return;
-    static const auto* const increment = new Increment;  // never destroyed, because it lives as long as Python
-    run_python([&] { (*increment)(arrays); });
+    run_python([&] { increment()(arrays); });
 }
 
 void note_written_among(const py::list& arrays) {

@@ -70,7 +70,10 @@ void Containers::require_unchanged(const py::list& param_groups, const Names& na
         const Watched& group = groups_[i];
         // A user's mapping may run code that changes the list.
         PyObject* const dict = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
-        if (!dict) throw py::error_already_set();
+        if (!dict) {
+            PyErr_Clear();
+            throw py::value_error(owner + ": param_groups has been changed while a step read it");
+        }
         if (dict != group.dict.ptr())
             throw py::value_error(owner + ": param_groups[" + std::to_string(i) +
                                   "] is not the dict that was added there: groups cannot be replaced or reordered. "
