@@ -219,11 +219,11 @@ class Optimizer(Copyable, Guarded, ABC):
     def rebind(self, params: Any) -> None:
         """Go on with other arrays and the state that there is.
 
-        Step counts, state and hyper-parameters stay, and so do the dicts in `param_groups`, whose ``params`` become the
-        new arrays. A float32 or float64 parameter may become a half-precision one, or the other way round, as far as
-        the optimizer's `Precision` allows: state is converted (float64 to float32 rounds to nearest). A float32 master
-        is kept for another half-precision array; like always, it counts where the array is its rounded value. Other
-        arrays that are stored beside half-precision weights begin anew, from the values of the new array.
+        Step counts, state and hyper-parameters stay, and so do the dicts in `param_groups`; their ``params`` become the
+        new arrays. The dtype of a parameter may change as far as the optimizer's `Precision` allows. State is converted
+        if it must be; from float64 to float32 it is rounded to nearest. If both arrays have half precision, a float32
+        master is kept. As in every step, it counts only where the array is its rounded value. Everything else that is
+        stored beside half-precision weights begins anew, with the values of the new array.
 
         Parameters
         ----------
