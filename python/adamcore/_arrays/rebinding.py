@@ -7,6 +7,7 @@ from typing import Any
 
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.structures import Group, flatten_groups
+from adamcore._checks.suggestions import and_more
 
 Rebound = tuple[list[Any], list[str], Any, Any]
 """For one group: arrays in the order of its names, what messages call them, the user's container, and its tree."""
@@ -35,9 +36,9 @@ def match_arrays(owner: str, params: Any, groups: list[Group]) -> list[Rebound]:
 
 def _require_same(owner: str, found: list[str], expected: list[str]) -> None:
     if missing := sorted(set(expected) - set(found)):
-        raise ValueError(f"{owner}: rebind: {missing[0]!r} is missing from params" + _and_more(missing))
+        raise ValueError(f"{owner}: rebind: {missing[0]!r} is missing from params" + and_more(missing))
     if surplus := sorted(set(found) - set(expected)):
-        raise ValueError(f"{owner}: rebind: {surplus[0]!r} is not in the optimizer" + _and_more(surplus))
+        raise ValueError(f"{owner}: rebind: {surplus[0]!r} is not in the optimizer" + and_more(surplus))
     if len(found) != len(expected):
         repeated = next(name for name in found if found.count(name) > 1)
         raise ValueError(f"{owner}: rebind: the name {repeated!r} appears twice in params")
@@ -70,7 +71,3 @@ def _in_order(tree: Any, numbers: dict[int, int]) -> tuple[Any, list[int]]:
         return tuple((name, item) for name, (item, _) in pairs), [n for _, (_, met) in pairs for n in met]
     items = [_in_order(item, numbers) for item in tree]
     return [item for item, _ in items], [number for _, met in items for number in met]
-
-
-def _and_more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

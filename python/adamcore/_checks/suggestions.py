@@ -1,4 +1,4 @@
-"""Suggestions in messages about unknown names: the name that was probably meant."""
+"""What messages about unknown names add: the name that was probably meant, and how many others there are."""
 
 from __future__ import annotations
 
@@ -38,3 +38,8 @@ def is_like_one_of(name: str, known: Iterable[str]) -> bool:
     """Whether `name` is one of `known`, or similar to one."""
     names = list(known)
     return name in names or bool(did_you_mean(name, names))
+
+
+def and_more(names: list[str]) -> str:
+    """Return how many names there are besides the first one, or "" if there are no others."""
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

@@ -14,6 +14,7 @@ from adamcore import _core
 from adamcore._arrays.memory import on_host
 from adamcore._arrays.structures import Group
 from adamcore._checks.flags import FLAGS
+from adamcore._checks.suggestions import and_more
 from adamcore._parts.groups import require_values
 from adamcore._parts.variants import rules_of
 from adamcore.precision import Precision
@@ -121,7 +122,7 @@ class Serializer:
             values.pop("lr", None)
         # A group that was saved with a schedule has no "lr"; the optimizer keeps its own.
         if missing := [key for key in self.defaults if key not in values and key != "lr"]:
-            raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
+            raise ValueError(f"{label}: {missing[0]!r} is missing" + and_more(missing))
         for key, preset in self.defaults.items():
             if isinstance(preset, bool) and not isinstance(values[key], (bool, np.bool_)):
                 raise TypeError(f"{label}[{key!r}]: expected True or False, got {values[key]!r}")
@@ -162,13 +163,9 @@ def _require_precision(saved: Any, own: dict[str, Any]) -> None:
 def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:
     present, wanted = set(found), set(expected)
     if missing := sorted(wanted - present):
-        raise ValueError(f"{label}: {missing[0]!r} is missing" + _and_more(missing))
+        raise ValueError(f"{label}: {missing[0]!r} is missing" + and_more(missing))
     if surplus := sorted(map(str, present - wanted)):
-        raise ValueError(f"{label}: {surplus[0]!r} is not in the optimizer" + _and_more(surplus))
-
-
-def _and_more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        raise ValueError(f"{label}: {surplus[0]!r} is not in the optimizer" + and_more(surplus))
 
 
 def _count(value: Any, label: str) -> int:
