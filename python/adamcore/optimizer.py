@@ -17,7 +17,7 @@ from adamcore._parts.attributes import Guarded
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
-from adamcore._parts.native import make_native
+from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.options import Options, check_options, require_use_of_precision
 from adamcore._parts.signature import ShownSignature
 from adamcore._parts.state_dict import Serializer
@@ -266,18 +266,7 @@ class Optimizer(Copyable, Guarded, ABC):
         check_options_known(type(self).__name__, options, self.defaults)
         group = ParamGroup(type(self).__name__, flat.arrays, flat.names, {**self.defaults, **options})
         self._check_new(group)
-        watched = source if isinstance(source, (list, tuple, Mapping)) else None
-        self._native.add_group(
-            self.param_groups,
-            group,
-            watched,
-            flat.names,
-            flat.labels,
-            flat.keys,
-            flat.tree,
-            self._variant_keys,
-            self._rule,
-        )
+        bind_group(self._native, self.param_groups, group, flat, source, self._variant_keys, self._rule)
 
     @property
     def state(self) -> Mapping[str, dict[str, Array]]:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any, NoReturn, SupportsIndex
 
+from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import on_host
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
-from adamcore._parts.native import make_native
+from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.sole_views import require_sole_views
 from adamcore._parts.variants import rules_of
 
@@ -86,17 +87,9 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
         # A schedule may belong to an object that is not complete yet, so nothing calls it here.
         hyper = {key: 0.0 if key == "lr" and callable(value) else value for key, value in group["hyper"].items()}
         labels, grad_keys, tree, source = group["form"]
-        optimizer._native.add_group(
-            optimizer.param_groups,
-            ParamGroup(owner, group["params"], group["names"], hyper),
-            source,
-            group["names"],
-            labels,
-            grad_keys,
-            tree,
-            keys,
-            rule_for,
-        )
+        flat = FlatArrays(group["params"], group["names"], labels, grad_keys, tree)
+        made = ParamGroup(owner, flat.arrays, flat.names, hyper)
+        bind_group(optimizer._native, optimizer.param_groups, made, flat, source, keys, rule_for)
     rules = [rule_for(group) for group in optimizer.param_groups]
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from adamcore import _core
+from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, Memory, device_memory_for
 from adamcore._arrays.modules import cuda_module, is_on_device
+from adamcore._arrays.structures import Group
 from adamcore._parts.options import native_options
 
 
@@ -18,3 +20,19 @@ def make_native(owner: str, options: Mapping[str, Any], array: Any, label: str) 
         return HOST, _core.HostOptimizer(owner, given)
     module, memory = cuda_module(label), device_memory_for(array)
     return memory, module.DeviceOptimizer(owner, given, memory)
+
+
+def bind_group(
+    native: Any,
+    param_groups: list[Group],
+    group: Group,
+    flat: FlatArrays,
+    source: Any,
+    variant_keys: tuple[str, ...],
+    rule_for: Callable[[Group], str],
+) -> None:
+    """Add a group to a native optimizer and to `param_groups`. `source` is watched if it is a container."""
+    watched = source if isinstance(source, (list, tuple, Mapping)) else None
+    native.add_group(
+        param_groups, group, watched, flat.names, flat.labels, flat.keys, flat.tree, variant_keys, rule_for
+    )
