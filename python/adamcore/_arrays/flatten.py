@@ -100,7 +100,7 @@ class _Walk:
 
     def __init__(self, *, are_params: bool, are_written: bool) -> None:
         self.flat = FlatArrays()
-        self._are_params = are_params
+        self._settings = hyper_parameters() if are_params else set()
         self._are_written = are_written
         self._inside: set[int] = set()
 
@@ -126,8 +126,7 @@ class _Walk:
 
     def _mapping(self, mapping: Mapping[Any, Any], place: _Place) -> dict[Any, Any]:
         items = list(mapping.items())
-        if self._are_params:
-            _require_no_settings(items, place.label)
+        _require_no_settings(items, self._settings, place.label)
         keys, places = [key for key, _ in items], [place.inside(key) for key, _ in items]
         return dict(zip(keys, self._items(mapping, [value for _, value in items], places), strict=True))
 
@@ -162,9 +161,8 @@ def _are_pairs(items: Any) -> bool:
     )
 
 
-def _require_no_settings(items: list[tuple[Any, Any]], label: str) -> None:
+def _require_no_settings(items: list[tuple[Any, Any]], known: set[str], label: str) -> None:
     """Raise TypeError if a dict of arrays contains hyper-parameters too: it is probably meant to be a group."""
-    known = hyper_parameters()
     if not any(isinstance(key, str) and key in known and _is_setting(value) for key, value in items):
         return
     keys = short_repr([key if isinstance(key, str) else short_repr(key) for key, _ in items])
