@@ -117,6 +117,17 @@ import _testcapi
 import numpy as np
 import adamcore as ac
 
+def succeeds(call, arguments, i):
+    "Whether a call of which allocation number `i` fails returns."
+    _testcapi.set_nomemory(i, i + 1)
+    try:
+        call(*arguments)
+    except (MemoryError, RuntimeError, SystemError):
+        return 0
+    finally:
+        _testcapi.remove_mem_hooks()
+    return 1
+
 def make():
     return ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, momentum=0.5)
 
@@ -125,30 +136,13 @@ source.step({"a": np.ones(3), "b": np.ones(2)})
 saved = source.state_dict()
 for i in range(300):
     optimizer = make()
-    _testcapi.set_nomemory(i, i + 1)
-    try:
-        optimizer.load_state_dict(saved)
-    except (MemoryError, RuntimeError, SystemError):
-        loaded = 0
-    else:
-        loaded = 1
-    finally:
-        _testcapi.remove_mem_hooks()
+    loaded = succeeds(optimizer.load_state_dict, (saved,), i)
     assert list(optimizer.steps.values()) == [loaded, loaded]
 
 grads = {"a": np.ones(3), "b": np.ones(2)}
 for i in range(60):
     optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
-    step, groups = optimizer._native.step, optimizer.param_groups
-    _testcapi.set_nomemory(i, i + 1)
-    try:
-        step(grads, groups, 1.0, False)
-    except (MemoryError, RuntimeError, SystemError):
-        stepped = 0
-    else:
-        stepped = 1
-    finally:
-        _testcapi.remove_mem_hooks()
+    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False), i)
     assert list(optimizer.steps.values()) == [stepped, stepped], i
 print("done")
 """
