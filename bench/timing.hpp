@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
 
 /// What the benchmarks share: inputs and clocks.
 namespace adamcore::bench {

@@ -1,4 +1,4 @@
-#include "adamcore/rounding.hpp"
+#include "adamcore/storage/rounding.hpp"
 
 #include <gtest/gtest.h>
 

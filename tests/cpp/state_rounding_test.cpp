@@ -1,4 +1,4 @@
-#include "adamcore/state_rounding.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 
 #include <gtest/gtest.h>
 

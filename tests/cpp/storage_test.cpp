@@ -1,4 +1,4 @@
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "adamcore/rule_registry.hpp"
-#include "adamcore/state_rounding.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"

@@ -5,7 +5,7 @@
 #include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
 #include "adamcore/scale.hpp"
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
 
 /// Sums of squares in one fixed order, so that the bits of a norm depend only on the values of the elements.
 ///

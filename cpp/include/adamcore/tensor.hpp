@@ -29,7 +29,7 @@ enum class WeightPolicy : std::uint8_t {
 /// Its former name, for programs that use it.
 using Weights = WeightPolicy;
 
-/// How half-precision state is rounded when it is stored; see state_rounding.hpp. Other state is not rounded.
+/// How half-precision state is rounded when it is stored; see storage/state_rounding.hpp. Other state is not rounded.
 enum class StateRounding : std::uint8_t { nearest, stochastic };
 
 /// The number of bits of each extra array for one weight. 0 means that the array does not exist.

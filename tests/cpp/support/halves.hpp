@@ -9,7 +9,7 @@
 
 #include "adamcore/dtype.hpp"
 
-/// The 16-bit formats by their definition: sign, exponent, mantissa. Knows nothing of adamcore/storage.hpp.
+/// The 16-bit formats by their definition: sign, exponent, mantissa. Knows nothing of adamcore/storage/formats.hpp.
 namespace adamcore::test {
 
 template <class Half>

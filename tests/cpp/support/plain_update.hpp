@@ -8,8 +8,8 @@
 
 #include "support/rules.hpp"
 
-/// Updates as the contracts of tensor.hpp, storage.hpp and rounding.hpp have them, one element after the other by
-/// scalar functions: what every engine equals for every element type, bit for bit.
+/// Updates as the contracts of tensor.hpp, storage/formats.hpp and storage/rounding.hpp have them, one element after the
+/// other by scalar functions: what every engine equals for every element type, bit for bit.
 namespace adamcore::test {
 
 template <class T>

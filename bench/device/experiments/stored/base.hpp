@@ -4,7 +4,7 @@
 
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/gradient.hpp"
-#include "adamcore/rounding.hpp"
+#include "adamcore/storage/rounding.hpp"
 #include "common/before.hpp"
 #include "common/kernel.hpp"
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "adamcore/rounding.hpp"
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
+#include "adamcore/storage/rounding.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -11,8 +11,8 @@
 
 ADAMCORE_LOOPS_BEGIN
 
-/// Loops of storage.hpp and rounding.hpp over dense arrays. They use a processor's own instruction if it gives the same
-/// bits several times as fast.
+/// Loops of storage/formats.hpp and storage/rounding.hpp over dense arrays. They use a processor's own instruction if it
+/// gives the same bits several times as fast.
 namespace adamcore::cpu::convert {
 
 template <class Stored, class T>

@@ -4,14 +4,14 @@
 #include <cstring>
 
 #include "adamcore/cpu/arrays.hpp"
-#include "adamcore/state_rounding.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 
 ADAMCORE_LOOPS_BEGIN
 
 namespace adamcore::cpu {
 
-/// Loops of state_rounding.hpp over dense arrays. They assume that all numbers are finite and in range, and return
-/// whether one was not; then their output must be discarded. Checking each number would take as long as rounding it.
+/// Loops of storage/state_rounding.hpp over dense arrays. They assume that all numbers are finite and in range, and
+/// return whether one was not; then their output must be discarded. Checking each number would take as long as rounding it.
 namespace convert {
 
 /// `random` is the random number of the first element.

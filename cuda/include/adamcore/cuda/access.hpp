@@ -4,7 +4,7 @@
 
 #include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
 
 #if defined(__CUDACC__)
 #define ADAMCORE_UNROLL _Pragma("unroll")

@@ -5,8 +5,8 @@
 
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/cuda/table.hpp"
-#include "adamcore/rounding.hpp"
-#include "adamcore/state_rounding.hpp"
+#include "adamcore/storage/rounding.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 
 /// How half-precision state is stored, a few neighbouring elements at a time. This corresponds to cpu/state.hpp.
 namespace adamcore::cuda {

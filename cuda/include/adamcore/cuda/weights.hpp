@@ -4,7 +4,7 @@
 
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/cuda/table.hpp"
-#include "adamcore/rounding.hpp"
+#include "adamcore/storage/rounding.hpp"
 #include "adamcore/tensor.hpp"
 
 /// What is stored beside the parameter for half-precision weights (WeightPolicy), a few neighbouring elements at a

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/math.hpp"
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
 
 /// Stochastic rounding: a number is rounded to either neighbour, with probabilities that make the mean exact.
 ///

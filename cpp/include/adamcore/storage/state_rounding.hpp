@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "adamcore/math.hpp"
-#include "adamcore/rounding.hpp"
-#include "adamcore/storage.hpp"
+#include "adamcore/storage/formats.hpp"
+#include "adamcore/storage/rounding.hpp"
 
 /// Stochastic rounding of half-precision state. If it were rounded to nearest, an average that changes by less than
 /// half a unit in the last place per step would get stuck.
