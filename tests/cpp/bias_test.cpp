@@ -100,7 +100,7 @@ TEST(ExactProduct, LosesNothing) {
     std::uniform_real_distribution<double> uniform(0.5, 1.0);
     for (int i = 0; i < 10000; ++i) {
         const double a = uniform(random), b = uniform(random);
-        const bias::DoubleDouble product = bias::exact_product(a, b);
+        const DoubleDouble product = double_double::exact_product(a, b);
         ASSERT_EQ(product.high, a * b);
         ASSERT_EQ(product.low, std::fma(a, b, -product.high));
     }

@@ -2,39 +2,17 @@
 
 #include <cstdint>
 
+#include "adamcore/double_double.hpp"
 #include "adamcore/math.hpp"
 
 namespace adamcore::bias {
-
-/// An unevaluated sum of two doubles: about 106 bits of significand.
-struct DoubleDouble {
-    double high, low;
-};
-
-/// The exact product of two doubles (Dekker 1971, with Veltkamp's splitting), for factors below 2^995.
-ADAMCORE_FN DoubleDouble exact_product(double a, double b) noexcept {
-    constexpr double splitter = 134217729.0;  // 2^27 + 1
-    const double a_shifted = splitter * a, b_shifted = splitter * b;
-    const double a_high = a_shifted - (a_shifted - a), a_low = a - a_high;
-    const double b_high = b_shifted - (b_shifted - b), b_low = b - b_high;
-    const double product = a * b;
-    const double error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
-    return {product, error};
-}
-
-ADAMCORE_FN DoubleDouble multiply(DoubleDouble a, DoubleDouble b) noexcept {
-    const DoubleDouble p = exact_product(a.high, b.high);
-    const double low = p.low + (a.high * b.low + a.low * b.high);
-    const double high = p.high + low;
-    return {high, low - (high - p.high)};
-}
 
 /// Returns beta^(2n) or beta^(2n + 1), given beta^n. A value too small to affect 1 - beta^t becomes 0.
 ADAMCORE_FN DoubleDouble next_power(DoubleDouble power, double beta, bool odd) noexcept {
     DoubleDouble factor = power;
     ADAMCORE_ROLLED
     for (int k = 0; k < (odd ? 2 : 1); ++k) {
-        power = multiply(power, factor);
+        power = double_double::multiply(power, factor);
         factor = {beta, 0.0};
     }
     return power.high < 0x1p-60 ? DoubleDouble{0.0, 0.0} : power;

@@ -31,12 +31,12 @@ struct AdamW : adamcore::AdamW {
 
 /// 1 - beta^t, which looked for the first bit of `t` one by one and left no power out.
 ADAMCORE_FN double correction(double beta, std::int64_t t) {
-    bias::DoubleDouble power{1.0, 0.0};
+    DoubleDouble power{1.0, 0.0};
     int bit = 62;
     while (bit >= 0 && ((t >> bit) & 1) == 0) --bit;
     for (; bit >= 0; --bit) {
-        power = bias::multiply(power, power);
-        if ((t >> bit) & 1) power = bias::multiply(power, {beta, 0.0});
+        power = double_double::multiply(power, power);
+        if ((t >> bit) & 1) power = double_double::multiply(power, {beta, 0.0});
     }
     return (1.0 - power.high) - power.low;
 }

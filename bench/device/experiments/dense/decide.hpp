@@ -18,7 +18,7 @@ struct PowerCache {
 
     double beta;
     std::int64_t prefix;  ///< the step without its lowest bits; 0: nothing is known
-    bias::DoubleDouble power;
+    DoubleDouble power;
 };
 
 struct DecideArguments {
@@ -70,16 +70,16 @@ ADAMCORE_FN int highest_bit(std::int64_t t) {
 }
 
 /// `power` is beta^(t >> count); multiplied up to beta^t.
-ADAMCORE_FN bias::DoubleDouble with_bits(bias::DoubleDouble power, double beta, std::int64_t t, int count) {
+ADAMCORE_FN DoubleDouble with_bits(DoubleDouble power, double beta, std::int64_t t, int count) {
     for (int bit = count - 1; bit >= 0; --bit) {
-        power = bias::multiply(power, power);
-        if ((t >> bit) & 1) power = bias::multiply(power, {beta, 0.0});
+        power = double_double::multiply(power, power);
+        if ((t >> bit) & 1) power = double_double::multiply(power, {beta, 0.0});
     }
     return power;
 }
 
 /// beta^t, t >= 1, in bias::correction's order.
-ADAMCORE_FN bias::DoubleDouble power_of(double beta, std::int64_t t) {
+ADAMCORE_FN DoubleDouble power_of(double beta, std::int64_t t) {
     return with_bits({beta, 0.0}, beta, t, highest_bit(t));
 }
 
@@ -205,8 +205,7 @@ private:
         auto& step = *reinterpret_cast<before::AdamW::Step<T>*>(constants.step.bytes);
         const auto h = adamcore::detail::hyper_of<AdamW>(group.hyper);
         const double beta = lane == 0 ? h.beta1 : h.beta2;
-        const bias::DoubleDouble power =
-            C::cached ? from_cache(a.powers[2 * i + lane], beta, t) : detail::power_of(beta, t);
+        const DoubleDouble power = C::cached ? from_cache(a.powers[2 * i + lane], beta, t) : detail::power_of(beta, t);
         const double correction = (1.0 - power.high) - power.low;
         const double root = math::sqrt(correction);
         const double quotient = (lane == 0 ? h.lr : 1.0) / (lane == 0 ? correction : root);
@@ -225,7 +224,7 @@ private:
         }
     }
 
-    ADAMCORE_FN static bias::DoubleDouble from_cache(PowerCache& cache, double beta, std::int64_t t) {
+    ADAMCORE_FN static DoubleDouble from_cache(PowerCache& cache, double beta, std::int64_t t) {
         const std::int64_t prefix = t >> PowerCache::bits;
         if (prefix == 0) return detail::power_of(beta, t);
         if (cache.prefix != prefix || cache.beta != beta) cache = {beta, prefix, detail::power_of(beta, prefix)};
