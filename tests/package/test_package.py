@@ -92,9 +92,11 @@ def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
 
 LAYERS = [
     ("math.hpp", set()),
-    ("bias.hpp", {"math.hpp"}),
+    ("double_double.hpp", {"math.hpp"}),
+    ("bias.hpp", {"double_double.hpp", "math.hpp"}),
     ("clip.hpp", set()),
     ("scale.hpp", {"math.hpp"}),
+    ("power.hpp", {"double_double.hpp", "math.hpp", "scale.hpp"}),
     ("gradient.hpp", {"math.hpp", "scale.hpp"}),
     ("version.hpp", set()),
     ("dtype.hpp", set()),

@@ -8,9 +8,14 @@
 #include <cstring>
 #include <vector>
 
+#include "../support/hashes.hpp"
+#include "../support/powers.hpp"
+
 namespace {
 
 using namespace adamcore;
+using test::hash_of;
+using test::hash_start;
 
 /// Numbers of both signs and many magnitudes, subnormal ones too, by integer arithmetic alone.
 class Numbers {
@@ -27,11 +32,6 @@ public:
 private:
     std::uint64_t state_ = 20150507;
 };
-
-std::uint64_t hash_of(const void* data, std::size_t bytes, std::uint64_t hash) {
-    for (std::size_t i = 0; i < bytes; ++i) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211u;
-    return hash;
-}
 
 /// A rule with its presets but for the weight decay.
 cpu::Group group_of(std::size_t rule, double weight_decay) {
@@ -50,7 +50,6 @@ void step(const cpu::Kernels& kernels, const cpu::Group& group, const Tensor& te
     cpu::step(kernels, &group, &tensor, cuts, parts, cpu::Serial{}, treatment);
 }
 
-constexpr std::uint64_t hash_start = 14695981039346656037u;
 constexpr std::int64_t size = 1003;
 
 template <class T>
@@ -154,6 +153,14 @@ void print_norms(const cpu::Kernels& kernels) {
         std::printf("norm of float64 %a\n", norm_of<double>(kernels, spread));
 }
 
+/// They are no kernels, and are printed for each ISA only because what is compared belongs to one.
+void print_powers() {
+    const test::PowerHashes hashes = test::power_hashes();
+    std::printf("powers");
+    for (const std::uint64_t hash : hashes.of) std::printf(" %016" PRIx64, hash);
+    std::printf("\n");
+}
+
 }  // namespace
 
 int main() {
@@ -163,5 +170,6 @@ int main() {
         std::printf("isa %s\n", cpu::name_of(isa));
         for (std::size_t rule = 0; rule < rules::All::size; ++rule) print_steps(*kernels, rule);
         print_norms(*kernels);
+        print_powers();
     }
 }
