@@ -1,6 +1,7 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
@@ -40,6 +41,14 @@ def update_function(
 def global_norm(arrays: list[Any], labels: list[str]) -> float: ...
 def clip_norm(arrays: list[Any], labels: list[str], max_norm: float) -> float: ...
 def clip_value(arrays: list[Any], labels: list[str], value: float) -> None: ...
+
+def make_evaluator(name: str, arguments: dict[str, Any]) -> Evaluator: ...
+
+class Evaluator:
+    @overload
+    def __call__(self, t: float, /) -> float: ...
+    @overload
+    def __call__(self, t: NDArray[Any], /) -> NDArray[np.float64]: ...
 
 class HostOptimizer:
     def __init__(self, owner: str, options: dict[str, Any]) -> None: ...

@@ -11,6 +11,7 @@
 #include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
 #include "runtime/text.hpp"
+#include "schedules/evaluator.hpp"
 
 namespace py = pybind11;
 
@@ -80,6 +81,7 @@ ADAMCORE_MODULE(_core, m) {
           "Whether a value is some kind of array, and not a structure.");
 
     define_errors();
+    define_schedules(m);
     define_calls<HostCalls>(m);
     define_update_function(m);
 

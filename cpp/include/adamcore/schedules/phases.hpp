@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+
+#include "adamcore/math.hpp"
+#include "adamcore/schedules/arithmetic.hpp"
+
+namespace adamcore::schedules {
+
+/// How a cool-down falls from 1 to 0, where r is the share of it that is done. A warm-up rises by 1 minus this.
+enum class Shape {
+    sqrt,    ///< 1 - sqrt(r)
+    linear,  ///< 1 - r
+    cosine,  ///< (1 + cos(pi r)) / 2
+    square,  ///< 1 - r^2
+};
+
+/// The share of a warm-up's or a cool-down's way that is covered when `r` of its time has passed.
+ADAMCORE_FN double covered(Shape shape, double r) noexcept {
+    switch (shape) {
+        case Shape::sqrt: return math::sqrt(r);
+        case Shape::cosine: return 1 - half_cosine(r);
+        case Shape::square: return r * r;
+        case Shape::linear: break;
+    }
+    return r;
+}
+
+/// Rises from 0 to `peak` in `steps` steps, of which the first has a share already: 1/steps, 2/steps, ..., 1.
+ADAMCORE_FN double risen(double peak, double t, double steps, Shape shape) noexcept {
+    return between(0, peak, covered(shape, share_of(t + 1, steps)));
+}
+
+/// Rises to `schedule(0)` in `steps` steps, and goes on with schedule(t - steps). steps > 0.
+///
+/// It begins with peak / steps, so that no step is wasted, or from `start`, if `has_start`.
+template <class S>
+struct Warmup {
+    S schedule;
+    double steps;
+    bool has_start = false;
+    double start = 0;
+    Shape shape = Shape::linear;
+
+    ADAMCORE_FN double operator()(double t) const noexcept(noexcept(schedule(t))) {
+        if (t >= steps) return schedule(t - steps);
+        const double peak = schedule(0);
+        return has_start ? between(start, peak, covered(shape, t / steps)) : risen(peak, t, steps, shape);
+    }
+};
+
+/// Falls from `schedule(at)` to `end` in `steps` steps after step `at`. steps > 0.
+template <class S>
+struct Cooldown {
+    S schedule;
+    double at, steps, end = 0;
+    Shape shape = Shape::sqrt;
+
+    ADAMCORE_FN double operator()(double t) const noexcept(noexcept(schedule(t))) {
+        if (t < at) return schedule(t);
+        if (t - at >= steps) return end;
+        return between(schedule(at), end, covered(shape, (t - at) / steps));
+    }
+};
+
+/// Warm-up, constant, and cool-down to `end` over the last `decay` of `steps` steps. warmup + decay <= steps.
+struct WSD {
+    double peak, steps, warmup, decay, end = 0;
+    Shape shape = Shape::sqrt;
+
+    ADAMCORE_FN double operator()(double t) const noexcept {
+        if (t < warmup) return risen(peak, t, warmup, Shape::linear);
+        const double done = t - (steps - decay);
+        if (done < 0) return peak;
+        return done >= decay ? end : between(peak, end, covered(shape, done / decay));
+    }
+};
+
+/// schedules[i](t - boundaries[i - 1]), where i is the number of boundaries <= t. Each schedule has a clock that begins
+/// with it. There is one schedule more than boundaries, which are sorted.
+template <class S>
+struct Join {
+    const S* schedules;
+    const double* boundaries;
+    std::size_t count;  ///< of boundaries
+
+    ADAMCORE_FN double operator()(double t) const noexcept(noexcept(schedules[0](t))) {
+        const std::size_t i = count_up_to(t, boundaries, count);
+        return schedules[i](i == 0 ? t : t - boundaries[i - 1]);
+    }
+};
+
+}  // namespace adamcore::schedules

@@ -1,0 +1,211 @@
+"""What a schedule is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adamcore._core import Evaluator
+from adamcore.schedules._described import Described, add_known, known
+
+ScheduleClass = TypeVar("ScheduleClass", bound="type[Schedule]")
+
+
+class Schedule(Described):
+    """The base class of schedules: numbers that depend on the clock.
+
+    ``s(t)`` is the value that the update after `t` completed ones uses, so the first step uses ``s(0)``. It is a pure
+    function: a schedule is immutable, and has no clock and no reference to an optimizer. `t` is an int or a float >= 0,
+    or an array of them, for which ``s(t)`` is a float64 array with the same bits.
+
+    Schedules are equal if their arguments are. ``repr(s)`` is an expression that makes an equal one. They can be
+    multiplied and added, and have methods that change when they begin and how long they take.
+
+    Your own schedules are subclasses that define ``__call__(self, t)``, where `t` is a number. The arguments of their
+    constructor must be attributes of the same names. `register` them, so that they can be saved.
+
+    Raises
+    ------
+    TypeError
+        If `t` is no number and no array of numbers, or if this class itself is called.
+    ValueError
+        If `t` is negative or not finite.
+
+    Examples
+    --------
+    >>> from adamcore import schedules
+    >>> s = schedules.Cosine(0.1, 0.01, steps=100)
+    >>> s(50)
+    0.055
+    >>> 2 * s.shift(10)
+    Product(2, Shift(Cosine(0.1, 0.01, steps=100), 10))
+    >>> @schedules.register
+    ... class Sawtooth(schedules.Schedule):
+    ...     def __init__(self, value, *, period):
+    ...         self.value, self.period = value, period
+    ...     def __call__(self, t):
+    ...         return self.value * (1 - t % self.period / self.period)
+    >>> s = Sawtooth(0.1, period=4) * 2
+    >>> s(1), schedules.Schedule.from_dict(s.to_dict()) == s
+    (0.15, True)
+    """
+
+    __slots__ = ("_evaluator",)
+
+    if TYPE_CHECKING:
+        _evaluator: Evaluator | None
+
+    def _seal(self) -> None:
+        if type(self).__call__ is not Schedule.__call__:
+            object.__setattr__(self, "_evaluator", None)
+        elif not hasattr(self, "_evaluator"):
+            raise TypeError(
+                f"{type(self).__name__} is no schedule of its own: use one of adamcore.schedules, or a subclass that "
+                "defines __call__(self, t)"
+            )
+        super()._seal()
+
+    @overload
+    def __call__(self, t: float, /) -> float: ...
+    @overload
+    def __call__(self, t: NDArray[Any], /) -> NDArray[np.float64]: ...
+    def __call__(self, t: Any, /) -> Any:
+        return self._evaluator(t)  # type: ignore[misc]
+
+    def _children(self) -> list[Schedule]:
+        """Return the schedules that this one is made of, in order."""
+        found = []
+        for value in self._arguments().values():
+            inside = value if isinstance(value, (tuple, list)) else (value,)
+            found += [one for one in inside if isinstance(one, Schedule)]
+        return found
+
+    def __mul__(self, other: float | Schedule) -> Schedule:
+        return _combine("Product", self, other)
+
+    def __rmul__(self, other: float) -> Schedule:
+        return _combine("Product", other, self)
+
+    def __add__(self, other: float | Schedule) -> Schedule:
+        return _combine("Sum", self, other)
+
+    def __radd__(self, other: float) -> Schedule:
+        return _combine("Sum", other, self)
+
+    __array_ufunc__ = None  # so that NumPy's numbers leave * and + to this class
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Schedule:
+        """Return this schedule with values from `low` to `high`; None is no limit.
+
+        Examples
+        --------
+        >>> from adamcore import schedules
+        >>> schedules.InverseSqrt(0.1, timescale=10).clip(low=0.05)(1000)
+        0.05
+        """
+        return known("Clip")(self, low, high)  # type: ignore[no-any-return]
+
+    def shift(self, n: float) -> Schedule:
+        """Return this schedule `n` steps later: its first value holds until then.
+
+        ``s.shift(opt.completed)`` begins now.
+
+        Examples
+        --------
+        >>> from adamcore import schedules
+        >>> s = schedules.Linear(0.1, steps=10).shift(100)
+        >>> s(0), s(100), s(105)
+        (0.1, 0.1, 0.05)
+        """
+        return known("Shift")(self, n)  # type: ignore[no-any-return]
+
+    def stretch(self, k: float) -> Schedule:
+        """Return this schedule `k` times as long: its value at ``t / k``.
+
+        Examples
+        --------
+        >>> from adamcore import schedules
+        >>> schedules.Linear(0.1, steps=10).stretch(100)(500)
+        0.05
+        """
+        return known("Stretch")(self, k)  # type: ignore[no-any-return]
+
+    def every(self, n: float) -> Schedule:
+        """Return this schedule with a new value every `n` steps: its value at ``t // n``.
+
+        It makes a schedule of epochs one of steps, if `n` is the number of steps in an epoch.
+
+        Examples
+        --------
+        >>> from adamcore import schedules
+        >>> s = schedules.Linear(0.1, steps=10).every(100)
+        >>> s(99), s(100), s(500)
+        (0.1, 0.09, 0.05)
+        """
+        return known("Every")(self, n)  # type: ignore[no-any-return]
+
+    def then(self, schedule: float | Schedule, *, at: float) -> Schedule:
+        """Return a schedule that is this one before step `at`, and then another one, which begins there.
+
+        Examples
+        --------
+        >>> from adamcore import schedules
+        >>> schedules.Constant(0.1).then(schedules.Linear(0.1, steps=10), at=50)(55)
+        0.05
+        """
+        return known("Join")([self, schedule], [at])  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def from_dict(cls, saved: Mapping[str, Any]) -> Schedule: ...
+
+
+def register(schedule: ScheduleClass) -> ScheduleClass:
+    """Let schedules of your class be saved and loaded; a decorator.
+
+    Parameters
+    ----------
+    schedule : type
+        A subclass of `Schedule` that defines ``__call__(self, t)``. It is known by its name, which must be unlike those
+        of other schedules. The arguments of its constructor must be attributes of the same names, and values that JSON
+        has, or schedules.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    TypeError
+        If it is no subclass of `Schedule`, or its constructor takes ``*args`` or ``**kwargs``.
+    ValueError
+        If another class of this name is registered, or an argument is named ``type`` or ``state``.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from adamcore import schedules
+    >>> @schedules.register
+    ... @dataclass(frozen=True)
+    ... class Halving(schedules.Schedule):
+    ...     value: float
+    ...     def __call__(self, t):
+    ...         return self.value / 2**t
+    >>> schedules.Schedule.from_dict({"type": "Halving", "value": 8.0})
+    Halving(value=8.0)
+    """
+    if not (inspect.isclass(schedule) and issubclass(schedule, Schedule)):
+        raise TypeError(f"register: a subclass of Schedule is needed, got {schedule!r}")
+    return add_known(schedule)
+
+
+def _combine(name: str, a: Any, b: Any) -> Any:
+    operand = a if not isinstance(a, Schedule) else b
+    is_number = isinstance(operand, (int, float, np.integer, np.floating)) and not isinstance(operand, bool)
+    return known(name)(a, b) if is_number or isinstance(operand, Schedule) else NotImplemented

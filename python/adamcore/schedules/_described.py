@@ -1,0 +1,228 @@
+"""Immutable objects that are described by the arguments of their constructors."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from adamcore._checks.suggestions import did_you_mean
+from adamcore._core import short_repr
+from adamcore.schedules._plain import from_plain, to_plain
+
+_KNOWN: dict[str, type[Described]] = {}
+"""The classes that `Described.from_dict` makes objects of, by name."""
+
+Class = TypeVar("Class", bound="type[Described]")
+
+
+class Sealing(abc.ABCMeta):
+    """Makes objects read-only after ``__init__``."""
+
+    if not TYPE_CHECKING:  # checkers read the signature of __init__
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            made = super().__call__(*args, **kwargs)
+            made._seal()
+            return made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return inspect.Signature(parameters)
+
+
+class Described(metaclass=Sealing):
+    """An immutable object whose arguments are attributes of the same names.
+
+    They are what is shown, compared, saved and copied.
+    """
+
+    __slots__ = ("__weakref__", "_is_sealed")
+
+    _has_state: ClassVar[bool] = False
+    """Whether ``_memory["state"]`` holds an immutable object that changes, and is saved beside the arguments."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _seal(self) -> None:
+        object.__setattr__(self, "_is_sealed", True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, "_is_sealed"):
+            raise AttributeError(f"{type(self).__name__} is immutable, so {name} cannot be set: make another one")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if hasattr(self, "_is_sealed"):
+            raise AttributeError(f"{type(self).__name__} is immutable, so {name} cannot be deleted")
+        object.__delattr__(self, name)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in parameters_of(type(self))}
+
+    def __repr__(self) -> str:
+        shown, places = [], True
+        for parameter in parameters_of(type(self)).values():
+            value = getattr(self, parameter.name)
+            places = places and parameter.kind is not parameter.KEYWORD_ONLY
+            if parameter.default is not parameter.empty and _is_same(value, parameter.default):
+                places = False  # what follows needs its name
+                continue
+            text = self._text_of(value)
+            shown.append(text if places else f"{parameter.name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @staticmethod
+    def _text_of(value: Any) -> str:
+        return repr(value)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self._arguments() == other._arguments()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._arguments().values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = (_make, (type(self), self._arguments()))
+        return (*made, self._memory["state"]) if self._has_state else made
+
+    def __setstate__(self, state: Any) -> None:
+        self._memory["state"] = state
+
+    if TYPE_CHECKING:
+
+        @property
+        def _memory(self) -> dict[str, Any]: ...
+
+    def _state_to_dict(self) -> Any:
+        """Return the state as JSON, if there is any."""
+        raise NotImplementedError
+
+    def _state_from_dict(self, saved: Any) -> Any:
+        """Return the state that was saved, or raise ValueError."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments as a dict that can be stored as JSON.
+
+        The class is under ``"type"``. Arguments that are schedules are dicts too.
+
+        Returns
+        -------
+        dict
+            It is what `from_dict` takes.
+        """
+        name = type(self).__name__
+        if _KNOWN.get(name) is not type(self):
+            raise TypeError(f"{name} cannot be saved: register the class with @adamcore.schedules.register")
+        saved = {"type": name}
+        for key, value in self._arguments().items():
+            saved[key] = to_plain(value, Described, f"{name}: {key}")
+        if self._has_state:
+            saved["state"] = self._state_to_dict()
+        return saved
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Any:
+        """Make an object of what `to_dict` returned.
+
+        Only registered classes are known; nothing is imported or evaluated. The arguments are checked as the
+        constructor does.
+
+        Parameters
+        ----------
+        saved : mapping
+            A ``"type"``, and all arguments of the constructor.
+
+        Returns
+        -------
+        Schedule
+            An object that is equal to the one that was saved.
+
+        Raises
+        ------
+        TypeError
+            If `saved` is no mapping, or an argument has a wrong type.
+        ValueError
+            If the type is not registered, a key is missing or unknown, or an argument has a wrong value.
+        """
+        if not isinstance(saved, Mapping):
+            raise TypeError(f"a saved schedule must be a dict, got {short_repr(saved)}")
+        described = _class_named(saved.get("type"))
+        if not issubclass(described, cls):
+            raise ValueError(f"{described.__name__} is no {cls.__name__}")
+        given = {key: value for key, value in saved.items() if key != "type"}
+        state = given.pop("state", None) if described._has_state else None
+        _require_keys(described, given)
+        made = _make(described, {key: from_plain(value, Described.from_dict) for key, value in given.items()})
+        if state is not None:
+            made._memory["state"] = made._state_from_dict(state)
+        return made
+
+
+def parameters_of(described: type[Described]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a constructor, which are the names of attributes too."""
+    found = described.__dict__.get("_parameters")
+    if found is None:
+        found = inspect.signature(described).parameters
+        for parameter in found.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(f"{described.__name__}: its constructor must name all arguments, got {parameter}")
+        described._parameters = found  # type: ignore[attr-defined]
+    return found  # type: ignore[no-any-return]
+
+
+def add_known(described: Class) -> Class:
+    """Let `Described.from_dict` make objects of a class."""
+    name = described.__name__
+    for reserved in ("type", "state"):
+        if reserved in parameters_of(described):
+            raise ValueError(f"{name}: an argument cannot be named {reserved!r}, which is a key of saved schedules")
+    other = _KNOWN.get(name)
+    if other is not None and (other.__module__, other.__qualname__) != (described.__module__, described.__qualname__):
+        raise ValueError(f"another schedule named {name} is registered, of module {other.__module__}: rename this one")
+    _KNOWN[name] = described
+    return described
+
+
+def known(name: str) -> Any:
+    """Return a registered class."""
+    return _KNOWN[name]
+
+
+def _class_named(name: Any) -> type[Described]:
+    if not isinstance(name, str):
+        raise ValueError(f"a saved schedule must have the name of its class as 'type', got {short_repr(name)}")
+    if name not in _KNOWN:
+        raise ValueError(
+            f"there is no schedule of type {name!r}{did_you_mean(name, _KNOWN)}. If it is your own class, import it "
+            "first, and register it with @adamcore.schedules.register"
+        )
+    return _KNOWN[name]
+
+
+def _require_keys(described: type[Described], given: Mapping[str, Any]) -> None:
+    name, wanted = described.__name__, parameters_of(described)
+    for key in given:
+        if key not in wanted:
+            raise ValueError(f"{name}: there is no argument {key!r}{did_you_mean(key, wanted)}")
+    missing = [key for key in wanted if key not in given]
+    if missing:
+        raise ValueError(f"{name}: {missing[0]} is missing from what was saved")
+
+
+def _make(described: type[Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a constructor; arguments that can only be given by their place are too."""
+    places = [p.name for p in parameters_of(described).values() if p.kind is p.POSITIONAL_ONLY]
+    rest = {key: value for key, value in arguments.items() if key not in places}
+    return described(*(arguments[name] for name in places), **rest)
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return type(value) in (type(default), int, float) and bool(value == default)
+
