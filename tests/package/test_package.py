@@ -76,7 +76,7 @@ def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
     allowed.write_text(
         "".join(
             f"adamcore.{module}.{name}\n"
-            for name in ("HostOptimizer", "DeviceOptimizer", "Scaler", "StepReport", "StepReport.__init__")
+            for name in ("HostOptimizer", "DeviceOptimizer", "Evaluator", "Scaler", "StepReport", "StepReport.__init__")
         )
     )
     options = ["--allowlist", str(allowed), "--ignore-unused-allowlist"]
@@ -112,6 +112,11 @@ LAYERS = [
     ("rules/", {"average.hpp", "bias.hpp", "math.hpp", "rule.hpp", "rules/"}),
     ("rule_info.hpp", {"bias.hpp", "dtype.hpp", "rule.hpp", "tensor.hpp"}),
     ("rule_registry.hpp", {"rule_info.hpp", "rules/all.hpp"}),
+    (
+        "schedules/",
+        {"bias.hpp", "double_double.hpp", "math.hpp", "power.hpp", "scale.hpp", "schedules/"},
+    ),
+    ("schedule.hpp", {"schedules/"}),
     ("cpu/isa.hpp", set()),
     ("cpu/parallel.hpp", set()),
     ("cpu/float_environment.hpp", set()),
@@ -147,7 +152,7 @@ LAYERS = [
         "cuda/engine.hpp",
         {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
     ),
-    ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "tensor.hpp", "version.hpp"}),
+    ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "schedule.hpp", "tensor.hpp", "version.hpp"}),
 ]
 
 
@@ -163,13 +168,14 @@ def test_includes_go_one_way() -> None:
 
 ROOMS = {
     "runtime": set(),
+    "schedules": {"runtime"},
     "gate": {"runtime"},
     "regions": {"gate", "runtime"},
     "structures": {"gate", "runtime"},
     "state": {"regions"},
-    "optimizer": {"gate", "regions", "runtime", "state", "structures"},
+    "optimizer": {"gate", "regions", "runtime", "schedules", "state", "structures"},
     "calls": {"gate", "optimizer", "regions", "runtime"},
-    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "state", "structures"},
+    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "schedules", "state", "structures"},
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
 

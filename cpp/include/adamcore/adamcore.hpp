@@ -9,5 +9,6 @@
 #include "adamcore/plan.hpp"
 #include "adamcore/rule.hpp"
 #include "adamcore/rules/all.hpp"
+#include "adamcore/schedule.hpp"
 #include "adamcore/tensor.hpp"
 #include "adamcore/version.hpp"

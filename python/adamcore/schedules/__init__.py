@@ -1,7 +1,7 @@
 """Schedules: numbers that depend on the clock, such as learning rates.
 
 Every numeric hyper-parameter of an optimizer takes one. A schedule is an immutable object; ``s(t)`` is the value that
-the update after `t` completed ones uses, so the first step uses ``s(0)``. `Schedule` describes what they have in common.
+the update after `t` completed ones uses, so the first step uses ``s(0)``. `Schedule` describes what all of them have.
 
 ====================  ====================================================================
 `Constant`            the same value

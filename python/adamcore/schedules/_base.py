@@ -54,19 +54,20 @@ class Schedule(Described):
     (0.15, True)
     """
 
-    __slots__ = ("_evaluator",)
+    __slots__ = ("_evaluator", "_formula")
 
     if TYPE_CHECKING:
-        _evaluator: Evaluator | None
+        _formula: Evaluator  # what this class' __call__ evaluates
+        _evaluator: Evaluator | None  # the same, if nothing else is called; None for other classes of users
 
     def _seal(self) -> None:
-        if type(self).__call__ is not Schedule.__call__:
-            object.__setattr__(self, "_evaluator", None)
-        elif not hasattr(self, "_evaluator"):
+        is_own = type(self).__call__ is not Schedule.__call__
+        if not is_own and not hasattr(self, "_formula"):
             raise TypeError(
                 f"{type(self).__name__} is no schedule of its own: use one of adamcore.schedules, or a subclass that "
                 "defines __call__(self, t)"
             )
+        object.__setattr__(self, "_evaluator", None if is_own else self._formula)
         super()._seal()
 
     @overload
@@ -74,7 +75,7 @@ class Schedule(Described):
     @overload
     def __call__(self, t: NDArray[Any], /) -> NDArray[np.float64]: ...
     def __call__(self, t: Any, /) -> Any:
-        return self._evaluator(t)  # type: ignore[misc]
+        return self._formula(t)
 
     def _children(self) -> list[Schedule]:
         """Return the schedules that this one is made of, in order."""
@@ -85,16 +86,16 @@ class Schedule(Described):
         return found
 
     def __mul__(self, other: float | Schedule) -> Schedule:
-        return _combine("Product", self, other)
+        return _make("Product", self, other) if _is_operand(other) else NotImplemented
 
     def __rmul__(self, other: float) -> Schedule:
-        return _combine("Product", other, self)
+        return _make("Product", other, self) if _is_operand(other) else NotImplemented
 
     def __add__(self, other: float | Schedule) -> Schedule:
-        return _combine("Sum", self, other)
+        return _make("Sum", self, other) if _is_operand(other) else NotImplemented
 
     def __radd__(self, other: float) -> Schedule:
-        return _combine("Sum", other, self)
+        return _make("Sum", other, self) if _is_operand(other) else NotImplemented
 
     __array_ufunc__ = None  # so that NumPy's numbers leave * and + to this class
 
@@ -107,7 +108,7 @@ class Schedule(Described):
         >>> schedules.InverseSqrt(0.1, timescale=10).clip(low=0.05)(1000)
         0.05
         """
-        return known("Clip")(self, low, high)  # type: ignore[no-any-return]
+        return _make("Clip", self, low, high)
 
     def shift(self, n: float) -> Schedule:
         """Return this schedule `n` steps later: its first value holds until then.
@@ -121,7 +122,7 @@ class Schedule(Described):
         >>> s(0), s(100), s(105)
         (0.1, 0.1, 0.05)
         """
-        return known("Shift")(self, n)  # type: ignore[no-any-return]
+        return _make("Shift", self, n)
 
     def stretch(self, k: float) -> Schedule:
         """Return this schedule `k` times as long: its value at ``t / k``.
@@ -132,7 +133,7 @@ class Schedule(Described):
         >>> schedules.Linear(0.1, steps=10).stretch(100)(500)
         0.05
         """
-        return known("Stretch")(self, k)  # type: ignore[no-any-return]
+        return _make("Stretch", self, k)
 
     def every(self, n: float) -> Schedule:
         """Return this schedule with a new value every `n` steps: its value at ``t // n``.
@@ -146,7 +147,7 @@ class Schedule(Described):
         >>> s(99), s(100), s(500)
         (0.1, 0.09, 0.05)
         """
-        return known("Every")(self, n)  # type: ignore[no-any-return]
+        return _make("Every", self, n)
 
     def then(self, schedule: float | Schedule, *, at: float) -> Schedule:
         """Return a schedule that is this one before step `at`, and then another one, which begins there.
@@ -157,7 +158,7 @@ class Schedule(Described):
         >>> schedules.Constant(0.1).then(schedules.Linear(0.1, steps=10), at=50)(55)
         0.05
         """
-        return known("Join")([self, schedule], [at])  # type: ignore[no-any-return]
+        return _make("Join", [self, schedule], [at])
 
     if TYPE_CHECKING:
 
@@ -205,7 +206,13 @@ def register(schedule: ScheduleClass) -> ScheduleClass:
     return add_known(schedule)
 
 
-def _combine(name: str, a: Any, b: Any) -> Any:
-    operand = a if not isinstance(a, Schedule) else b
-    is_number = isinstance(operand, (int, float, np.integer, np.floating)) and not isinstance(operand, bool)
-    return known(name)(a, b) if is_number or isinstance(operand, Schedule) else NotImplemented
+def _make(name: str, *arguments: Any) -> Schedule:
+    """Make a schedule of a class that is defined above this module, which is why its name is looked up."""
+    made: Schedule = known(name)(*arguments)
+    return made
+
+
+def _is_operand(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, (Schedule, int, float, np.integer, np.floating))

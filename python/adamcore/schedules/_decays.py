@@ -31,7 +31,6 @@ class Constant(Family):
 
 
 @family
-@dataclass(frozen=True, repr=False, eq=False)
 class StepDecay(Family):
     r"""Multiplied by `gamma` every so many steps: :math:`v \gamma^{\lfloor t / n \rfloor}`.
 
@@ -54,10 +53,11 @@ class StepDecay(Family):
     (0.1, 0.05, 0.025)
     """
 
-    value: Real
-    _: KW_ONLY
-    every: Positive
-    gamma: Nonnegative = 0.1
+    value: float
+    gamma: float
+
+    def __init__(self, value: Real, *, every: Positive, gamma: Nonnegative = 0.1) -> None:
+        self._take(value=value, every=every, gamma=gamma)
 
 
 @family
@@ -90,7 +90,6 @@ class MultiStep(Family):
 
 
 @family
-@dataclass(frozen=True, repr=False, eq=False)
 class Exponential(Family):
     r"""Exponential decay: :math:`v \gamma^{\max(t - b, 0) / n}`, bounded by `end`.
 
@@ -119,13 +118,23 @@ class Exponential(Family):
     (0.1, 0.05, 0.02)
     """
 
-    value: Real
-    gamma: Nonnegative
-    _: KW_ONLY
-    every: Positive = 1
-    staircase: bool = False
-    begin: Nonnegative = 0
-    end: OptionalReal = None
+    value: float
+    gamma: float
+    staircase: bool
+    begin: float
+    end: float | None
+
+    def __init__(
+        self,
+        value: Real,
+        gamma: Nonnegative,
+        *,
+        every: Positive = 1,
+        staircase: bool = False,
+        begin: Nonnegative = 0,
+        end: OptionalReal = None,
+    ) -> None:
+        self._take(value=value, gamma=gamma, every=every, staircase=staircase, begin=begin, end=end)
 
 
 @family
@@ -156,7 +165,6 @@ class InverseSqrt(Family):
 
 
 @family
-@dataclass(frozen=True, repr=False, eq=False)
 class InverseTime(Family):
     r"""Decay by time: :math:`v / (1 + r t / n)`.
 
@@ -181,11 +189,12 @@ class InverseTime(Family):
     (0.1, 0.05, 0.025)
     """
 
-    value: Real
-    rate: Nonnegative
-    _: KW_ONLY
-    every: Positive = 1
-    staircase: bool = False
+    value: float
+    rate: float
+    staircase: bool
+
+    def __init__(self, value: Real, rate: Nonnegative, *, every: Positive = 1, staircase: bool = False) -> None:
+        self._take(value=value, rate=rate, every=every, staircase=staircase)
 
 
 @family

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
+import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -29,8 +30,10 @@ class Sealing(abc.ABCMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return inspect.Signature(parameters)
+        init = cls.__init__  # type: ignore[misc]
+        types = _types_of(init)
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        return inspect.Signature([p.replace(annotation=types.get(p.name, p.annotation)) for p in parameters])
 
 
 class Described(metaclass=Sealing):
@@ -60,13 +63,16 @@ class Described(metaclass=Sealing):
             raise AttributeError(f"{type(self).__name__} is immutable, so {name} cannot be deleted")
         object.__delattr__(self, name)
 
+    def _argument(self, name: str) -> Any:
+        return getattr(self, name)
+
     def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in parameters_of(type(self))}
+        return {name: self._argument(name) for name in parameters_of(type(self))}
 
     def __repr__(self) -> str:
         shown, places = [], True
         for parameter in parameters_of(type(self)).values():
-            value = getattr(self, parameter.name)
+            value = self._argument(parameter.name)
             places = places and parameter.kind is not parameter.KEYWORD_ONLY
             if parameter.default is not parameter.empty and _is_same(value, parameter.default):
                 places = False  # what follows needs its name
@@ -82,7 +88,7 @@ class Described(metaclass=Sealing):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self._arguments() == other._arguments()  # type: ignore[attr-defined]
+        return self._arguments() == other._arguments()
 
     def __hash__(self) -> int:
         return hash((type(self), *self._arguments().values()))
@@ -155,7 +161,7 @@ class Described(metaclass=Sealing):
             raise TypeError(f"a saved schedule must be a dict, got {short_repr(saved)}")
         described = _class_named(saved.get("type"))
         if not issubclass(described, cls):
-            raise ValueError(f"{described.__name__} is no {cls.__name__}")
+            raise ValueError(f"{described.__name__} is no {cls.__name__}")  # noqa: TRY004  (of a file)
         given = {key: value for key, value in saved.items() if key != "type"}
         state = given.pop("state", None) if described._has_state else None
         _require_keys(described, given)
@@ -173,8 +179,8 @@ def parameters_of(described: type[Described]) -> Mapping[str, inspect.Parameter]
         for parameter in found.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"{described.__name__}: its constructor must name all arguments, got {parameter}")
-        described._parameters = found  # type: ignore[attr-defined]
-    return found  # type: ignore[no-any-return]
+        type.__setattr__(described, "_parameters", found)
+    return found
 
 
 def add_known(described: Class) -> Class:
@@ -197,7 +203,9 @@ def known(name: str) -> Any:
 
 def _class_named(name: Any) -> type[Described]:
     if not isinstance(name, str):
-        raise ValueError(f"a saved schedule must have the name of its class as 'type', got {short_repr(name)}")
+        raise ValueError(  # noqa: TRY004  (of a file, not of an argument)
+            f"a saved schedule must have the name of its class as 'type', got {short_repr(name)}"
+        )
     if name not in _KNOWN:
         raise ValueError(
             f"there is no schedule of type {name!r}{did_you_mean(name, _KNOWN)}. If it is your own class, import it "
@@ -216,6 +224,14 @@ def _require_keys(described: type[Described], given: Mapping[str, Any]) -> None:
         raise ValueError(f"{name}: {missing[0]} is missing from what was saved")
 
 
+def _types_of(init: Any) -> dict[str, Any]:
+    """Return the types of arguments, or {} if their module does not define the names at run time."""
+    try:
+        return typing.get_type_hints(init)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
 def _make(described: type[Any], arguments: Mapping[str, Any]) -> Any:
     """Call a constructor; arguments that can only be given by their place are too."""
     places = [p.name for p in parameters_of(described).values() if p.kind is p.POSITIONAL_ONLY]
@@ -225,4 +241,3 @@ def _make(described: type[Any], arguments: Mapping[str, Any]) -> Any:
 
 def _is_same(value: Any, default: Any) -> bool:
     return type(value) in (type(default), int, float) and bool(value == default)
-

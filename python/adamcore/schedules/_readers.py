@@ -6,6 +6,8 @@ declares its arguments with the types below, and `readers_of` finds their reader
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +53,7 @@ def _sequence(wanted: str, read: Reader) -> Reader:
 def _sorted(read: Reader) -> Reader:
     def read_sorted(values: Any, label: str) -> tuple[float, ...]:
         numbers: tuple[float, ...] = read(values, label)
-        for a, b in zip(numbers, numbers[1:], strict=False):
+        for a, b in itertools.pairwise(numbers):
             if a > b:
                 raise ValueError(f"{label} must be in ascending order, got {b} after {a}")
         return numbers
@@ -70,7 +72,7 @@ def _read_points(values: Any, label: str) -> tuple[tuple[float, float], ...]:
     points: tuple[tuple[float, float], ...] = _sequence("pairs (t, value)", _read_point)(values, label)
     if not points:
         raise ValueError(f"{label} must have at least one pair (t, value)")
-    for (a, _), (b, _) in zip(points, points[1:], strict=False):
+    for (a, _), (b, _) in itertools.pairwise(points):
         if a >= b:
             raise ValueError(f"{label} must be in ascending order of t, got t = {b} after {a}")
     return points
@@ -124,14 +126,13 @@ Part = Annotated[float | Schedule, _read_part]
 Parts = Annotated[Sequence[float | Schedule], _sequence("schedules", _read_part)]
 
 
-def readers_of(described: type[Any]) -> dict[str, Reader]:
-    """Return the readers of all arguments that a class declares, with one of these types, a Literal or bool."""
-    found = {}
-    for name, hint in typing.get_type_hints(described, include_extras=True).items():
-        if typing.get_origin(hint) is Annotated:
-            found[name] = hint.__metadata__[0]
-        elif typing.get_origin(hint) is typing.Literal:
-            found[name] = _choice(*typing.get_args(hint))
-        elif hint is bool:
-            found[name] = _read_flag
-    return found
+def readers_of(init: Callable[..., None]) -> dict[str, Reader]:
+    """Return the readers of a constructor's arguments: each has one of these types, or a Literal, or is a bool."""
+    hints = inspect.get_annotations(init, eval_str=True)
+    return {name: _reader_of(hint) for name, hint in hints.items() if name != "return"}
+
+
+def _reader_of(hint: Any) -> Reader:
+    if typing.get_origin(hint) is typing.Literal:
+        return _choice(*typing.get_args(hint))
+    return _read_flag if hint is bool else typing.cast("Reader", hint.__metadata__[0])
