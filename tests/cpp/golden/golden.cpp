@@ -10,6 +10,7 @@
 
 #include "../support/hashes.hpp"
 #include "../support/powers.hpp"
+#include "../support/schedules.hpp"
 
 namespace {
 
@@ -153,7 +154,12 @@ void print_norms(const cpu::Kernels& kernels) {
         std::printf("norm of float64 %a\n", norm_of<double>(kernels, spread));
 }
 
-/// They are no kernels, and are printed for each ISA only because what is compared belongs to one.
+void print_schedules() {
+    test::for_each_schedule([](const char* name, const auto& schedule) {
+        std::printf("schedule %s %016" PRIx64 "\n", name, test::hash_of_schedule(schedule));
+    });
+}
+
 void print_powers() {
     const test::PowerHashes hashes = test::power_hashes();
     std::printf("powers");
@@ -170,6 +176,8 @@ int main() {
         std::printf("isa %s\n", cpu::name_of(isa));
         for (std::size_t rule = 0; rule < rules::All::size; ++rule) print_steps(*kernels, rule);
         print_norms(*kernels);
+        // They do not depend on the ISA, but same.py compares what follows the name of one.
         print_powers();
+        print_schedules();
     }
 }
