@@ -4,7 +4,6 @@
 // number of completed steps gives the number for the next one.
 
 #include <adamcore/adamcore.hpp>
-#include <adamcore/schedule.hpp>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
