@@ -12,7 +12,11 @@
 ///
 /// libm's functions differ in the last bit between libraries. These use only + - * / in a fixed order, and are for
 /// numbers that are computed once a step, such as learning rates. The series are Taylor's: reduced arguments are so
-/// small that few terms are needed. Terms that matter beyond the 53rd bit are computed in double-double.
+/// small that few terms are needed. Terms that matter beyond the 53rd bit are computed in double-double. The calling
+/// thread must round to nearest and keep subnormals, as in a cpu::FloatEnvironment.
+///
+/// Constants are pairs (high, low) of the 53 bits of a number and the 53 that follow. In Python:
+/// high = float(x), low = float(x - mpmath.mpf(high)), where x is, for example, mpmath.pi with mpmath.mp.prec = 300.
 ///
 /// Special cases are those of IEEE 754. A NaN is always the positive quiet one, whatever the arguments.
 namespace adamcore::power {
@@ -54,8 +58,7 @@ ADAMCORE_FN double series(double x) noexcept {
     }
 }
 
-/// log2(j / 32), for j from 23 to 45. In Python: high = float(mpmath.log(mpmath.mpf(j) / 32, 2)), and low is the
-/// difference to it, rounded.
+/// log2(j / 32), for j from 23 to 45.
 ADAMCORE_FN DoubleDouble log2_of_32nds(int j) noexcept {
     constexpr DoubleDouble values[] = {
         {-0x1.e7df5fe538ab3p-2, -0x1.3bed456b24ed1p-56}, {-0x1.a8ff971810a5ep-2, -0x1.817fd3b7d7e5dp-58},
