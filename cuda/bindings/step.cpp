@@ -266,11 +266,11 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const bool may_skip = request.check;
     stream_ = stream();
     containers_.require_unchanged(param_groups, *names_, owner());
-    const bool has_schedule = Groups::has_schedule(param_groups);
-    // Reading the count would wait for the device, which ends a capture. upload() brings the learning rates of captured
-    // steps.
-    if (!has_schedule || completed_ || !engine_->is_captured(stream_))
-        groups_.read(param_groups, has_schedule ? count_completed() : 0);
+    groups_.read(param_groups);
+    // Reading the count would wait for the device, which ends a capture. upload() brings the numbers that schedules give
+    // to captured steps.
+    if (groups_.has_schedules() && (completed_ || !engine_->is_captured(stream_)))
+        groups_.evaluate(param_groups, count_completed());
     std::optional<StateChange> change = follow_rules();
     GradTaker taker(*this);
     has_known_grads_ = true;
@@ -304,7 +304,8 @@ void DeviceOptimizer::upload(const py::list& param_groups) {
 
 void DeviceOptimizer::upload_groups(const py::list& param_groups) {
     containers_.require_unchanged(param_groups, *names_, owner());
-    groups_.read(param_groups, Groups::has_schedule(param_groups) ? count_completed() : 0);
+    groups_.read(param_groups);
+    if (groups_.has_schedules()) groups_.evaluate(param_groups, count_completed());
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     const cuda::Stream current = stream();
     const GilRelease release;

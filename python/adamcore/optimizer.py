@@ -14,23 +14,24 @@ from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
 from adamcore._parts.attributes import Guarded
+from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
-from adamcore._parts.groups import Defaults, ParamGroup, check_options_known
+from adamcore._parts.groups import Defaults, ParamGroup, check_options_known, current_numbers
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.options import Options, check_options, require_use_of_precision
 from adamcore._parts.signature import ShownSignature
-from adamcore._parts.state_dict import Serializer
 from adamcore._parts.stepping import STEPPED, info_of, step_on_device, step_on_host
 from adamcore._parts.views import ByName, Slots
 from adamcore.loss_scaler import LossScaler
 from adamcore.step_info import StepInfo
 
 Array = NDArray[Any]
-Schedule = Callable[[int], float]
+Number = float | Callable[[int], float]
+"""A hyper-parameter: a number, or a schedule, which gives a number for a number of completed steps."""
 
 
-class Optimizer(Copyable, Guarded, ABC):
+class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:
@@ -117,7 +118,7 @@ class Optimizer(Copyable, Guarded, ABC):
 
     def __init__(self, params: Any, defaults: Group, options: Options) -> None:
         self.options: Mapping[str, Any] = MappingProxyType(check_options(type(self).__name__, dict(options), defaults))
-        self.defaults: Group = Defaults(type(self).__name__, defaults, self._rule)
+        self.defaults: Group = Defaults(type(self).__name__, defaults, self._rule, self._variant_keys)
         self.param_groups: list[Group] = []
         flats = flatten_groups(params)
         arrays, labels = ([x for _, flat, _ in flats for x in getattr(flat, of)] for of in ("arrays", "labels"))
@@ -278,59 +279,35 @@ class Optimizer(Copyable, Guarded, ABC):
         """The number of updates of each parameter by name."""
         return ByName(self._native.places, self._native.steps)
 
-    def _state_of(self, index: int) -> dict[str, Array]:
-        return Slots(self._memory.state(self._native, index))
+    @property
+    def completed(self) -> int:
+        """The number of completed steps, which is the argument of schedules. Skipped steps do not count."""
+        completed: int = self._native.completed
+        return completed
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of everything that is needed to resume: state by name, step counts and hyper-parameters.
-
-        A schedule that was passed as `lr` is code and is not saved. The number of completed steps, which is its
-        argument, is saved. State that is going to begin with the parameter's next update (such as SGD's momentum, if
-        it was 0 so far) has an entry ``"begun": 0``.
-
-        Examples
-        --------
-        >>> import adamcore as ac, numpy as np
-        >>> opt = ac.AdamW({"w": np.ones(3)})
-        >>> sorted(opt.state_dict()["state"]["w"])
-        ['exp_avg', 'exp_avg_sq', 'step']
-        """
-        return self._serializer().save()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load what ``state_dict()`` returned. Parameters are matched by name, and arrays are copied.
-
-        The hyper-parameters are loaded too. The optimizer then has the state arrays that the checkpoint has, so it need
-        not have been made with the same momentum, for example, or the same ``amsgrad``.
+    def current(self, group: int = 0) -> dict[str, Any]:
+        """Return the hyper-parameters of a group as the next step would use them: schedules replaced by numbers.
 
         Raises
         ------
+        IndexError
+            If there is no such group.
         TypeError, ValueError
-            If names, shapes, dtypes or hyper-parameters do not match. Nothing has changed then.
+            If a number is not valid, or what a schedule gives.
 
         Examples
         --------
         >>> import adamcore as ac, numpy as np
-        >>> old, new = ac.Adam(np.ones(3)), ac.Adam(np.ones(3))
-        >>> old.step(np.ones(3)).skipped
+        >>> opt = ac.SGD(np.ones(3), lr=ac.schedules.Linear(1.0, 0.0, steps=4))
+        >>> opt.step(np.ones(3)).skipped
         False
-        >>> new.load_state_dict(old.state_dict())
-        >>> new.steps["0"]
-        1
+        >>> opt.completed, opt.current()["lr"]
+        (1, 0.75)
         """
-        self._serializer().load(state_dict)
+        return current_numbers(type(self).__name__, self.param_groups, group, self.completed, self._rule)
 
-    def _serializer(self) -> Serializer:
-        precision = self.options["precision"]
-        return Serializer(
-            type(self).__name__,
-            self._native,
-            self.param_groups,
-            self.defaults,
-            self._rule,
-            self._variant_keys,
-            precision,
-        )
+    def _state_of(self, index: int) -> dict[str, Array]:
+        return Slots(self._memory.state(self._native, index))
 
     def __repr__(self) -> str:
         return describe(type(self).__name__, self.param_groups, self.options)

@@ -173,9 +173,10 @@ ROOMS = {
     "regions": {"gate", "runtime"},
     "structures": {"gate", "runtime"},
     "state": {"regions"},
-    "optimizer": {"gate", "regions", "runtime", "schedules", "state", "structures"},
-    "calls": {"gate", "optimizer", "regions", "runtime"},
-    "cpu": {"calls", "gate", "optimizer", "regions", "runtime", "schedules", "state", "structures"},
+    "groups": {"runtime", "schedules"},
+    "optimizer": {"gate", "groups", "regions", "runtime", "state", "structures"},
+    "calls": {"gate", "groups", "regions", "runtime"},
+    "cpu": {"calls", "gate", "groups", "optimizer", "regions", "runtime", "schedules", "state", "structures"},
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
 

@@ -92,7 +92,7 @@ def test_functions_have_the_hyper_parameters_of_their_optimizers(name: str) -> N
     for key, parameter in hyper.items():
         assert shown[key].default == parameter.default
         assert shown[key].kind is inspect.Parameter.KEYWORD_ONLY
-        assert shown[key].annotation == parameter.annotation.replace(" | Schedule", "")
+        assert shown[key].annotation == parameter.annotation.replace("Number", "float")
     assert all(shown[slot].default is None for slot in slots)
 
 

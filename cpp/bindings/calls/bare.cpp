@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "gate/written.hpp"
-#include "optimizer/hyper.hpp"
+#include "groups/hyper.hpp"
 #include "regions/regions.hpp"
 
 namespace adamcore::python {
@@ -89,7 +89,7 @@ std::vector<py::object> prepare(const py::list& arrays, const std::vector<std::s
 CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
     CheckedUpdate checked;
     checked.group = {rule_index(update.rule), {}, update.maximize ? -1.0 : 1.0};
-    HyperReader(checked.group.rule, update.owner, update.renamed).read(update.hyper, 0, -1, checked.group.hyper);
+    HyperReader(checked.group.rule, update.owner, update.renamed).read_numbers(update.hyper, checked.group.hyper);
     for (const std::int64_t t : update.t) {
         if (t < 1)
             throw py::value_error(update.owner + ": t must be the number of this update, from 1 to 2**63 - 1, got " +

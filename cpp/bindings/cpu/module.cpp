@@ -90,10 +90,14 @@ ADAMCORE_MODULE(_core, m) {
         [](const std::string& rule, const std::string& owner, const py::dict& hyper, std::int64_t completed,
            int group) {
             HyperValues values;
-            HyperReader(rule_index(rule), owner).read(hyper, completed, group, values);
+            Timetable timetable;
+            timetable.begin(completed);
+            HyperReader(rule_index(rule), owner).read_at(hyper, group, timetable, values);
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
         "Raise an error unless all hyper-parameters of a rule exist and are in range.", Computes());
+    m.def("numbers_at", &numbers_at, py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
+          "Return hyper-parameters with what their schedules give.", Computes());
     m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
     m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, also for subnormal numbers.", Computes());
 

@@ -29,7 +29,8 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const double scale = groups_.checked_loss_scale(loss_scale);
     check = check || scale != 1 || options_.checks;
     containers_.require_unchanged(param_groups, *names_, owner());
-    groups_.read(param_groups, completed_);
+    groups_.read(param_groups);
+    groups_.evaluate(param_groups, completed_);
     std::optional<StateChange> change = follow_rules();
     // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());

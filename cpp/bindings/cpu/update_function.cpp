@@ -9,7 +9,7 @@
 #include "adamcore/rule_registry.hpp"
 #include "calls/plain_arrays.hpp"
 #include "cpu/dispatch.hpp"
-#include "optimizer/hyper.hpp"
+#include "groups/hyper.hpp"
 #include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"
 

@@ -7,17 +7,12 @@
 
 #include <pybind11/pybind11.h>
 
+#include "runtime/interned.hpp"
+
 /// Recognises arrays of other libraries without importing these libraries.
 namespace adamcore::python {
 
 namespace py = pybind11;
-
-/// A Python str that is never destroyed.
-inline py::handle interned(const char* text) {
-    PyObject* const found = PyUnicode_InternFromString(text);
-    if (!found) throw py::error_already_set();
-    return found;
-}
 
 /// The attribute, or null if there is none. Only AttributeError is swallowed.
 py::object find_attr(py::handle object, py::handle name);

@@ -1,4 +1,5 @@
 #include "optimizer/bound_optimizer.hpp"
+#include "optimizer/dict_updates.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -144,7 +145,7 @@ py::tuple BoundOptimizer::snapshot() {
 
 void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
                              const py::function& to_numpy, const std::vector<std::string>& rules,
-                             const std::vector<std::string>& family, bool checked) {
+                             const std::vector<std::string>& family, bool checked, const py::list& memories) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
     for (const std::string& rule : family) possible.push_back(rule_index(rule));
@@ -158,10 +159,11 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
     Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy, checked);
     for (std::size_t i = 0; i < size(); ++i)
         checkpoint.progress[i].has_begun &= change.kept[static_cast<std::size_t>(tensor_at(i).group)].begins;
-    DictUpdates updates(containers_.dicts(), values);
+    DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
     load(copies_of(checkpoint, arrays), {checkpoint.progress, completed});
     commit(std::move(change));
     updates.apply();
+    memory_updates.apply();
     loaded();
 }
 

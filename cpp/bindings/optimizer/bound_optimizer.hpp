@@ -13,9 +13,9 @@
 #include "gate/tensors.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
+#include "groups/groups.hpp"
 #include "optimizer/checkpoint.hpp"
 #include "optimizer/exclusive.hpp"
-#include "optimizer/groups.hpp"
 #include "optimizer/options.hpp"
 #include "regions/regions.hpp"
 #include "state/change.hpp"
@@ -50,9 +50,11 @@ public:
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
-    /// Unless `checked`, NaN and negative numbers are loaded as they are.
+    /// Unless `checked`, NaN and negative numbers are loaded as they are. `memories` are pairs of a dict and new items
+    /// for it, whose keys exist; they are written too.
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy,
-                 const std::vector<std::string>& rules, const std::vector<std::string>& family, bool checked);
+                 const std::vector<std::string>& rules, const std::vector<std::string>& family, bool checked,
+                 const py::list& memories);
 
     /// Goes on with other arrays and the state that there is. `params` has a tuple for each group: the list of arrays,
     /// in the order of the group's names; the user's names of them; the container that the user passed, or None; and

@@ -303,25 +303,4 @@ Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays) {
     return copies;
 }
 
-DictUpdates::DictUpdates(const std::vector<py::dict>& groups, const py::list& values) {
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-        for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(values[i])) {
-            const py::object old =
-                py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(groups[i].ptr(), key.ptr()));
-            if (!old)
-                throw py::value_error("state_dict['param_groups'][" + std::to_string(i) + "]: unknown option " +
-                                      repr_of(key));
-            updates_.push_back(
-                {groups[i], py::reinterpret_borrow<py::object>(key), py::reinterpret_borrow<py::object>(value), old});
-        }
-    }
-}
-
-void DictUpdates::apply() noexcept {
-    for (const Update& update : updates_) {
-        // The key exists, so its value is replaced and nothing is allocated.
-        if (PyDict_SetItem(update.dict.ptr(), update.key.ptr(), update.value.ptr()) != 0) PyErr_Clear();
-    }
-}
-
 }  // namespace adamcore::python

@@ -75,20 +75,4 @@ Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, c
 /// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);
 
-/// New values for existing keys of dicts. They are prepared first and applied last: apply() cannot fail and runs no
-/// code, because the old values are kept until this object is destroyed.
-class DictUpdates {
-public:
-    /// `groups` are the dicts, and `values` is a list of as many dicts.
-    DictUpdates(const std::vector<py::dict>& groups, const py::list& values);
-    void apply() noexcept;
-
-private:
-    struct Update {
-        py::dict dict;
-        py::object key, value, old;
-    };
-    std::vector<Update> updates_;
-};
-
 }  // namespace adamcore::python

@@ -24,7 +24,7 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("require_idle", &T::require_idle)
         .def("snapshot", &T::snapshot)
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("to_numpy"),
-             py::arg("rules"), py::arg("family"), py::arg("checked"))
+             py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"))
         .def("forms", &T::forms)
         .def_property_readonly("places", &T::places)
         .def_property_readonly("completed", &T::completed)

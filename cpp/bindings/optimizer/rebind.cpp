@@ -8,6 +8,7 @@
 
 #include "adamcore/rule_registry.hpp"
 #include "optimizer/bound_optimizer.hpp"
+#include "optimizer/dict_updates.hpp"
 #include "structures/node.hpp"
 
 namespace adamcore::python {

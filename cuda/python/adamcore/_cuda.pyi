@@ -77,4 +77,5 @@ class DeviceOptimizer:
         rules: list[str],
         family: list[str],
         checked: bool,
+        memories: list[tuple[dict[str, Any], dict[str, Any]]],
     ) -> None: ...

@@ -1,11 +1,14 @@
-"""The names of hyper-parameters."""
+"""The names and the usual values of hyper-parameters."""
 
 from __future__ import annotations
 
 from adamcore._checks.flags import FLAGS
 from adamcore._core import rules
 
-_NUMBERS = {field for rule in rules().values() for field in rule["fields"] if not field.startswith("beta")}
+USUAL: dict[str, float] = {name: value for rule in rules().values() for name, value in rule["fields"].items()}
+"""A valid value for each number of any rule. The elements of ``betas`` are "beta1" and "beta2"."""
+
+_NUMBERS = {name for name in USUAL if not name.startswith("beta")}
 
 
 def hyper_parameters() -> set[str]:

@@ -12,13 +12,13 @@ _READ_ONLY = {
     "param_groups": "write to the dicts in it, or call add_param_group",
     "state": "write into its arrays, state[name][slot][...] = x, or call load_state_dict",
     "steps": "load_state_dict sets step counts",
+    "completed": "load_state_dict sets the number of completed steps",
     "defaults": "write to its keys",
     "options": "pass them when the optimizer is made",
 }
 
 
 _ELSEWHERE = {
-    "completed": "load_state_dict sets the number of completed steps",
     "loss_scale": "pass it to each step: opt.step(grads, loss_scale=x)",
     "params": "add_param_group adds parameters",
 }

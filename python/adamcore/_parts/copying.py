@@ -13,6 +13,7 @@ from typing import Any, NoReturn, SupportsIndex
 
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import on_host
+from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.sole_views import require_sole_views
@@ -74,7 +75,7 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     defaults = saved["defaults"]
     own = optimizer.__dict__
     own["options"] = MappingProxyType(saved["options"])
-    own["defaults"] = Defaults(owner, defaults, rule_for)
+    own["defaults"] = Defaults(owner, defaults, rule_for, keys)
     own["param_groups"] = []
     groups = saved["groups"]
     for group in groups:
@@ -85,15 +86,15 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     own["_memory"], own["_native"] = make_native(owner, own["options"], array, label)
     for group in groups:
         # A schedule may belong to an object that is not complete yet, so nothing calls it here.
-        hyper = {key: 0.0 if key == "lr" and callable(value) else value for key, value in group["hyper"].items()}
+        hyper = with_stand_ins(group["hyper"], rule_for, keys)
         labels, grad_keys, tree, source = group["form"]
         flat = FlatArrays(group["params"], group["names"], labels, grad_keys, tree)
         made = ParamGroup(owner, flat.arrays, flat.names, hyper)
         bind_group(optimizer._native, optimizer.param_groups, made, flat, source, keys, rule_for)
-    rules = [rule_for(group) for group in optimizer.param_groups]
+    rules = [rule_for(group) for group in optimizer.param_groups]  # with stand-ins
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)
-    optimizer._native.restore(values, saved["state"], saved["completed"], on_host, rules, family, False)  # noqa: FBT003
+    optimizer._native.restore(values, saved["state"], saved["completed"], on_host, rules, family, False, [])  # noqa: FBT003
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
     own.update(saved["attributes"])

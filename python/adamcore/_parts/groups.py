@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from adamcore._checks.flags import FLAGS, require_flags
 from adamcore._checks.suggestions import did_you_mean
-from adamcore._core import check_hyper, short_repr
+from adamcore._core import check_hyper, numbers_at, short_repr
+from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.views import CopiedAsDict, ParamNames, refuse_renaming
 
 OWN_KEYS = ("params", "param_names", "name")
@@ -136,10 +138,17 @@ class ParamGroup(_Known):
 class Defaults(_Known):
     """The values of hyper-parameters that a group does not set. They are checked whenever they are set."""
 
-    __slots__ = ("_rule",)
+    __slots__ = ("_keys", "_rule")
 
-    def __init__(self, owner: str, items: Mapping[str, Any], rule: Callable[[dict[str, Any]], str]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        items: Mapping[str, Any],
+        rule: Callable[[dict[str, Any]], str],
+        variant_keys: tuple[str, ...],
+    ) -> None:
         self._rule = rule
+        self._keys = variant_keys
         super().__init__(owner, items)
         self._check_values(dict(items))
 
@@ -152,13 +161,23 @@ class Defaults(_Known):
         super()._write(items)
 
     def _check_values(self, hyper: dict[str, Any]) -> None:
-        if callable(hyper["lr"]):
-            hyper["lr"] = 0.0  # a schedule is called when a group takes it
+        numbers = with_stand_ins(hyper, self._rule, self._keys)  # schedules are called when a group takes them
         try:
-            rule = self._rule(hyper)
+            rule = self._rule(numbers)
         except ValueError:
             return  # the defaults cannot be combined, but may be valid with the values that a group sets
-        check_hyper(rule, self._owner, hyper, 0, -1)
+        check_hyper(rule, self._owner, numbers, 0, -1)
+
+
+def current_numbers(
+    owner: str, groups: list[dict[str, Any]], index: int, completed: int, rule_for: Callable[[dict[str, Any]], str]
+) -> dict[str, Any]:
+    """Return the hyper-parameters of a group as the next step would use them."""
+    place = range(len(groups))[operator.index(index)]
+    hyper = {key: value for key, value in groups[place].items() if key not in OWN_KEYS}
+    numbers = numbers_at(owner, hyper, completed, place)
+    check_hyper(rule_for(numbers), owner, hyper, completed, place)
+    return numbers
 
 
 def check_options_known(owner: str, options: Iterable[object], known: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import copy
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,11 +15,26 @@ from adamcore._arrays.memory import on_host
 from adamcore._arrays.structures import Group
 from adamcore._checks.flags import FLAGS
 from adamcore._checks.suggestions import and_more
+from adamcore._core import short_repr
+from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import require_values
+from adamcore._parts.saved_schedules import CODE, Choice, Loader, saved_value, shared_places
 from adamcore._parts.variants import rules_of
 from adamcore.precision import Precision
 
-FORMAT = 1
+FORMAT = 2
+
+_NOTHING: dict[str, Any] = {"numbers": {}, "averages": {}, "window": None}
+"""What an optimizer has that has no numbers of its own, no averages of weights, and no open window of accumulation."""
+
+
+class Unmatched(NamedTuple):
+    """The names of parameters that are not in both the optimizer and a state dict."""
+
+    missing: list[str]
+    """Parameters of the optimizer that the state dict lacks."""
+    unexpected: list[str]
+    """Parameters in the state dict that the optimizer lacks."""
 
 
 class Serializer:
@@ -46,6 +61,7 @@ class Serializer:
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
+        shared = shared_places(self.param_groups)
         state, completed = self.snapshot()
         return {
             "format": FORMAT,
@@ -54,6 +70,8 @@ class Serializer:
             "precision": asdict(self.precision),
             "param_groups": groups,
             "state": state,
+            **copy.deepcopy(_NOTHING),
+            "schedules": shared,
         }
 
     def snapshot(self) -> tuple[dict[str, dict[str, Any]], int]:
@@ -63,79 +81,137 @@ class Serializer:
             self._mark_what_is_to_begin(group, state)
         return state, completed
 
-    def load(self, state_dict: Mapping[str, Any]) -> None:
+    def load(self, state_dict: Mapping[str, Any], *, strict: bool, schedules: Choice | None) -> Unmatched:
         """Check all of `state_dict` against the optimizer, then copy it in."""
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"state_dict: expected a dict, got {type(state_dict).__name__}")
-        required = ("format", "optimizer", "completed", "precision", "param_groups", "state")
-        _require_names(state_dict, required, "state_dict")
-        if state_dict["format"] != FORMAT:
-            raise ValueError(f"state_dict['format']: this version reads format {FORMAT}, got {state_dict['format']!r}")
-        if state_dict["optimizer"] != self.owner:
+        saved = _known_format(state_dict)
+        if saved["optimizer"] != self.owner:
             raise ValueError(
-                f"state_dict: this state_dict was saved by {state_dict['optimizer']} and cannot be loaded into "
-                f"{self.owner}"
+                f"state_dict: this state_dict was saved by {saved['optimizer']} and cannot be loaded into {self.owner}"
             )
-        _require_precision(state_dict["precision"], asdict(self.precision))
+        _require_precision(saved["precision"], asdict(self.precision))
         self.native.require_idle()
-        completed = _count(state_dict["completed"], "state_dict['completed']")
-        groups = self._checked_groups(state_dict["param_groups"], completed)
-        values, rules = [group for group, _ in groups], [rule for _, rule in groups]
+        completed = _count(saved["completed"], "state_dict['completed']")
+        loader = Loader(schedules, saved["schedules"], keeps_own=saved["format"] == 1)
+        groups = _list_of_groups(saved["param_groups"])
+        state, unmatched = saved["state"], Unmatched([], [])
+        if strict:
+            self._require_same_groups(groups)
+            matches: list[int | None] = list(range(len(groups)))
+        else:
+            matches = self._matches(groups)
+            state, unmatched = self._completed_state(state)
+        values: list[Group] = []
+        rules: list[str] = []
+        for i, match in enumerate(matches):
+            group = {} if match is None else self._checked_group(i, groups[match], match, loader)
+            merged = {**self.param_groups[i], **group}
+            values.append(group)
+            rules.append(self.rule_for(with_stand_ins(merged, self.rule_for, self.variant_keys)))
+            _core.check_hyper(rules[-1], self.owner, merged, completed, i)
+            require_values(self.owner, merged)
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
-        self.native.restore(values, state_dict["state"], completed, on_host, rules, family, True)  # noqa: FBT003
+        self.native.restore(values, state, completed, on_host, rules, family, True, loader.memories)  # noqa: FBT003
+        return unmatched
 
     def _mark_what_is_to_begin(self, group: Group, state: dict[str, dict[str, Any]]) -> None:
         """Mark state that does not exist yet: hyper-parameters have been changed, and the next step creates it."""
         try:
-            slots = _core.rules()[self.rule_for(group)]["slots"]
+            slots = _core.rules()[self.rule_for(with_stand_ins(group, self.rule_for, self.variant_keys))]["slots"]
         except ValueError:
             return  # the next step will raise the same error
         for name in group["param_names"]:
             if any(slot not in state[name] for slot in slots):
                 state[name]["begun"] = 0
 
-    def _checked_groups(self, groups: Any, completed: int) -> list[tuple[Group, str]]:
-        if not isinstance(groups, (list, tuple)):
-            raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
+    def _require_same_groups(self, groups: list[Mapping[str, Any]]) -> None:
         if len(groups) != len(self.param_groups):
             raise ValueError(
                 f"state_dict['param_groups']: got {len(groups)} groups, but the optimizer has {len(self.param_groups)}"
             )
-        return [
-            self._checked_group(group, saved, completed, i)
-            for i, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True))
-        ]
+        for i, (own, saved) in enumerate(zip(self.param_groups, groups, strict=True)):
+            label = f"state_dict['param_groups'][{i}]['param_names']"
+            _require_names(saved["param_names"], own["param_names"], label)
 
-    def _checked_group(self, group: Group, saved: Any, completed: int, place: int) -> tuple[Group, str]:
-        """Check a saved group. Return the values to load into `group`, and the rule that they select."""
+    def _matches(self, groups: list[Mapping[str, Any]]) -> list[int | None]:
+        """Return for each group the index of the saved group that has most of its parameters, or None."""
+        matches: list[int | None] = []
+        for own in self.param_groups:
+            names = set(own["param_names"])
+            common = [len(names.intersection(saved["param_names"])) for saved in groups]
+            matches.append(common.index(max(common)) if common and max(common) > 0 else None)
+        return matches
+
+    def _completed_state(self, state: Any) -> tuple[Any, Unmatched]:
+        """Return the saved state of the optimizer's parameters, or their own where there is none."""
+        if not isinstance(state, Mapping):
+            return state, Unmatched([], [])  # restore() says what is wrong
+        own, _ = self.snapshot()
+        unmatched = Unmatched([name for name in own if name not in state], [name for name in state if name not in own])
+        return {name: state.get(name, mine) for name, mine in own.items()}, unmatched
+
+    def _checked_group(self, index: int, saved: Mapping[str, Any], place: int, loader: Loader) -> Group:
+        """Check a saved group, and return the values that change in one of the optimizer's groups."""
         label = f"state_dict['param_groups'][{place}]"
-        if not isinstance(saved, Mapping):
-            raise TypeError(f"{label}: expected a dict, got {type(saved).__name__}")
-        names = saved.get("param_names")
-        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{label}['param_names']: expected the names of the group's parameters, got {names!r}")
-        _require_names(names, group["param_names"], f"{label}['param_names']")
-        values = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
-        if unknown := [key for key in values if key not in group]:
+        group = self.param_groups[index]
+        found = {str(key): value for key, value in saved.items() if key not in ("params", "param_names")}
+        if unknown := [key for key in found if key not in group]:
             raise ValueError(f"{label}: unknown option {unknown[0]!r}")
-        if callable(group["lr"]):
-            values.pop("lr", None)
-        # A group that was saved with a schedule has no "lr"; the optimizer keeps its own.
-        if missing := [key for key in self.defaults if key not in values and key != "lr"]:
+        if missing := [key for key in self.defaults if key not in found]:
             raise ValueError(f"{label}: {missing[0]!r} is missing" + and_more(missing))
         for key, preset in self.defaults.items():
-            if isinstance(preset, bool) and not isinstance(values[key], (bool, np.bool_)):
-                raise TypeError(f"{label}[{key!r}]: expected True or False, got {values[key]!r}")
-        merged = {**group, **values}
-        rule = self.rule_for(merged)
-        _core.check_hyper(rule, self.owner, merged, completed, place)
-        require_values(self.owner, merged)
-        return values, rule
+            if isinstance(preset, bool) and not isinstance(found[key], (bool, np.bool_)):
+                raise TypeError(f"{label}[{key!r}]: expected True or False, got {found[key]!r}")
+        values = {
+            key: loader.merged(group[key], _copied(value), (place, key), f"{label}[{key!r}]")
+            for key, value in found.items()
+        }
+        return {key: value for key, value in values.items() if value is not group[key]}
+
+
+def _known_format(state_dict: Any) -> dict[str, Any]:
+    """Return a state dict of any format with the entries that the newest format has."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"state_dict: expected a dict, got {type(state_dict).__name__}")
+    required = ("format", "optimizer", "completed", "precision", "param_groups", "state")
+    if "format" in state_dict and state_dict["format"] not in (1, FORMAT):
+        got = short_repr(state_dict["format"])
+        raise ValueError(f"state_dict['format']: this version reads formats 1 and {FORMAT}, got {got}")
+    if state_dict.get("format") != FORMAT:
+        _require_names(state_dict, required, "state_dict")
+        groups = [_group_of_format_1(group) for group in _list_of_groups(state_dict["param_groups"])]
+        return {**state_dict, **_NOTHING, "schedules": [], "param_groups": groups}
+    _require_names(state_dict, (*required, *_NOTHING, "schedules"), "state_dict")
+    for key in ("numbers", "averages"):
+        if not isinstance(state_dict[key], Mapping):
+            raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(state_dict[key])}")
+        _require_names(state_dict[key], (), f"state_dict[{key!r}]")
+    if state_dict["window"] is not None:
+        raise ValueError("state_dict['window']: the optimizer has no open window of gradients")
+    return dict(state_dict)
+
+
+def _group_of_format_1(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a group of format 1, which said nothing of a schedule that was passed as `lr`."""
+    return {"lr": dict(CODE), **group}
+
+
+def _list_of_groups(groups: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(groups, (list, tuple)):
+        raise TypeError(f"state_dict['param_groups']: expected a list, got {type(groups).__name__}")
+    for i, group in enumerate(groups):
+        label = f"state_dict['param_groups'][{i}]"
+        if not isinstance(group, Mapping):
+            raise TypeError(f"{label}: expected a dict, got {type(group).__name__}")
+        names = group.get("param_names")
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+            got = short_repr(names)
+            raise ValueError(f"{label}['param_names']: expected the names of the group's parameters, got {got}")
+    return list(groups)
 
 
 def _saved_group(group: Group) -> Group:
-    saved = {key: value for key, value in group.items() if key not in ("params", "param_names") and not callable(value)}
-    copies = {key: bool(value) if key in FLAGS else _copied(value) for key, value in saved.items()}
+    values = {key: saved_value(value) for key, value in group.items() if key not in ("params", "param_names")}
+    copies = {key: bool(value) if key in FLAGS else _copied(value) for key, value in values.items()}
     return {"param_names": list(group["param_names"]), **copies}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
-from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class Adagrad(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
+        lr: Number = 1e-2,
+        lr_decay: Number = 0.0,
+        weight_decay: Number = 0.0,
+        initial_accumulator_value: Number = 0.0,
+        eps: Number = 1e-10,
         *,
         maximize: bool = False,
         **options: Unpack[Options],

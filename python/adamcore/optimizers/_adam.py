@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
-from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Adam(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
         amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,
@@ -143,10 +143,10 @@ class AdamW(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 1e-2,
         amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,

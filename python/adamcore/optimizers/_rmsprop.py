@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
-from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class RMSprop(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
+        lr: Number = 1e-2,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        momentum: Number = 0.0,
         centered: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
-from adamcore.optimizer import Optimizer, Schedule
+from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: Number = 1e-3,
+        momentum: Number = 0.0,
+        dampening: Number = 0.0,
+        weight_decay: Number = 0.0,
         nesterov: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
         maximize: bool = False,

@@ -28,6 +28,12 @@ public:
         return true;
     }
 
+    /// Called by the garbage collector.
+    int traverse(visitproc visit, void* arg) const {
+        for (const auto& [key, value] : items_) Py_VISIT(value.ptr());
+        return 0;
+    }
+
     void forget() noexcept {
         version_.forget();
         items_.clear();
@@ -53,18 +59,20 @@ private:
     static bool is_constant(PyObject* value) {
         if (PyTuple_CheckExact(value)) {
             for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); ++i) {
-                if (!is_number(PyTuple_GET_ITEM(value, i))) return false;
+                if (!is_constant_item(PyTuple_GET_ITEM(value, i))) return false;
             }
             return true;
         }
-        return is_number(value) || PyUnicode_CheckExact(value);
+        return is_constant_item(value) || PyUnicode_CheckExact(value);
     }
 
-    static bool is_number(PyObject* value) {
-        return PyFloat_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) || value == Py_None;
+    /// (A schedule gives other numbers in each step, but is the same schedule.)
+    static bool is_constant_item(PyObject* value) {
+        return PyFloat_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) || value == Py_None ||
+               PyCallable_Check(value);
     }
 
-    /// Keys, and values that are read. None of them can be part of a cycle.
+    /// Keys, and values that are read.
     std::vector<std::pair<py::object, py::object>> items_;
     DictVersion version_;
 };

@@ -1,0 +1,295 @@
+#include "groups/groups.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "runtime/gil.hpp"
+#include "runtime/interned.hpp"
+#include "runtime/room.hpp"
+#include "runtime/text.hpp"
+
+namespace adamcore::python {
+namespace {
+
+/// The value if the same object always selects the same rule; null for others, such as an array without axes.
+py::object if_constant(const py::object& value) {
+    const bool is_constant = PyFloat_Check(value.ptr()) || PyLong_Check(value.ptr()) || PyCallable_Check(value.ptr());
+    return is_constant ? value : py::object();
+}
+
+py::object if_schedule(const py::object& value) { return PyCallable_Check(value.ptr()) ? value : py::object(); }
+
+/// A plain dict with the same items.
+py::dict plain_copy(const py::dict& dict) {
+    PyObject* const copy = PyDict_Copy(dict.ptr());
+    if (!copy) throw py::error_already_set();
+    return py::reinterpret_steal<py::dict>(copy);
+}
+
+/// The name of the rule that hyper-parameters select, as an index.
+std::size_t rule_of(const py::function& variant, const py::dict& hyper) {
+    return rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
+}
+
+}  // namespace
+
+Groups::Candidate Groups::look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
+                                  std::int64_t completed) const {
+    const int index = static_cast<int>(size());
+    Timetable timetable;
+    timetable.begin(completed);
+    std::vector<Selector> selectors;
+    const py::dict numbers = plain_copy(hyper);
+    for (const py::handle key : variant_keys) {
+        const auto value = py::reinterpret_borrow<py::object>(hyper[key]);
+        selectors.push_back({py::reinterpret_borrow<py::object>(key), py::str(key).cast<std::string>(),
+                             if_constant(value), if_schedule(value)});
+        Selector& selector = selectors.back();
+        if (!selector.schedule) continue;
+        const double number = timetable.call(timetable.add(value), {owner_, selector.label, index}).number;
+        selector.is_zero = number == 0;
+        numbers[key] = number;
+    }
+    const std::size_t rule = rule_of(variant, numbers);
+    Candidate candidate{{rule, {}, 1.0}, {HyperReader(rule, owner_), variant, std::move(selectors)}};
+    candidate.reader.hyper.read_at(hyper, index, timetable, candidate.group.hyper);
+    return candidate;
+}
+
+void Groups::make_room() {
+    python::make_room(groups_, 1);
+    python::make_room(readers_, 1);
+}
+
+void Groups::add(Candidate candidate) noexcept {
+    groups_.push_back(candidate.group);
+    readers_.push_back(std::move(candidate.reader));
+    is_listed_ = false;
+}
+
+void Groups::require_all(const py::list& param_groups) const {
+    if (param_groups.size() != groups_.size())
+        throw py::value_error(owner_ + ": param_groups has " + std::to_string(param_groups.size()) + " groups, but " +
+                              std::to_string(groups_.size()) + " were added; use add_param_group");
+}
+
+void Groups::read(const py::list& param_groups) {
+    require_all(param_groups);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        // The code of a group's values may change the list.
+        PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
+        if (!item) throw py::error_already_set();
+        if (!PyDict_Check(item))
+            throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
+        if (readers_[i].seen.is_same(item)) continue;
+        read_group(i, py::reinterpret_borrow<py::dict>(item));
+    }
+    if (!is_listed_) list_schedules();
+}
+
+void Groups::read_group(std::size_t index, const py::dict& hyper) {
+    static PyObject* const maximize_key = interned("maximize").ptr();
+    Reader& group = readers_[index];
+    group.seen.forget();
+    read_selectors(index, hyper);
+    if (group.hyper.read(hyper, static_cast<int>(index), groups_[index].hyper)) is_listed_ = false;
+    PyObject* maximize = PyDict_GetItemWithError(hyper.ptr(), maximize_key);
+    const int ascend = maximize ? PyObject_IsTrue(maximize) : 0;
+    if (PyErr_Occurred()) throw py::error_already_set();
+    groups_[index].grad_scale = ascend ? -1.0 : 1.0;
+    group.seen.note(hyper.ptr(), [&](PyObject* key) {
+        return PyUnicode_Compare(key, maximize_key) == 0 || group.hyper.reads(key) ||
+               std::any_of(group.selectors.begin(), group.selectors.end(),
+                           [&](const Selector& selector) { return PyUnicode_Compare(key, selector.key.ptr()) == 0; });
+    });
+}
+
+void Groups::read_selectors(std::size_t index, const py::dict& hyper) {
+    Reader& group = readers_[index];
+    bool by_schedule = false;
+    for (Selector& selector : group.selectors) {
+        const auto value = py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(hyper.ptr(), selector.key.ptr()));
+        if (!value)
+            throw py::value_error(owner_ + ": param_groups[" + std::to_string(index) + "]['" + selector.label +
+                                  "'] is missing");
+        if (!value.is(selector.latest)) {
+            group.is_selected = false;
+            is_listed_ &= !selector.schedule && !PyCallable_Check(value.ptr());
+            selector.schedule = if_schedule(value);
+            selector.latest = if_constant(value);
+        }
+        by_schedule |= static_cast<bool>(selector.schedule);
+    }
+    if (!group.is_selected && !by_schedule) select(index, hyper);
+}
+
+bool Groups::select(std::size_t index, const py::dict& hyper) {
+    const std::size_t rule = rule_of(readers_[index].variant, hyper);
+    const bool is_other = rule != groups_[index].rule;
+    if (is_other) {
+        readers_[index].seen.forget();
+        is_listed_ = false;
+        readers_[index].hyper = HyperReader(rule, owner_);
+        groups_[index].rule = rule;
+    }
+    readers_[index].is_selected = true;
+    return is_other;
+}
+
+void Groups::list_schedules() {
+    Timetable timetable;
+    std::vector<First> firsts;
+    std::vector<Use> uses;
+    std::vector<Selection> selections;
+    const auto add = [&](const py::object& schedule, std::size_t group, const std::string& label) {
+        const std::size_t place = timetable.add(schedule);
+        if (place == firsts.size()) firsts.push_back({static_cast<int>(group), label});
+        return place;
+    };
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        const HyperReader& hyper = readers_[i].hyper;
+        const std::vector<Selector>& selectors = readers_[i].selectors;
+        for (std::size_t k = 0; k < selectors.size(); ++k) {
+            if (selectors[k].schedule) selections.push_back({add(selectors[k].schedule, i, selectors[k].label), i, k});
+        }
+        for (std::size_t field = 0; field < hyper.field_count(); ++field) {
+            const py::object& schedule = hyper.schedule_of(field);
+            if (schedule) uses.push_back({add(schedule, i, hyper.label_of(field)), i, field, &hyper.range_of(field)});
+        }
+    }
+    std::stable_sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) {
+        return std::tie(a.schedule, a.range) < std::tie(b.schedule, b.range);
+    });
+    std::vector<Run> runs;
+    std::vector<double*> targets;
+    for (const Use& use : uses) {
+        if (runs.empty() || use.schedule != runs.back().first.schedule || use.range != runs.back().first.range)
+            runs.push_back({use, targets.size(), targets.size()});
+        targets.push_back(&groups_[use.group].hyper[use.field]);
+        runs.back().end = targets.size();
+    }
+    timetable.inherit(std::move(timetable_));
+    timetable_ = std::move(timetable);
+    firsts_.swap(firsts);
+    uses_.swap(uses);
+    runs_.swap(runs);
+    targets_.swap(targets);
+    selections_.swap(selections);
+    is_listed_ = true;
+}
+
+void Groups::call_schedules() {
+    for (std::size_t i = 0; i < timetable_.size(); ++i)
+        timetable_.call(i, {owner_, firsts_[i].label, firsts_[i].group});
+}
+
+py::dict Groups::dict_of(const py::list& param_groups, std::size_t index) const {
+    PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(index));
+    if (!item) throw py::error_already_set();
+    if (!PyDict_Check(item))
+        throw py::type_error(owner_ + ": param_groups[" + std::to_string(index) + "] must be a dict");
+    return py::reinterpret_borrow<py::dict>(item);
+}
+
+void Groups::evaluate(const py::list& param_groups, std::int64_t completed) {
+    if (timetable_.empty()) return;
+    timetable_.begin(completed);
+    call_schedules();
+    require_all(param_groups);  // a schedule may have changed it
+    if (!selections_.empty()) select_by_schedules(param_groups);
+    for (Run& run : runs_) {
+        const double number = timetable_[run.first.schedule];
+        if (run.written == number) continue;
+        if (!rule::contains(*run.first.range, number))
+            readers_[run.first.group].hyper.refuse(run.first.field, static_cast<int>(run.first.group),
+                                                   timetable_.value(run.first.schedule));
+        for (std::size_t i = run.begin; i < run.end; ++i) *targets_[i] = number;
+        run.written = number;
+    }
+}
+
+void Groups::select_by_schedules(const py::list& param_groups) {
+    for (std::size_t first = 0, end = 0; first < selections_.size(); first = end) {
+        const std::size_t index = selections_[first].group;
+        Reader& group = readers_[index];
+        bool is_same = group.is_selected;
+        for (end = first; end < selections_.size() && selections_[end].group == index; ++end) {
+            const bool is_zero = timetable_[selections_[end].schedule] == 0;
+            is_same &= is_zero == group.selectors[selections_[end].selector].is_zero;
+        }
+        if (is_same) continue;
+        const py::dict hyper = dict_of(param_groups, index);
+        const py::dict numbers = plain_copy(hyper);
+        for (std::size_t k = first; k < end; ++k)
+            numbers[group.selectors[selections_[k].selector].key] = timetable_[selections_[k].schedule];
+        group.is_selected = false;
+        const bool is_other = select(index, numbers);
+        for (std::size_t k = first; k < end; ++k)
+            group.selectors[selections_[k].selector].is_zero = timetable_[selections_[k].schedule] == 0;
+        if (is_other) read_group(index, hyper);
+    }
+    if (is_listed_) return;
+    list_schedules();
+    call_schedules();
+}
+
+Groups::Forecast Groups::forecast(std::int64_t completed, std::size_t count) const {
+    Forecast forecast;
+    forecast.count = count;
+    forecast.values.resize(timetable_.size() * count);
+    for (const Use& use : uses_) forecast.uses.push_back({use.group, use.field, use.schedule});
+    std::vector<std::vector<const Use*>> checks(timetable_.size());  // one use for each range
+    for (const Run& run : runs_) checks[run.first.schedule].push_back(&run.first);
+    std::vector<const Selection*> selects(timetable_.size());
+    for (const Selection& each : selections_) selects[each.schedule] = &each;
+    for (std::size_t i = 0; i < timetable_.size(); ++i) {
+        for (std::size_t k = 0; k < count; ++k) {
+            const std::int64_t t = completed + static_cast<std::int64_t>(k);
+            const Timetable::Value value = timetable_.preview(i, t, {owner_, firsts_[i].label, firsts_[i].group});
+            forecast.values[i * count + k] = value.number;
+            for (const Use* use : checks[i]) {
+                if (!rule::contains(*use->range, value.number))
+                    readers_[use->group].hyper.refuse(use->field, static_cast<int>(use->group), value);
+            }
+            if (selects[i]) require_same_rule(*selects[i], value);
+        }
+    }
+    return forecast;
+}
+
+void Groups::require_same_rule(const Selection& selection, const Timetable::Value& value) const {
+    const Selector& selector = readers_[selection.group].selectors[selection.selector];
+    if ((value.number == 0) == selector.is_zero) return;
+    throw py::value_error(owner_ + ": " + selector.label + " is " + (selector.is_zero ? "0" : "not 0") +
+                          " now, and its schedule, " + repr_of(value.schedule) + ", gives " +
+                          repr_of(py::float_(value.number)) + " after " + std::to_string(value.completed) +
+                          " completed steps, which selects another rule; captured steps cannot change their rule" +
+                          in_group(static_cast<int>(selection.group)));
+}
+
+int Groups::traverse(visitproc visit, void* arg) const {
+    for (const Reader& reader : readers_) {
+        Py_VISIT(reader.variant.ptr());
+        for (const Selector& selector : reader.selectors) {
+            Py_VISIT(selector.latest.ptr());
+            Py_VISIT(selector.schedule.ptr());
+        }
+        if (const int stop = reader.hyper.traverse(visit, arg)) return stop;
+        if (const int stop = reader.seen.traverse(visit, arg)) return stop;
+    }
+    return timetable_.traverse(visit, arg);
+}
+
+double Groups::checked_loss_scale(py::handle value) const {
+    const double scale = PyFloat_AsDouble(value.ptr());
+    const bool no_number = scale == -1.0 && PyErr_Occurred();
+    // So that float32 can represent the inverse of the scale.
+    if (!no_number && scale >= 0x1p-126 && scale <= 0x1p126) return scale;
+    PyErr_Clear();
+    const std::string message =
+        owner_ + ": loss_scale must be a finite number > 0, from 2**-126 to 2**126, got " + repr_of(value);
+    if (no_number) throw py::type_error(message);
+    throw py::value_error(message);
+}
+
+}  // namespace adamcore::python
