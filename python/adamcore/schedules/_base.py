@@ -49,9 +49,9 @@ class Schedule(Described):
     ...         self.value, self.period = value, period
     ...     def __call__(self, t):
     ...         return self.value * (1 - t % self.period / self.period)
-    >>> s = Sawtooth(0.1, period=4) * 2
+    >>> s = Sawtooth(1.0, period=4) * 2
     >>> s(1), schedules.Schedule.from_dict(s.to_dict()) == s
-    (0.15, True)
+    (1.5, True)
     """
 
     __slots__ = ("_evaluator", "_formula")
