@@ -43,18 +43,22 @@ def ramp(t: float, steps: float, begin: float = 0) -> float:
 
 
 def half(x: float) -> float:
-    return (1 + math.cos(math.pi * x)) / 2
+    return (1 + math.cos(math.pi * (x % 2))) / 2
 
 
 COVERED = {"sqrt": math.sqrt, "linear": lambda r: r, "cosine": lambda r: 1 - half(r), "square": lambda r: r * r}
 
 
 def restarts(start, end, period, mult=1.0, decay=1.0) -> Formula:
+    def begin_of(n):
+        return n * period if mult == 1 else period * (mult**n - 1) / (mult - 1)
+
     def value(t):
-        begin, length, peak = 0.0, float(period), start
-        while t >= begin + length:
-            begin, length, peak = begin + length, length * mult, peak * decay
-        return end + (peak - end) * half((t - begin) / length)
+        n = 0
+        while t >= begin_of(n + 1):
+            n += 1
+        share = (t - begin_of(n)) / (begin_of(n + 1) - begin_of(n))
+        return end + (start * decay**n - end) * half(share)
 
     return value
 
@@ -116,7 +120,7 @@ CASES: list[tuple[Schedule, Formula]] = [
     (Cosine(0.1, 0.01, steps=20, after="mirror"), lambda t: 0.01 + 0.09 * half(t / 20)),
     (CosineRestarts(0.1, 0.02, period=10), restarts(0.1, 0.02, 10)),
     (CosineRestarts(0.1, period=3, mult=2, decay=0.8), restarts(0.1, 0, 3, 2, 0.8)),
-    (CosineRestarts(0.1, period=4.5, mult=1.3), restarts(0.1, 0, 4.5, 1.3)),
+    (CosineRestarts(0.1, period=4.5, mult=1.5), restarts(0.1, 0, 4.5, 1.5)),
     (Cyclic(0.01, 0.1, up=4), cyclic(0.01, 0.1, 4, 4, lambda t, k: 1)),
     (Cyclic(0.9, 0.8, up=4, down=6.5, mode="triangular2"), cyclic(0.9, 0.8, 4, 6.5, lambda t, k: 0.5**k)),
     (Cyclic(0.01, 0.1, up=5, mode="exp_range", gamma=0.97), cyclic(0.01, 0.1, 5, 5, lambda t, k: 0.97**t)),

@@ -38,11 +38,11 @@ class Schedule(Described):
     Examples
     --------
     >>> from adamcore import schedules
-    >>> s = schedules.Cosine(0.1, 0.01, steps=100)
+    >>> s = schedules.Cosine(0.1, 0.02, steps=100)
     >>> s(50)
-    0.055
+    0.06
     >>> 2 * s.shift(10)
-    Product(2, Shift(Cosine(0.1, 0.01, steps=100), 10))
+    Product(2, Shift(Cosine(0.1, 0.02, steps=100), 10))
     >>> @schedules.register
     ... class Sawtooth(schedules.Schedule):
     ...     def __init__(self, value, *, period):

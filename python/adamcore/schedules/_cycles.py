@@ -28,8 +28,8 @@ class CosineRestarts(Family):
         The number of steps > 0 of the first period.
     mult : float
         Each period is `mult` >= 1 times as long as the one before it. Period :math:`n` begins at
-        ``period * (mult**n - 1) / (mult - 1)``, which is exact if `period` and `mult` are integers, and rounded
-        otherwise.
+        ``period * (mult**n - 1) / (mult - 1)``. This is exact if `period` and `mult` are integers (and ``mult**n`` is
+        below 2**53), and rounded to about an ulp otherwise.
     decay : float
         Each period begins with `decay` >= 0 times the value of the one before it.
 

@@ -32,9 +32,9 @@ class Linear(Family):
     Examples
     --------
     >>> from adamcore import schedules
-    >>> s = schedules.Linear(0.1, 0.02, steps=100)
+    >>> s = schedules.Linear(0.5, 0.25, steps=100)
     >>> s(0), s(50), s(100), s(1000)
-    (0.1, 0.06, 0.02, 0.02)
+    (0.5, 0.375, 0.25, 0.25)
     """
 
     start: Real
@@ -104,9 +104,9 @@ class Cosine(Family):
     Examples
     --------
     >>> from adamcore import schedules
-    >>> s = schedules.Cosine(0.1, 0.01, steps=100)
+    >>> s = schedules.Cosine(0.1, 0.02, steps=100)
     >>> s(0), s(50), s(100), s(150)
-    (0.1, 0.055, 0.01, 0.01)
+    (0.1, 0.06, 0.02, 0.02)
     """
 
     start: Real

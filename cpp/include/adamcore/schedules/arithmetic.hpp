@@ -36,6 +36,12 @@ ADAMCORE_FN double between(double from, double to, double share) noexcept {
     return share == 1 ? to : from + (to - from) * share;
 }
 
+/// `from` at t <= 0, `to` at t >= steps, and a straight line between them. It divides last, so that steps of it are as
+/// accurate as its ends: step 1 from 0 is to / steps.
+ADAMCORE_FN double on_line(double from, double to, double t, double steps) noexcept {
+    return t <= 0 ? from : t >= steps ? to : from + (to - from) * t / steps;
+}
+
 /// How much of `steps` has passed at `t`, from 0 to 1.
 ADAMCORE_FN double share_of(double t, double steps) noexcept { return t <= 0 ? 0 : t >= steps ? 1 : t / steps; }
 
@@ -49,7 +55,9 @@ ADAMCORE_FN WholePower operator*(WholePower a, WholePower b) noexcept {
     const DoubleDouble product = double_double::multiply(a.number, b.number);
     const bool is_low = product.high < 0.5;
     const double factor = is_low ? 2 : 1;
-    return {{factor * product.high, factor * product.low}, a.power + b.power - (is_low ? 1 : 0)};
+    const std::int64_t power = a.power + b.power - (is_low ? 1 : 0);
+    constexpr std::int64_t limit = std::int64_t{1} << 40;  // far beyond any double, so that sums cannot overflow
+    return {{factor * product.high, factor * product.low}, math::min(math::max(power, -limit), limit)};
 }
 
 /// base^n, for base > 0 and an integer n >= 0.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "adamcore/math.hpp"
 #include "adamcore/power.hpp"
@@ -12,8 +13,8 @@ namespace adamcore::schedules {
 /// A half cosine from `start` to `end` in each period. Each period is `mult` times as long as the one before it, and its
 /// start is multiplied by `decay`. period > 0, mult >= 1, decay >= 0.
 ///
-/// Period n begins at period * (mult^n - 1) / (mult - 1), rounded once or twice; this is exact if period and mult are
-/// integers.
+/// Period n begins at period * (mult^n - 1) / (mult - 1). This is exact if period and mult are integers and mult^n is
+/// below 2^53, and rounded to about an ulp otherwise.
 struct CosineRestarts {
     double start, end, period, mult = 1, decay = 1;
 
@@ -33,7 +34,7 @@ private:
     }
 
     ADAMCORE_FN Period growing_period(double t) const noexcept {
-        const double ratio = t / period * (mult - 1);
+        const double ratio = math::min(t / period * (mult - 1), std::numeric_limits<double>::max());
         double number = floor(power::log2(1 + ratio) / power::log2(mult));
         double begin = begin_of(number), end_of_it = begin_of(number + 1);
         // The logarithms are rounded, so it can be a neighbour.
@@ -47,7 +48,7 @@ private:
         return {number, share_of(t - begin, end_of_it - begin)};
     }
 
-    ADAMCORE_FN double begin_of(double number) const noexcept { return period * (geometric_sum(number)); }
+    ADAMCORE_FN double begin_of(double number) const noexcept { return period * geometric_sum(number); }
 
     /// 1 + mult + ... + mult^(n - 1)
     ADAMCORE_FN double geometric_sum(double n) const noexcept {
@@ -95,17 +96,11 @@ struct OneCycle {
     ADAMCORE_FN double operator()(double t) const noexcept {
         const double last = steps - 1, at_peak = pct_start * steps - 1;
         const double x = math::max(math::min(t, last), 0.0);
-        if (x <= at_peak) return phase(start, peak, x, at_peak);
-        if (!three_phase) return phase(peak, end, x - at_peak, last - at_peak);
+        if (x <= at_peak) return x < at_peak ? along(anneal, start, peak, x, at_peak) : peak;
+        if (!three_phase) return along(anneal, peak, end, x - at_peak, last - at_peak);
         const double at_start = 2 * (pct_start * steps) - 2;
-        if (x <= at_start) return phase(peak, start, x - at_peak, at_start - at_peak);
-        return phase(start, end, x - at_start, last - at_start);
-    }
-
-private:
-    ADAMCORE_FN double phase(double from, double to, double t, double length) const noexcept {
-        const double share = t >= length ? 1 : t / length;
-        return anneal == Path::linear ? between(from, to, share) : between(to, from, half_cosine(share));
+        if (x <= at_start) return along(anneal, peak, start, x - at_peak, at_start - at_peak);
+        return along(anneal, start, end, x - at_start, last - at_start);
     }
 };
 

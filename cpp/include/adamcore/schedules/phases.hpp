@@ -26,9 +26,10 @@ ADAMCORE_FN double covered(Shape shape, double r) noexcept {
     return r;
 }
 
-/// Rises from 0 to `peak` in `steps` steps, of which the first has a share already: 1/steps, 2/steps, ..., 1.
-ADAMCORE_FN double risen(double peak, double t, double steps, Shape shape) noexcept {
-    return between(0, peak, covered(shape, share_of(t + 1, steps)));
+/// The value after `t` of `steps` steps from one value to another.
+ADAMCORE_FN double along(Shape shape, double from, double to, double t, double steps) noexcept {
+    if (shape == Shape::linear) return on_line(from, to, t, steps);
+    return between(from, to, covered(shape, share_of(t, steps)));
 }
 
 /// Rises to `schedule(0)` in `steps` steps, and goes on with schedule(t - steps). steps > 0.
@@ -45,7 +46,7 @@ struct Warmup {
     ADAMCORE_FN double operator()(double t) const noexcept(noexcept(schedule(t))) {
         if (t >= steps) return schedule(t - steps);
         const double peak = schedule(0);
-        return has_start ? between(start, peak, covered(shape, t / steps)) : risen(peak, t, steps, shape);
+        return has_start ? along(shape, start, peak, t, steps) : along(shape, 0, peak, t + 1, steps);
     }
 };
 
@@ -59,7 +60,7 @@ struct Cooldown {
     ADAMCORE_FN double operator()(double t) const noexcept(noexcept(schedule(t))) {
         if (t < at) return schedule(t);
         if (t - at >= steps) return end;
-        return between(schedule(at), end, covered(shape, (t - at) / steps));
+        return along(shape, schedule(at), end, t - at, steps);
     }
 };
 
@@ -69,10 +70,9 @@ struct WSD {
     Shape shape = Shape::sqrt;
 
     ADAMCORE_FN double operator()(double t) const noexcept {
-        if (t < warmup) return risen(peak, t, warmup, Shape::linear);
-        const double done = t - (steps - decay);
-        if (done < 0) return peak;
-        return done >= decay ? end : between(peak, end, covered(shape, done / decay));
+        if (t < warmup) return on_line(0, peak, t + 1, warmup);
+        if (t >= steps) return end;
+        return along(shape, peak, end, t - (steps - decay), decay);
     }
 };
 

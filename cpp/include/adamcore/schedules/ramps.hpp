@@ -11,7 +11,7 @@ namespace adamcore::schedules {
 struct Linear {
     double start, end, steps, begin = 0;
 
-    ADAMCORE_FN double operator()(double t) const noexcept { return between(start, end, share_of(t - begin, steps)); }
+    ADAMCORE_FN double operator()(double t) const noexcept { return on_line(start, end, t - begin, steps); }
 };
 
 /// end + (start - end) (1 - u)^power, with Linear's u, for power >= 0.
@@ -40,8 +40,14 @@ struct Cosine {
     }
 };
 
-/// The path from one point of Interpolate to the next.
+/// A way from one value to another.
 enum class Path { linear, cosine };
+
+/// The value after `t` of `steps` steps on this way.
+ADAMCORE_FN double along(Path path, double from, double to, double t, double steps) noexcept {
+    if (path == Path::linear) return on_line(from, to, t, steps);
+    return between(to, from, half_cosine(share_of(t, steps)));
+}
 
 /// Passes through the points (times[i], values[i]). The first value holds before them, and the last one after them.
 /// `times` increases strictly.
@@ -55,9 +61,8 @@ struct Interpolate {
         const std::size_t next = count_up_to(t, times, count);
         if (next == 0) return values[0];
         if (next == count) return values[count - 1];
-        const double share = (t - times[next - 1]) / (times[next] - times[next - 1]);
-        if (shape == Path::linear) return between(values[next - 1], values[next], share);
-        return between(values[next], values[next - 1], half_cosine(share));
+        const double passed = t - times[next - 1], length = times[next] - times[next - 1];
+        return along(shape, values[next - 1], values[next], passed, length);
     }
 };
 
