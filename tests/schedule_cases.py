@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,10 @@ from adamcore.schedules import (
 )
 
 Formula = Callable[[float], float]
+
+
+def always(value: float) -> Formula:
+    return lambda _t: value
 
 
 def ramp(t: float, steps: float, begin: float = 0) -> float:
@@ -74,7 +79,7 @@ def cyclic(low, high, up, down, height) -> Formula:
 
 def one_cycle(knots: list[tuple[float, float]], shape) -> Formula:
     def value(t):
-        for (a, x), (b, y) in zip(knots, knots[1:], strict=False):
+        for (a, x), (b, y) in itertools.pairwise(knots):
             if t <= b:
                 return x + (y - x) * shape((t - a) / (b - a))
         return knots[-1][1]
@@ -103,11 +108,11 @@ COSINE, LINE = Cosine(0.1, 0.01, steps=40), Linear(0.2, steps=30)
 cosine, line = (lambda t: 0.01 + 0.09 * half(ramp(t, 40))), (lambda t: 0.2 * (1 - ramp(t, 30)))
 
 CASES: list[tuple[Schedule, Formula]] = [
-    (Constant(0.1), lambda t: 0.1),
+    (Constant(0.1), always(0.1)),
     (StepDecay(0.1, every=7), lambda t: 0.1 * 0.1 ** (t // 7)),
     (StepDecay(0.1, every=7.5, gamma=0.9), lambda t: 0.1 * 0.9 ** (t // 7.5)),
     (MultiStep(0.1, [3, 30, 30, 41.5]), lambda t: 0.1 * 0.1 ** bisect.bisect_right([3, 30, 30, 41.5], t)),
-    (MultiStep(0.1, [], 0.5), lambda t: 0.1),
+    (MultiStep(0.1, [], 0.5), always(0.1)),
     (Exponential(0.1, 0.99), lambda t: 0.1 * 0.99**t),
     (Exponential(0.1, 1.01, every=2.5, begin=3, end=0.11), lambda t: min(0.1 * 1.01 ** (max(t - 3, 0) / 2.5), 0.11)),
     (Exponential(0.1, 0.5, every=10, staircase=True, end=0.02), lambda t: max(0.1 * 0.5 ** (t // 10), 0.02)),
@@ -121,9 +126,9 @@ CASES: list[tuple[Schedule, Formula]] = [
     (CosineRestarts(0.1, 0.02, period=10), restarts(0.1, 0.02, 10)),
     (CosineRestarts(0.1, period=3, mult=2, decay=0.8), restarts(0.1, 0, 3, 2, 0.8)),
     (CosineRestarts(0.1, period=4.5, mult=1.5), restarts(0.1, 0, 4.5, 1.5)),
-    (Cyclic(0.01, 0.1, up=4), cyclic(0.01, 0.1, 4, 4, lambda t, k: 1)),
-    (Cyclic(0.9, 0.8, up=4, down=6.5, mode="triangular2"), cyclic(0.9, 0.8, 4, 6.5, lambda t, k: 0.5**k)),
-    (Cyclic(0.01, 0.1, up=5, mode="exp_range", gamma=0.97), cyclic(0.01, 0.1, 5, 5, lambda t, k: 0.97**t)),
+    (Cyclic(0.01, 0.1, up=4), cyclic(0.01, 0.1, 4, 4, lambda _t, _k: 1)),
+    (Cyclic(0.9, 0.8, up=4, down=6.5, mode="triangular2"), cyclic(0.9, 0.8, 4, 6.5, lambda _t, k: 0.5**k)),
+    (Cyclic(0.01, 0.1, up=5, mode="exp_range", gamma=0.97), cyclic(0.01, 0.1, 5, 5, lambda t, _k: 0.97**t)),
     (OneCycle(0.1, steps=60), one_cycle([(0, 0.004), (17, 0.1), (59, 4e-7)], lambda r: 1 - half(r))),
     (
         OneCycle(0.85, steps=50, start=0.95, end=0.9, pct_start=0.4, anneal="linear", three_phase=True),
@@ -139,17 +144,17 @@ CASES: list[tuple[Schedule, Formula]] = [
         one_cycle([(0, 0.004), (30, 0.1), (64.5, 4e-7)], lambda r: 1 - half(r)),
     ),
     (Warmup(COSINE, steps=10), warmup(cosine, 10)),
-    (Warmup(0.1, steps=12.5, start=0.02), warmup(lambda t: 0.1, 12.5, 0.02)),
+    (Warmup(0.1, steps=12.5, start=0.02), warmup(always(0.1), 12.5, 0.02)),
     (Warmup(LINE, steps=9, start=0.0, shape="cosine"), warmup(line, 9, 0.0, "cosine")),
     (Warmup(LINE, steps=9, shape="square"), warmup(line, 9, None, "square")),
     (Warmup(LINE, steps=9, shape="sqrt"), warmup(line, 9, None, "sqrt")),
-    (WSD(0.1, steps=60, warmup=10, decay=20), cooldown(warmup(lambda t: 0.1, 10), 40, 20)),
+    (WSD(0.1, steps=60, warmup=10, decay=20), cooldown(warmup(always(0.1), 10), 40, 20)),
     (
         WSD(0.1, steps=60, warmup=0, decay=30, end=0.01, shape="cosine"),
-        cooldown(lambda t: 0.1, 30, 30, 0.01, "cosine"),
+        cooldown(always(0.1), 30, 30, 0.01, "cosine"),
     ),
     (Cooldown(COSINE, at=15, steps=20), cooldown(cosine, 15, 20)),
-    (Cooldown(0.1, at=15, steps=20.5, end=0.02, shape="linear"), cooldown(lambda t: 0.1, 15, 20.5, 0.02, "linear")),
+    (Cooldown(0.1, at=15, steps=20.5, end=0.02, shape="linear"), cooldown(always(0.1), 15, 20.5, 0.02, "linear")),
     (Cooldown(LINE, at=0, steps=20, shape="square"), cooldown(line, 0, 20, 0, "square")),
     (Join([COSINE, 0.3, LINE], [20, 33]), lambda t: cosine(t) if t < 20 else 0.3 if t < 33 else line(t - 33)),
     (Product(COSINE, LINE), lambda t: cosine(t) * line(t)),

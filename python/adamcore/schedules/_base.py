@@ -143,9 +143,9 @@ class Schedule(Described):
         Examples
         --------
         >>> from adamcore import schedules
-        >>> s = schedules.Linear(0.1, steps=10).every(100)
+        >>> s = schedules.Linear(1.0, steps=10).every(100)
         >>> s(99), s(100), s(500)
-        (0.1, 0.09, 0.05)
+        (1.0, 0.9, 0.5)
         """
         return _make("Every", self, n)
 
