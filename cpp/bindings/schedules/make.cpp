@@ -132,7 +132,8 @@ Made every(Arguments& a) { return node(a, schedules::Every<Part>{a.part("schedul
 
 Made reduced(Arguments& a) {
     const Part part = a.part("schedule");
-    return std::make_unique<ReducedNode>(a.name(), part, a.object("memory").cast<py::dict>(), a.take());
+    const auto memory = a.object("memory").cast<py::dict>();
+    return std::make_unique<ReducedNode>(a.name(), part, a.number("min_value"), memory, a.take());
 }
 
 struct Row {

@@ -1,5 +1,6 @@
 #include "schedules/nodes.hpp"
 
+#include "adamcore/math.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/text.hpp"
 
@@ -12,6 +13,24 @@ py::object clock(double t) {
     if (t < limit && static_cast<double>(static_cast<std::int64_t>(t)) == t)
         return py::int_(static_cast<std::int64_t>(t));
     return py::float_(t);
+}
+
+py::tuple ledger_of(const py::dict& memory) {
+    static PyObject* const key = PyUnicode_InternFromString("state");
+    static PyObject* const name = PyUnicode_InternFromString("ledger");
+    const auto state = py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(memory.ptr(), key));
+    const auto ledger = py::reinterpret_steal<py::object>(state ? PyObject_GetAttr(state.ptr(), name) : nullptr);
+    if (ledger && PyTuple_Check(ledger.ptr())) return py::reinterpret_borrow<py::tuple>(ledger);
+    PyErr_Clear();
+    throw py::type_error("the memory of a ReduceOnPlateau was changed from outside");
+}
+
+double number_at(py::handle entry, Py_ssize_t i) {
+    PyObject* const number = PyTuple_GetItem(entry.ptr(), i);
+    if (!number) throw py::error_already_set();
+    const double x = PyLong_Check(number) ? PyLong_AsDouble(number) : PyFloat_AsDouble(number);
+    if (x == -1.0 && PyErr_Occurred()) throw py::error_already_set();
+    return x;
 }
 
 }  // namespace
@@ -33,19 +52,22 @@ int UsersNode::traverse(visitproc visit, void* arg) const {
     return 0;
 }
 
-ReducedNode::ReducedNode(std::string name, Part schedule, py::dict memory, Holdings holdings)
-    : Evaluator(std::move(name)), schedule_(schedule), memory_(std::move(memory)), holdings_(std::move(holdings)) {}
+ReducedNode::ReducedNode(std::string name, Part schedule, double min_value, py::dict memory, Holdings holdings)
+    : Evaluator(std::move(name)),
+      schedule_(schedule),
+      min_value_(min_value),
+      memory_(std::move(memory)),
+      holdings_(std::move(holdings)) {}
 
 double ReducedNode::operator()(double t) const {
-    const auto ledger = memory_["state"].attr("ledger").cast<py::tuple>();
-    double factor = 1;
-    for (std::size_t i = ledger.size(); i-- > 0;) {
-        const auto entry = ledger[i].cast<py::tuple>();
-        if (entry[0].cast<double>() > t) continue;
-        factor = entry[1].cast<double>();
-        break;
+    double value = schedule_(t);
+    const double least = math::min(min_value_, value);
+    const py::tuple ledger = ledger_of(memory_);  // after the schedule was called, which may run Python code
+    for (const py::handle entry : ledger) {
+        if (number_at(entry, 0) > t) break;
+        value = math::max(value * number_at(entry, 1), least);
     }
-    return schedule_(t) * factor;
+    return value;
 }
 
 int ReducedNode::traverse(visitproc visit, void* arg) const {

@@ -35,18 +35,20 @@ private:
     py::object schedule_;
 };
 
-/// A schedule times the factor that is in force.
+/// A schedule that was lowered now and then.
 class ReducedNode final : public Evaluator {
 public:
-    /// `memory["state"].ledger` is a tuple of pairs of a step and the factor that is in force from then on, in the order
-    /// of steps. The item of `memory` may be replaced at any time.
-    ReducedNode(std::string name, Part schedule, py::dict memory, Holdings holdings);
+    /// `memory["state"].ledger` is a tuple of pairs of a step and the factor by which the value is lowered from then on,
+    /// in the order of steps. The item of `memory` may be replaced at any time. Factors are applied one after the other,
+    /// and none lowers the value below `min_value`, as PyTorch does it; a schedule that is below stays as it is.
+    ReducedNode(std::string name, Part schedule, double min_value, py::dict memory, Holdings holdings);
 
     double operator()(double t) const override;
     int traverse(visitproc visit, void* arg) const override;
 
 private:
     Part schedule_;
+    double min_value_;
     py::dict memory_;
     Holdings holdings_;
 };

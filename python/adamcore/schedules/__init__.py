@@ -22,6 +22,7 @@ the update after `t` completed ones uses, so the first step uses ``s(0)``. `Sche
 `WSD`                 warm-up, stable phase, decay
 `Cooldown`            another schedule, which falls at last
 `Join`                one schedule after the other
+`ReduceOnPlateau`     lowered by a validation metric; `Plateau` is a robust test for it
 `Product`, `Sum`      ``a * b``, ``a + b``
 `Clip`                ``s.clip(low, high)``
 `Shift`               ``s.shift(n)``: later
@@ -50,10 +51,12 @@ from adamcore.schedules._decays import InverseTime as InverseTime
 from adamcore.schedules._decays import MultiStep as MultiStep
 from adamcore.schedules._decays import Piecewise as Piecewise
 from adamcore.schedules._decays import StepDecay as StepDecay
+from adamcore.schedules._detector import Plateau as Plateau
 from adamcore.schedules._phases import WSD as WSD
 from adamcore.schedules._phases import Cooldown as Cooldown
 from adamcore.schedules._phases import Join as Join
 from adamcore.schedules._phases import Warmup as Warmup
+from adamcore.schedules._plateau import ReduceOnPlateau as ReduceOnPlateau
 from adamcore.schedules._ramps import Cosine as Cosine
 from adamcore.schedules._ramps import Interpolate as Interpolate
 from adamcore.schedules._ramps import Linear as Linear
@@ -77,8 +80,10 @@ __all__ = [
     "MultiStep",
     "OneCycle",
     "Piecewise",
+    "Plateau",
     "Polynomial",
     "Product",
+    "ReduceOnPlateau",
     "Schedule",
     "Shift",
     "StepDecay",
