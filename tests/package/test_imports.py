@@ -17,7 +17,7 @@ LAYERS = [
     {"_core", "_cuda"},  # the compiled modules
     {"_checks", "step_info"},
     {"_arrays", "_files", "guards", "precision", "schedules"},
-    {"_scaling"},
+    {"_early_stopping", "_scaling"},
     {"loss_scaler"},
     {"_build", "_parts", "norms"},
     {"optimizer"},
