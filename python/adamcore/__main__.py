@@ -1,4 +1,4 @@
-"""The command line: ``python -m adamcore demo`` and ``python -m adamcore info``."""
+"""The command line: ``python -m adamcore demo``, ``info`` and ``schedule``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
             return _demo(options)
         if options.command == "info":
             return _info()
+        if options.command == "schedule":
+            return _schedule(options)
     except KeyboardInterrupt:
         print("adamcore: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -67,6 +69,21 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file for the plot (.png, .svg or .pdf)",
     )
+    schedule = commands.add_parser(
+        "schedule",
+        help="show a schedule: a plot and its breakpoints",
+        description="Show a schedule, as a plot of characters with the values at its breakpoints, or as a picture. "
+        'Example: adamcore schedule "WSD(1e-3, steps=1000, warmup=50, decay=200)"',
+    )
+    schedule.add_argument(
+        "text",
+        help="the schedule as in Python: classes of adamcore.schedules, numbers, strings, lists, + and *, and the "
+        "methods clip, shift, stretch, every and then",
+    )
+    schedule.add_argument(
+        "--steps", type=_whole_number(1), metavar="N", help="steps to show (default: as many as the schedule needs)"
+    )
+    schedule.add_argument("--out", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
     return parser
 
 
@@ -99,6 +116,12 @@ def _info() -> int:
     from adamcore._cli import info  # noqa: PLC0415  (each command imports only its own module)
 
     return info.run()
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from adamcore._cli import schedule  # noqa: PLC0415
+
+    return schedule.run(options.text, steps=options.steps, output=options.out)
 
 
 if __name__ == "__main__":

@@ -151,11 +151,11 @@ def test_demo_refuses_an_unwritable_output_before_it_trains(tmp_path, output, re
 
 
 def test_demo_keeps_an_older_picture_until_it_has_a_new_one(tmp_path):
-    from adamcore._cli import plot
+    from adamcore._cli import output
 
     picture = tmp_path / "old.png"
     picture.write_bytes(PNG)
-    plot.check_output(picture)
+    output.check_output(picture)
     assert picture.read_bytes() == PNG
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from adamcore._cli import plot, training
+from adamcore._cli.output import OutputError, check_output
 from adamcore._cli.training import RULES, Contest, Digits, Maker, Run
 
 
@@ -33,7 +34,7 @@ def run(*, epochs: int, hidden: int, seed: int, output: Path) -> int:
     """
     console = Console(highlight=False, markup=False)
     try:
-        plot.check_output(output)
+        check_output(output)
         digits = training.read_digits(seed)
         passes = "1 epoch" if epochs == 1 else f"{epochs} epochs"
         network = f"network 64-{hidden}-10, float32, {passes} in batches of {training.BATCH}"
@@ -42,7 +43,7 @@ def run(*, epochs: int, hidden: int, seed: int, output: Path) -> int:
         console.print(_make_table(contests))
         console.print(_sum_up(contests))
         plot.save_curves(output, contests, network.capitalize())
-    except plot.OutputError as error:
+    except OutputError as error:
         print(f"adamcore demo: {error}", file=sys.stderr)
         return 1
     console.print(f"Loss curves: {output}", soft_wrap=True)

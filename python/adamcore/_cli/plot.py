@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from adamcore._cli.output import save_figure
 from adamcore._cli.training import Contest
-
-FORMATS = (".png", ".svg", ".pdf")
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart. The dashes do the same for prints in grey.
 _STYLES = (
@@ -22,23 +20,6 @@ _STYLES = (
     ("#CC79A7", (0, (5, 1, 1, 1, 1, 1))),
     ("#000000", ":"),
 )
-
-
-class OutputError(Exception):
-    """The plot cannot be saved. The message says why."""
-
-
-def check_output(path: Path) -> None:
-    """Raise OutputError unless a plot can be saved to `path`. Leaves no file behind."""
-    if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"cannot write {path}: its name must end in one of {', '.join(FORMATS)}")
-    existed = os.path.lexists(path)
-    try:
-        path.open("ab").close()
-        if not existed:
-            path.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def save_curves(path: Path, contests: Sequence[Contest], subtitle: str) -> None:
@@ -54,10 +35,7 @@ def save_curves(path: Path, contests: Sequence[Contest], subtitle: str) -> None:
     for i, contest in enumerate(contests):
         _draw(axes, contest, i, len(contests))
     _label(axes, subtitle)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    save_figure(figure, path)
 
 
 def _draw(axes: Axes, contest: Contest, place: int, count: int) -> None:

@@ -160,6 +160,30 @@ class Schedule(Described):
         """
         return _make("Join", [self, schedule], [at])
 
+    def plot(self, steps: int, ax: Any = None) -> Any:
+        """Draw the values of the first `steps` steps with Matplotlib.
+
+        Parameters
+        ----------
+        steps : int
+            How many steps are drawn, >= 1.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. The default is a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Where it was drawn.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If Matplotlib is not installed: ``pip install "adamcore[plot]"``.
+        """
+        from adamcore.schedules._plot import plot  # noqa: PLC0415  (needed only here)
+
+        return plot(self, steps, ax)
+
     if TYPE_CHECKING:
 
         @classmethod

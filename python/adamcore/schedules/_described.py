@@ -201,6 +201,11 @@ def known(name: str) -> Any:
     return _KNOWN[name]
 
 
+def known_names() -> tuple[str, ...]:
+    """Return the names of registered classes."""
+    return tuple(_KNOWN)
+
+
 def _class_named(name: Any) -> type[Described]:
     if not isinstance(name, str):
         raise ValueError(  # noqa: TRY004  (of a file, not of an argument)

@@ -1,0 +1,52 @@
+"""`Schedule.plot`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adamcore._checks.numbers import as_int
+from adamcore.schedules._breakpoints import breakpoints
+
+_DENSE = 10_000
+"""Up to so many steps each one is drawn, and beyond as many times with all breakpoints."""
+_COLOR = "#0072B2"
+
+
+def plot(schedule: Any, steps: Any, ax: Any = None) -> Any:
+    """Draw the values of the first `steps` steps, and return the axes."""
+    last = as_int(steps, "plot: steps", "an int >= 1", 1)
+    if ax is None:
+        ax = _new_axes()
+    times = _times(schedule, last)
+    ax.plot(times, schedule(times), color=_COLOR, linewidth=1.8)
+    ax.set_xlabel("completed steps")
+    ax.set_ylabel("value")
+    ax.set_title(_shorten(repr(schedule)), loc="left", fontsize=10)
+    ax.set_xlim(0, last)
+    ax.grid(color="#dddddd", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _new_axes() -> Any:
+    try:
+        from matplotlib import pyplot as plt  # noqa: PLC0415  (an extra)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        message = 'plot needs matplotlib: pip install "adamcore[plot]"'
+        raise ModuleNotFoundError(message, name="matplotlib") from None
+    return plt.subplots(layout="constrained")[1]
+
+
+def _times(schedule: Any, last: int) -> Any:
+    steps = np.floor(np.linspace(0, last, min(last, _DENSE) + 1))
+    edges = np.array(breakpoints(schedule, last))
+    return np.unique(np.concatenate([steps, edges, np.maximum(np.ceil(edges) - 1, 0)]))
+
+
+def _shorten(text: str, most: int = 90) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
