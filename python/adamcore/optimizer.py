@@ -61,6 +61,12 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     Alternatively, all arrays are in the memory of one CUDA device: CuPy arrays, PyTorch tensors, or arrays that support
     DLPack or ``__cuda_array_interface__``. A step is then queued on the current stream of the parameters' library.
 
+    Every number among the hyper-parameters, also each element of ``betas``, can be a schedule: one of
+    `adamcore.schedules`, or any other callable that takes the number of completed steps and returns a number. Each group
+    can have its own. A schedule object is called once in a step, however many numbers it gives. What it returns is
+    checked in each step, before anything changes. If a schedule gives beta, the bias correction of step t is 1 - beta**t
+    with the step's own beta, as in PyTorch, and not a product over all steps.
+
     All optimizers also accept these keyword-only arguments:
 
     - ``clip_norm``: maximum L2 norm of all gradients of all groups together. If it is exceeded, the gradients are
@@ -91,6 +97,7 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     ----------
     param_groups : list of dict
         One dict for each group: ``params``, ``param_names`` and the hyper-parameters. Hyper-parameters can be assigned.
+        A schedule that is assigned is asked for its value at `completed`; ``.shift(opt.completed)`` makes it begin now.
         If the next step then needs state that does not exist yet (for momentum, ``amsgrad`` or ``centered``), it begins
         as in PyTorch: with zeros, and SGD's momentum with the gradient. State that is no longer needed is kept.
     defaults : dict

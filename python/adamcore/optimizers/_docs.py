@@ -10,7 +10,8 @@ _PARAMETERS = r"""
 params : arrays
     The parameters to optimize: one array, a sequence, a mapping or groups, as described in `Optimizer`.
 lr : float or callable
-    Learning rate :math:`\eta` >= 0, or a schedule, which maps the number of completed steps to the learning rate.
+    Learning rate :math:`\eta` >= 0, or a schedule. Every other number can be a schedule too, as described in
+    `Optimizer`.
 betas : tuple of two floats
     Decay rates of the two moments, each in [0, 1).
 eps : float
