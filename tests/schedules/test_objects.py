@@ -171,6 +171,7 @@ WRONG_SAVED: list[tuple[Any, str]] = [
     ({"type": "os.system"}, "there is no schedule of type 'os.system'"),
     ({"type": "Schedule"}, "there is no schedule of type 'Schedule'"),
     ({"type": "Constant"}, "Constant: value is missing"),
+    ({"type": "Cosine", "start": 0.1}, "Cosine: steps is missing"),
     ({"type": "Constant", "value": 1, "valeu": 2}, "Constant: there is no argument 'valeu'; did you mean 'value'?"),
     ({"type": "Constant", "value": float("nan")}, "Constant: value must be a finite number, got nan"),
     ({"type": "Every", "schedule": {"type": "Constant"}, "n": 3}, "Constant: value is missing"),
@@ -183,6 +184,11 @@ def test_what_was_saved_is_checked(saved: Any, message: str) -> None:
     with pytest.raises(ValueError) as error:
         Schedule.from_dict(saved)
     assert message in str(error.value)
+
+
+def test_what_has_a_default_may_be_missing() -> None:
+    """Files of earlier versions lack arguments that came later, and people write dicts by hand."""
+    assert Schedule.from_dict({"type": "Cosine", "start": 0.1, "steps": 3}) == Cosine(0.1, steps=3)
 
 
 def test_saved_types_are_checked() -> None:

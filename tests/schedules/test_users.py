@@ -19,7 +19,7 @@ from adamcore.schedules import Constant, Cosine, Product, Schedule, Warmup, regi
 
 
 @register
-class Sawtooth(Schedule):
+class Teeth(Schedule):
     def __init__(self, value: float, /, heights: Any = (1, 0.5), *, period: int = 4, inner: Any = None) -> None:
         self.value = value
         self.heights = tuple(heights)
@@ -33,7 +33,7 @@ class Sawtooth(Schedule):
 
 @register
 @dataclass(frozen=True)
-class Halving(Schedule):
+class Fading(Schedule):
     value: float
     inner: Any = None
 
@@ -60,12 +60,12 @@ class Echo(Schedule):
 
 
 OURS = [
-    Sawtooth(0.3),
-    Sawtooth(0.3, [1, 2], period=7, inner=Constant(2)),
-    Halving(0.5),
-    Halving(0.5, Sawtooth(1.0)),
+    Teeth(0.3),
+    Teeth(0.3, [1, 2], period=7, inner=Constant(2)),
+    Fading(0.5),
+    Fading(0.5, Teeth(1.0)),
     Doubled(0.1, steps=10),
-    Warmup(Sawtooth(0.3, period=3), steps=5) * Halving(2.0),
+    Warmup(Teeth(0.3, period=3), steps=5) * Fading(2.0),
 ]
 
 
@@ -93,9 +93,9 @@ def test_they_are_schedules_as_any(schedule: Schedule) -> None:
 
 
 def test_reprs_are_natural() -> None:
-    assert repr(Sawtooth(0.3)) == "Sawtooth(0.3)"
-    assert repr(Sawtooth(0.3, [1, 2], period=7)) == "Sawtooth(0.3, (1, 2), period=7)"
-    assert repr(Sawtooth(0.3, inner=Constant(2))) == "Sawtooth(0.3, inner=Constant(2))"
+    assert repr(Teeth(0.3)) == "Teeth(0.3)"
+    assert repr(Teeth(0.3, [1, 2], period=7)) == "Teeth(0.3, (1, 2), period=7)"
+    assert repr(Teeth(0.3, inner=Constant(2))) == "Teeth(0.3, inner=Constant(2))"
     assert repr(Doubled(0.1, steps=10)) == "Doubled(0.1, steps=10)"
 
 
@@ -171,12 +171,12 @@ def test_only_registered_classes_are_saved() -> None:
 
 
 def test_arguments_that_json_does_not_have_are_refused() -> None:
-    with pytest.raises(TypeError, match="Halving: inner cannot be saved as JSON: <object"):
-        Halving(1.0, object()).to_dict()
-    with pytest.raises(ValueError, match="Halving: value cannot be saved, because JSON has no inf"):
-        Halving(float("inf")).to_dict()
-    saved = Halving(np.float32(0.5), {"a": np.arange(2), "b": [None, True, "x"]}).to_dict()
-    assert saved == {"type": "Halving", "value": 0.5, "inner": {"a": [0, 1], "b": [None, True, "x"]}}
+    with pytest.raises(TypeError, match="Fading: inner cannot be saved as JSON: <object"):
+        Fading(1.0, object()).to_dict()
+    with pytest.raises(ValueError, match="Fading: value cannot be saved, because JSON has no inf"):
+        Fading(float("inf")).to_dict()
+    saved = Fading(np.float32(0.5), {"a": np.arange(2), "b": [None, True, "x"]}).to_dict()
+    assert saved == {"type": "Fading", "value": 0.5, "inner": {"a": [0, 1], "b": [None, True, "x"]}}
     assert Schedule.from_dict(json.loads(json.dumps(saved))).inner == {"a": [0, 1], "b": [None, True, "x"]}
 
 

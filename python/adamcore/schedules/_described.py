@@ -143,7 +143,7 @@ class Described(metaclass=Sealing):
         Parameters
         ----------
         saved : mapping
-            A ``"type"``, and all arguments of the constructor.
+            A ``"type"``, and the arguments of the constructor. Those that are missing have their defaults.
 
         Returns
         -------
@@ -155,7 +155,8 @@ class Described(metaclass=Sealing):
         TypeError
             If `saved` is no mapping, or an argument has a wrong type.
         ValueError
-            If the type is not registered, a key is missing or unknown, or an argument has a wrong value.
+            If the type is not registered, a key is unknown, an argument without a default is missing, or an argument
+            has a wrong value.
         """
         if not isinstance(saved, Mapping):
             raise TypeError(f"a saved schedule must be a dict, got {short_repr(saved)}")
@@ -224,7 +225,7 @@ def _require_keys(described: type[Described], given: Mapping[str, Any]) -> None:
     for key in given:
         if key not in wanted:
             raise ValueError(f"{name}: there is no argument {key!r}{did_you_mean(key, wanted)}")
-    missing = [key for key in wanted if key not in given]
+    missing = [key for key, parameter in wanted.items() if key not in given and parameter.default is parameter.empty]
     if missing:
         raise ValueError(f"{name}: {missing[0]} is missing from what was saved")
 
@@ -241,7 +242,7 @@ def _make(described: type[Any], arguments: Mapping[str, Any]) -> Any:
     """Call a constructor; arguments that can only be given by their place are too."""
     places = [p.name for p in parameters_of(described).values() if p.kind is p.POSITIONAL_ONLY]
     rest = {key: value for key, value in arguments.items() if key not in places}
-    return described(*(arguments[name] for name in places), **rest)
+    return described(*(arguments[name] for name in places if name in arguments), **rest)
 
 
 def _is_same(value: Any, default: Any) -> bool:

@@ -78,8 +78,9 @@ ADAMCORE_FN WholePower whole_power(double base, std::int64_t n) noexcept {
 
 /// base^exponent, for both >= 0. 0^0 is 1.
 ADAMCORE_FN double power_of(double base, double exponent) noexcept {
-    if (exponent == 1) return base;
-    if (base == 0 || exponent != floor(exponent) || exponent >= 0x1p53) return power::pow(base, exponent);
+    if (exponent == 1 || base == 1) return base;
+    constexpr double many = 1024;  // from about here, pow takes less time
+    if (base == 0 || exponent >= many || exponent != floor(exponent)) return power::pow(base, exponent);
     const WholePower result = whole_power(base, static_cast<std::int64_t>(exponent));
     constexpr std::int64_t largest = 3000;
     const std::int64_t power = math::min(math::max(result.power, -largest), largest);

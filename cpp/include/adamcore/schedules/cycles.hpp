@@ -36,27 +36,23 @@ private:
     ADAMCORE_FN Period growing_period(double t) const noexcept {
         const double ratio = math::min(t / period * (mult - 1), std::numeric_limits<double>::max());
         double number = floor(power::log2(1 + ratio) / power::log2(mult));
-        double begin = begin_of(number), end_of_it = begin_of(number + 1);
+        Extent extent = extent_of(number);
         // The logarithms are rounded, so it can be a neighbour.
-        if (t < begin && number > 0) {
-            end_of_it = begin;
-            begin = begin_of(--number);
-        } else if (t >= end_of_it) {
-            begin = end_of_it;
-            end_of_it = begin_of(++number + 1);
-        }
-        return {number, share_of(t - begin, end_of_it - begin)};
+        if (t < extent.begin) extent = extent_of(--number);
+        if (t >= extent.begin + extent.length) extent = extent_of(++number);
+        return {number, share_of(t - extent.begin, extent.length)};
     }
 
-    ADAMCORE_FN double begin_of(double number) const noexcept { return period * geometric_sum(number); }
+    struct Extent {
+        double begin, length;
+    };
 
-    /// 1 + mult + ... + mult^(n - 1)
-    ADAMCORE_FN double geometric_sum(double n) const noexcept {
-        const WholePower last = whole_power(mult, static_cast<std::int64_t>(n));
-        const double factor =
-            scale::times_power(0.5, static_cast<std::int32_t>(math::min<std::int64_t>(last.power, 1023)) + 1);
-        const double high = last.number.high * factor, low = last.number.low * factor;
-        return ((high - 1) + low) / (mult - 1);
+    ADAMCORE_FN Extent extent_of(double number) const noexcept {
+        const WholePower growth = whole_power(mult, static_cast<std::int64_t>(number));
+        const std::int64_t power = math::min<std::int64_t>(growth.power, 1023);
+        const double factor = scale::times_power(0.5, static_cast<std::int32_t>(power) + 1);
+        const double high = growth.number.high * factor, low = growth.number.low * factor;
+        return {period * (((high - 1) + low) / (mult - 1)), period * high};
     }
 };
 
