@@ -96,6 +96,19 @@ TEST(Schedule, EveryFamilyIsAPlainStructOfFiniteValues) {
     });
 }
 
+/// Powers and quotients that no double or 64-bit integer can hold on the way to a value that is clear.
+TEST(Schedule, ExtremeArgumentsLeadToTheirLimits) {
+    EXPECT_EQ((Exponential{0.3, 1e-320}(0x1p53 - 1)), 0);
+    EXPECT_EQ((Exponential{0.3, 1e300}(0x1p53 - 1)), HUGE_VAL);
+    EXPECT_EQ((StepDecay{0.3, 1e-300, 0.5}(1e10)), 0);
+    EXPECT_EQ((Polynomial{0.3, 0.1, 1e300, 1e300}(1e290)), 0.1);
+    EXPECT_EQ((Cosine{0.3, 0.1, 1e-300}(1e300)), 0.1);
+    EXPECT_EQ((Cosine{0.3, 0.1, 1e300}(1)), 0.3);
+    EXPECT_EQ((CosineRestarts{0.3, 0, 1e-3, 1e200}(1e10)), 0.3);
+    EXPECT_EQ((Cyclic{0.1, 0.3, 1e300, 1e300}(1)), 0.1);
+    EXPECT_EQ((InverseTime{0.3, 1e300}(1e300)), 0);
+}
+
 TEST(Schedule, CompositionsAreWhatTheirNamesSay) {
     const Cosine cosine{0.1, 0.01, 100};
     const Linear linear{1, 0.5, 50};
