@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 try:
@@ -18,6 +19,7 @@ except ImportError as error:  # pragma: no cover
 # name public.
 from adamcore import functional as functional
 from adamcore import optimizers as optimizers
+from adamcore import schedules as schedules
 from adamcore._build import build_info as build_info
 from adamcore._build import get_cmake_dir as get_cmake_dir
 from adamcore._build import get_include as get_include
@@ -34,8 +36,25 @@ from adamcore.optimizers import *  # noqa: F403
 from adamcore.precision import Precision as Precision
 from adamcore.step_info import StepInfo as StepInfo
 
-if not TYPE_CHECKING:
+_ON_FIRST_USE = {"EarlyStopping": "_early_stopping"}
+"""Names that are imported when they are first used, and their modules."""
+
+if TYPE_CHECKING:
+    from adamcore._early_stopping import EarlyStopping as EarlyStopping
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_ON_FIRST_USE})
+
     __all__ = [
+        "EarlyStopping",
         "LossScaler",
         "NonFiniteError",
         "Optimizer",
@@ -51,6 +70,7 @@ if not TYPE_CHECKING:
         "get_include",
         "get_num_threads",
         "global_norm",
+        "schedules",
         "set_num_threads",
     ]
     __all__ += optimizers.__all__

@@ -62,10 +62,10 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     DLPack or ``__cuda_array_interface__``. A step is then queued on the current stream of the parameters' library.
 
     Every number among the hyper-parameters, also each element of ``betas``, can be a schedule: one of
-    `adamcore.schedules`, or any other callable that takes the number of completed steps and returns a number. Each group
-    can have its own. A schedule object is called once in a step, however many numbers it gives. What it returns is
-    checked in each step, before anything changes. If a schedule gives beta, the bias correction of step t is 1 - beta**t
-    with the step's own beta, as in PyTorch, and not a product over all steps.
+    `adamcore.schedules`, or any other callable that takes the number of completed steps and returns a number. Each
+    group can have its own. A schedule is called once in a step, however many numbers it gives. What it returns is
+    checked in each step, before anything changes. If a schedule gives beta, the bias correction of step t is
+    1 - beta**t with that step's beta, as in PyTorch, and not a product over all steps.
 
     All optimizers also accept these keyword-only arguments:
 
