@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from adamcore._arrays.structures import Group
@@ -29,7 +30,7 @@ def with_stand_ins(hyper: Group, rule_for: Callable[[Group], str], variant_keys:
     refuses that.
     """
     scheduled = [key for key in variant_keys if callable(hyper[key])]
-    numbers = {key: replaced(value, lambda _, i, key=key: _usual(key, i)) for key, value in hyper.items()}
+    numbers = {key: replaced(value, partial(_usual, key)) for key, value in hyper.items()}
     for values in itertools.product((0.5, 0.0), repeat=len(scheduled)):
         numbers.update(zip(scheduled, values, strict=True))
         try:
@@ -40,5 +41,5 @@ def with_stand_ins(hyper: Group, rule_for: Callable[[Group], str], variant_keys:
     return numbers
 
 
-def _usual(key: str, place: int) -> float:
+def _usual(key: str, _: object, place: int) -> float:
     return USUAL.get(f"beta{place + 1}" if key == "betas" else key, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from adamcore._arrays.structures import Group
@@ -30,8 +31,12 @@ def shared_places(groups: list[Group]) -> list[list[list[Any]]]:
     places: dict[int, list[list[Any]]] = {}
     for i, group in enumerate(groups):
         for key, value in group.items():
-            replaced(value, lambda one, k, i=i, key=key: places.setdefault(id(one), []).append([i, key, k]))
+            replaced(value, partial(_note, places, i, key))
     return [each for each in places.values() if len(each) > 1]
+
+
+def _note(places: dict[int, list[list[Any]]], group: int, key: str, schedule: object, place: int) -> None:
+    places.setdefault(id(schedule), []).append([group, key, place])
 
 
 class Loader:
