@@ -16,6 +16,7 @@ from adamcore import _core, functional, optimizers
 HEAD = """\
 import numpy as np
 import adamcore as ac
+from adamcore import schedules
 w, g, m, v = (np.ones(3) for _ in range(4))
 opt = ac.AdamW({"w": w})
 """
@@ -38,6 +39,12 @@ e: int = scaler.growth_interval
 f: float = scaler.backoff_factor
 opt.param_groups[0]["lr"] = 0.1
 opt.defaults["lr"] = 0.1
+cosine = schedules.Cosine(0.1, steps=100, after="mirror")
+h: float = cosine(3) + cosine.start
+decay: schedules.Schedule = 2 * schedules.StepDecay(0.1, every=3).every(10).shift(2) + cosine
+values = decay(np.arange(3)).sum()
+schedules.MultiStep(0.1, [3, 4]).then(0.01, at=10)
+schedules.Warmup(cosine, steps=3, shape="square")
 ac.SGD(w, lr=lambda t: 0.1, clip_norm=1.0, nonfinite="skip")
 """
 
@@ -54,6 +61,13 @@ WRONG = [
     "ac.LossScaler().growth_intervall = 5",
     "opt.learning_rate = 0.1",
     "opt.lr",
+    "schedules.Cosine(0.1, 0.0, 100)",
+    "schedules.Cosine(0.1, step=100)",
+    "schedules.Cosine(0.1, steps=100, after='bounce')",
+    "schedules.Warmup(lambda t: 0.1, steps=3)",
+    "schedules.Constant(0.1).value = 0.2",
+    "schedules.Constant('0.1')",
+    "schedules.Constant(0.1) * 'x'",
     "ac.SGD(w, nonfinite='ignore')",
     "ac.SGD(w, clip=1.0)",
     "opt.state = {}",

@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,24 @@ def test_children_come_in_order() -> None:
     assert Product(a, b)._children() == [a, b]
     assert Cooldown(c, at=0, steps=1)._children() == [c]
     assert a._children() == Warmup(0.1, steps=3)._children() == []
+
+
+def test_schedules_are_not_nested_without_end() -> None:
+    s: Schedule = Constant(1)
+    for _ in range(99):
+        s = s + 1
+    assert s(0) == 100
+    assert copy.deepcopy(s) == Schedule.from_dict(s.to_dict()) == pickle.loads(pickle.dumps(s)) == s  # noqa: S301
+    assert repr(s).count("Sum") == 99
+    with pytest.raises(ValueError, match=r"^Sum: more than 100 schedules are nested in each other"):
+        s + 1
+
+
+def test_docstrings_describe_every_argument() -> None:
+    for schedule in FAMILIES:
+        section = re.search(r"Parameters\n    -+\n(.*?)\n\n    \w+\n    -+\n", type(schedule).__doc__, re.DOTALL)
+        named = re.findall(r"^    ([\w, ]+) : ", section[1], re.MULTILINE)
+        assert ", ".join(named).split(", ") == list(inspect.signature(type(schedule)).parameters), schedule
 
 
 def test_signatures_are_those_of_the_constructors() -> None:

@@ -1,5 +1,7 @@
 #include "schedules/arguments.hpp"
 
+#include <algorithm>
+
 #include "adamcore/schedule.hpp"
 #include "schedules/nodes.hpp"
 
@@ -51,6 +53,7 @@ Part Arguments::part_of(const py::object& schedule) {
     }
     const Evaluator* const known = evaluator_of(schedule);
     if (!known) return keep(std::make_unique<UsersNode>(schedule));
+    depth_ = std::max(depth_, known->depth() + 1);
     holdings_.objects.push_back(schedule);
     return {known};
 }

@@ -65,6 +65,9 @@ public:
 
     Holdings take() { return std::move(holdings_); }
 
+    /// How many schedules are nested in each other, this one included.
+    int depth() const { return depth_; }
+
 private:
     List keep(std::vector<double> numbers);
     Part part_of(const py::object& schedule);
@@ -73,6 +76,7 @@ private:
     std::string name_;
     py::dict values_;
     Holdings holdings_;
+    int depth_ = 1;
 };
 
 }  // namespace adamcore::python

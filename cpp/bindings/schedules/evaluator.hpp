@@ -24,6 +24,10 @@ public:
 
     const std::string& name() const { return name_; }
 
+    /// How many schedules are nested in each other, which bounds the stack that a call uses.
+    int depth() const { return depth_; }
+    void set_depth(int depth) { depth_ = depth; }
+
     /// Called by the garbage collector.
     virtual int traverse(visitproc visit, void* arg) const = 0;
     /// Does nothing, as for tuples: what an immutable object is part of is no cycle without an object that can be cleared.
@@ -31,6 +35,7 @@ public:
 
 private:
     std::string name_;
+    int depth_ = 1;
 };
 
 /// The evaluator of a built-in schedule, which lives as long as the schedule; null if `schedule` is another callable,

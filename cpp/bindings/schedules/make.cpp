@@ -136,6 +136,9 @@ Made reduced(Arguments& a) {
     return std::make_unique<ReducedNode>(a.name(), part, a.number("min_value"), memory, a.take());
 }
 
+/// Calling, saving and copying schedules recurses, and Python stops at a thousand calls, of which copying needs most.
+constexpr int most_nested = 100;
+
 struct Row {
     std::string_view name;
     Maker make;
@@ -175,7 +178,12 @@ std::unique_ptr<Evaluator> make_evaluator(std::string name, py::dict arguments) 
     for (const Row& row : rows) {
         if (row.name != name) continue;
         Arguments given(std::move(name), std::move(arguments));
-        return row.make(given);
+        Made made = row.make(given);
+        if (given.depth() > most_nested)
+            throw py::value_error(given.name() + ": more than " + std::to_string(most_nested) +
+                                  " schedules are nested in each other");
+        made->set_depth(given.depth());
+        return made;
     }
     throw py::value_error("there is no built-in schedule named '" + name + "'");
 }
