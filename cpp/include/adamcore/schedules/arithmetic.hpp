@@ -79,7 +79,7 @@ ADAMCORE_FN WholePower whole_power(double base, std::int64_t n) noexcept {
 /// base^exponent, for both >= 0. 0^0 is 1.
 ADAMCORE_FN double power_of(double base, double exponent) noexcept {
     if (exponent == 1 || base == 1) return base;
-    constexpr double many = 1024;  // from about here, pow takes less time
+    constexpr double many = 64;  // from about here, pow takes less time
     if (base == 0 || exponent >= many || exponent != floor(exponent)) return power::pow(base, exponent);
     const WholePower result = whole_power(base, static_cast<std::int64_t>(exponent));
     constexpr std::int64_t largest = 3000;
