@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import adamcore as ac
+from adamcore import schedules
 
 FAILING = ctypes.CDLL(os.environ["LD_PRELOAD"])
 FAILING.fail_at.argtypes = [ctypes.c_long]
@@ -36,6 +37,7 @@ def everything(opt: ac.Optimizer) -> Any:
     return (
         [[p.tobytes() for p in group["params"]] for group in opt.param_groups],
         [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups],
+        opt.state_dict()["param_groups"],
         {name: {slot: a.tobytes() for slot, a in state.items()} for name, state in opt.state.items()},
         dict(opt.steps),
         opt._native.completed,
@@ -99,6 +101,45 @@ def step_with_new_options(opt: ac.Optimizer) -> Callable[[], Any]:
 def step_with_more_state(opt: ac.Optimizer) -> Callable[[], Any]:
     opt.param_groups[0]["amsgrad"] = True
     return step(opt)
+
+
+def with_schedules(opt: ac.Optimizer) -> Any:
+    """Give an optimizer schedules of each kind. Return the one that observes."""
+    plateau = schedules.ReduceOnPlateau(schedules.Warmup(schedules.Cosine(0.25, steps=20), steps=3), patience=0)
+    plateau.observe(1.0, step=1)
+    opt.param_groups[0].update(lr=plateau, betas=(schedules.Linear(0.5, 0.75, steps=9), 0.75), eps=lambda _: 1e-6)
+    return plateau
+
+
+def step_with_schedules(opt: ac.Optimizer) -> Callable[[], Any]:
+    with_schedules(opt)
+    return step(opt)
+
+
+def step_with_new_schedules(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads, equal = grads_for(arrays()), [schedules.Linear(0.5, 0.75, steps=9) for _ in range(2)]
+
+    def call() -> None:
+        equal.reverse()
+        opt.param_groups[0]["lr"] = equal[0]
+        opt.step(grads)
+
+    opt.param_groups[0]["lr"] = equal[0]
+    return call
+
+
+def load_schedules(opt: ac.Optimizer) -> Callable[[], Any]:
+    plateau = with_schedules(opt)
+    saved = opt.state_dict()
+    memory = dict(plateau._memory)
+    plateau.observe(1.0, step=2)
+    opt.param_groups[0]["weight_decay"] = 0.125
+
+    def call() -> None:
+        opt.load_state_dict(saved)
+        assert plateau._memory == memory
+
+    return call
 
 
 def load_more_state(opt: ac.Optimizer) -> Callable[[], Any]:
@@ -171,6 +212,9 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "add_param_group by units": lambda: method(add_group, clip_adaptive=0.1),
     "step": lambda: method(step),
     "step with another rate": lambda: method(step_with_new_options),
+    "step with schedules": lambda: method(step_with_schedules),
+    "step with new schedules": lambda: method(step_with_new_schedules),
+    "load_state_dict, schedules": lambda: method(load_schedules),
     "step, norm": lambda: method(step, clip_norm=1.0),
     "step, norms of tensors": lambda: method(step, clip_norm_per_tensor=0.1),
     "step by units": lambda: method(step, clip_adaptive=0.1),

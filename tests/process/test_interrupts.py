@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore import schedules
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers"),
@@ -66,15 +67,22 @@ def arrays(value: float = 0.0) -> dict[str, np.ndarray]:
     return {f"p{i}": np.full(20, value, np.float32) for i in range(N)}
 
 
+def plateau(observed: int) -> schedules.ReduceOnPlateau:
+    one = schedules.ReduceOnPlateau(0.5, patience=0)
+    for step in range(observed):
+        one.observe(1.0, step=step)
+    return one
+
+
 def test_load_state_dict() -> None:
     params = arrays()
-    old = ac.Adam(params, lr=0.125)
+    old = ac.Adam(params, lr=0.125, weight_decay=plateau(2))
     old.step(arrays(1.0))
     saved = old.state_dict()
     optimizers: list[ac.Optimizer] = []
 
     def make() -> Callable[[], None]:
-        optimizers[:] = [ac.Adam(params, lr=0.5)]
+        optimizers[:] = [ac.Adam(params, lr=0.5, weight_decay=plateau(0))]
         return lambda: optimizers[0].load_state_dict(saved)
 
     hits = 0
@@ -86,6 +94,7 @@ def test_load_state_dict() -> None:
         assert opt.param_groups[0]["lr"] == (0.125 if done else 0.5)
         assert all(opt.state[name]["exp_avg"][7] == (np.float32(0.1) if done else 0) for name in ("p0", f"p{N - 1}"))
         assert opt.state_dict()["completed"] == done
+        assert opt.param_groups[0]["weight_decay"](5) == (0.05 if done else 0.5), "what was observed comes along"
     assert hits > TRIES / 20
 
 
