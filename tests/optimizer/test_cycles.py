@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore import schedules
 
 
 class Param(np.ndarray):
@@ -51,6 +52,27 @@ def schedule() -> Param:
     return p
 
 
+class Holding(schedules.Schedule):
+    """A schedule that refers to an optimizer."""
+
+    def __init__(self, holder: list[Any]) -> None:
+        self.holder = holder
+
+    def __call__(self, t: Any) -> Any:  # noqa: ARG002
+        return 0.1
+
+
+def nested_schedule() -> Param:
+    """The optimizer is held by a part of a schedule, which native code calls."""
+    p = make()
+    holder: list[Any] = []
+    nested = schedules.Warmup(2 * Holding(holder), steps=3)
+    opt = ac.AdamW(p, lr=nested, betas=(nested, 0.999))
+    opt.step(np.ones(1000, np.float32))
+    holder.append(opt)
+    return p
+
+
 def lender() -> Param:
     """The parameter is another library's array, which holds the optimizer."""
     p = make()
@@ -71,7 +93,7 @@ def lender() -> Param:
     return p
 
 
-@pytest.mark.parametrize("cycle", [hook, hook_in_a_container, schedule, lender])
+@pytest.mark.parametrize("cycle", [hook, hook_in_a_container, schedule, nested_schedule, lender])
 def test_a_cycle_through_a_parameter_is_collected(cycle: Callable[[], Param]) -> None:
     seen = weakref.ref(cycle())
     gc.collect()
