@@ -19,7 +19,6 @@ except ImportError as error:  # pragma: no cover
 # name public.
 from adamcore import functional as functional
 from adamcore import optimizers as optimizers
-from adamcore import schedules as schedules
 from adamcore._build import build_info as build_info
 from adamcore._build import get_cmake_dir as get_cmake_dir
 from adamcore._build import get_include as get_include
@@ -36,17 +35,19 @@ from adamcore.optimizers import *  # noqa: F403
 from adamcore.precision import Precision as Precision
 from adamcore.step_info import StepInfo as StepInfo
 
-_ON_FIRST_USE = {"EarlyStopping": "_early_stopping"}
-"""Names that are imported when they are first used, and their modules."""
+_ON_FIRST_USE = {"EarlyStopping": "_early_stopping", "schedules": None}
+"""Names that are imported when they are first used, and their modules, or None for modules."""
 
 if TYPE_CHECKING:
+    from adamcore import schedules as schedules
     from adamcore._early_stopping import EarlyStopping as EarlyStopping
 else:
 
     def __getattr__(name: str) -> object:
         if name not in _ON_FIRST_USE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+        module = importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name] or name}")
+        value = getattr(module, name) if _ON_FIRST_USE[name] else module
         globals()[name] = value
         return value
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from adamcore._arrays.structures import Group
 from adamcore._core import short_repr
 from adamcore._parts.clock import replaced
-from adamcore.schedules import Schedule
+
+if TYPE_CHECKING:
+    from adamcore.schedules import Schedule
 
 Choice = Literal["saved", "own"]
 """Which schedules count if the optimizer's own and the saved ones differ."""
@@ -23,7 +26,7 @@ Place = tuple[int, str, int]
 
 def saved_value(value: Any) -> Any:
     """Return the value of a hyper-parameter with dicts in the place of schedules."""
-    return replaced(value, lambda one, _: one.to_dict() if isinstance(one, Schedule) else dict(CODE))
+    return replaced(value, lambda one, _: one.to_dict() if _is_schedule(one) else dict(CODE))
 
 
 def shared_places(groups: list[Group]) -> list[list[list[Any]]]:
@@ -33,6 +36,18 @@ def shared_places(groups: list[Group]) -> list[list[list[Any]]]:
         for key, value in group.items():
             replaced(value, partial(_note, places, i, key))
     return [each for each in places.values() if len(each) > 1]
+
+
+def _is_schedule(value: object) -> TypeGuard[Schedule]:
+    """Whether a value is a `Schedule`. If their module has not been imported, there are none."""
+    module: Any = sys.modules.get("adamcore.schedules")
+    return module is not None and isinstance(value, module.Schedule)
+
+
+def _from_dict(saved: Mapping[str, Any]) -> Schedule:
+    from adamcore.schedules import Schedule  # noqa: PLC0415  (which takes longer than the rest of the package)
+
+    return Schedule.from_dict(dict(saved))
 
 
 def _note(places: dict[int, list[list[Any]]], group: int, key: str, schedule: object, place: int) -> None:
@@ -78,7 +93,7 @@ class Loader:
         made = self._made_at(value, place, label) if is_saved else value
         if not has_own or self.choice == "saved":
             return self._taken(own, made)
-        if isinstance(own, Schedule) and own == made:
+        if _is_schedule(own) and own == made:
             return self._taken(own, made)
         raise ValueError(
             f"{label}: the optimizer has {own!r}, and the state_dict has {made!r}; pass schedules='own' or "
@@ -95,7 +110,7 @@ class Loader:
         )
 
     def _taken(self, own: Any, made: Any) -> Any:
-        if not isinstance(own, Schedule) or own != made:
+        if not _is_schedule(own) or own != made:
             return made
         for mine, other in zip(_with_memory(own), _with_memory(made), strict=True):
             self.memories.append((mine, dict(other)))
@@ -103,10 +118,10 @@ class Loader:
 
     def _remember(self, own: Any, value: Any) -> None:
         """Let one of the optimizer's own schedules take over the memory of a saved one, if they are equal."""
-        if not isinstance(own, Schedule) or not isinstance(value, Mapping):
+        if not _is_schedule(own) or not isinstance(value, Mapping):
             return
         try:
-            made = Schedule.from_dict(dict(value))
+            made = _from_dict(value)
         except (TypeError, ValueError):
             return
         self._taken(own, made)
@@ -116,7 +131,7 @@ class Loader:
         if number is not None and number in self._made:
             return self._made[number]
         try:
-            made = Schedule.from_dict(dict(value))
+            made = _from_dict(value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{label}: {error}") from None
         if number is not None:
