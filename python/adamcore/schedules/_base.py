@@ -138,7 +138,8 @@ class Schedule(Described):
     def every(self, n: float) -> Schedule:
         """Return this schedule with a new value every `n` steps: its value at ``t // n``.
 
-        It makes a schedule of epochs one of steps, if `n` is the number of steps in an epoch.
+        It makes a schedule of epochs one of steps, if `n` is the number of steps in an epoch. (An argument named
+        `every`, which some schedules have, is no attribute for this reason; `to_dict` has it.)
 
         Examples
         --------
