@@ -36,8 +36,8 @@ FAMILIES = {
     "slow": (0.3 + (1 + TIME) ** -0.5, 1 + np.exp(-TIME / 40)),
     "steep": ((1 + TIME) ** -0.5, 0.05 + np.exp(-TIME / 20)),
 }
-"""A power law and an exponential each. In the last 20 values before the plateau, the slow ones fall by 4.2% and 7.7%,
-the steep ones by 12% and 46%."""
+"""A power law and an exponential each. In the last 20 values before the plateau, the slow ones fall by 4.1% and 7.7% of
+their last value, the steep ones by 15% and 46%."""
 
 
 class Noise(NamedTuple):

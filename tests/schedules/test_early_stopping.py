@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 
-import adamcore._early_stopping as ac
+import adamcore as ac
 from adamcore.schedules import Plateau, ReduceOnPlateau
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from statistics import median
 
@@ -48,13 +47,11 @@ def test_the_detector_keeps_to_the_table(plateaus, name, family, monkeypatch):
     assert median(scores[0].delays + scores[1].delays) <= delay + (4 if EXHAUSTIVE else 9)
 
 
-def test_the_script_prints_its_table(tmp_path):
-    command = [sys.executable, str(EXPERIMENTS / "plateaus.py"), "--curves", "2", "--family", "steep"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = [line[:20].strip() for line in done.stdout.splitlines()]
+def test_the_script_prints_its_table(plateaus, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["plateaus.py", "--curves", "2", "--family", "steep"])
+    assert plateaus.main() == 0
+    rows = [line[:20].strip() for line in capsys.readouterr().out.splitlines()]
     assert [row for row in rows if row in SPECIFIED] == list(SPECIFIED)
-    assert not any(tmp_path.iterdir())
 
 
 def test_the_documented_table_keeps_to_the_specified_one():
@@ -66,8 +63,10 @@ def test_the_documented_table_keeps_to_the_specified_one():
             assert np.all(np.array(row, int) <= np.array([power, exponential, delay]) + 4), name
 
 
-def test_numbers_of_curves_are_refused_before_the_work():
-    command = [sys.executable, str(EXPERIMENTS / "plateaus.py"), "--curves", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "at least 1" in done.stderr
+def test_numbers_of_curves_are_refused_before_the_work(plateaus, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["plateaus.py", "--curves", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        plateaus.main()
+    shown = capsys.readouterr()
+    assert "at least 1" in shown.err
+    assert shown.out == ""
