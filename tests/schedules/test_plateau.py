@@ -321,6 +321,17 @@ def test_a_description_without_state_makes_a_new_one():
     assert Schedule.from_dict(saved).ledger == ()
 
 
+@pytest.mark.parametrize("state", [None, 3, (((0, 0.1),),)])
+def test_a_memory_that_was_changed_from_outside_is_an_error(state):
+    plateau = ReduceOnPlateau(0.1)
+    plateau._memory["state"] = state
+    with pytest.raises(TypeError, match="the memory of a ReduceOnPlateau was changed from outside"):
+        plateau(0)
+    del plateau._memory["state"]
+    with pytest.raises(TypeError, match="the memory of a ReduceOnPlateau was changed from outside"):
+        (2 * plateau)(0)
+
+
 @pytest.mark.parametrize("detector", [None, Plateau(5, 0.1)])
 @pytest.mark.parametrize("cut", [0, 7, 18, 29])
 def test_a_resumed_run_has_the_bits_of_the_unbroken_one(detector, cut):
