@@ -120,25 +120,27 @@ std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
     }
     std::optional<Report> report;
     if (measures) report = reports_->make(reports_, capturing, sequence_);
-    const bool hosted = updates && !capturing && is_hosted(request);
-    if (!hosted && !capturing) send_counts(request.stream);
+    const Preparation by = capturing                       ? Preparation::replays
+                           : updates && is_hosted(request) ? Preparation::host
+                                                           : Preparation::device;
+    if (by == Preparation::device) send(request.stream);
     const std::byte* const turn = turn_for(request.stream, capturing);
 
     Ordered ordered(device_, request.stream, others);
     if (capturing) sequence_->follow_when_replayed(request.stream);
-    queue_step(request, updates, hosted, turn, report ? report->on_device() : nullptr);
+    queue_step(request, updates, by, turn, report ? report->on_device() : nullptr);
     capturing ? sequence_->advance_when_replayed(request.stream) : sequence_->advance(request.stream);
     ordered.finish();
     return report;
 }
 
-void Engine::queue_step(const StepRequest& request, bool updates, bool hosted, const std::byte* turn,
+void Engine::queue_step(const StepRequest& request, bool updates, Preparation by, const std::byte* turn,
                         Outcome* outcome) {
     const auto* const grads = reinterpret_cast<const void* const*>(turn);
     const auto* const ticks = reinterpret_cast<const std::int32_t*>(turn + entries_.size() * sizeof(void*));
     if (measures_) measure_gradients(request, grads);
-    if (!hosted) decide_step(request, outcome, updates ? ticks : nullptr);
-    if (updates) update(request, grads, hosted);
+    if (by != Preparation::host) decide_step(request, outcome, updates ? ticks : nullptr, by == Preparation::replays);
+    if (updates) update(request, grads, by == Preparation::host);
 }
 
 /// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
@@ -191,7 +193,7 @@ void Engine::measure_gradients(const StepRequest& request, const void* const* gr
     fold(plan_.unit_fold.blocks, {plan_.unit_fold.tiles, plan_.unit_squares, plan_.unit_fold.sums}, stream);
 }
 
-void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const {
+void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks, bool follows) const {
     const FoldPlan& sums = settings_.clip == Clip::units ? plan_.unit_fold : plan_.fold;
     const bool by_blocks = measures_ && plan_.look_blocks > 0;
     DecideArguments a{};
@@ -224,11 +226,12 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.groups = state_->groups;
     a.constants = state_->constants;
     a.powers = state_->powers;
-    a.completed = state_->completed;
+    a.course = state_->course;
+    a.follows = follows && ticks;
     a.decides = true;
     for (const auto& [rule, type] : plan_.kinds) {
         decide_launch(type, rule)(1, a, request.stream);
-        a.decides = a.measures = false;
+        a.decides = a.measures = a.follows = false;
         a.levels = 0;
     }
 }
@@ -274,7 +277,7 @@ void Engine::count_step() {
         ++clock.step;
         clock.has_begun |= all_rules()[groups_[static_cast<std::size_t>(clock.group)].rule].begins;
     }
-    ++completed_;
+    ++course_.completed;
     counts_ = Counts::host;
 }
 
@@ -283,25 +286,6 @@ Control Engine::control() const {
     const DeviceScope scope(device_);
     copy_to_host(&control, state_->control, sizeof control, sequence_->latest());
     return control;
-}
-
-void Engine::upload(Stream stream) {
-    order(stream);
-    if (!state_) return;  // the first step copies everything
-    const DeviceScope scope(device_);
-    settle(stream);
-    const bool is_known = counts_ != Counts::device && !has_captured();
-    send_counts(stream);
-    if (is_known) counts_ = Counts::both;
-    sequence_->advance(stream);
-}
-
-void Engine::order(Stream stream) {
-    const DeviceScope scope(device_);
-    if (is_capturing(stream))
-        throw Error("only steps can be captured into a CUDA graph; do everything else before the capture begins");
-    sequence_->follow(stream);
-    sequence_->advance(stream);
 }
 
 }  // namespace adamcore::cuda

@@ -18,7 +18,7 @@ Engine::State::State(int device, std::size_t groups_known, std::size_t tensors_k
 
 std::size_t Engine::State::lay_out(Packer packer) {
     groups = packer.reserve<Group>(group_count);
-    completed = packer.reserve<std::int64_t>(completed_room);
+    course = packer.reserve<Course>(1);
     clocks = packer.reserve<Clock>(tensor_count);
     constants = packer.reserve<Constants>(tensor_count);
     powers = packer.reserve<bias::Powers>(tensor_count * rule::max_decays);
@@ -27,17 +27,25 @@ std::size_t Engine::State::lay_out(Packer packer) {
     return packer.size();
 }
 
+std::byte* Engine::State::room_for_table(int device, std::size_t bytes, std::optional<Stream> stream) {
+    std::unique_ptr<Block>& table = tables_[1];
+    if (!table || table->size() < bytes) table = std::make_unique<Block>(device, bytes, stream);
+    return table->data();
+}
+
 /// Reads the step counts from the device, unless the host knows them. They stay valid until the next step, unless there
 /// may be replays, which the host does not notice.
 void Engine::fetch_counts() const {
     if (counts_ != Counts::device) return;
     const DeviceScope scope(device_);
-    // The number of steps and the clocks are adjacent, so one copy reads both.
-    const auto* const first = reinterpret_cast<const std::byte*>(state_->completed);
+    const auto* const first = reinterpret_cast<const std::byte*>(state_->course);
     const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(state_->clocks) - first);
     std::vector<std::byte> bytes(offset + clocks_.size() * sizeof(Clock));
     copy_to_host(bytes.data(), first, bytes.size(), sequence_->latest());
-    std::memcpy(&completed_, bytes.data(), sizeof completed_);
+    Course found;
+    std::memcpy(&found, bytes.data(), sizeof found);
+    course_.completed = found.completed;
+    course_.overruns = found.overruns;
     std::memcpy(clocks_.data(), bytes.data() + offset, clocks_.size() * sizeof(Clock));
     if (!has_captured()) counts_ = Counts::both;
 }
@@ -67,7 +75,7 @@ std::int64_t Engine::steps(std::size_t i) const {
 
 std::int64_t Engine::completed() const {
     fetch_counts();
-    return completed_;
+    return course_.completed;
 }
 
 void Engine::require_countable(const std::vector<Progress>& progress) const {
@@ -85,7 +93,7 @@ void Engine::set_counts(const std::vector<Progress>& progress, std::int64_t comp
     std::vector<Progress> to_count = progress;
     fetch_counts();
     to_count_ = std::move(to_count);
-    completed_ = completed;
+    course_.completed = completed;
     counts_ = Counts::host;
 }
 
@@ -102,6 +110,8 @@ bool Engine::settle(Stream stream) {
         fetch_counts();
         state_ = std::make_shared<State>(device_, groups_.size(), entries_.size(), settings_.stream);
         groups_changed_ = grads_changed_ = true;
+        forecast_changed_ |= course_.schedules.count != no_schedules.count;
+        course_.schedules = no_schedules;
         counts_ = Counts::host;
         for (Clock& clock : clocks_) clock.knows_powers = false;
     }
@@ -115,19 +125,6 @@ bool Engine::settle(Stream stream) {
     if (is_new) make_tables(stream);
     kinds_changed_ = false;
     return is_new;
-}
-
-/// Copies the input of Decide.
-void Engine::send_counts(Stream stream) {
-    Staging& staging = Staging::of(device_);
-    if (counts_ == Counts::host) {
-        staging.send(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock), stream);
-        const std::int64_t completed[completed_room] = {completed_};
-        staging.send(state_->completed, completed, sizeof completed, stream);
-    }
-    if (groups_changed_) staging.send(state_->groups, groups_.data(), groups_.size() * sizeof(Group), stream);
-    groups_changed_ = false;
-    counts_ = Counts::device;
 }
 
 /// Tensors that have come equally far share one clock for each group and compute type.
@@ -236,24 +233,6 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
     bring_for_capture();
     captured_.insert(captured_.end(), {own, plan_block_, state_});
     return own->data();
-}
-
-/// Copies the input of Decide for a captured step, outside the capture, because a captured copy would run again in each
-/// replay.
-void Engine::bring_for_capture() {
-    if (counts_ != Counts::host && !groups_changed_) {
-        counts_ = Counts::device;
-        return;
-    }
-    sequence_->latest().wait();  // earlier steps and replays may still have to read the old contents
-    if (counts_ == Counts::host) {
-        copy_to_device_now(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock));
-        const std::int64_t completed[completed_room] = {completed_};
-        copy_to_device_now(state_->completed, completed, sizeof completed);
-    }
-    copy_to_device_now(state_->groups, groups_.data(), groups_.size() * sizeof(Group));
-    groups_changed_ = false;
-    counts_ = Counts::device;
 }
 
 Report Engine::Reports::make(const std::shared_ptr<Reports>& self, bool for_ever,

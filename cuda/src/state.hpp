@@ -5,9 +5,6 @@
 
 namespace adamcore::cuda {
 
-/// The number of completed steps fills one cache line. The clocks follow it.
-inline constexpr std::size_t completed_room = 8;
-
 /// The part of an engine that stays on the device between steps. Its addresses must not change, because captured steps
 /// use them.
 struct Engine::State {
@@ -20,10 +17,18 @@ struct Engine::State {
     Constants* constants;
     bias::Powers* powers;  ///< by clock, rule::max_decays each
     Control* control;
-    std::int64_t* completed;  ///< the first of completed_room
-    std::byte* turn;          ///< what Engine::turn() makes
+    Course* course;   ///< the clocks follow it, so that one copy reads all counts
+    std::byte* turn;  ///< what Engine::turn() makes
+
+    /// Memory for a table of schedules that is not in use, with room for this many bytes.
+    std::byte* room_for_table(int device, std::size_t bytes, std::optional<Stream> stream);
+    /// That table is in use now.
+    void use_table() noexcept { tables_[0].swap(tables_[1]); }
 
 private:
+    /// The table in use, and the one before. Graphs know neither, but find the former by `course`.
+    std::unique_ptr<Block> tables_[2];
+
     std::size_t lay_out(Packer packer);
 };
 

@@ -17,16 +17,17 @@ class Twins {
 public:
     static constexpr std::size_t count = 3;
 
-    explicit Twins(const cuda::Settings& settings = {})
-        : group_(distinct_group(index_of<AdamW>(), true, 1.0)), engine(0, settings) {
-        engine.add_group(group_);
+    /// Each of the first `groups` tensors has a group of its own, and the others are in the first.
+    explicit Twins(const cuda::Settings& settings = {}, std::size_t groups = 1)
+        : groups_(groups, distinct_group(index_of<AdamW>(), true, 1.0)), engine(0, settings) {
+        for (const Group& group : groups_) engine.add_group(group);
         for (std::size_t i = 0; i < count; ++i) {
             for (auto* side : {&here_, &there_}) {
                 for (std::size_t array = 0; array < arrays; ++array)
                     (*side)[i][array].assign(1000 + 7 * i, start(array));
             }
             cuda::Entry entry;
-            entry.tensor = tensor_of(there_[i], 0);
+            entry.tensor = tensor_of(there_[i], 0, group_of(i));
             engine.add(entry);
         }
     }
@@ -38,17 +39,20 @@ public:
                 here_[i][1][k] = there_[i][1][k] = value + 0.001f * static_cast<float>(k % 17);
         }
     }
-    void set_rate(double rate) {
-        group_.hyper[0] = rate;
-        engine.set_group(0, group_);
+    void set_rate(double rate) { set_everywhere(0, 0, rate); }
+    void set_everywhere(std::size_t group, std::size_t field, double value) {
+        set_here(group, field, value);
+        engine.set_group(group, groups_[group]);
     }
+    /// Only for the CPU.
+    void set_here(std::size_t group, std::size_t field, double value) { groups_[group].hyper[field] = value; }
 
     /// The same step on the CPU.
     void step_here() {
         ++steps_;
         std::vector<Tensor> tensors;
-        for (std::size_t i = 0; i < count; ++i) tensors.push_back(tensor_of(here_[i], steps_));
-        dispatch(cpu::best_kernels(), {group_}, tensors, cpu::Serial{});
+        for (std::size_t i = 0; i < count; ++i) tensors.push_back(tensor_of(here_[i], steps_, group_of(i)));
+        dispatch(cpu::best_kernels(), groups_, tensors, cpu::Serial{});
     }
     void step_there(const cuda::StepRequest& request) { engine.step(request); }
 
@@ -71,12 +75,15 @@ private:
     using Arrays = std::array<std::vector<float>, arrays>;
 
     static float start(std::size_t array) { return array == 0 ? 1.0f : array == 1 ? 0.25f : 0.0f; }
-    static Tensor tensor_of(Arrays& a, std::int64_t step) {
-        return adamcore::tensor(a[0].data(), static_cast<const float*>(a[1].data()),
-                                static_cast<std::int64_t>(a[0].size()), step, a[2].data(), a[3].data());
+    std::int32_t group_of(std::size_t i) const { return i < groups_.size() ? static_cast<std::int32_t>(i) : 0; }
+    static Tensor tensor_of(Arrays& a, std::int64_t step, std::int32_t group) {
+        Tensor tensor = adamcore::tensor(a[0].data(), static_cast<const float*>(a[1].data()),
+                                         static_cast<std::int64_t>(a[0].size()), step, a[2].data(), a[3].data());
+        tensor.group = group;
+        return tensor;
     }
 
-    Group group_;
+    std::vector<Group> groups_;
     std::array<Arrays, count> here_, there_;
     std::int64_t steps_ = 0;
 

@@ -32,7 +32,7 @@ EngineTables EngineTables::pack(Packer& packer, const EngineTables& shared, cons
     tables.clocks = packer.add(std::vector<cuda::Clock>{{t - 1, 0, Dtype::float32, true}});
     tables.constants = packer.add(std::vector<cuda::Constants>{constants});
     tables.control = packer.add(std::vector<cuda::Control>{{1.0, 0}});
-    tables.completed = packer.add(std::vector<std::int64_t>{0});
+    tables.course = packer.add(std::vector<cuda::Course>{{}});
     tables.powers = packer.add(powers);
     return tables;
 }
@@ -71,7 +71,7 @@ cuda::DecideArguments EngineTables::decide() const {
     a.groups = groups;
     a.constants = constants;
     a.powers = powers;
-    a.completed = completed;
+    a.course = course;
     return a;
 }
 

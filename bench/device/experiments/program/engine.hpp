@@ -16,12 +16,12 @@ struct EngineTables {
     std::int64_t blocks;
     const Tensor* tensors;
     const void* const* grads;
-    const Group* groups;
+    Group* groups;
     const std::int32_t* ticks;
     cuda::Clock* clocks;
     cuda::Constants* constants;
     cuda::Control* control;
-    std::int64_t* completed;
+    cuda::Course* course;
     bias::Powers* powers;
 
     /// `shared` has what the experiments' kernels find too. Constants are those of step `t`, the next to be decided.

@@ -100,11 +100,25 @@ struct DecideArguments {
     Clock* clocks;
     const std::int32_t* ticks;  ///< whether a clock's tensors have gradients
     std::int32_t clock_count;
-    const Group* groups;
+    Group* groups;
     Constants* constants;
     bias::Powers* powers;  ///< by clock, rule::max_decays each
-    std::int64_t* completed;
+    Course* course;
+    bool follows;  ///< whether hyper-parameters come from the table of schedules; false, too, where it does not decide
 };
+
+/// Gives the hyper-parameters that follow schedules their values for the step after `completed` steps.
+ADAMCORE_AWAY inline void follow_schedules(const ScheduleTable& table, std::int64_t completed, Group* groups,
+                                           int thread) {
+    const std::int64_t passed = completed - table.begin, last = table.count - 1;
+    const std::int64_t place = passed < 0 ? 0 : passed < last ? passed : last;
+    ADAMCORE_ROLLED
+    for (std::int64_t i = thread; i < table.field_count; i += threads) {
+        const ScheduledField scheduled = table.fields[i];
+        groups[scheduled.group].hyper[static_cast<std::size_t>(scheduled.field)] =
+            table.values[scheduled.row * table.count + place];
+    }
+}
 
 /// The number of phases that it takes to fold this many sums, and the culprits of all threads.
 inline int levels_of(std::int64_t count) {
@@ -124,14 +138,17 @@ struct Decide {
         norm::Squares terms[Fold::capacity];
     };
 
-    /// The phases: examining (and powers), folding, deciding, advancing.
+    /// The phases: examining and following schedules, folding, deciding, advancing. Powers come with the second.
     ADAMCORE_FN static int phases(const Arguments& a, Place) { return 3 + a.levels; }
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         if (phase == 0) {
             if (a.measures) look(a, at.thread, shared);
-            raise_powers(a, at.thread);
-        } else if (phase <= a.levels) {
+            if (a.follows) follow_schedules(a.course->schedules, a.course->completed, a.groups, at.thread);
+            return;
+        }
+        if (phase == 1) raise_powers(a, at.thread);
+        if (phase <= a.levels) {
             if (phase <= culprit_levels) fold_culprits(shared.culprit, phase - 1, at.thread);
             fold_level(terms_of(a, shared), a.count, phase - 1, at.thread);
         } else if (phase == a.levels + 1) {
@@ -200,8 +217,13 @@ private:
             if (a.look.scaling) update(*a.look.scaling, skip != 0);
             if (a.outcome) *a.outcome = outcome;
         }
-        if (!skip) ++*a.completed;
+        if (!skip) complete(*a.course, a.follows);
         *a.control = {scale.number, scale.power, skip};
+    }
+
+    ADAMCORE_FN static void complete(Course& course, bool follows) {
+        if (follows && course.completed - course.schedules.begin >= course.schedules.count) ++course.overruns;
+        ++course.completed;
     }
 
     /// The same as LossScaler.update in Python.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -32,6 +33,14 @@ struct StepRequest {
     double loss_scale = 1;
     LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
     bool check = false;              ///< whether a gradient that is not finite stops the step
+};
+
+/// The values that hyper-parameters will have in the steps after `begin` completed ones. By default none changes.
+struct Forecast {
+    std::int64_t begin = 0;
+    std::int64_t count = std::numeric_limits<std::int64_t>::max();
+    std::vector<double> values{};  ///< rows of `count` numbers
+    std::vector<ScheduledField> fields{};
 };
 
 /// The result of a step in device memory. It is available when the step is done, and after each replay of a captured
@@ -80,6 +89,10 @@ public:
     void set_group(std::size_t index, const Group& group);
     /// Raises Error if a step has been captured into a CUDA graph: the graph uses the rules and state of then.
     void require_free_rules() const;
+    /// Sets the hyper-parameters that change from step to step in captured steps. A replay after `count` steps uses the
+    /// last values again. Takes effect with the next upload() or captured step. Other steps use the groups' values.
+    void set_forecast(Forecast forecast);
+    const Forecast& forecast() const { return forecast_; }
 
     /// `entry.tensor.step` is the number of completed updates.
     void add(const Entry& entry);
@@ -107,7 +120,7 @@ public:
     Report measure(const StepRequest& request);
     /// The factor by which gradients were multiplied in the latest step. Waits for it.
     Control control() const;
-    /// Copies hyper-parameters and step counts to the device, for steps that have been captured.
+    /// Copies hyper-parameters, the forecast and step counts to the device, for steps that have been captured.
     void upload(Stream stream);
     /// Makes work that is queued on `stream` from now on come after all steps so far, and later steps after that work.
     void order(Stream stream);
@@ -119,6 +132,8 @@ public:
     std::int64_t steps(std::size_t i) const;
     /// The number of steps that were not skipped. Waits in the same way.
     std::int64_t completed() const;
+    /// The number of replays that came after the last value of their forecast, of those that completed() has counted.
+    std::int64_t overruns() const { return course_.overruns; }
     /// The same as steps(), and whether state has begun.
     std::vector<Progress> progress() const;
     /// Raises Error unless the tensors can have come this far.
@@ -130,11 +145,18 @@ private:
     struct State;
     class Reports;
 
+    /// Who computes a step's constants.
+    enum class Preparation : std::uint8_t { host, device, replays };
+
     void require_open() const;
     void require_settled() const;
     void count_anew();
     bool settle(Stream stream);
-    void send_counts(Stream stream);
+    template <class Copy>
+    void bring_table(const Copy& copy);
+    template <class Copy>
+    void bring(const Copy& copy);
+    void send(Stream stream);
     void make_clocks();
     void keep_clocks();
     void split_clocks(Stream stream);
@@ -146,11 +168,11 @@ private:
     bool is_hosted(const StepRequest& request) const;
     void load_kernels(bool updates) const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
-    void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks) const;
+    void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks, bool follows) const;
     void update(const StepRequest& request, const void* const* grads, bool hosted);
     void prepare(Constants (&constants)[few_clocks]) const;
     void count_step();
-    void queue_step(const StepRequest& request, bool updates, bool hosted, const std::byte* turn, Outcome* outcome);
+    void queue_step(const StepRequest& request, bool updates, Preparation by, const std::byte* turn, Outcome* outcome);
     std::optional<Report> run(const StepRequest& request, bool updates);
     void fetch_counts() const;
 
@@ -159,12 +181,14 @@ private:
     std::vector<Group> groups_;
     std::vector<Entry> entries_;
 
+    static constexpr ScheduleTable no_schedules{nullptr, nullptr, 0, std::numeric_limits<std::int64_t>::max(), 0};
+
     /// Who knows the step counts.
     enum class Counts : std::uint8_t { host, device, both };
 
     // What the host knows of the counts. Const functions may fetch them from the device.
     mutable std::vector<Clock> clocks_;
-    mutable std::int64_t completed_ = 0;
+    mutable Course course_{0, 0, no_schedules, 0};
     mutable Counts counts_ = Counts::host;
     std::vector<std::int32_t> ticks_;  ///< by clock, whether its tensors have gradients
     std::vector<Progress> to_count_;   ///< by tensor, to be made clocks; empty unless counts have been set
@@ -176,6 +200,9 @@ private:
     bool kinds_changed_ = false;  ///< the set of gradients or their kinds
     bool grads_changed_ = true;   ///< the addresses of gradients
     bool groups_changed_ = true;
+
+    Forecast forecast_;
+    bool forecast_changed_ = false;  ///< against the table on the device
 
     std::shared_ptr<Reports> reports_;
     std::vector<std::shared_ptr<void>> captured_;  ///< what captured steps refer to

@@ -60,6 +60,30 @@ struct Control {
     ADAMCORE_FN Scale scale() const { return {number, power}; }
 };
 
+/// A hyper-parameter that follows a schedule: an element of Group::hyper, and its row of values.
+struct ScheduledField {
+    std::int32_t group, field, row;
+};
+
+/// The next values of all hyper-parameters that follow schedules, for captured steps. A step after the last value uses
+/// that one again.
+struct ScheduleTable {
+    const ScheduledField* fields;
+    const double* values;  ///< rows of `count` numbers
+    std::int64_t begin;    ///< the number of completed steps before the first value
+    std::int64_t count;
+    std::int64_t field_count;
+};
+
+/// How far an engine has come, and what its captured steps read of schedules. It fills one cache line, so that a step
+/// without schedules reads nothing more.
+struct Course {
+    std::int64_t completed;  ///< steps that were not skipped
+    std::int64_t overruns;   ///< those of them that were captured and came after the last value of the table
+    ScheduleTable schedules;
+    std::int64_t unused;
+};
+
 /// The result of a step.
 struct Outcome {
     double norm;
@@ -78,6 +102,7 @@ struct LossScaling {
 // What the host reads back has no padding, because kernels would not write it.
 static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + 2 * sizeof(bool) + 1);
 static_assert(sizeof(Control) == sizeof(double) + 2 * sizeof(std::int32_t));
+static_assert(sizeof(Course) == 64);
 static_assert(sizeof(Outcome) == sizeof(double) + 2 * sizeof(std::int32_t));
 static_assert(sizeof(LossScaling) == 5 * sizeof(double) + 2 * sizeof(std::int64_t) + 2 * sizeof(std::int32_t));
 
