@@ -221,7 +221,7 @@ void DeviceOptimizer::before_adopt(BoundOptimizer& other) {
     auto& from = static_cast<DeviceOptimizer&>(other);
     python::make_room(retired_, 1);
     const GilRelease release;
-    from.engine_->set_counts(engine_->progress(), engine_->completed());
+    from.engine_->continue_from(*engine_);
 }
 
 void DeviceOptimizer::adopt(BoundOptimizer& other) noexcept {

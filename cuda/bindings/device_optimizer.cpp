@@ -46,9 +46,19 @@ std::int64_t DeviceOptimizer::steps(std::size_t tensor) const {
     return engine_->steps(tensor);
 }
 
-std::int64_t DeviceOptimizer::completed() const {
-    const auto exclusive = exclusive_for_counts();
-    return count_completed();
+std::int64_t DeviceOptimizer::completed() {
+    std::int64_t count;
+    std::string warning;
+    {
+        const auto exclusive = exclusive_for_counts();
+        count = count_completed();
+        if (engine_) warning = overruns_.tell(engine_->overruns());
+    }
+    // Level 1 is the Python function that calls this, and level 2 is the user's.
+    constexpr int level = 2;
+    if (!warning.empty() && PyErr_WarnEx(PyExc_RuntimeWarning, (owner() + ": " + warning).c_str(), level) != 0)
+        throw py::error_already_set();
+    return count;
 }
 
 std::int64_t DeviceOptimizer::count_completed() const {
@@ -87,7 +97,7 @@ void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
 void DeviceOptimizer::loaded() {
     py::list groups;
     for (const py::dict& group : containers_.dicts()) groups.append(group);
-    upload_groups(groups);
+    upload_groups(groups, uploaded_steps_);
 }
 
 int DeviceOptimizer::traverse(visitproc visit, void* arg) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "gate/tensors.hpp"
 #include "gate/walk.hpp"
 #include "optimizer/bound_optimizer.hpp"
+#include "overruns.hpp"
 #include "scaler.hpp"
 
 namespace adamcore::python {
@@ -30,14 +32,16 @@ public:
     /// Like HostOptimizer::step(), but returns None or a StepReport.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
                     Scaler* scaler);
-    /// Copies hyper-parameters to the device before a captured step is replayed.
-    void upload(const py::list& param_groups);
+    /// Copies hyper-parameters to the device, for steps that have been captured: those of schedules for the next `steps`
+    /// steps.
+    void upload(const py::list& param_groups, std::int64_t steps);
     /// The state of a parameter: name -> the object that owns the memory, the offset in bytes, shape, strides in bytes,
     /// and dtype.
     py::dict state(std::size_t tensor) const;
 
     std::int64_t steps(std::size_t tensor) const;
-    std::int64_t completed() const;
+    /// Warns if captured steps have come after the last uploaded value of a schedule.
+    std::int64_t completed();
     int device() const { return device_; }
 
     /// Called by the garbage collector.
@@ -97,7 +101,14 @@ private:
 
     cuda::Settings settings() const;
     std::optional<Exclusive> exclusive_for_counts() const;
-    void upload_groups(const py::list& param_groups);
+    void upload_groups(const py::list& param_groups, std::int64_t steps);
+    /// Evaluates schedules for a step. Reading the count would wait for the device, which ends a capture, so those of
+    /// captured steps are left to upload() if it is not known.
+    void evaluate_schedules(const py::list& param_groups, bool captured);
+    /// Until upload() has brought more values, captured steps use those that there are.
+    void keep_values();
+    /// The values of schedules in the next steps, none if there is no schedule, and the names of what has schedules.
+    std::pair<cuda::Forecast, std::set<std::string>> forecast(const py::list& param_groups, std::int64_t steps);
     cuda::Stream stream() const;
     cuda::Stream stream_of_pool(int device) const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
@@ -138,6 +149,8 @@ private:
     bool has_known_grads_ = false;             ///< whether any gradient has been checked against all parameters
     bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
     std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
+    std::int64_t uploaded_steps_ = 0;                         ///< for how many the latest upload() has brought values
+    Overruns overruns_;
 };
 
 }  // namespace adamcore::python

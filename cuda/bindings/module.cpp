@@ -62,7 +62,7 @@ ADAMCORE_MODULE(_cuda, m) {
              py::arg("owner"), py::arg("options"), py::arg("library"))
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
              py::arg("check"), py::arg("scaler"), Computes())
-        .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), Computes())
+        .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), py::arg("steps"), Computes())
         .def_property_readonly("device", &DeviceOptimizer::device);
 }
 

@@ -267,10 +267,8 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     stream_ = stream();
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
-    // Reading the count would wait for the device, which ends a capture. upload() brings the numbers that schedules give
-    // to captured steps.
-    if (groups_.has_schedules() && (completed_ || !engine_->is_captured(stream_)))
-        groups_.evaluate(param_groups, count_completed());
+    const bool captured = (groups_.has_schedules() || scaler) && engine_->is_captured(stream_);
+    if (groups_.has_schedules()) evaluate_schedules(param_groups, captured);
     std::optional<StateChange> change = follow_rules();
     GradTaker taker(*this);
     has_known_grads_ = true;
@@ -282,12 +280,13 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     if (change) commit(std::move(*change));
+    if (captured && groups_.has_schedules()) keep_values();
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {
         // A full queue may wait for work that needs the GIL, and so may the loading of a kernel at its first launch.
         const GilRelease release;
-        if (scaler && !engine_->is_captured(stream_)) scaler->join(engine_->sequence(), stream_);
+        if (scaler && !captured) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
     if (may_skip || engine_->has_captured()) completed_.reset();
@@ -295,21 +294,6 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
     if (!report) return py::none();
     return py::cast(StepReport(*report, names_, taken.by));
-}
-
-void DeviceOptimizer::upload(const py::list& param_groups) {
-    const Exclusive exclusive(use_, owner());
-    upload_groups(param_groups);
-}
-
-void DeviceOptimizer::upload_groups(const py::list& param_groups) {
-    containers_.require_unchanged(param_groups, *names_, owner());
-    groups_.read(param_groups);
-    if (groups_.has_schedules()) groups_.evaluate(param_groups, count_completed());
-    for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
-    const cuda::Stream current = stream();
-    const GilRelease release;
-    engine_->upload(current);
 }
 
 }  // namespace adamcore::python

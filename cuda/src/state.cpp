@@ -97,6 +97,12 @@ void Engine::set_counts(const std::vector<Progress>& progress, std::int64_t comp
     counts_ = Counts::host;
 }
 
+void Engine::continue_from(const Engine& other) {
+    set_forecast(other.forecast_);
+    set_counts(other.progress(), other.completed());
+    course_.overruns = other.course_.overruns;
+}
+
 void Engine::require_settled() const {
     if (planned_ && !kinds_changed_ && to_count_.empty()) return;
     throw Error(

@@ -13,6 +13,7 @@ from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
+from adamcore._checks.numbers import as_int
 from adamcore._parts.attributes import Guarded
 from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
@@ -185,14 +186,18 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
             return step_on_host(self, self._native, self.param_groups, self.options, grads, loss_scale)
         return step_on_device(self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale)
 
-    def upload(self) -> None:
+    def upload(self, steps: int = 1024) -> None:
         """Copy hyper-parameters to the device, for steps that have been captured into a CUDA graph.
 
-        A captured step reads learning rates, step counts and the loss scale from the device, so each replay does the
+        A captured step reads hyper-parameters, step counts and the loss scale from the device, so each replay does the
         next step. (Before the capture, run one step with the same kinds of gradients.) Replays advance the step counts
-        themselves. This call copies the values that have been assigned in `param_groups` since, and the next learning
-        rate of a schedule, on the current stream. Captured steps use the optimizer's memory, so the optimizer must live
-        as long as the graph. On the CPU, this method does nothing.
+        themselves. This call copies the values that have been assigned in `param_groups` since, and the next `steps`
+        values of each schedule, on the current stream. Captured steps use the optimizer's memory, so the optimizer must
+        live as long as the graph. On the CPU, this method does nothing.
+
+        With schedules, call it once in `steps` replays. It waits for the queued steps then, to know how many were
+        skipped. A replay after the last value uses it again, and the next look at `completed` warns of this. A value
+        that is out of range, or needs another rule (a momentum that becomes 0), raises an error here.
 
         Examples
         --------
@@ -201,8 +206,9 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
         >>> opt.param_groups[0]["lr"] = 0.05
         >>> opt.upload()
         """
+        count = as_int(steps, f"{type(self).__name__}.upload: steps", "an int >= 1", 1)
         if isinstance(self._memory, DeviceMemory):
-            self._native.upload(self.param_groups)
+            self._native.upload(self.param_groups, count)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters and create its state.

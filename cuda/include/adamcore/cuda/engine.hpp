@@ -41,6 +41,8 @@ struct Forecast {
     std::int64_t count = std::numeric_limits<std::int64_t>::max();
     std::vector<double> values{};  ///< rows of `count` numbers
     std::vector<ScheduledField> fields{};
+
+    bool is_none() const { return count == std::numeric_limits<std::int64_t>::max(); }
 };
 
 /// The result of a step in device memory. It is available when the step is done, and after each replay of a captured
@@ -140,6 +142,8 @@ public:
     void require_countable(const std::vector<Progress>& progress) const;
     /// Sets both kinds of counts. The tensors' must have passed require_countable().
     void set_counts(const std::vector<Progress>& progress, std::int64_t completed);
+    /// Sets the counts and the forecast of an engine that had the same tensors in other arrays.
+    void continue_from(const Engine& other);
 
 private:
     struct State;
