@@ -89,7 +89,7 @@ private:
         std::vector<TileTables> tiles;
         std::vector<LeafTables> leaves;
         Clock* clocks;
-        const Group* groups;
+        Group* groups;
         const std::int32_t* ticks;
         Constants* constants;
         Control* control;
