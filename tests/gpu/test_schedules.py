@@ -260,6 +260,26 @@ def test_loaded_counts_move_the_window(library: Library, rng: np.random.Generato
     assert told(pair.gpu) == []
 
 
+def test_a_group_that_is_added_after_an_upload(library: Library, rng: np.random.Generator) -> None:
+    start, g = rng.standard_normal(50).astype(F32), rng.standard_normal(50).astype(F32)
+    here, there = [start.copy(), start.copy()], [library.put(start), library.put(start)]
+    cpu, gpu = ac.AdamW(here[0], lr=rate, betas=(beta, 0.99)), ac.AdamW(there[0], lr=rate, betas=(beta, 0.99))
+    grad = library.put(g)
+    gpu.step(grad)
+    cpu.step(g)
+    gpu.upload(20)
+    for optimizer, param in ((cpu, here[1]), (gpu, there[1])):
+        optimizer.add_param_group({"params": param, "lr": 0.25})
+    gpu.step([grad, grad])
+    replay = library.capture(lambda: gpu.step([grad, grad]))
+    for _ in range(3):
+        replay()
+    for _ in range(4):
+        cpu.step([g, g])
+    assert [library.get(x).tobytes() for x in there] == [x.tobytes() for x in here]
+    assert told(gpu) == []
+
+
 def test_other_arrays_go_on_with_the_values(library: Library, rng: np.random.Generator) -> None:
     pair = Captured(library, adamw, F32, rng)
     pair.gpu.upload(20)

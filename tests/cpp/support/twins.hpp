@@ -39,13 +39,15 @@ public:
                 here_[i][1][k] = there_[i][1][k] = value + 0.001f * static_cast<float>(k % 17);
         }
     }
-    void set_rate(double rate) { set_everywhere(0, 0, rate); }
-    void set_everywhere(std::size_t group, std::size_t field, double value) {
-        set_here(group, field, value);
-        engine.set_group(group, groups_[group]);
+    void set_rate(double rate) {
+        set_here(0, 0, rate);
+        set_there();
     }
-    /// Only for the CPU.
+    /// For the CPU, and for the engine with the next set_there().
     void set_here(std::size_t group, std::size_t field, double value) { groups_[group].hyper[field] = value; }
+    void set_there() {
+        for (std::size_t i = 0; i < groups_.size(); ++i) engine.set_group(i, groups_[i]);
+    }
 
     /// The same step on the CPU.
     void step_here() {
