@@ -317,7 +317,7 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
         >>> opt.completed, opt.current()["lr"]
         (1, 0.75)
         """
-        return current_numbers(type(self).__name__, self.param_groups, group, self.completed, self._rule)
+        return current_numbers(type(self).__name__, self.param_groups, group, self._native.completed, self._rule)
 
     def _state_of(self, index: int) -> dict[str, Array]:
         return Slots(self._memory.state(self._native, index))
