@@ -11,9 +11,9 @@ namespace adamcore::python {
 namespace {
 
 /// The arguments of one call: their names in messages, and the memory that is written.
-class Arguments {
+class ArgumentNames {
 public:
-    Arguments(const std::vector<std::string>& names, bool indexed) : names_(names), indexed_(indexed) {}
+    ArgumentNames(const std::vector<std::string>& names, bool indexed) : names_(names), indexed_(indexed) {}
 
     std::string label(std::size_t argument, std::size_t i) const {
         return indexed_ ? names_[argument] + "[" + std::to_string(i) + "]" : names_[argument];
@@ -66,7 +66,8 @@ void require_state(const ArrayView& state, const Tensor* first, const ArrayView&
 }
 
 /// The arrays of one update after Gate::prepare(): the parameter, its gradient, its state.
-std::vector<std::vector<py::object>> prepare(const BareUpdate& update, const Arguments& arguments, const Gate& gate) {
+std::vector<std::vector<py::object>> prepare(const BareUpdate& update, const ArgumentNames& arguments,
+                                             const Gate& gate) {
     std::vector<std::vector<py::object>> prepared(update.params.size());
     for (std::size_t i = 0; i < update.params.size(); ++i) {
         prepared[i].push_back(gate.prepare(update.params[i], Access::write, arguments.label(0, i)));
@@ -95,7 +96,7 @@ CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
             throw py::value_error(update.owner + ": t must be the number of this update, from 1 to 2**63 - 1, got " +
                                   std::to_string(t));
     }
-    Arguments arguments(update.names, update.indexed);
+    ArgumentNames arguments(update.names, update.indexed);
     const auto prepared = prepare(update, arguments, gate);
     std::vector<Taken> read, written;  // arrays too, for as long as they are compared
     for (std::size_t i = 0; i < update.params.size(); ++i) {

@@ -49,7 +49,7 @@ Part Arguments::keep(std::unique_ptr<const Evaluator> part) {
 Part Arguments::part_of(const py::object& schedule) {
     if (PyFloat_Check(schedule.ptr()) || PyLong_Check(schedule.ptr())) {
         const schedules::Constant constant{schedule.cast<double>()};
-        return keep(std::make_unique<Node<schedules::Constant>>(constant, "Constant", Holdings{}));
+        return keep(std::make_unique<FormulaNode<schedules::Constant>>(constant, "Constant", Holdings{}));
     }
     const Evaluator* const known = evaluator_of(schedule);
     if (!known) return keep(std::make_unique<UsersNode>(schedule));

@@ -21,7 +21,7 @@ constexpr std::array shapes{"sqrt", "linear", "cosine", "square"};
 
 template <class Formula>
 Made node(Arguments& a, const Formula& formula) {
-    return std::make_unique<Node<Formula>>(formula, a.name(), a.take());
+    return std::make_unique<FormulaNode<Formula>>(formula, a.name(), a.take());
 }
 
 schedules::Shape shape_of(const Arguments& a) { return a.choice<schedules::Shape>("shape", shapes); }

@@ -10,9 +10,9 @@ namespace adamcore::python {
 
 /// A schedule whose value is given by a formula of adamcore/schedule.hpp.
 template <class Formula>
-class Node final : public Evaluator {
+class FormulaNode final : public Evaluator {
 public:
-    Node(const Formula& formula, std::string name, Holdings holdings)
+    FormulaNode(const Formula& formula, std::string name, Holdings holdings)
         : Evaluator(std::move(name)), formula_(formula), holdings_(std::move(holdings)) {}
 
     double operator()(double t) const override { return formula_(t); }
