@@ -102,13 +102,17 @@ private:
     cuda::Settings settings() const;
     std::optional<Exclusive> exclusive_for_counts() const;
     void upload_groups(const py::list& param_groups, std::int64_t steps);
-    /// Evaluates schedules for a step. Reading the count would wait for the device, which ends a capture, so those of
-    /// captured steps are left to upload() if it is not known.
-    void evaluate_schedules(const py::list& param_groups, bool captured);
-    /// Until upload() has brought more values, captured steps use those that there are.
-    void keep_values();
-    /// The values of schedules in the next steps, none if there is no schedule, and the names of what has schedules.
-    std::pair<cuda::Forecast, std::set<std::string>> forecast(const py::list& param_groups, std::int64_t steps);
+    /// The values of schedules in captured steps, and the names of what has schedules.
+    struct Upcoming {
+        cuda::Forecast forecast{};
+        std::set<std::string> keys{};
+    };
+    void use(Upcoming upcoming);
+    /// Evaluates schedules for a captured step too, if upload() has not done it.
+    std::optional<Upcoming> evaluate_for_capture();
+    /// The values in the `steps` steps after `completed` ones. If either is not known, captured steps keep the values that
+    /// there are.
+    Upcoming evaluate_ahead(std::optional<std::int64_t> completed, std::int64_t steps) const;
     cuda::Stream stream() const;
     cuda::Stream stream_of_pool(int device) const;
     std::vector<cuda::Stream> other_streams(cuda::Stream own) const;
@@ -150,6 +154,7 @@ private:
     bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
     std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
     std::int64_t uploaded_steps_ = 0;                         ///< for how many the latest upload() has brought values
+    std::size_t uploaded_listing_ = 0;                        ///< Groups::listing() of then
     Overruns overruns_;
 };
 

@@ -267,8 +267,12 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     stream_ = stream();
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
-    const bool captured = (groups_.has_schedules() || scaler) && engine_->is_captured(stream_);
-    if (groups_.has_schedules()) evaluate_schedules(param_groups, captured);
+    const bool follows = groups_.has_schedules() || !engine_->forecast().is_none();
+    const bool captured = (follows || scaler) && engine_->is_captured(stream_);
+    // Reading the count would wait for the device, which ends a capture.
+    if (groups_.has_schedules() && (completed_ || !captured)) groups_.evaluate(param_groups, count_completed());
+    std::optional<Upcoming> upcoming;
+    if (captured && follows) upcoming = evaluate_for_capture();
     std::optional<StateChange> change = follow_rules();
     GradTaker taker(*this);
     has_known_grads_ = true;
@@ -280,7 +284,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const py::object written = this->written();
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     if (change) commit(std::move(*change));
-    if (captured && groups_.has_schedules()) keep_values();
+    if (upcoming) use(std::move(*upcoming));
     request.stream = stream_;
     request.others = other_streams(stream_);
     const auto report = [&] {

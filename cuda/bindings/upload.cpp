@@ -24,43 +24,47 @@ void DeviceOptimizer::upload(const py::list& param_groups, std::int64_t steps) {
 void DeviceOptimizer::upload_groups(const py::list& param_groups, std::int64_t steps) {
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
-    auto [next, keys] = forecast(param_groups, steps);
+    Upcoming upcoming;
+    if (groups_.has_schedules()) {
+        const std::int64_t completed = count_completed();
+        groups_.evaluate(param_groups, completed);
+        upcoming = evaluate_ahead(completed, steps);
+    }
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
-    engine_->set_forecast(std::move(next));
-    overruns_.uploaded(engine_->overruns(), std::move(keys));
+    use(std::move(upcoming));
     const cuda::Stream current = stream();
     const GilRelease release;
     engine_->upload(current);
 }
 
-void DeviceOptimizer::evaluate_schedules(const py::list& param_groups, bool captured) {
-    if (!captured || completed_) groups_.evaluate(param_groups, count_completed());
+void DeviceOptimizer::use(Upcoming upcoming) {
+    engine_->set_forecast(std::move(upcoming.forecast));
+    overruns_.uploaded(engine_->overruns(), std::move(upcoming.keys));
+    uploaded_listing_ = groups_.listing();
 }
 
-void DeviceOptimizer::keep_values() {
-    if (!engine_->forecast().fields.empty()) return;
-    const bool is_current = completed_.has_value();
-    engine_->set_forecast({completed_.value_or(0), is_current ? 1 : 0, {}, {}});
+std::optional<DeviceOptimizer::Upcoming> DeviceOptimizer::evaluate_for_capture() {
+    if (!groups_.has_schedules()) return Upcoming{};
+    const bool has_values = !engine_->forecast().fields.empty();
+    if (has_values && (!completed_ || groups_.listing() == uploaded_listing_)) return std::nullopt;
+    return evaluate_ahead(completed_, has_values ? uploaded_steps_ : 0);
 }
 
-std::pair<cuda::Forecast, std::set<std::string>> DeviceOptimizer::forecast(const py::list& param_groups,
-                                                                           std::int64_t steps) {
-    cuda::Forecast found;
-    std::set<std::string> keys;
-    if (!groups_.has_schedules()) return {found, keys};
-    const std::int64_t completed = count_completed();
-    groups_.evaluate(param_groups, completed);
-    if (steps == 0) return {{completed, 1, {}, {}}, keys};
-    auto [uses, values, count] = groups_.forecast(completed, static_cast<std::size_t>(steps));
-    found.begin = completed;
-    found.count = static_cast<std::int64_t>(count);
-    found.values = std::move(values);
-    for (const auto& use : uses) {
-        found.fields.push_back({static_cast<std::int32_t>(use.group), static_cast<std::int32_t>(use.field),
-                                static_cast<std::int32_t>(use.row)});
-        keys.insert(label_of(groups_[use.group].rule, use.field));
+DeviceOptimizer::Upcoming DeviceOptimizer::evaluate_ahead(std::optional<std::int64_t> completed,
+                                                          std::int64_t steps) const {
+    Upcoming upcoming;
+    upcoming.forecast.begin = completed.value_or(0);
+    upcoming.forecast.count = completed ? 1 : 0;
+    if (!completed || steps == 0) return upcoming;
+    auto [uses, values, count] = groups_.forecast(*completed, static_cast<std::size_t>(steps));
+    upcoming.forecast.count = static_cast<std::int64_t>(count);
+    upcoming.forecast.values = std::move(values);
+    for (const auto& [group, field, row] : uses) {
+        upcoming.forecast.fields.push_back(
+            {static_cast<std::int32_t>(group), static_cast<std::int32_t>(field), static_cast<std::int32_t>(row)});
+        upcoming.keys.insert(label_of(groups_[group].rule, field));
     }
-    return {std::move(found), std::move(keys)};
+    return upcoming;
 }
 
 }  // namespace adamcore::python

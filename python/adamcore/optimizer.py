@@ -206,7 +206,8 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
         >>> opt.param_groups[0]["lr"] = 0.05
         >>> opt.upload()
         """
-        count = as_int(steps, f"{type(self).__name__}.upload: steps", "an int >= 1", 1)
+        wanted = "an int >= 1 and < 2**31"
+        count = as_int(steps, f"{type(self).__name__}.upload: steps", wanted, 1, 2**31 - 1)
         if isinstance(self._memory, DeviceMemory):
             self._native.upload(self.param_groups, count)
 

@@ -112,20 +112,23 @@ def many() -> None:
 
 
 def graphs() -> None:
-    """A captured step, with changing learning rates."""
+    """A captured step, with learning rates from a schedule, beyond its last value, and changed by hand."""
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         params, grads = [put(s, F32) for s in SHAPES], [put(s, F32) for s in SHAPES]
-        optimizer = ac.AdamW(params, clip_norm=1.0)
+        optimizer = ac.AdamW(params, lr=lambda t: 0.1 / (1 + t), clip_norm=1.0)
         optimizer.step(grads)
         stream.begin_capture()
         optimizer.step(grads)
         graph = stream.end_capture()
+        optimizer.upload(2)
+        for _ in range(3):
+            graph.launch(stream)
         for k in range(3):
             optimizer.param_groups[0]["lr"] = 0.1 * k
             optimizer.upload()
             graph.launch(stream)
-        assert optimizer.steps["0"] == 4
+        assert optimizer.steps["0"] == 7
 
 
 PARTS: list[Callable[[], None]] = [rules, strided, clipping, scaling, functional, many, graphs]

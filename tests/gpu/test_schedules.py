@@ -260,7 +260,7 @@ def test_loaded_counts_move_the_window(library: Library, rng: np.random.Generato
     assert told(pair.gpu) == []
 
 
-def test_a_group_that_is_added_after_an_upload(library: Library, rng: np.random.Generator) -> None:
+def test_a_capture_brings_schedules_that_are_newer_than_the_upload(library: Library, rng: np.random.Generator) -> None:
     start, g = rng.standard_normal(50).astype(F32), rng.standard_normal(50).astype(F32)
     here, there = [start.copy(), start.copy()], [library.put(start), library.put(start)]
     cpu, gpu = ac.AdamW(here[0], lr=rate, betas=(beta, 0.99)), ac.AdamW(there[0], lr=rate, betas=(beta, 0.99))
@@ -278,6 +278,19 @@ def test_a_group_that_is_added_after_an_upload(library: Library, rng: np.random.
         cpu.step([g, g])
     assert [library.get(x).tobytes() for x in there] == [x.tobytes() for x in here]
     assert told(gpu) == []
+
+
+def test_a_capture_brings_numbers_in_place_of_schedules(library: Library, rng: np.random.Generator) -> None:
+    pair = Captured(library, lambda p: ac.AdamW(p, lr=rate), F32, rng)
+    pair.gpu.upload(20)
+    pair.again()
+    for optimizer in (pair.cpu, pair.gpu):
+        optimizer.param_groups[0]["lr"] = 0.25
+    pair.replay = library.capture(pair.step_gpu)
+    pair.again()
+    pair.again()
+    pair.check()
+    assert told(pair.gpu) == []
 
 
 def test_other_arrays_go_on_with_the_values(library: Library, rng: np.random.Generator) -> None:

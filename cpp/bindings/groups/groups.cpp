@@ -176,6 +176,7 @@ void Groups::list_schedules() {
     targets_.swap(targets);
     selections_.swap(selections);
     is_listed_ = true;
+    ++listing_;
 }
 
 void Groups::call_schedules() {

@@ -76,6 +76,8 @@ public:
 
     /// Whether any number is a schedule, as of the last call of read().
     bool has_schedules() const { return !timetable_.empty(); }
+    /// Another number whenever other schedules may stand for numbers than before, as of the last call of read().
+    std::size_t listing() const { return listing_; }
 
     /// Fills in what schedules give after `completed` steps. Each is called once. To be called after read().
     void evaluate(const py::list& param_groups, std::int64_t completed);
@@ -133,7 +135,8 @@ private:
     std::string owner_;
     std::vector<Group> groups_;
     std::vector<Reader> readers_;
-    bool is_listed_ = true;  ///< whether the following is up to date
+    bool is_listed_ = true;    ///< whether the following is up to date
+    std::size_t listing_ = 0;  ///< how often it was made
     Timetable timetable_;
     std::vector<First> firsts_;  ///< by schedule
     std::vector<Use> uses_;      ///< in the order of `targets_`

@@ -26,8 +26,8 @@ def as_float(value: Any, label: str, wanted: str) -> float:
         raise TypeError(message) from None
 
 
-def as_int(value: Any, label: str, wanted: str, least: int) -> int:
-    """Return `value` as an int from `least` to 2**63 - 1, or raise a TypeError or ValueError."""
+def as_int(value: Any, label: str, wanted: str, least: int, most: int = LARGEST_INT) -> int:
+    """Return `value` as an int from `least` to `most`, or raise a TypeError or ValueError."""
     message = f"{label} must be {wanted}, got {short_repr(value)}"
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(message)
@@ -35,6 +35,6 @@ def as_int(value: Any, label: str, wanted: str, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise TypeError(message) from None
-    if not least <= number <= LARGEST_INT:
+    if not least <= number <= most:
         raise ValueError(message)
     return number
