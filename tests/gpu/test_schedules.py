@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore.schedules import Cosine, Linear
 from gpu.captured import Captured
 from gpu.device import CUPY, Library, spin
 from storage import F32, F64
@@ -31,7 +32,7 @@ def decay(t: float) -> float:
 
 def adamw(params: list[Any]) -> ac.Optimizer:
     """Two groups that share one schedule and have others of their own."""
-    first: dict[str, Any] = {"params": params[:2], "betas": (beta, 0.99), "eps": lambda t: 1e-8 * (1 + t)}
+    first: dict[str, Any] = {"params": params[:2], "betas": (beta, 0.99), "eps": Linear(1e-8, 1e-6, steps=15)}
     second: dict[str, Any] = {"params": params[2:], "betas": (0.9, beta), "weight_decay": decay}
     return ac.AdamW([first, second], lr=rate)
 
@@ -68,7 +69,9 @@ def test_every_number_of_sgd(library: Library, rng: np.random.Generator) -> None
     """The captured step begins the momentum, because nothing was updated before."""
 
     def build(params: list[Any]) -> ac.Optimizer:
-        return ac.SGD(params, lr=rate, momentum=beta, dampening=lambda t: 0.1 / (1 + t), weight_decay=decay)
+        return ac.SGD(
+            params, lr=Cosine(0.1, 0.01, steps=5), momentum=beta, dampening=lambda t: 0.1 / (1 + t), weight_decay=decay
+        )
 
     pair = Captured(library, build, F32, rng)
     pair.gpu.upload(6)
@@ -137,7 +140,7 @@ def test_a_schedule_of_many_groups_is_called_once_for_each_value(library: Librar
         calls.append(t)
         return rate(t)
 
-    start = [rng.standard_normal(3).astype(F32) for _ in range(1000)]
+    start = [rng.standard_normal(3).astype(F32) for _ in range(300)]
     here, there = [x.copy() for x in start], [library.put(x) for x in start]
     cpu = ac.SGD([{"params": [x]} for x in here], lr=rate)
     gpu = ac.SGD([{"params": [x]} for x in there], lr=called)
