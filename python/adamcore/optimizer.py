@@ -295,7 +295,11 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
 
     @property
     def completed(self) -> int:
-        """The number of completed steps, which is the argument of schedules. Skipped steps do not count."""
+        """The number of completed steps, which is the argument of schedules. Skipped steps do not count.
+
+        On a device, reading it may wait for all queued steps. It warns of captured steps that came after the last
+        values of schedules that `upload` had brought.
+        """
         completed: int = self._native.completed
         return completed
 
