@@ -191,7 +191,7 @@ WRONG_SAVED: list[tuple[Any, str]] = [
     ({"type": "Schedule"}, "there is no schedule of type 'Schedule'"),
     ({"type": "Constant"}, "Constant: value is missing"),
     ({"type": "Cosine", "start": 0.1}, "Cosine: steps is missing"),
-    ({"type": "Constant", "value": 1, "valeu": 2}, "Constant: there is no argument 'valeu'; did you mean 'value'?"),
+    ({"type": "Constant", "value": 1, "valuue": 2}, "Constant: there is no argument 'valuue'; did you mean 'value'?"),
     ({"type": "Constant", "value": float("nan")}, "Constant: value must be a finite number, got nan"),
     ({"type": "Every", "schedule": {"type": "Constant"}, "n": 3}, "Constant: value is missing"),
     ({"type": "Constant", "value": 1, "state": 2}, "Constant: there is no argument 'state'"),
