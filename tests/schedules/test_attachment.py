@@ -127,6 +127,8 @@ BAD: list[tuple[str, Any, type, str]] = [
     ("weight_decay", lambda t: None if t else 0.0, TypeError, r"weight_decay must be .*, got None from its schedule"),
     ("betas", (0.9, lambda t: 0.5 + t), ValueError, r"betas\[1\] must be .*, got 1.5 from its schedule"),
     ("betas", (lambda t: "0.9" if t else 0.9, 0.9), TypeError, r"betas\[0\] must be .*, got '0.9' from its schedule"),
+    ("lr", lambda t: np.complex64(0.1 + t), TypeError, r"lr must be .*, got .*1.1.*from its schedule"),
+    ("eps", np.complex128(0.1), TypeError, r"eps must be .*, got "),
     ("betas", (lambda: 0.9, 0.9), TypeError, r"betas\[0\] must be a number, or a schedule, .* with one number"),
     ("betas", lambda _: (0.9, 0.9), TypeError, r"betas must be a tuple of 2 numbers, got <function"),
 ]
@@ -167,7 +169,7 @@ def test_current_and_completed() -> None:
     assert optimizer.current() == expected
     assert optimizer.current(1) == optimizer.current(-1) == {**expected, "lr": 0.5}
     assert list(optimizer.current()) == list(optimizer.defaults)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="SGD: there is no group 2; there are 2"):
         optimizer.current(2)
     adam = ac.AdamW(np.ones(3), betas=(lambda _: 0.5, 0.75))
     assert adam.current()["betas"] == (0.5, 0.75)
@@ -191,6 +193,24 @@ def test_momentum_that_a_schedule_turns_on_and_off(rng: np.random.Generator) -> 
             plain.step(g)
             scheduled.step(g)
             assert everything(scheduled) == everything(plain)
+
+
+@pytest.mark.skipif(not hasattr(ValueError, "add_note"), reason="notes came with Python 3.11")
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_error_in_a_schedule_says_which_one(nested: bool) -> None:
+    class Broken(ac.schedules.Schedule):
+        def __call__(self, t: Any) -> Any:
+            return 0.1 / (1 - t)
+
+    optimizer = ac.AdamW([{"params": np.ones(2)}, {"params": np.ones(2)}], betas=(0.9, 0.9))
+    optimizer.param_groups[1]["betas"] = (0.9, 1 * Broken() if nested else Broken())
+    optimizer.step([np.ones(2)] * 2)
+    with pytest.raises(ZeroDivisionError) as caught:
+        optimizer.step([np.ones(2)] * 2)
+    (note,) = caught.value.__notes__  # type: ignore[attr-defined]
+    assert note.startswith("AdamW: raised by the schedule of betas[1], ")
+    assert note.endswith(", after 1 completed steps (in param_groups[1])")
+    assert "Broken()" in note
 
 
 def test_a_new_optimizer_refuses_what_its_schedules_give_at_first() -> None:

@@ -67,6 +67,9 @@ def test_format_1_leaves_own_numbers_and_schedules() -> None:
     optimizer.param_groups[1]["lr"] = schedules.Constant(0.25)
     optimizer.load_state_dict(saved["state_dict"])
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, schedules.Constant(0.25)]
+    optimizer.load_state_dict(saved["state_dict"], schedules="saved")
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.05]
+    optimizer.param_groups[1]["lr"] = schedules.Constant(0.25)
     assert optimizer.state_dict()["format"] == 2
     again = made_with(saved["params"], 0.125)
     again.load_state_dict(optimizer.state_dict())

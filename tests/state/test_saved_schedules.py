@@ -31,6 +31,11 @@ def train(optimizer: ac.Optimizer, steps: int, seed: int = 5) -> None:
         optimizer.step({name: rng.standard_normal(p.shape) for name, p in named})
 
 
+def through_json(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a state dict when all but its arrays has been JSON."""
+    return {**json.loads(json.dumps({**state_dict, "state": None})), "state": state_dict["state"]}
+
+
 def rate(optimizer: ac.Optimizer) -> Any:
     return optimizer.param_groups[0]["lr"]
 
@@ -170,9 +175,7 @@ def test_a_shared_schedule_stays_one_object() -> None:
     old.param_groups[2]["lr"] = LINEAR
     plateau.observe(1.0, step=1)
     new = ac.SGD([{"params": {name: np.ones(2)}} for name in "abc"])
-    new.load_state_dict(
-        json.loads(json.dumps(old.state_dict(), default=np.ndarray.tolist)) | {"state": old.state_dict()["state"]}
-    )
+    new.load_state_dict(through_json(old.state_dict()))
     first, second, third = (group["lr"] for group in new.param_groups)
     assert first is second
     assert first == plateau
@@ -212,6 +215,62 @@ def test_ledgers_are_taken_into_the_users_objects() -> None:
     assert own(10) == 0.125, "the same arguments: what was observed counts"
 
 
+def observing(patience: int = 0) -> Any:
+    return schedules.ReduceOnPlateau(0.5, patience=patience, factor=0.5)
+
+
+def two_groups(first: Any, second: Any, **options: Any) -> ac.SGD:
+    groups = [{"params": {"a": np.ones(1)}, "lr": first}, {"params": {"b": np.ones(1)}, "lr": second}]
+    return ac.SGD(groups, **options)
+
+
+def rates(optimizer: ac.Optimizer) -> list[float]:
+    return [optimizer.current(i)["lr"] for i in range(2)]
+
+
+SHARED: dict[str, Callable[[Any], tuple[Any, Any]]] = {
+    "itself and a product": lambda p: (p, p * 0.5),
+    "two products": lambda p: (3 * p, 2 * p),
+    "twice in one": lambda p: (p * p, schedules.Warmup(p + 1.0, steps=2)),
+    "in a list": lambda p: (schedules.Join([0.5, p], [4]), p),
+}
+
+
+@pytest.mark.parametrize("given", [True, False, "one of them"], ids=str)
+@pytest.mark.parametrize("parts", SHARED.values(), ids=SHARED)
+def test_what_is_shared_within_others_stays_one_object(parts: Callable[[Any], tuple[Any, Any]], given: Any) -> None:
+    plateau = observing()
+    old = two_groups(*parts(plateau), weight_decay=plateau)
+    plateau.observe(1.0, step=0)
+    again = observing()
+    first, second = parts(again)
+    new = two_groups(first if given else 0.25, second if given is True else 0.25)
+    new.load_state_dict(
+        json.loads(json.dumps({**old.state_dict(), "state": {}})) | {"state": old.state_dict()["state"]}
+    )
+    if not given:
+        again = new.param_groups[0]["weight_decay"]
+    assert new.param_groups[0]["weight_decay"] is again
+    assert rates(new) == rates(old)
+    plateau.observe(1.0, step=0)
+    again.observe(1.0, step=0)
+    assert rates(new) == rates(old)
+
+
+def test_two_histories_do_not_fit_one_schedule() -> None:
+    one, other, own = observing(), observing(), observing()
+    for step in (1, 2):
+        one.observe(1.0, step=step)
+    saved = two_groups(one, other).state_dict()
+    new = two_groups(own, own)
+    with pytest.raises(ValueError, match=r"\[0\]\['lr'\] and .*\[1\]\['lr'\]: .* have observed different metrics"):
+        new.load_state_dict(saved)
+    assert own.ledger == ()
+    new.load_state_dict(saved, schedules="saved")
+    assert [group["lr"].ledger for group in new.param_groups] == [one.ledger, ()]
+    assert own.ledger == ()
+
+
 def edited(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     saved = copy.deepcopy(adamw(lr=COSINE).state_dict())
     change(saved)
@@ -225,7 +284,19 @@ BAD: list[tuple[Callable[[dict[str, Any]], Any], type, str]] = [
     (lambda s: s["param_groups"][0]["lr"]["schedule"].pop("steps"), ValueError, r"\['lr'\]: Cosine: .*steps"),
     (lambda s: s["param_groups"][0]["lr"].update(stops=1), ValueError, r"\['lr'\]: Warmup: .*stops"),
     (lambda s: s.update(schedules=None), TypeError, r"\['schedules'\]: expected a list"),
-    (lambda s: s.update(schedules=[[["lr", 0, -1]]]), TypeError, r"\['schedules'\]: expected places"),
+    (lambda s: s.update(schedules=[[["lr", 0, -1]]]), TypeError, r"\['schedules'\]\[0\]: expected places"),
+    (
+        lambda s: s.update(schedules=[[[0, "lr", -1], [7, "lr", -1]]]),
+        ValueError,
+        "expected places of",
+    ),
+    (
+        lambda s: s.update(schedules=[[[0, "lr", -1], [-1, "lr", -1]]]),
+        ValueError,
+        "expected places of",
+    ),
+    (lambda s: s.update(schedules=[[[0, "lr", -1, "start"]]]), ValueError, "expected places of"),
+    (lambda s: s.update(schedules=[[[0, "lr", -1], [0, "lr", -1, "schedule"]]]), ValueError, "there are different"),
     (lambda s: s.pop("schedules"), ValueError, "'schedules' is missing"),
     (lambda s: s["numbers"].update(d=1.0), ValueError, r"\['numbers'\]: 'd' is not in the optimizer"),
     (lambda s: s["averages"].update(ema={}), ValueError, r"\['averages'\]: 'ema' is not in the optimizer"),

@@ -4,6 +4,7 @@
 
 #include "adamcore/rule_registry.hpp"
 #include "runtime/gil.hpp"
+#include "runtime/number.hpp"
 #include "runtime/text.hpp"
 
 namespace adamcore::python {
@@ -62,7 +63,7 @@ std::string HyperReader::wanted(std::size_t field) const {
 }
 
 double HyperReader::checked(std::size_t field, py::handle value, int group) const {
-    const double x = PyFloat_AsDouble(value.ptr());
+    const double x = as_double(value);
     if (x == -1.0 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_OverflowError) && !PyErr_ExceptionMatches(PyExc_TypeError))
             throw py::error_already_set();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/gil.hpp"
+#include "runtime/number.hpp"
 #include "runtime/text.hpp"
 
 namespace adamcore::python {
@@ -30,6 +31,18 @@ bool takes_one_number(const py::object& callable, std::string& why_not) {
     return true;
 }
 
+/// Says which schedule raised an error, where Python has notes (from 3.11 on). The error is the user's, and stays.
+void note_schedule(const py::error_already_set& error, const py::object& schedule, std::int64_t completed,
+                   const ScheduledNumber& number) {
+    try {
+        if (py::hasattr(error.value(), "add_note"))
+            error.value().attr("add_note")(number.owner + ": raised by the schedule of " + number.label + ", " +
+                                           repr_of(schedule) + ", after " + std::to_string(completed) +
+                                           " completed steps" + in_group(number.group));
+    } catch (py::error_already_set&) {  // no note then
+    }
+}
+
 py::object call_python(const py::object& schedule, std::int64_t completed, const ScheduledNumber& number) {
     const auto refuse = [&](const std::string& why) {
         throw py::type_error(number.owner + ": " + number.label +
@@ -44,8 +57,9 @@ py::object call_python(const py::object& schedule, std::int64_t completed, const
         std::string why_not;
         if (!error.matches(PyExc_Exception)) throw;
         if (PyType_Check(schedule.ptr())) refuse(", a class that cannot be constructed from one number");
-        if (!error.matches(PyExc_TypeError)) throw;
-        if (!takes_one_number(schedule, why_not)) refuse(", which cannot be called with one number: " + why_not);
+        if (error.matches(PyExc_TypeError) && !takes_one_number(schedule, why_not))
+            refuse(", which cannot be called with one number: " + why_not);
+        note_schedule(error, schedule, completed, number);
         throw;
     }
 }
@@ -55,7 +69,7 @@ py::object call_python(const py::object& schedule, std::int64_t completed, const
 std::string in_group(int group) { return group < 0 ? "" : " (in param_groups[" + std::to_string(group) + "])"; }
 
 void refuse_number(py::handle value, const std::string& message) {
-    const double x = PyFloat_AsDouble(value.ptr());
+    const double x = as_double(value);
     const bool is_no_number = x == -1.0 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError);
     PyErr_Clear();
     if (is_no_number) throw py::type_error(message);
@@ -110,11 +124,16 @@ Timetable::Value Timetable::preview(std::size_t schedule, std::int64_t completed
     const Entry& entry = entries_[schedule];
     Value value{entry.value.schedule, completed};
     if (entry.evaluator) {
-        value.number = (*entry.evaluator)(static_cast<double>(completed));
+        try {
+            value.number = (*entry.evaluator)(static_cast<double>(completed));
+        } catch (py::error_already_set& error) {
+            note_schedule(error, value.schedule, completed, number);
+            throw;
+        }
         return value;
     }
     value.returned = call_python(value.schedule, completed, number);
-    value.number = PyFloat_AsDouble(value.returned.ptr());
+    value.number = as_double(value.returned);
     if (value.number == -1.0 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_OverflowError))
             throw py::error_already_set();

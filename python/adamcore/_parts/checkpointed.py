@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from adamcore._arrays.structures import Group
-from adamcore._parts.saved_schedules import Choice
+from adamcore._parts.loaded_schedules import Choice
 from adamcore._parts.state_dict import Serializer, Unmatched
 
 
@@ -59,7 +59,8 @@ class Checkpointed:
         schedules : "saved", "own" or None
             What counts where a schedule was saved or the optimizer has one. With None, a saved schedule takes the
             place of a number, so that no code is needed to resume, and schedules that differ are an error. A callable
-            that is no `Schedule` is not in `state_dict`; the optimizer must have one in its place.
+            that is no `Schedule` is not in `state_dict`; the optimizer must have one in its place. (Earlier versions
+            saved nothing of schedules. With None, such a state dict leaves the optimizer's own.)
 
         Returns
         -------

@@ -173,7 +173,10 @@ def current_numbers(
     owner: str, groups: list[dict[str, Any]], index: int, completed: int, rule_for: Callable[[dict[str, Any]], str]
 ) -> dict[str, Any]:
     """Return the hyper-parameters of a group as the next step would use them."""
-    place = range(len(groups))[operator.index(index)]
+    try:
+        place = range(len(groups))[operator.index(index)]
+    except IndexError:
+        raise IndexError(f"{owner}: there is no group {index}; there are {len(groups)}") from None
     hyper = {key: value for key, value in groups[place].items() if key not in OWN_KEYS}
     numbers = numbers_at(owner, hyper, completed, place)
     check_hyper(rule_for(numbers), owner, hyper, completed, place)

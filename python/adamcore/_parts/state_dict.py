@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from adamcore._checks.suggestions import and_more
 from adamcore._core import short_repr
 from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import require_values
-from adamcore._parts.saved_schedules import CODE, Choice, Loader, saved_value, shared_places
+from adamcore._parts.loaded_schedules import Choice, Loader, Pair, pairs
+from adamcore._parts.saved_schedules import CODE, Sharing, saved_value, shared_places
 from adamcore._parts.variants import rules_of
 from adamcore.precision import Precision
 
@@ -91,8 +92,8 @@ class Serializer:
         _require_precision(saved["precision"], asdict(self.precision))
         self.native.require_idle()
         completed = _count(saved["completed"], "state_dict['completed']")
-        loader = Loader(schedules, saved["schedules"], keeps_own=saved["format"] == 1)
         groups = _list_of_groups(saved["param_groups"])
+        loader = Loader(schedules, Sharing(saved["schedules"], groups), keeps_own=saved["format"] == 1)
         state, unmatched = saved["state"], Unmatched([], [])
         if strict:
             self._require_same_groups(groups)
@@ -100,6 +101,9 @@ class Serializer:
         else:
             matches = self._matches(groups)
             state, unmatched = self._completed_state(state)
+        loader.compare(
+            pair for i, match in enumerate(matches) if match is not None for pair in self._pairs(i, groups, match)
+        )
         values: list[Group] = []
         rules: list[str] = []
         for i, match in enumerate(matches):
@@ -149,11 +153,17 @@ class Serializer:
         unmatched = Unmatched([name for name in own if name not in state], [name for name in state if name not in own])
         return {name: state.get(name, mine) for name, mine in own.items()}, unmatched
 
+    def _pairs(self, index: int, groups: list[Mapping[str, Any]], match: int) -> Iterator[Pair]:
+        """Yield the numbers and schedules of one of the optimizer's groups and of the saved one."""
+        for key, value in groups[match].items():
+            if key in self.defaults:
+                yield from pairs(self.param_groups[index][key], value, (match, key), _label(match, key))
+
     def _checked_group(self, index: int, saved: Mapping[str, Any], place: int, loader: Loader) -> Group:
         """Check a saved group, and return the values that change in one of the optimizer's groups."""
         label = f"state_dict['param_groups'][{place}]"
         group = self.param_groups[index]
-        found = {str(key): value for key, value in saved.items() if key not in ("params", "param_names")}
+        found = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
         if unknown := [key for key in found if key not in group]:
             raise ValueError(f"{label}: unknown option {unknown[0]!r}")
         if missing := [key for key in self.defaults if key not in found]:
@@ -162,10 +172,13 @@ class Serializer:
             if isinstance(preset, bool) and not isinstance(found[key], (bool, np.bool_)):
                 raise TypeError(f"{label}[{key!r}]: expected True or False, got {found[key]!r}")
         values = {
-            key: loader.merged(group[key], _copied(value), (place, key), f"{label}[{key!r}]")
-            for key, value in found.items()
+            key: loader.merged(group[key], value, (place, key), _label(place, key)) for key, value in found.items()
         }
         return {key: value for key, value in values.items() if value is not group[key]}
+
+
+def _label(group: int, key: str) -> str:
+    return f"state_dict['param_groups'][{group}][{key!r}]"
 
 
 def _known_format(state_dict: Any) -> dict[str, Any]:

@@ -158,17 +158,34 @@ class Described(metaclass=Sealing):
             If the type is not registered, a key is unknown, an argument without a default is missing, or an argument
             has a wrong value.
         """
+        return cls._from_dict(saved, {})
+
+    @classmethod
+    def _from_dict(cls, saved: Mapping[str, Any], known: dict[int, list[Any]]) -> Any:
+        """Make an object of what `to_dict` returned.
+
+        `known` maps the identity of a dict in `saved` to a list, which dicts share that are one object. The object is
+        put there, unless there is one already.
+        """
         if not isinstance(saved, Mapping):
             raise TypeError(f"a saved schedule must be a dict, got {short_repr(saved)}")
+        if found := known.get(id(saved)):
+            return found[0]
         described = _class_named(saved.get("type"))
         if not issubclass(described, cls):
             raise ValueError(f"{described.__name__} is no {cls.__name__}")  # noqa: TRY004  (of a file)
         given = {key: value for key, value in saved.items() if key != "type"}
         state = given.pop("state", None) if described._has_state else None
         _require_keys(described, given)
-        made = _make(described, {key: from_plain(value, Described.from_dict) for key, value in given.items()})
+
+        def within(part: Mapping[str, Any]) -> Any:
+            return Described._from_dict(part, known)
+
+        made = _make(described, {key: from_plain(value, within) for key, value in given.items()})
         if state is not None:
             made._memory["state"] = made._state_from_dict(state)
+        if id(saved) in known:
+            known[id(saved)].append(made)
         return made
 
 
