@@ -39,8 +39,8 @@ class _Part(NamedTuple):
 class Loader:
     """Decides between the optimizer's own schedules and saved ones.
 
-    With `keeps_own`, the optimizer's own schedules count where there is no choice. Call compare() with everything first,
-    then merged() for each hyper-parameter.
+    With `keeps_own`, the optimizer's own schedules count where there is no choice. Call compare() with everything
+    first, then merged() for each hyper-parameter.
     """
 
     def __init__(self, choice: Choice | None, sharing: Sharing, *, keeps_own: bool = False) -> None:

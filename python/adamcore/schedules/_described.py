@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr
-from adamcore.schedules._plain import from_plain, to_plain
+from adamcore.schedules._plain import comparable, from_plain, hash_of, to_plain
 
 _KNOWN: dict[str, type[Described]] = {}
 """The classes that `Described.from_dict` makes objects of, by name."""
+
+_KEYS = ("type", "state")
+"""What dicts of saved objects have beside the arguments."""
+
+_CODE = "callable"
+"""The type that state dicts have in the place of callables that are not saved."""
 
 Class = TypeVar("Class", bound="type[Described]")
 
@@ -47,6 +53,14 @@ class Described(metaclass=Sealing):
     _has_state: ClassVar[bool] = False
     """Whether ``_memory["state"]`` holds an immutable object that changes, and is saved beside the arguments."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("__eq__", "__hash__"):  # so that dataclass() adds none of its own
+            if name not in cls.__dict__:
+                setattr(cls, name, getattr(cls, name))
+        if "_is_known" in cls.__dict__:  # dataclass(slots=True) makes a copy of a class that is known
+            _KNOWN[cls.__name__] = cls
+
     def __init__(self) -> None:
         pass
 
@@ -64,7 +78,13 @@ class Described(metaclass=Sealing):
         object.__delattr__(self, name)
 
     def _argument(self, name: str) -> Any:
-        return getattr(self, name)
+        try:
+            value = getattr(self, name)
+        except AttributeError as error:
+            raise _not_an_attribute(self, name) from error
+        if getattr(value, "__self__", None) is self:
+            raise _not_an_attribute(self, name)  # a method has this name
+        return value
 
     def _arguments(self) -> dict[str, Any]:
         return {name: self._argument(name) for name in parameters_of(type(self))}
@@ -88,10 +108,10 @@ class Described(metaclass=Sealing):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self._arguments() == other._arguments()
+        return bool(comparable(self._arguments()) == comparable(other._arguments()))
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._arguments().values()))
+        return hash((type(self), hash_of(comparable(self._arguments()))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         made = (_make, (type(self), self._arguments()))
@@ -126,6 +146,7 @@ class Described(metaclass=Sealing):
         name = type(self).__name__
         if _KNOWN.get(name) is not type(self):
             raise TypeError(f"{name} cannot be saved: register the class with @adamcore.schedules.register")
+        _require_free_keys(type(self))
         saved = {"type": name}
         for key, value in self._arguments().items():
             saved[key] = to_plain(value, Described, f"{name}: {key}")
@@ -155,8 +176,8 @@ class Described(metaclass=Sealing):
         TypeError
             If `saved` is no mapping, or an argument has a wrong type.
         ValueError
-            If the type is not registered, a key is unknown, an argument without a default is missing, or an argument
-            has a wrong value.
+            If the type is not registered, a key is unknown, an argument without a default is missing, an argument
+            has a wrong value, or the dict is nested too deeply.
         """
         return cls._from_dict(saved, {})
 
@@ -181,7 +202,11 @@ class Described(metaclass=Sealing):
         def within(part: Mapping[str, Any]) -> Any:
             return Described._from_dict(part, known)
 
-        made = _make(described, {key: from_plain(value, within) for key, value in given.items()})
+        try:
+            arguments = {key: from_plain(value, within) for key, value in given.items()}
+        except RecursionError:
+            raise ValueError("a saved schedule is nested too deeply") from None
+        made = _make(described, arguments)
         if state is not None:
             made._memory["state"] = made._state_from_dict(state)
         if id(saved) in known:
@@ -191,25 +216,27 @@ class Described(metaclass=Sealing):
 
 def parameters_of(described: type[Described]) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a constructor, which are the names of attributes too."""
-    found = described.__dict__.get("_parameters")
-    if found is None:
+    init = described.__init__
+    of, found = described.__dict__.get("_parameters", (None, None))
+    if of is not init:  # a decorator may replace it
         found = inspect.signature(described).parameters
         for parameter in found.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"{described.__name__}: its constructor must name all arguments, got {parameter}")
-        type.__setattr__(described, "_parameters", found)
-    return found
+        type.__setattr__(described, "_parameters", (init, found))
+    return typing.cast("Mapping[str, inspect.Parameter]", found)
 
 
 def add_known(described: Class) -> Class:
     """Let `Described.from_dict` make objects of a class."""
     name = described.__name__
-    for reserved in ("type", "state"):
-        if reserved in parameters_of(described):
-            raise ValueError(f"{name}: an argument cannot be named {reserved!r}, which is a key of saved schedules")
+    if name == _CODE:
+        raise ValueError(f"a schedule cannot be named {name!r}, which stands for functions in state dicts")
+    _require_free_keys(described)
     other = _KNOWN.get(name)
     if other is not None and (other.__module__, other.__qualname__) != (described.__module__, described.__qualname__):
         raise ValueError(f"another schedule named {name} is registered, of module {other.__module__}: rename this one")
+    type.__setattr__(described, "_is_known", True)
     _KNOWN[name] = described
     return described
 
@@ -230,11 +257,20 @@ def _class_named(name: Any) -> type[Described]:
             f"a saved schedule must have the name of its class as 'type', got {short_repr(name)}"
         )
     if name not in _KNOWN:
+        hint = did_you_mean(name, _KNOWN) or "."
         raise ValueError(
-            f"there is no schedule of type {name!r}{did_you_mean(name, _KNOWN)}. If it is your own class, import it "
-            "first, and register it with @adamcore.schedules.register"
+            f"there is no schedule of type {name!r}{hint} If it is your own class, import it first, and register it "
+            "with @adamcore.schedules.register"
         )
     return _KNOWN[name]
+
+
+def _require_free_keys(described: type[Described]) -> None:
+    for key in _KEYS:
+        if key in parameters_of(described):
+            raise ValueError(
+                f"{described.__name__}: an argument cannot be named {key!r}, which is a key of saved schedules"
+            )
 
 
 def _require_keys(described: type[Described], given: Mapping[str, Any]) -> None:
@@ -245,6 +281,11 @@ def _require_keys(described: type[Described], given: Mapping[str, Any]) -> None:
     missing = [key for key, parameter in wanted.items() if key not in given and parameter.default is parameter.empty]
     if missing:
         raise ValueError(f"{name}: {missing[0]} is missing from what was saved")
+
+
+def _not_an_attribute(described: Described, name: str) -> TypeError:
+    owner = type(described).__name__
+    return TypeError(f"{owner}: the constructor's argument {name!r} must be kept as the attribute {owner}.{name}")
 
 
 def _types_of(init: Any) -> dict[str, Any]:
