@@ -2,6 +2,7 @@
 
 #include "adamcore/math.hpp"
 #include "runtime/gil.hpp"
+#include "runtime/number.hpp"
 #include "runtime/text.hpp"
 
 namespace adamcore::python {
@@ -40,7 +41,7 @@ UsersNode::UsersNode(py::object schedule) : Evaluator(type_name(schedule)), sche
 double UsersNode::operator()(double t) const {
     const py::object value = run_python([&] { return schedule_(clock(t)); });
     const bool is_number = !PyBool_Check(value.ptr()) && PyNumber_Check(value.ptr());
-    const double x = is_number ? run_python([&] { return PyFloat_AsDouble(value.ptr()); }) : -1.0;
+    const double x = is_number ? run_python([&] { return as_double(value); }) : -1.0;
     if (x != -1.0 || (is_number && !PyErr_Occurred())) return x;
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
     PyErr_Clear();
