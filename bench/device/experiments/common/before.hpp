@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <type_traits>
 
 #include "adamcore/bias.hpp"
+#include "adamcore/norm.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rules/all.hpp"
 
@@ -39,6 +41,24 @@ ADAMCORE_FN double correction(double beta, std::int64_t t) {
         if ((t >> bit) & 1) power = double_double::multiply(power, {beta, 0.0});
     }
     return (1.0 - power.high) - power.low;
+}
+
+/// x * 2^power.
+ADAMCORE_CALL double scaled(double x, std::int32_t power) { return std::ldexp(x, power); }
+
+ADAMCORE_CALL double root(norm::Squares squares, double scale) {
+    return scaled(math::sqrt(squares.sum) * scale, norm::Squares::shift * squares.power);
+}
+
+/// Its scale and its result were doubles. A norm beyond their range was divided by 2^540, as was `limit`.
+ADAMCORE_CALL double clip_factor(norm::Squares squares, double scale, double limit) {
+    if (!norm::is_finite(squares)) return 1;
+    double most = limit, length = root(squares, scale) + 1e-6;
+    if (length - length != 0) {
+        most = scaled(limit, -norm::Squares::shift);
+        length = root({squares.sum, squares.power - 1}, scale);
+    }
+    return std::fmin(1.0, most / length);
 }
 
 template <class Rule, class T>

@@ -152,7 +152,7 @@ private:
             for (const std::int32_t each : shared.culprit) culprit = first_of(culprit, each);
             const norm::Squares squares = a.count > 0 ? a.sums[0] : norm::Squares{};
             control.skip = a.check && culprit >= 0;
-            if (a.clip == Clip::norm) control.scale *= norm::clip_factor(squares, control.scale, a.limit);
+            if (a.clip == Clip::norm) control.scale *= before::clip_factor(squares, control.scale, a.limit);
         }
         if (!control.skip) ++*a.completed;
         *a.control = control;

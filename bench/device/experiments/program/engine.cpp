@@ -24,7 +24,7 @@ EngineTables EngineTables::pack(Packer& packer, const EngineTables& shared, cons
     adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, t == 1, nullptr, constants.step);
     std::vector<bias::Powers> powers;
     const auto hyper = adamcore::detail::hyper_of<AdamW>(group.hyper);
-    for (int k = 0; k < cuda::max_decays; ++k) powers.push_back(powers_before(rule::decay_of<AdamW>(hyper, k), t));
+    for (int k = 0; k < rule::max_decays; ++k) powers.push_back(powers_before(rule::decay_of<AdamW>(hyper, k), t));
 
     EngineTables tables = shared;
     tables.blocks = static_cast<std::int64_t>(tiles.size());

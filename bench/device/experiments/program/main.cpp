@@ -99,7 +99,7 @@ void list_variant(const Trial& trial, const Variant& variant, const DeviceFacts*
     }
 }
 
-int list(const Options& options) {
+int list_trials(const Options& options) {
     DeviceFacts device;
     std::string reason;
     const bool has_device = find_device(device, reason);
@@ -166,7 +166,7 @@ int run(int count, char** arguments) {
         std::fputs(usage, stderr);
         return 2;
     }
-    if (options.list) return list(options);
+    if (options.list) return list_trials(options);
     if (options.check_host) return check_on_host(options);
     DeviceFacts device;
     std::string reason;

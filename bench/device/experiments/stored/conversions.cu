@@ -54,18 +54,25 @@ __global__ void compare(std::uint64_t count, ConversionCounts* counts) {
     }
 }
 
+template <class Bits, class Number>
+void queue_comparison(unsigned blocks, std::uint64_t count, ConversionCounts* counts) {
+    void* arguments[] = {&count, &counts};
+    cudaLaunchKernel(reinterpret_cast<const void*>(&compare<Bits, Number>), dim3(blocks), dim3(256), arguments, 0,
+                     nullptr);
+}
+
 }  // namespace
 
 void count_conversions_to_bfloat16(ConversionCounts* counts) {
-    compare<BitsOfBfloat16, float><<<1024, 256>>>(std::uint64_t{1} << 32, counts);
+    queue_comparison<BitsOfBfloat16, float>(1024, std::uint64_t{1} << 32, counts);
 }
 
 void count_conversions_to_float16(ConversionCounts* counts) {
-    compare<BitsOfFloat16, float><<<1024, 256>>>(std::uint64_t{1} << 32, counts);
+    queue_comparison<BitsOfFloat16, float>(1024, std::uint64_t{1} << 32, counts);
 }
 
 void count_conversions_from_float16(ConversionCounts* counts) {
-    compare<BitsOfFloat, float16><<<64, 256>>>(std::uint64_t{1} << 16, counts);
+    queue_comparison<BitsOfFloat, float16>(64, std::uint64_t{1} << 16, counts);
 }
 
 }  // namespace adamcore::experiments
