@@ -32,12 +32,27 @@ class _Seen(NamedTuple):
     progress: Progress = Progress()
 
 
+class _Improvement(Criterion):
+    """A criterion whose relative threshold is a share of the absolute value of the best metric.
+
+    PyTorch's is a share of the value itself, so a negative metric would improve by becoming worse.
+    """
+
+    def is_better(self, metric: float, best: float | None) -> bool:
+        """Whether `metric` counts as an improvement; the first one does."""
+        if best is None:
+            return True
+        by = -self.threshold if self.mode == "min" else self.threshold
+        least = best * (1.0 + (by if best >= 0 else -by)) if self.relative else best + by
+        return metric < least if self.mode == "min" else metric > least
+
+
 class EarlyStopping:
     """Says when a validation metric has stopped improving, so that a run can end.
 
-    By default the run ends once more than `patience` metrics in a row have not improved on the best one, which is the
-    rule of `ReduceOnPlateau` and of PyTorch's ``ReduceLROnPlateau``. With a `detector`, it ends when the detector finds
-    the metrics flat; `patience` then has no effect.
+    By default the run ends once more than `patience` metrics in a row have not improved on the best one, as
+    `ReduceOnPlateau` lowers a schedule. With a `detector`, it ends when the detector finds the metrics flat; `patience`
+    then has no effect.
 
     Parameters
     ----------
@@ -48,7 +63,7 @@ class EarlyStopping:
     min_delta : float
         A metric is an improvement if it is better than the best one by more than this, >= 0.
     relative : bool
-        Whether `min_delta` is a share of the best metric.
+        Whether `min_delta` is a share of the absolute value of the best metric.
     detector : Plateau, optional
         A test that noise and lucky values do not mislead.
 
@@ -118,7 +133,7 @@ class EarlyStopping:
         at = read_step(step, "EarlyStopping: step", since=seen.step)
         if not math.isfinite(number):
             raise ValueError(f"EarlyStopping: metric must be finite, got {number}")
-        criterion = Criterion(self.mode, self.patience, self.min_delta, self.relative, self.detector)
+        criterion = _Improvement(self.mode, self.patience, self.min_delta, self.relative, self.detector)
         progress = criterion.advance(seen.progress, number)
         stalled = criterion.has_stalled(progress)
         improved = progress.bad == 0

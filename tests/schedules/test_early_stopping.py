@@ -65,6 +65,27 @@ def test_a_lucky_value_does_not_mislead_the_detector():
     assert any(feed(ac.EarlyStopping("min", 10, detector=Plateau()), [*falling, *[0.6] * 30]))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("level", [0.0, 1.0, -1.0])
+def test_a_relative_delta_is_a_share_of_the_absolute_value(sign, level):
+    mode = "min" if sign > 0 else "max"
+    stopping = ac.EarlyStopping(mode, patience=2, min_delta=0.1, relative=True)
+    noise = [sign * (level + x) for x in (0.05, 0.0, 0.02, 0.01, 0.05)] if level else [0.0] * 5
+    assert feed(stopping, noise) == [False, False, False, True, True]
+    assert stopping.best == noise[0]
+    better = sign * (level - 0.2)
+    assert not stopping.observe(better, step=9)
+    assert stopping.best == better
+
+
+def test_the_first_metric_is_an_improvement_whatever_the_delta():
+    for mode in ("min", "max"):
+        for delta in (0.5, 1.0, 3.0):
+            stopping = ac.EarlyStopping(mode, min_delta=delta, relative=True)
+            stopping.observe(-2.0, step=4)
+            assert (stopping.best, stopping.best_step) == (-2.0, 4)
+
+
 @pytest.mark.parametrize("detector", [None, Plateau(8)])
 def test_a_resumed_run_stops_at_the_same_step(detector):
     rng = np.random.default_rng(0)
