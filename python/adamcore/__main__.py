@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit status.
     """
     parser = _make_parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_args([_as_text(argument) for argument in (sys.argv[1:] if argv is None else argv)])
     try:
         if options.command == "demo":
             return _demo(options)
@@ -85,6 +85,12 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     schedule.add_argument("--out", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
     return parser
+
+
+def _as_text(argument: str) -> str:
+    """Return `argument` with a space before it if it is a schedule that begins with a sign, and not an option."""
+    is_signed = argument.startswith("-") and "(" in argument and not argument.startswith(("--steps", "--out"))
+    return f" {argument}" if is_signed else argument
 
 
 def _whole_number(least: int) -> Callable[[str], int]:

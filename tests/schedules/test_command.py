@@ -124,6 +124,14 @@ def test_bad_text_is_a_usage_error(capsys):
     ]
 
 
+@pytest.mark.parametrize("text", ["-1*Linear(.1,steps=3)", "-1 * Linear(.1, steps=3)", "-.5*Constant(1)"])
+def test_text_may_begin_with_a_sign(text, capsys):
+    assert show(capsys, text, "--steps", "3")[0].startswith("Product(-")
+    assert show(capsys, "--steps=3", text)[0].startswith("Product(-")
+    assert cli.main(["schedule", "-Constant(1)"]) == 2
+    assert "only a number can have a sign" in capsys.readouterr().err
+
+
 def test_values_that_are_not_finite_are_named(capsys):
     assert cli.main(["schedule", "Constant(1e308) * 9"]) == 1
     shown = capsys.readouterr()
@@ -187,6 +195,41 @@ def test_plot_makes_a_figure():
     with plt.rc_context({"backend": "agg"}):
         axes = s.Constant(1).plot(10)
         plt.close(axes.figure)
+
+
+class Stepped(s.Schedule):
+    """Takes numbers only."""
+
+    def __call__(self, t):
+        return 1.0 if t < 3 else 0.5
+
+
+class Fixed(s.Schedule):
+    """Returns one number whatever it gets."""
+
+    def __call__(self, _t):
+        return 0.25
+
+
+class Cosine(s.Schedule):
+    """Has the name of a family."""
+
+    def __call__(self, t):
+        assert isinstance(t, int)
+        return t
+
+
+@pytest.mark.parametrize("schedule", [Stepped(), Fixed(), Cosine(), Stepped() * 2, Fixed().shift(2)], ids=repr)
+def test_plot_draws_users_classes(schedule, axes):
+    schedule.plot(5, ax=axes)
+    t, values = axes.get_lines()[0].get_data()
+    assert list(t) == [0, 1, 2, 3, 4, 5]
+    assert list(values) == [schedule(i) for i in range(6)]
+
+
+def test_plot_refuses_what_is_no_axes():
+    with pytest.raises(TypeError, match="plot: ax must be axes of Matplotlib or None, got 3"):
+        s.Constant(1).plot(10, ax=3)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1.5, "10", None])

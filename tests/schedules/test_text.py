@@ -65,6 +65,7 @@ ALLOWED = "only schedules, numbers, strings, lists, True, False, None, + and * c
         ("Constant(~1)", ALLOWED, "~1"),
         ("Constant(*[1])", ALLOWED, "*[1]"),
         ("Constant(**Constant(1))", "** cannot be used", "Constant(1)"),
+        ("Cosine(.1, steps=10, start=.2, steps=3)", "steps is given twice", "steps=3"),
         ("(Constant)(Constant)", "Constant needs arguments in brackets", "Constant"),
         ("Constant(1)(2)", ALLOWED, "Constant(1)"),
         ("MultiStep(1, [1] * 9)", "only schedules and numbers can be added and multiplied", "[1]"),

@@ -103,6 +103,8 @@ class _Parser:
         for keyword in node.keywords:
             if keyword.arg is None:
                 self._refuse(keyword.value, "** cannot be used")
+            if keyword.arg in named:
+                self._refuse(keyword, f"{keyword.arg} is given twice")
             named[keyword.arg] = self._value(keyword.value)
         return self._made(node, lambda: make(*arguments, **named))
 
@@ -137,7 +139,7 @@ class _Parser:
             return f"{name} needs arguments in brackets"
         return f"unknown schedule {name!r}{did_you_mean(name, known_names())}"
 
-    def _refuse(self, node: ast.expr, message: str, *, last: str = "") -> NoReturn:
+    def _refuse(self, node: ast.expr | ast.keyword, message: str, *, last: str = "") -> NoReturn:
         """Point at `node`, or at the name that it ends with."""
         line, begin, end = node.lineno, node.col_offset, node.end_col_offset or 0
         if last:

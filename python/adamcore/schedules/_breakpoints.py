@@ -21,7 +21,7 @@ def breakpoints(schedule: Any, last: float) -> list[float]:
     There are at most 1000. A schedule of a user's class has none of its own.
     """
     found: set[float] = set()
-    find = _POINTS.get(type(schedule).__name__, _no_points)
+    find = _POINTS.get(_kind(schedule), _no_points)
     for t in islice(takewhile(lambda t: t <= last, find(_arguments(schedule), last)), _MOST):
         if t >= 0:
             found.add(t)
@@ -30,14 +30,20 @@ def breakpoints(schedule: Any, last: float) -> list[float]:
 
 def natural_length(schedule: Any) -> float | None:
     """Return the time by which `schedule` has shown all it does, or None if nothing says so."""
-    measure = _LENGTHS.get(type(schedule).__name__)
+    measure = _LENGTHS.get(_kind(schedule))
     return measure(_arguments(schedule)) if measure else None
+
+
+def _kind(schedule: Any) -> str:
+    """Return the name of a family, or "": a user's class may have the same name."""
+    kind: str = type(schedule).__dict__.get("_kind", "")
+    return kind
 
 
 def _arguments(schedule: Any) -> SimpleNamespace:
     # A number can stand for a schedule.
     given = schedule._arguments() if hasattr(schedule, "_arguments") else {}
-    return SimpleNamespace(kind=type(schedule).__name__, ledger=getattr(schedule, "ledger", ()), **given)
+    return SimpleNamespace(kind=_kind(schedule), ledger=getattr(schedule, "ledger", ()), **given)
 
 
 _Points = Callable[[Any, float], Iterable[float]]

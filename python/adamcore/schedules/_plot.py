@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adamcore._checks.numbers import as_int
+from adamcore._core import short_repr
 from adamcore.schedules._breakpoints import breakpoints
 
 _DENSE = 10_000
@@ -19,8 +20,10 @@ def plot(schedule: Any, steps: Any, ax: Any = None) -> Any:
     last = as_int(steps, "plot: steps", "an int >= 1", 1)
     if ax is None:
         ax = _new_axes()
+    elif not hasattr(ax, "set_xlabel"):
+        raise TypeError(f"plot: ax must be axes of Matplotlib or None, got {short_repr(ax)}")
     times = _times(schedule, last)
-    ax.plot(times, schedule(times), color=_COLOR, linewidth=1.8)
+    ax.plot(times, _values(schedule, times), color=_COLOR, linewidth=1.8)
     ax.set_xlabel("completed steps")
     ax.set_ylabel("value")
     ax.set_title(_shorten(repr(schedule)), loc="left", fontsize=10)
@@ -46,6 +49,13 @@ def _times(schedule: Any, last: int) -> Any:
     steps = np.floor(np.linspace(0, last, min(last, _DENSE) + 1))
     edges = np.array(breakpoints(schedule, last))
     return np.unique(np.concatenate([steps, edges, np.maximum(np.ceil(edges) - 1, 0)]))
+
+
+def _values(schedule: Any, times: Any) -> Any:
+    if schedule._evaluator is not None:
+        return schedule(times)
+    # A user's class takes a number, and an int where it is whole, as in a step.
+    return [float(schedule(int(t) if t.is_integer() else t)) for t in times.tolist()]
 
 
 def _shorten(text: str, most: int = 90) -> str:
