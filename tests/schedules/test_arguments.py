@@ -26,7 +26,20 @@ KINDS = {
 OPTIONAL = {"Exponential": "end", "Cyclic": "down", "OneCycle": "start end", "Warmup": "start", "Clip": "low high"}
 
 NOT_FINITE = [math.nan, math.inf, -math.inf, 10**400, np.float32(np.nan)]
-NO_NUMBERS = ["1", b"1", True, np.bool_(1), 1j, [1], np.ones(1), {}, object(), lambda t: t]
+NO_NUMBERS = [
+    "1",
+    b"1",
+    True,
+    np.bool_(1),
+    1j,
+    np.complex64(1),
+    np.array(1j),
+    [1],
+    np.ones(1),
+    {},
+    object(),
+    lambda t: t,
+]
 
 SPECIAL: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("Every", {"n": 0}, ValueError, "n must be a number > 0, got 0"),

@@ -16,7 +16,7 @@ def as_float(value: Any, label: str, wanted: str) -> float:
     """Return `value` as a float, or raise a TypeError or ValueError that says what `label` must be."""
     message = f"{label} must be {wanted}, got {short_repr(value)}"
     shape: Any = getattr(value, "shape", None)
-    if isinstance(value, (str, bytes, bytearray, bool, np.bool_)) or shape:
+    if isinstance(value, (str, bytes, bytearray, bool, np.bool_)) or shape or _is_complex(value):
         raise TypeError(message)
     try:
         return float(value)
@@ -24,6 +24,12 @@ def as_float(value: Any, label: str, wanted: str) -> float:
         raise ValueError(message) from None
     except (TypeError, ValueError):
         raise TypeError(message) from None
+
+
+def _is_complex(value: Any) -> bool:
+    """Whether float() would drop the imaginary part, as it does for scalars of NumPy and PyTorch."""
+    dtype: Any = getattr(value, "dtype", None)
+    return getattr(dtype, "kind", None) == "c" or getattr(dtype, "is_complex", False) is True
 
 
 def as_int(value: Any, label: str, wanted: str, least: int, most: int = LARGEST_INT) -> int:
