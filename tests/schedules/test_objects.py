@@ -160,8 +160,20 @@ def test_schedules_are_not_nested_without_end() -> None:
     assert s(0) == 100
     assert copy.deepcopy(s) == Schedule.from_dict(s.to_dict()) == pickle.loads(pickle.dumps(s)) == s  # noqa: S301
     assert repr(s).count("Sum") == 99
-    with pytest.raises(ValueError, match=r"^Sum: more than 100 schedules are nested in each other"):
+    with pytest.raises(ValueError, match=r"^Sum: more than 100 schedules are nested in each other; Join\("):
         s + 1
+    assert Join([1] * 1000, range(999))(0) == 1
+
+
+@pytest.mark.parametrize("other", ["a", b"a", [1], (1, 2)], ids=repr)
+def test_operators_say_what_they_take(other: Any) -> None:
+    s: Any = Constant(1)
+    for use in (lambda: s * other, lambda: other * s, lambda: s + other, lambda: other + s):
+        with pytest.raises(TypeError, match=r"^Constant: only numbers and schedules can be added and multiplied, got "):
+            use()
+    for wrong in (None, True, {}, 1j):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            s * wrong
 
 
 def test_docstrings_describe_every_argument() -> None:

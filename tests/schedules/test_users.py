@@ -197,6 +197,12 @@ def test_what_is_registered_is_checked() -> None:
             register(make_class("Bad", eval(f"lambda self, {name}: None")))  # noqa: S307
     with pytest.raises(ValueError, match="another schedule named Cosine is registered"):
         register(make_class("Cosine", lambda _self: None))
+    with pytest.raises(TypeError, match=r"register: a subclass of Schedule is needed, got .*Schedule"):
+        register(Schedule)
+    with pytest.raises(TypeError, match=r"register: Silent must define __call__\(self, t\)"):
+        register(type("Silent", (Schedule,), {}))
+    with pytest.raises(ValueError, match="a schedule cannot be named 'callable', which stands for functions"):
+        register(make_class("callable", lambda _self: None))
     first = register(make_class("Cell", lambda _self: None, "__main__"))
     assert type(Schedule.from_dict({"type": "Cell"})) is first
     again = register(make_class("Cell", lambda _self: None, "__main__"))  # a cell of a notebook that runs again

@@ -89,6 +89,16 @@ def test_they_survive_json(kind: Any) -> None:
         hash(kind({1, 2}))
 
 
+@pytest.mark.parametrize("kind", [Stairs, Tuned])
+def test_parts_are_found_in_any_argument(kind: Any) -> None:
+    a, b, c, d = (Constant(i) for i in range(4))
+    made = kind([a, [1, (b,)]], {"y": {"z": [d]}, "x": c})
+    assert list(map(id, made._children())) == list(map(id, [a, b, c, d]))
+    same = kind([a, [1, (b,)]], {"x": c, "y": {"z": [d]}})
+    assert same == made
+    assert same._children() == made._children()
+
+
 def test_own_comparisons_stay() -> None:
     class Loose(Schedule):
         def __init__(self, value: float) -> None:

@@ -166,8 +166,12 @@ def test_times_must_not_be_negative(t: object) -> None:
 
 @pytest.mark.parametrize("t", WRONG_TYPES, ids=repr)
 def test_times_must_be_numbers(t: object) -> None:
-    with pytest.raises(TypeError, match=r"^StepDecay: t must be a number >= 0, or an array of such numbers, got "):
+    with pytest.raises(
+        TypeError, match=r"^StepDecay: t must be a number >= 0, or an array of such numbers, got "
+    ) as error:
         StepDecay(0.1, every=3)(t)
+    if isinstance(t, np.ndarray):
+        assert str(error.value).endswith(f" of dtype {t.dtype}")
 
 
 def test_numbers_of_numpy_give_floats() -> None:

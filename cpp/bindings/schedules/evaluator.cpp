@@ -38,7 +38,8 @@ double number_from(const Evaluator& evaluator, py::handle t) {
 }
 
 py::object values_at(const Evaluator& evaluator, const py::array& t) {
-    if (!is_numeric(t.dtype())) throw py::type_error(wanted(evaluator, t));
+    if (!is_numeric(t.dtype()))
+        throw py::type_error(wanted(evaluator, t) + " of dtype " + py::str(t.dtype()).cast<std::string>());
     const Doubles times(t);
     const double* const from = times.data();
     const py::ssize_t size = times.size();

@@ -181,7 +181,8 @@ std::unique_ptr<Evaluator> make_evaluator(std::string name, py::dict arguments) 
         Made made = row.make(given);
         if (given.depth() > most_nested)
             throw py::value_error(given.name() + ": more than " + std::to_string(most_nested) +
-                                  " schedules are nested in each other");
+                                  " schedules are nested in each other; Join([...], boundaries) takes a list of " +
+                                  "schedules, which does not nest them");
         made->set_depth(given.depth());
         return made;
     }

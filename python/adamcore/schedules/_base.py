@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._core import Evaluator
+from adamcore._core import Evaluator, short_repr
 from adamcore.schedules._described import Described, add_known, known
 
 ScheduleClass = TypeVar("ScheduleClass", bound="type[Schedule]")
@@ -24,6 +24,9 @@ class Schedule(Described):
 
     Schedules are equal if their arguments are. ``repr(s)`` is an expression that makes an equal one. They can be
     multiplied and added, and have methods that change when they begin and how long they take.
+
+    At most 100 schedules can be nested in each other. Long sums and products nest: ``a + b + c`` is a sum in a sum.
+    `Join` takes a list of schedules that follow each other, which are not nested.
 
     Your own schedules are subclasses that define ``__call__(self, t)``, where `t` is a number. The arguments of their
     constructor must be attributes of the same names. `register` them, so that they can be saved.
@@ -79,23 +82,19 @@ class Schedule(Described):
 
     def _children(self) -> list[Schedule]:
         """Return the schedules that this one is made of, in order."""
-        found = []
-        for value in self._arguments().values():
-            inside = value if isinstance(value, (tuple, list)) else (value,)
-            found += [one for one in inside if isinstance(one, Schedule)]
-        return found
+        return list(_schedules_in(list(self._arguments().values())))
 
     def __mul__(self, other: float | Schedule) -> Schedule:
-        return _make("Product", self, other) if _is_operand(other) else NotImplemented
+        return _make("Product", self, other) if _is_operand(self, other) else NotImplemented
 
     def __rmul__(self, other: float) -> Schedule:
-        return _make("Product", other, self) if _is_operand(other) else NotImplemented
+        return _make("Product", other, self) if _is_operand(self, other) else NotImplemented
 
     def __add__(self, other: float | Schedule) -> Schedule:
-        return _make("Sum", self, other) if _is_operand(other) else NotImplemented
+        return _make("Sum", self, other) if _is_operand(self, other) else NotImplemented
 
     def __radd__(self, other: float) -> Schedule:
-        return _make("Sum", other, self) if _is_operand(other) else NotImplemented
+        return _make("Sum", other, self) if _is_operand(self, other) else NotImplemented
 
     __array_ufunc__ = None  # so that NumPy's numbers leave * and + to this class
 
@@ -178,6 +177,8 @@ class Schedule(Described):
 
         Raises
         ------
+        TypeError
+            If `steps` is no int, or `ax` no axes.
         ModuleNotFoundError
             If Matplotlib is not installed: ``pip install "adamcore[plot]"``.
         """
@@ -209,9 +210,11 @@ def register(schedule: ScheduleClass) -> ScheduleClass:
     Raises
     ------
     TypeError
-        If it is no subclass of `Schedule`, or its constructor takes ``*args`` or ``**kwargs``.
+        If it is no subclass of `Schedule`, it defines no ``__call__``, or its constructor takes ``*args`` or
+        ``**kwargs``.
     ValueError
-        If another class of this name is registered, or an argument is named ``type`` or ``state``.
+        If another class of this name is registered, it is named ``callable``, or an argument is named ``type`` or
+        ``state``.
 
     Examples
     --------
@@ -226,8 +229,10 @@ def register(schedule: ScheduleClass) -> ScheduleClass:
     >>> schedules.Schedule.from_dict({"type": "Halving", "value": 8.0})
     Halving(value=8.0)
     """
-    if not (inspect.isclass(schedule) and issubclass(schedule, Schedule)):
+    if not (inspect.isclass(schedule) and issubclass(schedule, Schedule)) or schedule is Schedule:
         raise TypeError(f"register: a subclass of Schedule is needed, got {schedule!r}")
+    if schedule.__call__ is Schedule.__call__ and not hasattr(schedule, "_kind"):
+        raise TypeError(f"register: {schedule.__name__} must define __call__(self, t)")
     return add_known(schedule)
 
 
@@ -237,7 +242,20 @@ def _make(name: str, *arguments: Any) -> Schedule:
     return made
 
 
-def _is_operand(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, (Schedule, int, float, np.integer, np.floating))
+def _schedules_in(value: Any) -> Iterator[Schedule]:
+    """Yield the schedules in an argument, in an order that equal ones share."""
+    if isinstance(value, Schedule):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for element in value:
+            yield from _schedules_in(element)
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from _schedules_in(value[key])
+
+
+def _is_operand(schedule: Schedule, other: Any) -> bool:
+    if isinstance(other, (str, bytes, list, tuple)):  # for which Python's message would be about sequences
+        owner = type(schedule).__name__
+        raise TypeError(f"{owner}: only numbers and schedules can be added and multiplied, got {short_repr(other)}")
+    return isinstance(other, (Schedule, int, float, np.integer, np.floating)) and not isinstance(other, bool)

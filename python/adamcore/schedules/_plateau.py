@@ -49,6 +49,9 @@ class ReduceOnPlateau(Family):
     later progress, and noise can look like a plateau. With a `detector`, the value is lowered when the detector finds
     the metrics flat; it begins anew after that, and `patience` and `threshold` have no effect.
 
+    Make it the outermost schedule. Inside one that changes the clock (`Warmup`, `Join`, ``shift``, ``stretch``,
+    ``every``), it counts time by that clock, for which ``opt.completed`` would be a wrong `step`.
+
     The steps at which the value was lowered are kept in a ledger. At time ``t`` the value is that of the schedule,
     multiplied by the factors of the entries up to ``t``, so values of the past do not change. The state is in
     ``to_dict``, and so in the state dict of an optimizer.
@@ -134,8 +137,8 @@ class ReduceOnPlateau(Family):
         metric : number
             Also a NumPy number, an array without dimensions, or a PyTorch scalar.
         step : int or float
-            When it was measured: the number of completed steps, ``opt.completed``. Not before the step of the last
-            metric.
+            When it was measured: the number of completed steps, ``opt.completed``, if this is the outermost schedule.
+            Not before the step of the last metric.
 
         Returns
         -------
