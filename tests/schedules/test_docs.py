@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from adamcore import schedules
+from adamcore._parts.saved_schedules import parts_of
 from pairs import EXHAUSTIVE
 from places import ROOT
 
@@ -43,17 +44,12 @@ def test_the_script_draws_the_pictures_of_the_page(script, tmp_path, monkeypatch
 
 
 def test_every_family_is_drawn(script):
-    def parts(schedule):
-        yield type(schedule).__name__
-        for child in schedule._children():
-            yield from parts(child)
-
     drawn = {
-        name
+        type(part).__name__
         for panels in script.PICTURES.values()
         for panel in panels.values()
         for s in panel.values()
-        for name in parts(s)
+        for _, part in parts_of(s)
     }
     assert drawn | {"ReduceOnPlateau", "Plateau", "Schedule", "register"} == set(schedules.__all__)
 

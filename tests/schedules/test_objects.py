@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from adamcore import schedules
+from adamcore._parts.saved_schedules import parts_of
 from adamcore.schedules import (
     Clip,
     Constant,
@@ -145,12 +146,17 @@ def test_operators_make_schedules() -> None:
                 operation(wrong)
 
 
-def test_children_come_in_order() -> None:
+def test_parts_come_in_order() -> None:
     a, b, c = Constant(1), Constant(2), Constant(3)
-    assert Join([a, 7, b, c], [1, 2, 3])._children() == [a, b, c]
-    assert Product(a, b)._children() == [a, b]
-    assert Cooldown(c, at=0, steps=1)._children() == [c]
-    assert a._children() == Warmup(0.1, steps=3)._children() == []
+    for schedule, parts in (
+        (Join([a, 7, b, c], [1, 2, 3]), [a, b, c]),
+        (Product(a, b), [a, b]),
+        (Cooldown(c, at=0, steps=1), [c]),
+        (Warmup(Product(2, a), steps=1), [Product(2, a), a]),
+        (Warmup(0.1, steps=3), []),
+        (a, []),
+    ):
+        assert [part for _, part in parts_of(schedule)] == [schedule, *parts]
 
 
 def test_schedules_are_not_nested_without_end() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -79,10 +79,6 @@ class Schedule(Described):
     def __call__(self, t: NDArray[Any], /) -> NDArray[np.float64]: ...
     def __call__(self, t: Any, /) -> Any:
         return self._formula(t)
-
-    def _children(self) -> list[Schedule]:
-        """Return the schedules that this one is made of, in order."""
-        return list(_schedules_in(list(self._arguments().values())))
 
     def __mul__(self, other: float | Schedule) -> Schedule:
         return _make("Product", self, other) if _is_operand(self, other) else NotImplemented
@@ -240,18 +236,6 @@ def _make(name: str, *arguments: Any) -> Schedule:
     """Make a schedule of a class that is defined above this module, which is why its name is looked up."""
     made: Schedule = known(name)(*arguments)
     return made
-
-
-def _schedules_in(value: Any) -> Iterator[Schedule]:
-    """Yield the schedules in an argument, in an order that equal ones share."""
-    if isinstance(value, Schedule):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for element in value:
-            yield from _schedules_in(element)
-    elif isinstance(value, Mapping):
-        for key in sorted(value, key=str):
-            yield from _schedules_in(value[key])
 
 
 def _is_operand(schedule: Schedule, other: Any) -> bool:
