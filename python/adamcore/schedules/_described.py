@@ -38,7 +38,7 @@ class Sealing(abc.ABCMeta):
     def __signature__(cls) -> inspect.Signature:
         init = cls.__init__  # type: ignore[misc]
         types = _types_of(init)
-        parameters = list(inspect.signature(init).parameters.values())[1:]
+        parameters = _parameters_after_self(init).values()
         return inspect.Signature([p.replace(annotation=types.get(p.name, p.annotation)) for p in parameters])
 
 
@@ -219,12 +219,16 @@ def parameters_of(described: type[Described]) -> Mapping[str, inspect.Parameter]
     init = described.__init__
     of, found = described.__dict__.get("_parameters", (None, None))
     if of is not init:  # a decorator may replace it
-        found = inspect.signature(described).parameters
+        found = _parameters_after_self(init)
         for parameter in found.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"{described.__name__}: its constructor must name all arguments, got {parameter}")
         type.__setattr__(described, "_parameters", (init, found))
     return typing.cast("Mapping[str, inspect.Parameter]", found)
+
+
+def _parameters_after_self(init: Any) -> dict[str, inspect.Parameter]:
+    return dict(list(inspect.signature(init).parameters.items())[1:])
 
 
 def add_known(described: Class) -> Class:
