@@ -227,6 +227,15 @@ def test_plot_draws_users_classes(schedule, axes):
     assert list(values) == [schedule(i) for i in range(6)]
 
 
+def test_plot_names_a_class_that_returns_no_number(axes):
+    class Complex(s.Schedule):
+        def __call__(self, t):
+            return np.complex128(t)
+
+    with pytest.raises(TypeError, match="Complex: its value must be a number, got "):
+        Complex().plot(5, ax=axes)
+
+
 def test_plot_refuses_what_is_no_axes():
     with pytest.raises(TypeError, match="plot: ax must be axes of Matplotlib or None, got 3"):
         s.Constant(1).plot(10, ax=3)

@@ -65,7 +65,17 @@ class SlimOutside(Schedule):
         return float(t)
 
 
-@pytest.mark.parametrize("kind", [Stairs, Tuned, Outside, Slim, SlimOutside])
+@register
+@dataclass(unsafe_hash=True, order=True)
+class Thawed(Schedule):
+    heights: Any
+    options: Any = None
+
+    def __call__(self, t: float) -> float:
+        return float(t)
+
+
+@pytest.mark.parametrize("kind", [Stairs, Tuned, Outside, Slim, SlimOutside, Thawed])
 def test_they_survive_json(kind: Any) -> None:
     """JSON has lists in the place of tuples."""
     for made in (
@@ -114,6 +124,21 @@ def test_own_comparisons_stay() -> None:
     class Derived(Loose):
         pass
 
+    @dataclass(frozen=True)
+    class Declared(Schedule):
+        value: float
+
+        def __call__(self, t: float) -> float:
+            return self.value * t
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Declared)
+
+        def __hash__(self) -> int:
+            return 8
+
+    assert Declared(1) == Declared(2)
+    assert hash(Declared(1)) == 8
     assert Loose(1) == Loose(2)
     assert Derived(1) == Derived(2)
     assert hash(Derived(1)) == 7

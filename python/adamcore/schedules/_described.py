@@ -34,6 +34,11 @@ class Sealing(abc.ABCMeta):
             made._seal()
             return made
 
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name in ("__eq__", "__hash__") and "__dataclass_params__" in cls.__dict__:
+            return  # dataclass() makes its own, for which (1, 2) and [1, 2] differ
+        super().__setattr__(name, value)
+
     @property
     def __signature__(cls) -> inspect.Signature:
         init = cls.__init__  # type: ignore[misc]
@@ -55,9 +60,6 @@ class Described(metaclass=Sealing):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("__eq__", "__hash__"):  # so that dataclass() adds none of its own
-            if name not in cls.__dict__:
-                setattr(cls, name, getattr(cls, name))
         if "_is_known" in cls.__dict__:  # dataclass(slots=True) makes a copy of a class that is known
             _KNOWN[cls.__name__] = cls
 

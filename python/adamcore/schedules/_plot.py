@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adamcore._checks.numbers import as_int
+from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import short_repr
 from adamcore.schedules._breakpoints import breakpoints
 
@@ -55,7 +55,8 @@ def _values(schedule: Any, times: Any) -> Any:
     if schedule._evaluator is not None:
         return schedule(times)
     # A user's class takes a number, and an int where it is whole, as in a step.
-    return [float(schedule(int(t) if t.is_integer() else t)) for t in times.tolist()]
+    label = f"{type(schedule).__name__}: its value"
+    return [as_float(schedule(int(t) if t.is_integer() else t), label, "a number") for t in times.tolist()]
 
 
 def _shorten(text: str, most: int = 90) -> str:
