@@ -257,6 +257,28 @@ def test_what_is_shared_within_others_stays_one_object(parts: Callable[[Any], tu
     assert rates(new) == rates(old)
 
 
+@schedules.register
+class SumOf(schedules.Schedule):
+    """A user's schedule whose parts are in a dict."""
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self.parts = parts
+
+    def __call__(self, t: Any) -> Any:
+        return sum(part(t) for part in self.parts.values())
+
+
+def test_parts_in_a_dict_are_found_by_their_keys() -> None:
+    y, x = observing(), observing()
+    y.observe(1.0, step=0)
+    y.observe(1.0, step=1)
+    saved = two_groups(SumOf({"y": y, "x": x}), 0.5).state_dict()
+    saved["param_groups"] = json.loads(json.dumps(saved["param_groups"], sort_keys=True))
+    own_y, own_x = observing(), observing()
+    two_groups(SumOf({"y": own_y, "x": own_x}), 0.5).load_state_dict(saved)
+    assert (own_y.ledger, own_x.ledger) == (y.ledger, ())
+
+
 def test_two_histories_do_not_fit_one_schedule() -> None:
     one, other, own = observing(), observing(), observing()
     for step in (1, 2):

@@ -45,8 +45,8 @@ def _within(value: Any, place: Place) -> Iterator[tuple[Place, Schedule]]:
     if is_schedule(value):
         yield place, value
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _within(item, (*place, key))
+        for key in sorted(value, key=str):  # equal dicts may be in any order
+            yield from _within(value[key], (*place, key))
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             yield from _within(item, (*place, i))
