@@ -71,8 +71,8 @@ class SignDescent(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float | Schedule = 1e-3,
-        weight_decay: float = 0.0,
+        lr: Number = 1e-3,
+        weight_decay: Number = 0.0,
         *,
         maximize: bool = False,
         **options: Unpack[Options],
