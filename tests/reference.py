@@ -228,3 +228,15 @@ def random_state(case: Case, rng: np.random.Generator, p: Array) -> State:
 def magnitudes(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Non-zero normal numbers of several magnitudes, 1e-4 to 10."""
     return rng.standard_normal(shape) * 10.0 ** rng.integers(-4, 2, shape)
+
+
+CYCLED: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"momentum": 0.8}),
+    ("SGD", {"momentum": 0.8, "dampening": 0.25, "weight_decay": 0.125}),
+    ("SGD", {"momentum": 0.8, "nesterov": True, "weight_decay": 0.125}),
+    ("RMSprop", {"momentum": 0.8}),
+    ("RMSprop", {"momentum": 0.8, "centered": True}),
+    ("Adam", {}),
+    ("AdamW", {"amsgrad": True}),
+]
+"""Optimizers with options, whose momentum or first beta PyTorch's schedulers cycle."""

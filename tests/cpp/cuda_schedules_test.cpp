@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/queue_test.hpp"
 #include "support/twins.hpp"
 
 /// Hyper-parameters that change from step to step in captured steps.
@@ -87,25 +88,7 @@ private:
     std::int64_t last_ = -1, overruns_ = 0;
 };
 
-class CudaSchedules : public testing::Test {
-protected:
-    void SetUp() override { use(emulation::Schedule::lazy, 1); }
-    void TearDown() override {
-        emulation::clear_faults();
-        emulation::run_backwards(false);
-        use(emulation::Schedule::random, 1);
-    }
-    static void use(emulation::Schedule schedule, std::uint32_t seed) {
-        emulation::synchronize();
-        emulation::set_schedule(schedule, seed);
-        emulation::take_log();
-    }
-    static std::ptrdiff_t logged(const std::string& what) {
-        const auto log = emulation::take_log();
-        return std::count_if(log.begin(), log.end(),
-                             [&](const std::string& entry) { return entry.rfind(what, 0) == 0; });
-    }
-};
+class CudaSchedules : public QueueTest {};
 
 TEST_F(CudaSchedules, AReplayTakesTheValuesOfItsClock) {
     const Stream stream = emulation::make_stream(false);

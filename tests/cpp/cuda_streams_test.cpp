@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "support/queue_test.hpp"
 #include "support/twins.hpp"
 
 /// What is queued, in which order it may run, what is waited for, and what a capture allows.
@@ -14,23 +15,8 @@ namespace {
 namespace emulation = cuda::emulation;
 using cuda::Stream;
 
-class CudaStreams : public testing::Test {
+class CudaStreams : public QueueTest {
 protected:
-    void SetUp() override { use(emulation::Schedule::lazy, 1); }
-    void TearDown() override {
-        emulation::clear_faults();
-        use(emulation::Schedule::random, 1);
-    }
-    static void use(emulation::Schedule schedule, std::uint32_t seed) {
-        emulation::synchronize();
-        emulation::set_schedule(schedule, seed);
-        emulation::take_log();
-    }
-    static std::ptrdiff_t logged(const std::string& what) {
-        const auto log = emulation::take_log();
-        return std::count_if(log.begin(), log.end(),
-                             [&](const std::string& entry) { return entry.rfind(what, 0) == 0; });
-    }
     static auto captured(Twins& twins, Stream stream, const cuda::StepRequest& request) {
         emulation::begin_capture(stream);
         twins.step_there(request);

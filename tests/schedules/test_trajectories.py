@@ -10,19 +10,11 @@ import pytest
 
 import adamcore as ac
 from adamcore import schedules
+from reference import CYCLED
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with the bench extra", exc_type=ImportError)
 
 STEPS = 40
-OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
-    ("SGD", {"momentum": 0.8}),
-    ("SGD", {"momentum": 0.8, "dampening": 0.25, "weight_decay": 0.125}),
-    ("SGD", {"momentum": 0.8, "nesterov": True, "weight_decay": 0.125}),
-    ("RMSprop", {"momentum": 0.8}),
-    ("RMSprop", {"momentum": 0.8, "centered": True}),
-    ("Adam", {}),
-    ("AdamW", {"amsgrad": True}),
-]
 
 
 def one_cycle(optimizer: Any, base: float) -> Any:
@@ -48,7 +40,7 @@ def ours_cyclic(base: float) -> tuple[list[Any], Any]:
 
 @pytest.mark.parametrize(("theirs", "ours"), [(one_cycle, ours_one_cycle), (cyclic, ours_cyclic)])
 @pytest.mark.parametrize("base", [0.0, 0.5])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+@pytest.mark.parametrize("optimizer", CYCLED, ids=str)
 def test_cycles(
     optimizer: tuple[str, dict[str, Any]],
     base: float,
