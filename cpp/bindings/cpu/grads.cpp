@@ -1,6 +1,7 @@
 // How an optimizer takes its gradients: by order or by name, each checked against its parameter.
 
 #include <algorithm>
+#include <memory>
 
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
@@ -29,6 +30,14 @@ void prefetch_shape(PyObject* array) {
     if (Py_TYPE(array) == npy_api::get().PyArray_Type_) prefetch_line(array_proxy(array)->dimensions);
 }
 
+/// Whether arrays may lie at addresses that could be mere offsets, as in a Python that is not position-independent.
+bool has_low_memory() {
+    static const bool is_low = !is_beyond_offsets(std::make_unique<char[]>(64).get());
+    return is_low;
+}
+
+std::int64_t item_size(const dlpack::abi::Tensor& tensor) { return tensor.dtype.bits / 8 * tensor.dtype.lanes; }
+
 }  // namespace
 
 void HostOptimizer::prepare(std::size_t i, py::object& grad, Names::By by) {
@@ -38,6 +47,10 @@ void HostOptimizer::prepare(std::size_t i, py::object& grad, Names::By by) {
         if (recognises(i, grad.ptr(), *type)) return;
         has_new_tensors_ = true;
         type->require_resolved(grad, forms_[i].shape.is_complex, label);
+        // This may run code, so it comes before any memory is looked at.
+        TensorType::Description seen;
+        if (has_low_memory() && type->describe(grad, seen))
+            require_storage(grad, address_of(seen.tensor), item_size(seen.tensor), label());
     } else {
         const bool is_scalar = forms_[i].shape.own_ndim() == 0 && is_number(grad);
         grad = is_scalar ? array_of_number(grad) : as_numpy(grad, Access::read, label());
@@ -189,7 +202,7 @@ void HostOptimizer::take(std::size_t i, const py::object& grad, Names::By by) {
         dlpack::Loan loan;
         dlpack::look_at(seen.tensor, loan, label);
         require_host(loan.device, grad, label);
-        require_storage(grad, loan.view.data, static_cast<std::int64_t>(loan.view.element().size()), label);
+        if (!has_low_memory()) require_storage(grad, loan.view.data, item_size(seen.tensor), label);
         loan.view.data = const_cast<char*>(address_of(seen.tensor));
         require_usable(loan.view, Access::read, {true, is_aligned(loan.view)}, label);
         examine(i, loan.view, nullptr, label);
