@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from environment import default_threads, describe, limit_threads
+from small import Calls, least_times
 from text import aligned, duration
 
 LONG = 10**7
@@ -59,18 +60,13 @@ def steps(groups: int, rounds: int, repeats: int) -> dict[str, float]:
     return least
 
 
-def values(rounds: int) -> dict[str, float]:
-    """Seconds for one value, asked for from Python."""
-    least: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, schedule in families().items():
-            seconds = seconds_of(lambda s=schedule: s(1234), 1000)
-            least[name] = min(least.get(name, seconds), seconds)
-    return least
+def values() -> Calls:
+    """One value, asked for from Python."""
+    return {name: lambda s=schedule: s(1234) for name, schedule in families().items()}
 
 
-def torch_schedulers(rounds: int) -> dict[str, float]:
-    """Seconds for ``scheduler.step()`` of one parameter's optimizer, where PyTorch is installed."""
+def torch_schedulers() -> Calls:
+    """``scheduler.step()`` of one parameter's optimizer, where PyTorch is installed."""
     try:
         import torch
     except ImportError:
@@ -83,12 +79,7 @@ def torch_schedulers(rounds: int) -> dict[str, float]:
         "torch LambdaLR": rates.LambdaLR(optimizer, lambda t: 1 / (1 + t / LONG)),
     }
     optimizer.step()  # PyTorch wants it before the first step of a scheduler
-    least: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, scheduler in schedulers.items():
-            seconds = seconds_of(scheduler.step, 200)
-            least[name] = min(least.get(name, seconds), seconds)
-    return least
+    return {name: scheduler.step for name, scheduler in schedulers.items()}
 
 
 def main() -> None:
@@ -105,7 +96,8 @@ def main() -> None:
         rows += [(name, duration(seconds), duration(max(seconds - plain, 0))) for name, seconds in least.items()]
         print("", *aligned(rows), sep="\n")
     rows = [("one value, from Python; one scheduler.step()", "time")]
-    rows += [(name, duration(s)) for name, s in {**values(options.rounds), **torch_schedulers(options.rounds)}.items()]
+    least = least_times({**values(), **torch_schedulers()}, options.rounds)
+    rows += [(name, duration(seconds)) for name, seconds in least.items()]
     print("", *aligned(rows), sep="\n")
 
 
