@@ -5,16 +5,6 @@
 #include "runtime/gil.hpp"
 
 namespace adamcore::python {
-namespace {
-
-/// What users call a field of a rule, such as "betas[0]".
-std::string label_of(std::size_t rule, std::size_t field) {
-    const HyperPlace place = place_of_field(all_rules()[rule].fields[field].name);
-    return place.index < 0 ? place.key : place.key + "[" + std::to_string(place.index) + "]";
-}
-
-}  // namespace
-
 void DeviceOptimizer::upload(const py::list& param_groups, std::int64_t steps) {
     const Exclusive exclusive(use_, owner());
     upload_groups(param_groups, steps);
@@ -62,7 +52,7 @@ DeviceOptimizer::Upcoming DeviceOptimizer::evaluate_ahead(std::optional<std::int
     for (const auto& [group, field, row] : uses) {
         upcoming.forecast.fields.push_back(
             {static_cast<std::int32_t>(group), static_cast<std::int32_t>(field), static_cast<std::int32_t>(row)});
-        upcoming.keys.insert(label_of(groups_[group].rule, field));
+        upcoming.keys.insert(label_of_field(all_rules()[groups_[group].rule].fields[field].name));
     }
     return upcoming;
 }

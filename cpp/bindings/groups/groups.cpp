@@ -76,11 +76,7 @@ void Groups::require_all(const py::list& param_groups) const {
 void Groups::read(const py::list& param_groups) {
     require_all(param_groups);
     for (std::size_t i = 0; i < groups_.size(); ++i) {
-        // The code of a group's values may change the list.
-        PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(i));
-        if (!item) throw py::error_already_set();
-        if (!PyDict_Check(item))
-            throw py::type_error(owner_ + ": param_groups[" + std::to_string(i) + "] must be a dict");
+        PyObject* const item = dict_of(param_groups, i);
         if (readers_[i].seen.is_same(item)) continue;
         read_group(i, py::reinterpret_borrow<py::dict>(item));
     }
@@ -136,10 +132,28 @@ bool Groups::select(std::size_t index, const py::dict& hyper) {
     return is_other;
 }
 
+/// Joins those that follow each other.
+void Groups::join(std::vector<Run>& runs) {
+    const auto key = [](const Run& run) { return std::tie(run.schedule, run.field, run.range, run.begin); };
+    std::sort(runs.begin(), runs.end(), [&](const Run& a, const Run& b) { return key(a) < key(b); });
+    std::size_t count = 0;
+    for (const Run& run : runs) {
+        Run* const last = count > 0 ? &runs[count - 1] : nullptr;
+        const bool goes_on = last && last->schedule == run.schedule && last->field == run.field &&
+                             last->range == run.range && last->end == run.begin;
+        if (goes_on) {
+            last->end = run.end;
+        } else {
+            runs[count++] = run;
+        }
+    }
+    runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(count), runs.end());
+}
+
 void Groups::list_schedules() {
     Timetable timetable;
     std::vector<First> firsts;
-    std::vector<Use> uses;
+    std::vector<Run> runs;
     std::vector<Selection> selections;
     const auto add = [&](const py::object& schedule, std::size_t group, const std::string& label) {
         const std::size_t place = timetable.add(schedule);
@@ -154,26 +168,16 @@ void Groups::list_schedules() {
         }
         for (std::size_t field = 0; field < hyper.field_count(); ++field) {
             const py::object& schedule = hyper.schedule_of(field);
-            if (schedule) uses.push_back({add(schedule, i, hyper.label_of(field)), i, field, &hyper.range_of(field)});
+            if (!schedule) continue;
+            const std::size_t place = add(schedule, i, hyper.label_of(field));
+            runs.push_back({place, field, i, i + 1, &hyper.range_of(field)});
         }
     }
-    std::stable_sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) {
-        return std::tie(a.schedule, a.range) < std::tie(b.schedule, b.range);
-    });
-    std::vector<Run> runs;
-    std::vector<double*> targets;
-    for (const Use& use : uses) {
-        if (runs.empty() || use.schedule != runs.back().first.schedule || use.range != runs.back().first.range)
-            runs.push_back({use, targets.size(), targets.size()});
-        targets.push_back(&groups_[use.group].hyper[use.field]);
-        runs.back().end = targets.size();
-    }
+    join(runs);
     timetable.inherit(std::move(timetable_));
     timetable_ = std::move(timetable);
     firsts_.swap(firsts);
-    uses_.swap(uses);
     runs_.swap(runs);
-    targets_.swap(targets);
     selections_.swap(selections);
     is_listed_ = true;
     ++listing_;
@@ -184,12 +188,12 @@ void Groups::call_schedules() {
         timetable_.call(i, {owner_, firsts_[i].label, firsts_[i].group});
 }
 
-py::dict Groups::dict_of(const py::list& param_groups, std::size_t index) const {
+PyObject* Groups::dict_of(const py::list& param_groups, std::size_t index) const {
     PyObject* const item = PyList_GetItem(param_groups.ptr(), static_cast<Py_ssize_t>(index));
     if (!item) throw py::error_already_set();
     if (!PyDict_Check(item))
         throw py::type_error(owner_ + ": param_groups[" + std::to_string(index) + "] must be a dict");
-    return py::reinterpret_borrow<py::dict>(item);
+    return item;
 }
 
 void Groups::evaluate(const py::list& param_groups, std::int64_t completed) {
@@ -199,14 +203,18 @@ void Groups::evaluate(const py::list& param_groups, std::int64_t completed) {
     require_all(param_groups);  // a schedule may have changed it
     if (!selections_.empty()) select_by_schedules(param_groups);
     for (Run& run : runs_) {
-        const double number = timetable_[run.first.schedule];
+        const double number = timetable_[run.schedule];
         if (run.written == number) continue;
-        if (!rule::contains(*run.first.range, number))
-            readers_[run.first.group].hyper.refuse(run.first.field, static_cast<int>(run.first.group),
-                                                   timetable_.value(run.first.schedule));
-        for (std::size_t i = run.begin; i < run.end; ++i) *targets_[i] = number;
+        require_in_range(run, timetable_.value(run.schedule));
+        Group* const groups = groups_.data();
+        for (std::size_t i = run.begin; i < run.end; ++i) groups[i].hyper[run.field] = number;
         run.written = number;
     }
+}
+
+void Groups::require_in_range(const Run& run, const Timetable::Value& value) const {
+    if (!rule::contains(*run.range, value.number))
+        readers_[run.begin].hyper.refuse(run.field, static_cast<int>(run.begin), value);
 }
 
 void Groups::select_by_schedules(const py::list& param_groups) {
@@ -219,7 +227,7 @@ void Groups::select_by_schedules(const py::list& param_groups) {
             is_same &= is_zero == group.selectors[selections_[end].selector].is_zero;
         }
         if (is_same) continue;
-        const py::dict hyper = dict_of(param_groups, index);
+        const auto hyper = py::reinterpret_borrow<py::dict>(dict_of(param_groups, index));
         const py::dict numbers = plain_copy(hyper);
         for (std::size_t k = first; k < end; ++k)
             numbers[group.selectors[selections_[k].selector].key] = timetable_[selections_[k].schedule];
@@ -238,9 +246,13 @@ Groups::Forecast Groups::forecast(std::int64_t completed, std::size_t count) con
     Forecast forecast;
     forecast.count = count;
     forecast.values.resize(timetable_.size() * count);
-    for (const Use& use : uses_) forecast.uses.push_back({use.group, use.field, use.schedule});
-    std::vector<std::vector<const Use*>> checks(timetable_.size());  // one use for each range
-    for (const Run& run : runs_) checks[run.first.schedule].push_back(&run.first);
+    std::vector<std::vector<const Run*>> runs(timetable_.size());  // one for each range
+    for (const Run& run : runs_) {
+        for (std::size_t i = run.begin; i < run.end; ++i) forecast.uses.push_back({i, run.field, run.schedule});
+        auto& known = runs[run.schedule];
+        const auto has_range = [&](const Run* other) { return other->range == run.range; };
+        if (std::none_of(known.begin(), known.end(), has_range)) known.push_back(&run);
+    }
     std::vector<const Selection*> selects(timetable_.size());
     for (const Selection& each : selections_) selects[each.schedule] = &each;
     for (std::size_t i = 0; i < timetable_.size(); ++i) {
@@ -248,10 +260,7 @@ Groups::Forecast Groups::forecast(std::int64_t completed, std::size_t count) con
             const std::int64_t t = completed + static_cast<std::int64_t>(k);
             const Timetable::Value value = timetable_.preview(i, t, {owner_, firsts_[i].label, firsts_[i].group});
             forecast.values[i * count + k] = value.number;
-            for (const Use* use : checks[i]) {
-                if (!rule::contains(*use->range, value.number))
-                    readers_[use->group].hyper.refuse(use->field, static_cast<int>(use->group), value);
-            }
+            for (const Run* run : runs[i]) require_in_range(*run, value);
             if (selects[i]) require_same_rule(*selects[i], value);
         }
     }

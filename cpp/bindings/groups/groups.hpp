@@ -63,9 +63,7 @@ public:
     /// Forgets the groups. What it returns is the last that holds their Python objects.
     std::pair<std::vector<Reader>, Timetable> release() noexcept {
         groups_.clear();
-        uses_.clear();
         runs_.clear();
-        targets_.clear();
         selections_.clear();
         return {std::exchange(readers_, {}), std::exchange(timetable_, {})};
     }
@@ -99,15 +97,10 @@ public:
     double checked_loss_scale(py::handle value) const;
 
 private:
-    /// A number that a schedule gives.
-    struct Use {
-        std::size_t schedule, group, field;
-        const rule::Range* range;
-    };
-    /// The numbers that a schedule gives, of one range: `targets_` from `begin` to `end`.
+    /// A field that a schedule gives in neighbouring groups of one rule, from `begin` to `end`.
     struct Run {
-        Use first;
-        std::size_t begin, end;
+        std::size_t schedule, field, begin, end;
+        const rule::Range* range;
         std::optional<double> written{};
     };
     /// A hyper-parameter that selects the rule, and that a schedule gives.
@@ -125,12 +118,15 @@ private:
     void read_selectors(std::size_t index, const py::dict& hyper);
     /// Selects the rule of a group whose schedules have been replaced by numbers. Returns whether it is another one.
     bool select(std::size_t index, const py::dict& hyper);
+    static void join(std::vector<Run>& runs);
     void list_schedules();
     void call_schedules();
     /// Selects the rules of groups in which schedules select them.
     void select_by_schedules(const py::list& param_groups);
+    void require_in_range(const Run& run, const Timetable::Value& value) const;
     void require_same_rule(const Selection& selection, const Timetable::Value& value) const;
-    py::dict dict_of(const py::list& param_groups, std::size_t index) const;
+    /// A group's dict, borrowed. Code that runs may change the list.
+    PyObject* dict_of(const py::list& param_groups, std::size_t index) const;
 
     std::string owner_;
     std::vector<Group> groups_;
@@ -139,9 +135,7 @@ private:
     std::size_t listing_ = 0;  ///< how often it was made
     Timetable timetable_;
     std::vector<First> firsts_;  ///< by schedule
-    std::vector<Use> uses_;      ///< in the order of `targets_`
     std::vector<Run> runs_;
-    std::vector<double*> targets_;  ///< values in `groups_`
     std::vector<Selection> selections_;
 };
 

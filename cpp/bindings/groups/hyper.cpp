@@ -36,15 +36,18 @@ HyperPlace place_of_field(const std::string& field) {
     return is_beta ? HyperPlace{"betas", field[4] - '1'} : HyperPlace{field, -1};
 }
 
+std::string label_of_field(const std::string& field) {
+    const HyperPlace place = place_of_field(field);
+    return place.index < 0 ? place.key : place.key + "[" + std::to_string(place.index) + "]";
+}
+
 HyperReader::HyperReader(std::size_t rule, std::string owner, const std::map<std::string, std::string>& renamed)
     : rule_(&all_rules()[rule]), owner_(std::move(owner)) {
     for (std::size_t i = 0; i < rule_->field_count; ++i) {
         const std::string name = rule_->fields[i].name;
         const HyperPlace place = place_of_field(name);
-        const bool is_element = place.index >= 0;
-        const std::string label = is_element ? place.key + "[" + std::to_string(place.index) + "]" : name;
-        sources_.push_back({py::str(place.key), place.index, label, {}, {}});
-        betas_ += is_element;
+        sources_.push_back({py::str(place.key), place.index, label_of_field(name), {}, {}});
+        betas_ += place.index >= 0;
         PyObject* key = sources_.back().key.release().ptr();
         PyUnicode_InternInPlace(&key);
         sources_.back().key = py::reinterpret_steal<py::str>(key);
@@ -63,14 +66,8 @@ std::string HyperReader::wanted(std::size_t field) const {
 }
 
 double HyperReader::checked(std::size_t field, py::handle value, int group) const {
-    const double x = as_double(value);
-    if (x == -1.0 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError) && !PyErr_ExceptionMatches(PyExc_TypeError))
-            throw py::error_already_set();
-        PyErr_Clear();
-        refuse_number(value, wanted(field) + repr_of(value) + in_group(group));
-    }
-    if (!rule::contains(range_of(field), x)) throw py::value_error(wanted(field) + repr_of(value) + in_group(group));
+    const double x = number_or_nan(value);
+    if (!rule::contains(range_of(field), x)) refuse_number(value, wanted(field) + repr_of(value) + in_group(group));
     return x;
 }
 
@@ -102,8 +99,10 @@ bool HyperReader::read(const py::dict& hyper, int group, HyperValues& values) {
         auto latest = is_read_once(value) ? value : py::object();
         if (source.index >= 0) value = element(source, value, group);
         const bool is_schedule = PyCallable_Check(value.ptr()) != 0;
-        if (!is_schedule) values[field] = checked(field, value, group);
-        if (!is_schedule) value = py::object();
+        if (!is_schedule) {
+            values[field] = checked(field, value, group);
+            value = py::object();
+        }
         has_other_schedules |= !value.is(source.schedule);
         std::swap(source.schedule, value);
         std::swap(source.latest, latest);

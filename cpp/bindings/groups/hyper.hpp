@@ -25,6 +25,9 @@ struct HyperPlace {
 };
 HyperPlace place_of_field(const std::string& field);
 
+/// What messages call a field, such as "betas[0]".
+std::string label_of_field(const std::string& field);
+
 /// Reads a rule's hyper-parameters from a dict that users can modify, and checks their ranges. A callable in the place of
 /// a number is a schedule.
 ///

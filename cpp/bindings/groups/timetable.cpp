@@ -1,7 +1,6 @@
 #include "groups/timetable.hpp"
 
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "runtime/gil.hpp"
@@ -133,13 +132,7 @@ Timetable::Value Timetable::preview(std::size_t schedule, std::int64_t completed
         return value;
     }
     value.returned = call_python(value.schedule, completed, number);
-    value.number = as_double(value.returned);
-    if (value.number == -1.0 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_OverflowError))
-            throw py::error_already_set();
-        PyErr_Clear();
-        value.number = std::numeric_limits<double>::quiet_NaN();  // which is in no range
-    }
+    value.number = number_or_nan(value.returned);  // NaN is in no range
     return value;
 }
 

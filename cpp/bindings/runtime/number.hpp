@@ -1,5 +1,7 @@
 #pragma once
 
+#include <limits>
+
 #include <pybind11/pybind11.h>
 
 #include "runtime/interned.hpp"
@@ -29,6 +31,16 @@ inline double as_double(pybind11::handle value) {
     if (!is_complex_number(value)) return PyFloat_AsDouble(value.ptr());
     PyErr_SetString(PyExc_TypeError, "a complex number is no real number");
     return -1.0;
+}
+
+/// The value as a double, or NaN if it is no real number or too large for one. Errors of its own code are passed on.
+inline double number_or_nan(pybind11::handle value) {
+    const double x = as_double(value);
+    if (x != -1.0 || !PyErr_Occurred()) return x;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_OverflowError))
+        throw pybind11::error_already_set();
+    PyErr_Clear();
+    return std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace adamcore::python

@@ -8,6 +8,7 @@
 #include "runtime/collected.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/fast_call.hpp"
+#include "runtime/interned.hpp"
 #include "runtime/text.hpp"
 #include "schedules/make.hpp"
 
@@ -85,7 +86,7 @@ PyMethodDef call_definition =
 
 const Evaluator* evaluator_of(py::handle schedule) {
     // The attribute is one of the class: an object that passes all attributes on to a schedule may be called otherwise.
-    static PyObject* const name = PyUnicode_InternFromString("_evaluator");
+    static PyObject* const name = interned("_evaluator").ptr();
     const auto type = reinterpret_cast<PyObject*>(Py_TYPE(schedule.ptr()));
     const auto slot = py::reinterpret_steal<py::object>(PyObject_GetAttr(type, name));
     const bool is_slot = slot && Py_TYPE(slot.ptr()) == &PyMemberDescr_Type;

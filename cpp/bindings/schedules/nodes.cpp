@@ -2,6 +2,7 @@
 
 #include "adamcore/math.hpp"
 #include "runtime/gil.hpp"
+#include "runtime/interned.hpp"
 #include "runtime/number.hpp"
 #include "runtime/text.hpp"
 
@@ -17,8 +18,8 @@ py::object clock(double t) {
 }
 
 py::tuple ledger_of(const py::dict& memory) {
-    static PyObject* const key = PyUnicode_InternFromString("state");
-    static PyObject* const name = PyUnicode_InternFromString("ledger");
+    static PyObject* const key = interned("state").ptr();
+    static PyObject* const name = interned("ledger").ptr();
     const auto state = py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(memory.ptr(), key));
     const auto ledger = py::reinterpret_steal<py::object>(state ? PyObject_GetAttr(state.ptr(), name) : nullptr);
     if (ledger && PyTuple_Check(ledger.ptr())) return py::reinterpret_borrow<py::tuple>(ledger);

@@ -110,17 +110,21 @@ class Serializer:
             group = {} if match is None else self._checked_group(i, groups[match], match, loader)
             merged = {**self.param_groups[i], **group}
             values.append(group)
-            rules.append(self.rule_for(with_stand_ins(merged, self.rule_for, self.variant_keys)))
+            rules.append(self._rule_of(merged))
             _core.check_hyper(rules[-1], self.owner, merged, completed, i)
             require_values(self.owner, merged)
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
         self.native.restore(values, state, completed, on_host, rules, family, True, loader.memories)  # noqa: FBT003
         return unmatched
 
+    def _rule_of(self, group: Group) -> str:
+        """Return the name of a group's rule. Schedules are not called."""
+        return self.rule_for(with_stand_ins(group, self.rule_for, self.variant_keys))
+
     def _mark_what_is_to_begin(self, group: Group, state: dict[str, dict[str, Any]]) -> None:
         """Mark state that does not exist yet: hyper-parameters have been changed, and the next step creates it."""
         try:
-            slots = _core.rules()[self.rule_for(with_stand_ins(group, self.rule_for, self.variant_keys))]["slots"]
+            slots = _core.rules()[self._rule_of(group)]["slots"]
         except ValueError:
             return  # the next step will raise the same error
         for name in group["param_names"]:
