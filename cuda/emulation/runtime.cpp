@@ -71,21 +71,31 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     });
 }
 
+namespace {
+
+void require_uncaptured(const StreamState& stream) {
+    if (!stream.captured) return;
+    stream.captured->capture->spoiled = true;
+    fail(cudaErrorStreamCaptureUnsupported);
+}
+
+}  // namespace
+
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return call("wait", [&](World& world, World::Hold& hold) {
         world.require_safe_call();
         const StreamState& state = world.stream(handle_of(stream));
-        if (state.captured) {
-            state.captured->capture->spoiled = true;
-            fail(cudaErrorStreamCaptureUnsupported);
-        }
+        require_uncaptured(state);
         world.note("wait for the stream" + place(handle_of(stream)));
         if (const Queued last = state.last) world.run_until(hold, last);
     });
 }
 
 cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* identity) {
-    return call("", [&](World& world, World::Hold&) { *identity = world.identity(handle_of(stream)); });
+    return call("", [&](World& world, World::Hold&) {
+        require_uncaptured(world.stream(handle_of(stream)));  // as CUDA 13.0 does
+        *identity = world.identity(handle_of(stream));
+    });
 }
 
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {

@@ -82,7 +82,8 @@ Capturing capturing_of(Stream stream);
 bool is_capturing(Stream stream);
 /// Identifies the capture of a stream that is being captured.
 std::uint64_t capture_of(Stream stream);
-/// Distinguishes streams that use the same handle one after the other.
+/// Distinguishes streams that use the same handle one after the other. The stream must not be captured at the time: CUDA
+/// would refuse to tell, and invalidate the capture.
 std::uint64_t identity_of(Stream stream);
 
 /// A point in a stream.

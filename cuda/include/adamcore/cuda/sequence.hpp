@@ -28,8 +28,7 @@ private:
     Event latest_;
     std::optional<std::uint64_t> stream_;   ///< the stream of the latest piece; replays may have used others
     std::optional<std::uint64_t> capture_;  ///< the latest capture that contains a piece
-    std::uint64_t captured_stream_ = 0;     ///< the stream of that capture's latest piece
-    std::optional<Event> within_;           ///< the event behind that piece, within the capture
+    std::optional<Event> within_;           ///< the event behind the latest piece in that capture
 };
 
 }  // namespace adamcore::cuda
