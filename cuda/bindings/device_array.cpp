@@ -96,6 +96,9 @@ DeviceArray from_dlpack(py::handle object, Access access, const std::string& lab
     const CurrentDevice guard(object, device.id);
     dlpack::Loan loan = dlpack::borrow(object, access, told, label);
     if (!loan.device.is_cuda()) refuse_host(object, label);
+    if (loan.device.id != device.id)
+        throw py::value_error(label + ": its __dlpack_device__() names CUDA device " + std::to_string(device.id) +
+                              ", but __dlpack__() lends memory of device " + std::to_string(loan.device.id));
     // A producer that is not told a stream makes the legacy stream wait.
     if (!array.stream && !told.was_told) array.stream = 1;
     array.view = loan.view;

@@ -194,6 +194,8 @@ class Failing(Lender):
 
 
 class Elsewhere(Lender):
+    """It says another device than its capsules do."""
+
     def __dlpack_device__(self) -> tuple[int, int]:
         return (CUDA, 0)
 
@@ -219,6 +221,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "CPU": (lambda: on_gpu(device=(CPU, 0)), TypeError, "is not on a CUDA device"),
     "pinned": (lambda: on_gpu(device=(CUDA_HOST, 0)), TypeError, "is not on a CUDA device"),
     "CPU after all": (lambda: on_gpu(kind=Elsewhere, device=(CPU, 0)), TypeError, "is not on a CUDA device"),
+    "another device after all": (
+        lambda: on_gpu(kind=Elsewhere, device=(CUDA, 1)),
+        ValueError,
+        "names CUDA device 0, but __dlpack__.. lends memory of device 1",
+    ),
     "int32": (lambda: on_gpu(code=0), TypeError, "dtype int32 is not supported; use float32"),
     "lanes": (lambda: on_gpu(lanes=2), TypeError, "dtype float32x2"),
     "version 2": (lambda: on_gpu(version=(2, 1)), ValueError, "version 2.1 of DLPack"),
