@@ -166,11 +166,14 @@ class Torch(Library):
 CUPY, TORCH = CuPy(), Torch()
 
 
+def with_one_nan(array: np.ndarray) -> np.ndarray:
+    """Replace all NaN by the usual one, because the processor chooses which NaN an operation returns."""
+    return array if array.dtype.kind == "u" else np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array)
+
+
 def bits_of(array: np.ndarray) -> bytes:
-    """All bits except those of NaN, because the processor chooses which NaN an operation returns."""
-    if array.dtype.kind != "u":
-        array = np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array)
-    return array.tobytes("C")
+    """All bits except those of NaN."""
+    return with_one_nan(array).tobytes("C")
 
 
 def everything(optimizer: ac.Optimizer, read: Callable[[Any], np.ndarray] = np.asarray) -> dict[str, bytes]:
