@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build, test, time and sanitize on a machine with a GPU and without network:
-#   bash bench/gpu.sh prepare       first, on a machine without a GPU: compiles what takes long, into .gpu
+#   bash bench/gpu.sh prepare       first, on a machine without a GPU: compiles what takes long, into .gpu; and the
+#                                   Python package too, if an interpreter of the other machine's version follows
 #   bash bench/gpu.sh               build, test, experiments, compare: at most 560 seconds
 #   bash bench/gpu.sh sanitize      at most 150 seconds; accepts names of tools (initcheck) and of parts (graphs)
 #   bash bench/gpu.sh [--json PATH] [test] [experiments] [compare] [sanitize]    some of them
@@ -14,14 +15,14 @@ cd "$(dirname "$0")/.." || exit
 # shellcheck source=bench/device/prepared.sh
 . bench/device/prepared.sh
 
-usage() { sed -n '2,11s/^# \{0,1\}//p' bench/gpu.sh && exit 2; }
+usage() { sed -n '2,12s/^# \{0,1\}//p' bench/gpu.sh && exit 2; }
 
 work="${ADAMCORE_GPU_WORK:-${TMPDIR:-/tmp}/adamcore-gpu}"
 json="" parts=() tools=() checks=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --json) json="${2:?--json needs a path}" && shift ;;
-    prepare) prepare && exit || exit 1 ;;
+    prepare) prepare "${2:-}" && exit || exit 1 ;;
     build | test | experiments | sanitize | compare) parts+=("$1") ;;
     memcheck | racecheck | initcheck | synccheck) tools+=("$1") ;;
     *) if [[ "$1" =~ ^[a-z_]+$ ]] && grep -q "^def $1()" tests/gpu/sanitize.py; then checks+=("$1"); else usage; fi ;;
@@ -156,6 +157,12 @@ trap finish EXIT
 
 build() {
   [ -n "$emulation" ] && return
+  if prepared_package; then
+    site="$PWD/$prepared/site"
+    export PYTHONPATH="$site:$PYTHONPATH"
+    echo "The build in $site was prepared from these sources."
+    return
+  fi
   if [ -f "$work/built" ] && [ "$(cat "$work/built")" = "$(hash_of "${sources[@]}")" ]; then
     echo "The build in $site was made from these sources."
     return
@@ -165,14 +172,12 @@ build() {
     python3 bench/device/needs.py
     prepared_library
   } 2>&1 | logged build
-  ADAMCORE_CUDA=ON ADAMCORE_CUDA_ARCHITECTURES="$(architectures)" ADAMCORE_CUDA_LIBRARY="$(prepared_library path)" \
-    CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" run build "$1" \
-    python3 -m pip install --no-build-isolation --no-deps --no-index --no-cache-dir --verbose --target "$site" . &&
-    hash_of "${sources[@]}" >"$work/built"
+  install "$site" run build "$1" python3 && hash_of "${sources[@]}" >"$work/built"
 }
 
-# Errors of CUDA that stay with a process, and fail every test after the one they come from.
-sticky="illegal (memory access|address|instruction)|misaligned address|unspecified launch failure|device-side assert"
+# Errors of CUDA that stay with a process, and fail every test after the one they come from. (torch mentions device-side
+# assertions with every error.)
+sticky="illegal (memory access|address|instruction)|misaligned address|unspecified launch failure|assert triggered"
 
 # tests SECONDS SECONDS: for parity, and for all that comes before.
 tests() {

@@ -21,10 +21,12 @@ put_stamp() {
   mv "$prepared/stamp.new" "$prepared/stamp"
 }
 
+# prepare [PYTHON]: everything; the package too if PYTHON is an interpreter of the version that the other machine has.
 prepare() {
   local failed=0
   mkdir -p "$prepared"
   prepare_library || failed=1
+  [ -z "${1:-}" ] || prepare_package "$1" || failed=1
   prepare_experiments || failed=1
   put_stamp commit "$(git describe --always --dirty --abbrev=40 --exclude='*')" "$(hash_of "${sources[@]}" bench tests)"
   du -sh "$prepared"
@@ -49,6 +51,35 @@ prepare_library() {
 
 # The static runtime that a tree found for its nvcc.
 cudart() { sed -n 's/^CUDA_cudart_static_LIBRARY:[A-Z]*=//p' "$1/CMakeCache.txt"; }
+
+# What distinguishes the extension modules of one Python from another's.
+kind_of() { "$1" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'; }
+
+# install FOLDER PYTHON...: build the package and put it there.
+install() {
+  local folder="$1"
+  shift
+  ADAMCORE_CUDA=ON ADAMCORE_CUDA_ARCHITECTURES="$(architectures)" ADAMCORE_CUDA_LIBRARY="$(prepared_library path)" \
+    CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" \
+    "$@" -m pip install --no-build-isolation --no-deps --no-index --no-cache-dir --verbose --target "$folder" .
+}
+
+prepare_package() {
+  local known
+  known="$(hash_of "${sources[@]}") $(kind_of "$1")" || return
+  if [ -d "$prepared/site" ] && [ "$(stamp package)" = "$known" ]; then
+    echo "The package in $prepared was built from these sources."
+    return
+  fi
+  rm -rf "$prepared/site"
+  install "$prepared/site" "$1" && put_stamp package "$known"
+}
+
+# Whether the package was built from these sources and for this Python, and can be loaded.
+prepared_package() {
+  [ "$(stamp package)" = "$(hash_of "${sources[@]}") $(kind_of python3)" ] &&
+    PYTHONPATH="$PWD/$prepared/site" python3 -c "import adamcore._cuda"
+}
 
 prepare_experiments() {
   local hash tree=build/gpu-experiments
