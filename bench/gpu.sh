@@ -181,12 +181,13 @@ sticky="illegal (memory access|address|instruction)|misaligned address|unspecifi
 
 # tests SECONDS SECONDS: for parity, and for all that comes before.
 tests() {
+  # (pytest-benchmark warns where tests run side by side, and warnings are errors.)
   local name status=0 files=() workers=() options=(-q -rfE --tb=short --maxfail=100 --durations=8 -o faulthandler_timeout=60
-    -p no:cacheprovider)
+    -p no:cacheprovider -p no:benchmark)
   # First what the emulation cannot stand in for; then what it can; files that are not named here last. Graphs have a
   # process of their own: they order replays by event nodes, and if that hung, the rest would be lost.
   run test-graphs "$(least 40 "$1")" "${pytest[@]}" tests/gpu/test_graphs.py "${options[@]}"
-  for name in streams process lifetimes torch arrays large norms nonfinite layouts; do
+  for name in captures streams process lifetimes torch arrays large norms nonfinite layouts; do
     [ -f "tests/gpu/test_$name.py" ] && files+=("tests/gpu/test_$name.py")
   done
   for name in tests/gpu/test_*.py; do

@@ -130,8 +130,9 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-    delete event;
-    return cudaSuccess;
+    const cudaError_t status = call("", [](World& world, World::Hold&) { world.require_safe_call(); });
+    if (status == cudaSuccess) delete event;
+    return status;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {

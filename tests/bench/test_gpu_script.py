@@ -213,7 +213,7 @@ def test_a_whole_run(script: Script) -> None:
     }
     log = (script.out / "test.log").read_text()
     order = re.findall(r"test_(\w+)\.py", log)
-    assert order[:7] == ["graphs", "streams", "process", "lifetimes", "torch", "arrays", "large"]
+    assert order[:8] == ["graphs", "captures", "streams", "process", "lifetimes", "torch", "arrays", "large"]
     assert order[-1] == "parity"
     assert sorted(order) == sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/gpu").glob("test_*.py"))
     assert f"library: {script.folder}/.gpu/libadamcore_cuda.a for 90" in (script.out / "build.log").read_text()

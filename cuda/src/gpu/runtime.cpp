@@ -110,10 +110,10 @@ DeviceScope::~DeviceScope() {
     if (previous_ >= 0) cudaSetDevice(previous_);
 }
 
-OutsideCapture::OutsideCapture() {
-    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-    check(cudaThreadExchangeStreamCaptureMode(&mode), "leaving a capture");
-    previous_ = static_cast<int>(mode);
+/// It fails only where all calls do, and the next one tells.
+OutsideCapture::OutsideCapture() noexcept : previous_(cudaStreamCaptureModeRelaxed) {
+    auto mode = static_cast<cudaStreamCaptureMode>(previous_);
+    if (cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess) previous_ = static_cast<int>(mode);
 }
 
 OutsideCapture::~OutsideCapture() {
@@ -262,7 +262,10 @@ Event::Event() {
     event_ = event;
 }
 
-Event::~Event() { cudaEventDestroy(handle_of(event_)); }
+Event::~Event() {
+    const OutsideCapture outside;
+    cudaEventDestroy(handle_of(event_));
+}
 
 void Event::record(Stream stream) {
     check(cudaEventRecord(handle_of(event_), handle_of(stream)), "recording an event");

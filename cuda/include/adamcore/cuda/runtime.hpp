@@ -43,7 +43,7 @@ private:
 /// During its lifetime, calls of this thread are not part of a graph that is being captured.
 class OutsideCapture {
 public:
-    OutsideCapture();
+    OutsideCapture() noexcept;
     ~OutsideCapture();
     OutsideCapture(const OutsideCapture&) = delete;
     OutsideCapture& operator=(const OutsideCapture&) = delete;
