@@ -178,7 +178,7 @@ void measure(benchmark::State& state, const Problem& problem, const Arena& arena
     std::int64_t first_leaf[2];
     const int parts = problem.is_norm ? cpu::plan_norm(&arrays.reading(), 1, problem.threads, cuts, first_leaf)
                                       : cpu::plan_step(&arrays.tensor(), 1, problem.threads, cuts);
-    std::vector<norm::Squares> leaves(static_cast<std::size_t>(norm::leaves_of(problem.size)));
+    std::vector<norm::Squares> leaves(static_cast<std::size_t>(sums::leaves_of(problem.size)));
     const auto run = [&] {
         if (problem.is_norm) {
             cpu::measure(*problem.kernels, &arrays.reading(), cuts, parts, pool, first_leaf, leaves.data());

@@ -266,7 +266,10 @@ void Engine::prepare(Constants (&constants)[few_clocks]) const {
         const Group& group = groups_[static_cast<std::size_t>(clock.group)];
         constants[i].grad_scale = group.grad_scale;
         constants[i].count = clock.step + 1;
-        all_rules()[group.rule].prepare(group.hyper, clock.step + 1, !clock.has_begun, clock.dtype, constants[i].step);
+        rule::Context context;
+        context.t = clock.step + 1;
+        context.begins = !clock.has_begun;
+        all_rules()[group.rule].prepare(group.hyper, context, clock.dtype, constants[i].step.bytes);
     }
 }
 

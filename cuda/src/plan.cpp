@@ -80,7 +80,7 @@ public:
         readings_.push_back({place, of_param ? tensor.dtype : tensor.grad_dtype, of_param, size, span.stride,
                              packed(span.axes, packer_)});
         for (std::int64_t unit = 0; unit < units; ++unit) {
-            for (std::int64_t i = 0; i < blocks_for(norm::leaves_of(size), Measure::leaves); ++i)
+            for (std::int64_t i = 0; i < blocks_for(sums::leaves_of(size), Measure::leaves); ++i)
                 leaves_.push_back({reading, static_cast<std::int32_t>(unit), i});
             starts_.push_back(static_cast<std::int64_t>(leaves_.size()));
         }

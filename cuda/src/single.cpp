@@ -57,7 +57,7 @@ void start_state(int device, const std::vector<Tensor>& tensors, const std::vect
     StartArguments arguments{};
     for (std::size_t slot = 0; slot < slots.size(); ++slot) {
         arguments.initial[slot] = slots[slot].value;
-        arguments.nonnegative |= slots[slot].nonnegative ? 1u << slot : 0u;
+        arguments.nonnegative |= slots[slot].slot.is_nonnegative() ? 1u << slot : 0u;
     }
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < tensors.size(); ++i) add_tiles(i, tensors[i].size, tiles);

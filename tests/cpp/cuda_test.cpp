@@ -166,7 +166,7 @@ TEST_P(Cuda, AFoldIsSumPairsForEveryCount) {
         for (std::int64_t i = 0; i < count; ++i)
             terms.push_back({1.0 / static_cast<double>(3 * i + 1), static_cast<std::int32_t>(i % 3) - 1});
         std::vector<norm::Squares> expected = terms;
-        const norm::Squares sum = norm::sum_pairs(expected.data(), count);
+        const norm::Squares sum = sums::sum_pairs(expected.data(), count);
         std::vector<cuda::FoldTile> tiles;
         for (std::int64_t at = 0; at < count; at += cuda::Fold::capacity)
             tiles.push_back({at, std::min(cuda::Fold::capacity, count - at)});
@@ -174,7 +174,7 @@ TEST_P(Cuda, AFoldIsSumPairsForEveryCount) {
         const auto blocks = static_cast<std::int64_t>(tiles.size());
         cuda::fold(blocks, {tiles.data(), terms.data(), folded.data()}, stream);
         cuda::emulation::synchronize();
-        const norm::Squares found = norm::sum_pairs(folded.data(), blocks);
+        const norm::Squares found = sums::sum_pairs(folded.data(), blocks);
         ASSERT_EQ(found.sum, sum.sum) << count;
         ASSERT_EQ(found.power, sum.power) << count;
     }

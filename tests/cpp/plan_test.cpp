@@ -146,8 +146,7 @@ constexpr std::uintptr_t address_of(int array) {
 }
 
 template <class T>
-void note_sweep(const StepStorage&, double, std::int64_t count, void* param, const void* grad,
-                void* const* state) noexcept {
+void note_sweep(const void*, double, std::int64_t count, void* param, const void* grad, void* const* state) noexcept {
     const auto place = [](const void* at, int array) {
         return static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(at) - address_of(array)) / sizeof(T));
     };
@@ -156,7 +155,7 @@ void note_sweep(const StepStorage&, double, std::int64_t count, void* param, con
     asked.push_back({agree ? 0 : -1, begin, begin + count});
 }
 
-void note_tiles(cpu::DenseSweep, const StepStorage&, const Tensor&, std::int64_t begin, std::int64_t end, double, Scale,
+void note_tiles(cpu::DenseSweep, const void*, const Tensor&, std::int64_t begin, std::int64_t end, double, Scale,
                 const Treatment&) noexcept {
     asked.push_back({0, begin, end});
 }

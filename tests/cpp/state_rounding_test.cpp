@@ -43,7 +43,7 @@ TEST(StateKeys, AreWordsOfACounterForEachBlock) {
                              words);
             for (const std::int64_t within : {0, 1, 255}) {
                 std::uint32_t keys[4];
-                state::keys_of(stream, 256 * block + within, keys);
+                state::keys_of(stream, 256 * block + within, 0, keys);
                 for (int slot = 0; slot < 4; ++slot) ASSERT_EQ(keys[slot], words[slot]) << "block " << block;
             }
         }
@@ -163,7 +163,7 @@ TYPED_TEST(StateRounded, NearestIsTheEncoding) {
 }
 
 /// State becomes the gradient, in every slot.
-void take_gradient_as_state(const StepStorage&, double, std::int64_t count, void*, const void* grad,
+void take_gradient_as_state(const void*, double, std::int64_t count, void*, const void* grad,
                             void* const* state) noexcept {
     for (std::size_t slot = 0; slot < max_slots; ++slot)
         std::memcpy(state[slot], grad, static_cast<std::size_t>(count) * sizeof(float));
@@ -210,16 +210,17 @@ void expect_rounded(const cpu::Kernels& kernels, std::vector<float> values, unsi
     view.number = stream.tensor;
     Treatment treatment;
     treatment.seed = stream.seed;
-    kernels.tiles[0]({take_gradient_as_state, nonnegative}, StepStorage{}, view, first + begin, first + end, 1, 1,
-                     treatment);
+    kernels.tiles[0]({take_gradient_as_state, nonnegative}, nullptr, view, first + begin, first + end, 1, 1, treatment);
     for (std::int64_t i = 0; i < size; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        std::uint32_t keys[4];
-        state::keys_of(stream, first + i, keys);
+        std::uint32_t keys[max_slots / state::quartet_size][state::quartet_size];
+        for (std::size_t quartet = 0; quartet * state::quartet_size < max_slots; ++quartet)
+            state::keys_of(stream, first + i, quartet, keys[quartet]);
         for (std::size_t slot = 0; slot < max_slots; ++slot) {
+            const std::uint32_t key = keys[slot / state::quartet_size][slot % state::quartet_size];
             const Half expected =
                 state::encode<Half>(values[at], (nonnegative >> slot & 1) != 0, rounding == StateRounding::stochastic,
-                                    state::number_of(keys[slot], first + i));
+                                    state::number_of(key, first + i));
             ASSERT_EQ(state[slot][at].bits, i >= begin && i < end ? expected.bits : untouched.bits)
                 << name_of(kernels.isa) << ", slot " << slot << ", element " << first + i << " in [" << begin << ", "
                 << end << "), " << std::hexfloat << values[at];

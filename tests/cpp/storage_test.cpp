@@ -202,7 +202,7 @@ TEST(Remainder, GivesTheWeightBackByEveryInstructionSet) {
         view.extra[0] = remainders.data();
         view.extra[1] = ties.data();
         assign<float>(*kernels, view, 0, size);
-        kernels->tiles[0]({show_weight<float>, 0}, StepStorage{}, view, 0, size, 1, 1, Treatment{});
+        kernels->tiles[0]({show_weight<float>, 0}, nullptr, view, 0, size, 1, 1, Treatment{});
         for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
             ASSERT_EQ(param[i].bits, storage::encode<bfloat16>(weights[i]).bits) << name_of(kernels->isa);
             ASSERT_NO_FATAL_FAILURE(expect_kept(weights[i], recovered[i])) << name_of(kernels->isa);

@@ -158,7 +158,7 @@ void HostOptimizer::start_state(const std::vector<Tensor>& tensors, const std::v
                 continue;  // new memory is zero
             }
             visit(tensor.state_dtype, [&, initial = initials[slot], size = tensor.size](auto x) {
-                fill(static_cast<decltype(x)*>(tensor.state[slot]), size, initial.value, initial.nonnegative);
+                fill(static_cast<decltype(x)*>(tensor.state[slot]), size, initial.value, initial.slot.is_nonnegative());
             });
         }
     }

@@ -28,7 +28,7 @@ py::dict rules() {
         for (std::size_t i = 0; i < info.field_count; ++i) fields[info.fields[i].name] = info.fields[i].preset;
         for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
             slots.append(info.slots[slot].name);
-            if (info.slots[slot].nonnegative) nonnegative.append(info.slots[slot].name);
+            if (info.slots[slot].is_nonnegative()) nonnegative.append(info.slots[slot].name);
         }
         py::dict rule;
         rule["slots"] = slots;

@@ -19,7 +19,7 @@ void Norms::measure() {
 norm::Squares Norms::sum(std::size_t begin, std::size_t count) const {
     const auto first = totals_.begin() + static_cast<std::ptrdiff_t>(begin);
     pairs_.assign(first, first + static_cast<std::ptrdiff_t>(count));
-    return norm::sum_pairs(pairs_.data(), static_cast<std::int64_t>(count));
+    return sums::sum_pairs(pairs_.data(), static_cast<std::int64_t>(count));
 }
 
 }  // namespace adamcore::python

@@ -151,7 +151,7 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
         if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
         at += 2 * count;
     }
-    measured.squares = norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    measured.squares = sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
     return measured;
 }
 

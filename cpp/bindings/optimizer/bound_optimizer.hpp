@@ -205,6 +205,7 @@ protected:
     mutable Use use_;
     Groups groups_;
     Options options_;
+    std::vector<double> numbers_;  ///< of the whole optimizer, in the order of RuleInfo::numbers
     std::shared_ptr<Names> names_ = std::make_shared<Names>();  ///< shared with reports of steps
     Containers containers_;
     std::vector<Form> forms_;

@@ -132,7 +132,7 @@ StateChange BoundOptimizer::take_slots(const std::vector<RuleSlots>& wanted, con
             each.exists = false;
         }
         std::vector<Initial> initials;  // what is loaded takes the place of these
-        for (const rule::Slot& slot : wanted[group]) initials.push_back({0, slot.nonnegative});
+        for (const rule::Slot& slot : wanted[group]) initials.push_back({slot, 0});
         add_slots(change, group, wanted[group], initials);
         if (kept.rule != KeptSlots::unknown && !has_all(kept, all_rules()[kept.rule])) kept.rule = KeptSlots::unknown;
         kept.begins = std::any_of(family.begin(), family.end(), [&](std::size_t rule) {

@@ -33,7 +33,7 @@ std::vector<Initial> initials_of(const Group& group) {
     const RuleInfo& rule = all_rules()[group.rule];
     std::vector<Initial> initials;
     for (std::size_t slot = 0; slot < rule.slot_count; ++slot)
-        initials.push_back({rule.initial(group.hyper, slot), rule.slots[slot].nonnegative});
+        initials.push_back({rule.slots[slot], rule.initial(group.hyper, slot)});
     return initials;
 }
 
@@ -49,7 +49,7 @@ std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleSlots& rule_s
     for (std::size_t i = 0; i < rule_slots.size(); ++i) {
         const rule::Slot& slot = rule_slots[i];
         slots.push_back({slot.name, name_of(tensor.state_dtype), count * size_of(tensor.state_dtype), i, false, false,
-                         slot.nonnegative});
+                         slot.is_nonnegative()});
     }
     if (with == Extras::without) return slots;
     const std::vector<ExtraArray> extras = extra_arrays(tensor);

@@ -6,18 +6,10 @@
 #include "adamcore/math.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/storage/formats.hpp"
+#include "adamcore/sums.hpp"
 
-/// Sums of squares in one fixed order, so that the bits of a norm depend only on the values of the elements.
-///
-/// Elements are counted in C order from the start of the tensor. A leaf of 4096 of them is summed in double in 32
-/// lanes; lane i mod 32 sums element i. The lanes are added by halves (first i and i + 16), then the leaves of the
-/// tensor by pairs of neighbours, and then the tensors in the same way.
+/// Sums of squares in the fixed shape of sums.hpp, so that the bits of a norm depend only on the values of the elements.
 namespace adamcore::norm {
-
-inline constexpr std::int64_t leaf = 4096;
-inline constexpr int lanes = 32;
-
-constexpr std::int64_t leaves_of(std::int64_t size) { return (size + leaf - 1) / leaf; }
 
 /// An array whose norm is to be computed.
 struct Reading {
@@ -45,26 +37,14 @@ ADAMCORE_FN double wide_square(Stored x, double scale) {
     return wide * wide;
 }
 
-/// The partial sums of the lanes of a leaf.
-struct LaneSums {
-    double of[lanes] = {};
-};
-
 /// Adds (x * scale)^2 of `count` elements. `count` is a multiple of `lanes`, except at the end of the leaf.
 template <class Stored>
-ADAMCORE_FN void accumulate(LaneSums& sums, const Stored* x, std::int64_t count, double scale) {
+ADAMCORE_FN void accumulate(sums::LaneSums& sums, const Stored* x, std::int64_t count, double scale) {
     std::int64_t at = 0;
-    for (; at + lanes <= count; at += lanes) {
-        for (int lane = 0; lane < lanes; ++lane) sums.of[lane] += wide_square(x[at + lane], scale);
+    for (; at + sums::lanes <= count; at += sums::lanes) {
+        for (int lane = 0; lane < sums::lanes; ++lane) sums.of[lane] += wide_square(x[at + lane], scale);
     }
     for (int lane = 0; lane < count - at; ++lane) sums.of[lane] += wide_square(x[at + lane], scale);
-}
-
-ADAMCORE_FN double total(LaneSums& sums) {
-    for (int width = lanes / 2; width > 0; width /= 2) {
-        for (int lane = 0; lane < width; ++lane) sums.of[lane] += sums.of[lane + width];
-    }
-    return sums.of[0];
 }
 
 /// The scale with which to sum a leaf's squares a second time, given `sum`, the result with scale 1. Returns 1 if that
@@ -122,18 +102,6 @@ ADAMCORE_FN Squares operator+(Squares a, Squares b) {
     if (a.power == b.power) return {a.sum + b.sum, a.power, a.outgrows | b.outgrows};
     if (b.sum == 0) return a;
     return a.sum == 0 ? b : detail::sum_of_unequal(a, b);
-}
-
-/// Sums `count` squares by pairs of neighbours. Overwrites `terms`.
-ADAMCORE_FN Squares sum_pairs(Squares* terms, std::int64_t count) {
-    if (count == 0) return {};
-    ADAMCORE_ROLLED
-    for (; count > 1; count = (count + 1) / 2) {
-        ADAMCORE_ROLLED
-        for (std::int64_t i = 0; i < count / 2; ++i) terms[i] = terms[2 * i] + terms[2 * i + 1];
-        if (count % 2 != 0) terms[count / 2] = terms[count - 1];
-    }
-    return terms[0];
 }
 
 ADAMCORE_FN bool is_finite(Squares squares) { return squares.sum - squares.sum == 0; }

@@ -10,31 +10,54 @@
 #include "adamcore/bias.hpp"
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule.hpp"
+#include "adamcore/rule/check.hpp"
 #include "adamcore/tensor.hpp"
 
 namespace adamcore {
 
-/// The maximum number of hyper-parameters of a rule.
-inline constexpr std::size_t max_fields = 16;
+/// The maximum number of hyper-parameters of a rule, and of numbers that it keeps for a tensor or for the optimizer.
+inline constexpr std::size_t max_fields = 16, max_numbers = 4;
 
 /// A rule's hyper-parameters without its type: the values, in the order of `fields`.
 using HyperValues = std::array<double, max_fields>;
-
-/// Storage for any rule's Step<T>.
-struct alignas(double) StepStorage {
-    std::byte bytes[192];
-};
 
 struct FieldInfo {
     const char* name;
     rule::Range range;
     double preset;
+    rule::Kind kind;
+    bool may_be_none;
+    const char* tuple;
+    int place;
+    const char* const* words;
 };
 
-/// What the elements of a state slot are at first, and whether they can never be negative.
+/// What the elements of a state slot are at first.
 struct Initial {
+    rule::Slot slot;
     double value;
-    bool nonnegative;
+};
+
+/// A pass at run time. Functions compute in the compute type of `dtype`, and `step` points to its Step.
+struct PassInfo {
+    std::size_t sum_count;
+    rule::Over sums[rule::max_sums];
+    unsigned reads, writes;
+    bool is_tabular;
+
+    /// For passes over tensors. `decide` is null unless the pass sums over all tensors.
+    void (*conclude)(const HyperValues& hyper, Dtype dtype, const rule::Context& context, const double* sums,
+                     void* step) noexcept;
+    bool (*decide)(const HyperValues& hyper, const double* sums, double* numbers) noexcept;
+
+    /// For passes over rows and columns: `arrays` are the slots of that shape and then the temporaries, `at` is the row's
+    /// or the column's index in all of them.
+    double (*row)(Dtype dtype, const void* step, const rule::Context& context, const double* sums, void* const* arrays,
+                  std::int64_t at) noexcept;
+    void (*spread)(Dtype dtype, const void* step, const rule::Context& context, double total, void* const* arrays,
+                   std::int64_t at) noexcept;
+    void (*column)(Dtype dtype, const void* step, const rule::Context& context, const double* sums, void* const* arrays,
+                   std::int64_t at) noexcept;
 };
 
 /// The description of a rule at run time, for programs that choose rules by name.
@@ -42,21 +65,36 @@ struct RuleInfo {
     std::string_view name;
     const rule::Slot* slots;
     std::size_t slot_count;
+    const rule::Slot* temporaries;
+    std::size_t temporary_count;
     std::array<FieldInfo, max_fields> fields;
     std::size_t field_count;
+    std::array<PassInfo, rule::max_passes> passes;
+    std::size_t pass_count;
+    /// The numbers of the whole optimizer, and a bit for each field that all groups share because of them.
+    const char* const* numbers;
+    std::size_t number_count;
+    unsigned common_fields;
+    unsigned update_reads, update_writes;  ///< rule::param, ...
 
     /// Whether state begins with a gradient (rule::begins).
     bool begins;
+    /// Whether the constants of a step differ from tensor to tensor (rule::has_own_constants).
+    bool has_own_constants;
+    /// The index, among the rules of a list, of the rule for tensors with fewer than two axes.
+    std::size_t for_vectors;
 
-    /// Writes the Step<T> for update `t`, where T is the compute type of `dtype`. `is_first` says whether state begins
-    /// with it.
-    void (*prepare)(const HyperValues& hyper, std::int64_t t, bool is_first, Dtype dtype, StepStorage& out) noexcept;
-    /// The initial value of state slot `slot`.
-    double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
+    /// Writes the Step<T> for an update, where T is the compute type of `dtype`. Corrections of bias need not be given.
+    void (*prepare)(const HyperValues& hyper, const rule::Context& context, Dtype dtype, void* step) noexcept;
     /// The same bits as prepare() writes, but faster if `known`, which has rule::max_decays elements, is from the step
     /// before.
-    void (*prepare_next)(const HyperValues& hyper, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
-                         StepStorage& out) noexcept;
+    void (*prepare_next)(const HyperValues& hyper, const rule::Context& context, Dtype dtype, bias::Powers* known,
+                         void* step) noexcept;
+    /// The initial value of state slot `slot`, and of number `index` of the optimizer.
+    double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
+    double (*first_number)(const HyperValues& hyper, std::size_t index) noexcept;
+    /// Whether gradients of a group with these hyper-parameters are part of the sums over all tensors.
+    bool (*takes_part)(const HyperValues& hyper) noexcept;
 };
 
 /// A rule that was chosen at run time, and the values that all tensors of a group share.
@@ -65,6 +103,21 @@ struct Group {
     HyperValues hyper{};
     double grad_scale = 1.0;
 };
+
+/// The number of elements of a tensor's slot, and their type.
+constexpr std::int64_t slot_size(const Tensor& tensor, const rule::Slot& slot) {
+    switch (slot.shape) {
+        case rule::Shape::rows: return tensor.columns == 0 ? 0 : tensor.size / tensor.columns;
+        case rule::Shape::columns: return tensor.rows == 0 ? 0 : tensor.size / tensor.rows;
+        case rule::Shape::number: return 1;
+        case rule::Shape::elements: break;
+    }
+    return tensor.size;
+}
+constexpr Dtype slot_dtype(const Tensor& tensor, const rule::Slot& slot) {
+    if (slot.shape == rule::Shape::number) return Dtype::float64;
+    return slot.is_full ? compute_dtype(tensor.dtype) : tensor.state_dtype;
+}
 
 namespace detail {
 
@@ -88,39 +141,33 @@ ADAMCORE_FN typename Rule::Hyper hyper_of(const HyperValues& values) {
 
 /// Corrections of bias come from `known` if it is not null.
 template <class Rule, class T>
-ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, bool is_first,
-                            [[maybe_unused]] bias::Powers* known, StepStorage& out) {
+ADAMCORE_FN void prepare_in(const HyperValues& values, rule::Context context, [[maybe_unused]] bias::Powers* known,
+                            void* step) {
     using Step = typename Rule::template Step<T>;
-    static_assert(sizeof(Step) <= sizeof(StepStorage) && alignof(Step) <= alignof(StepStorage));
     const auto hyper = hyper_of<Rule>(values);
-    if constexpr (rule::decay_count < Rule >> 0) {
+    if constexpr (rule::decay_count<Rule> != 0) {
         if (known) {
             double corrections[rule::decay_count<Rule>];
             for (int k = 0; k < rule::decay_count<Rule>; ++k)
-                corrections[k] = bias::correction(known[k], rule::decay_of<Rule>(hyper, k), t);
-            new (out.bytes) Step(Rule::template prepare<T>(hyper, t, corrections));
+                corrections[k] = bias::correction(known[k], rule::decay_of<Rule>(hyper, k), context.t);
+            context.corrections = corrections;
+            new (step) Step(rule::prepare_with<Rule, T>(hyper, context));
             return;
         }
     }
-    new (out.bytes) Step(rule::prepare<Rule, T>(hyper, t, is_first));
+    new (step) Step(rule::prepare<Rule, T>(hyper, context));
 }
 
 template <class Rule>
-ADAMCORE_FN void prepare_as(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
-                            StepStorage& out) {
-    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, t, is_first, known, out)
-                            : prepare_in<Rule, float>(values, t, is_first, known, out);
+void prepare_next_into(const HyperValues& values, const rule::Context& context, Dtype dtype, bias::Powers* known,
+                       void* step) noexcept {
+    dtype == Dtype::float64 ? prepare_in<Rule, double>(values, context, known, step)
+                            : prepare_in<Rule, float>(values, context, known, step);
 }
 
 template <class Rule>
-void prepare_into(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, StepStorage& out) noexcept {
-    prepare_as<Rule>(values, t, is_first, dtype, nullptr, out);
-}
-
-template <class Rule>
-void prepare_next_into(const HyperValues& values, std::int64_t t, bool is_first, Dtype dtype, bias::Powers* known,
-                       StepStorage& out) noexcept {
-    prepare_as<Rule>(values, t, is_first, dtype, known, out);
+void prepare_into(const HyperValues& values, const rule::Context& context, Dtype dtype, void* step) noexcept {
+    prepare_next_into<Rule>(values, context, dtype, nullptr, step);
 }
 
 template <class Rule>
@@ -129,24 +176,184 @@ double initial_of(const HyperValues& values, std::size_t slot) noexcept {
 }
 
 template <class Rule>
+double first_number_of([[maybe_unused]] const HyperValues& values, [[maybe_unused]] std::size_t index) noexcept {
+    if constexpr (rule::numbers<Rule>.size() > 0) return Rule::first_number(hyper_of<Rule>(values), index);
+    return 0;
+}
+
+template <class Rule>
+bool takes_part_of([[maybe_unused]] const HyperValues& values) noexcept {
+    if constexpr (rule::numbers<Rule>.size() > 0) return Rule::takes_part(hyper_of<Rule>(values));
+    return true;
+}
+
+template <class Rule>
+constexpr unsigned common_fields_of() {
+    unsigned bits = 0;
+    if constexpr (rule::numbers<Rule>.size() > 0) {
+        for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
+            for (const auto member : Rule::common) bits |= Rule::fields[i].member == member ? 1u << i : 0u;
+        }
+    }
+    return bits;
+}
+
+template <class Rule, class Pass>
+void conclude_as(const HyperValues& hyper, Dtype dtype, const rule::Context& context, const double* sums,
+                 void* step) noexcept {
+    visit_compute(dtype, [&](auto x) {
+        using Step = typename Rule::template Step<decltype(x)>;
+        Pass::conclude(hyper_of<Rule>(hyper), context, sums, *static_cast<Step*>(step));
+    });
+}
+
+template <class Rule, class Pass>
+bool decide_as(const HyperValues& hyper, const double* sums, double* numbers) noexcept {
+    return Pass::decide(hyper_of<Rule>(hyper), sums, numbers);
+}
+
+/// Calls `f(step, line)`, where `line` has the elements of all arrays at `at`, which f may change.
+template <class Rule, std::size_t Count, class F>
+void with_line(Dtype dtype, const void* step, void* const* arrays, std::int64_t at, F&& f) {
+    visit_compute(dtype, [&](auto x) {
+        using T = decltype(x);
+        T line[Count + 1];
+        for (std::size_t k = 0; k < Count; ++k) line[k] = static_cast<const T*>(arrays[k])[at];
+        f(*static_cast<const typename Rule::template Step<T>*>(step), line);
+        for (std::size_t k = 0; k < Count; ++k) static_cast<T*>(arrays[k])[at] = line[k];
+    });
+}
+
+/// The number of a rule's slots and temporaries of a shape.
+template <class Rule>
+inline constexpr std::size_t row_arrays =
+    rule::count_of(Rule::slots, rule::Shape::rows) + rule::count_of(rule::temporaries<Rule>, rule::Shape::rows);
+template <class Rule>
+inline constexpr std::size_t column_arrays =
+    rule::count_of(Rule::slots, rule::Shape::columns) + rule::count_of(rule::temporaries<Rule>, rule::Shape::columns);
+
+template <class Rule, class Pass>
+double row_as(Dtype dtype, const void* step, const rule::Context& context, const double* sums, void* const* arrays,
+              std::int64_t at) noexcept {
+    double term = 0;
+    with_line<Rule, row_arrays<Rule>>(dtype, step, arrays, at,
+                                      [&](const auto& s, auto* line) { term = Pass::row(s, context, sums, line); });
+    return term;
+}
+
+template <class Rule, class Pass>
+void spread_as(Dtype dtype, const void* step, const rule::Context& context, double total, void* const* arrays,
+               std::int64_t at) noexcept {
+    with_line<Rule, row_arrays<Rule>>(dtype, step, arrays, at,
+                                      [&](const auto& s, auto* line) { Pass::spread(s, context, total, line); });
+}
+
+template <class Rule, class Pass>
+void column_as(Dtype dtype, const void* step, const rule::Context& context, const double* sums, void* const* arrays,
+               std::int64_t at) noexcept {
+    with_line<Rule, column_arrays<Rule>>(dtype, step, arrays, at,
+                                         [&](const auto& s, auto* line) { Pass::column(s, context, sums, line); });
+}
+
+template <class Rule, class Pass>
+constexpr PassInfo make_pass_info() {
+    PassInfo info{rule::sum_count<Pass>,
+                  {},
+                  Pass::reads,
+                  Pass::writes,
+                  rule::is_tabular<Pass>,
+                  nullptr,
+                  nullptr,
+                  nullptr,
+                  nullptr,
+                  nullptr};
+    for (std::size_t k = 0; k < rule::sum_count<Pass>; ++k) info.sums[k] = Pass::sums[k];
+    if constexpr (rule::is_tabular<Pass>) {
+        info.row = row_as<Rule, Pass>;
+        info.spread = spread_as<Rule, Pass>;
+        info.column = column_as<Rule, Pass>;
+    } else {
+        info.conclude = conclude_as<Rule, Pass>;
+    }
+    if constexpr (rule::sums_over<Pass>(rule::Over::all)) info.decide = decide_as<Rule, Pass>;
+    return info;
+}
+
+template <class Rule, class... P>
+constexpr std::array<PassInfo, rule::max_passes> make_pass_infos(rule::Passes<P...>) {
+    return {make_pass_info<Rule, P>()...};
+}
+
+template <class Rule>
 RuleInfo make_rule_info() {
     static_assert(rule::is_rule<Rule>());
     static_assert(Rule::slots.size() <= max_slots && Rule::fields.size() <= max_fields);
+    static_assert(rule::numbers<Rule>.size() <= max_numbers &&
+                  rule::count_of(Rule::slots, rule::Shape::number) <= max_numbers);
     const typename Rule::Hyper presets;
-    RuleInfo info{
-        Rule::name,         Rule::slots.data(), Rule::slots.size(),     {}, Rule::fields.size(), rule::begins<Rule>,
-        prepare_into<Rule>, initial_of<Rule>,   prepare_next_into<Rule>};
+    RuleInfo info{};
+    info.name = Rule::name;
+    info.slots = Rule::slots.data();
+    info.slot_count = Rule::slots.size();
+    info.temporaries = rule::temporaries<Rule>.data();
+    info.temporary_count = rule::temporaries<Rule>.size();
+    info.field_count = Rule::fields.size();
+    info.passes = make_pass_infos<Rule>(rule::passes_of<Rule>{});
+    info.pass_count = rule::pass_count<Rule>;
+    info.numbers = rule::numbers<Rule>.data();
+    info.number_count = rule::numbers<Rule>.size();
+    info.common_fields = common_fields_of<Rule>();
+    info.update_reads = rule::update_reads<Rule>;
+    info.update_writes = rule::update_writes<Rule>;
+    info.begins = rule::begins<Rule>;
+    info.has_own_constants = rule::has_own_constants<Rule>;
+    info.prepare = prepare_into<Rule>;
+    info.prepare_next = prepare_next_into<Rule>;
+    info.initial = initial_of<Rule>;
+    info.first_number = first_number_of<Rule>;
+    info.takes_part = takes_part_of<Rule>;
     for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
         const auto& field = Rule::fields[i];
-        info.fields[i] = {field.name, field.range, presets.*field.member};
+        info.fields[i] = {field.name,        field.range, presets.*field.member, field.kind,
+                          field.may_be_none, field.tuple, field.place,           field.words};
     }
     return info;
 }
 
-template <class... Rules>
-std::array<RuleInfo, sizeof...(Rules)> make_rule_infos(rule::List<Rules...>) {
-    return {make_rule_info<Rules>()...};
+/// The index of a rule in a list of rules.
+template <class Rule, class... Rules>
+constexpr std::size_t index_in(rule::List<Rules...>) {
+    std::size_t index = 0;
+    bool found = false;
+    ((found = found || std::is_same_v<Rule, Rules>, index += found ? 0 : 1), ...);
+    return index;
 }
+
+template <class... Rules>
+std::array<RuleInfo, sizeof...(Rules)> make_rule_infos(rule::List<Rules...> list) {
+    static_assert(((index_in<rule::for_vectors<Rules>>(list) < sizeof...(Rules)) && ...),
+                  "the list also has the rules that its rules name for vectors");
+    std::array<RuleInfo, sizeof...(Rules)> infos{make_rule_info<Rules>()...};
+    const std::size_t vectors[] = {index_in<rule::for_vectors<Rules>>(list)...};
+    for (std::size_t i = 0; i < infos.size(); ++i) infos[i].for_vectors = vectors[i];
+    return infos;
+}
+
+/// Storage for the Step<T> of each rule of a list.
+template <class... Rules>
+struct StepRoom;
+template <class... Rules>
+struct StepRoom<rule::List<Rules...>> {
+    static constexpr std::size_t most(std::initializer_list<std::size_t> sizes) {
+        std::size_t size = 0;
+        for (const std::size_t each : sizes) size = each > size ? each : size;
+        return size;
+    }
+    static constexpr std::size_t size =
+        most({sizeof(typename Rules::template Step<double>)..., sizeof(typename Rules::template Step<float>)...});
+
+    alignas(16) std::byte bytes[(size + 15) / 16 * 16];
+};
 
 }  // namespace detail
 

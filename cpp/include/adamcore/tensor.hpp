@@ -14,7 +14,7 @@
 namespace adamcore {
 
 /// The maximum number of state arrays that a rule may have for one parameter.
-inline constexpr std::size_t max_slots = 4;
+inline constexpr std::size_t max_slots = 8;
 
 /// What is stored for a half-precision weight beside the parameter's own array, or how the weight is rounded to the
 /// parameter. Parameters of other dtypes are always plain.
@@ -73,6 +73,8 @@ struct alignas(64) Tensor {
     /// The number by which stochastic rounding distinguishes tensors. Python derives it from the parameter's name.
     std::uint32_t number = 0;
     StateRounding state_rounding = StateRounding::nearest;
+    /// For rules of matrices: the length of the last axis and of the last but one, or 0 if there are fewer than two.
+    std::int64_t columns = 0, rows = 0;
     /// The number of the update with which state begins, for rules whose state begins with a gradient (rule::begins).
     /// Until then nothing reads what the state contains.
     std::int64_t first = 1;
@@ -91,7 +93,7 @@ struct alignas(64) Tensor {
     }
 };
 
-static_assert(sizeof(Tensor) == 128 && offsetof(Tensor, state) == 48);
+static_assert(sizeof(Tensor) == 192 && offsetof(Tensor, state) == 48);
 
 /// Creates a tensor from dense typed arrays, with `state` in the order of the rule's slots.
 template <class T, class G, class... State>

@@ -126,7 +126,7 @@ double norm_of(const cpu::Kernels& kernels, double spread) {
     std::vector<norm::Squares> leaves(static_cast<std::size_t>(first_leaf[2]));
     cpu::measure(kernels, arrays, cuts, parts, cpu::Serial{}, first_leaf, leaves.data());
     cpu::add_leaves(2, first_leaf, leaves.data(), leaves.data());
-    return norm::root(norm::sum_pairs(leaves.data(), 2));
+    return norm::root(sums::sum_pairs(leaves.data(), 2));
 }
 
 void print_steps(const cpu::Kernels& kernels, std::size_t rule) {

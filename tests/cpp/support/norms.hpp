@@ -32,7 +32,7 @@ inline std::vector<norm::Squares> squares_of_each(const cpu::Kernels& kernels, c
 
 inline norm::Squares squares_of(const cpu::Kernels& kernels, const std::vector<norm::Reading>& arrays, int threads) {
     auto totals = squares_of_each(kernels, arrays, threads);
-    return norm::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    return sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
 }
 
 inline double norm_of(const norm::Reading& array, const cpu::Kernels& kernels) {

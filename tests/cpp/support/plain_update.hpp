@@ -84,10 +84,10 @@ void keep_state(const Tensor& t, std::int64_t i, std::size_t slot, [[maybe_unuse
     visit(t.state_dtype, [&](auto x) {
         if constexpr (sizeof x == 2) {
             std::uint32_t keys[4];
-            state::keys_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i, keys);
+            state::keys_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i, slot / state::quartet_size, keys);
             static_cast<decltype(x)*>(t.state[slot])[i] = state::encode<decltype(x)>(
                 static_cast<float>(number), is_square, t.state_rounding == StateRounding::stochastic,
-                state::number_of(keys[slot], i));
+                state::number_of(keys[slot % state::quartet_size], i));
         } else {
             set_number(t.state[slot], t.state_dtype, i, number);
         }
@@ -120,7 +120,10 @@ T update_number(const typename Rule::template Step<T>& step, T grad, T weight, T
 template <class Rule, class T>
 void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t, Scale scale,
                    const Treatment& treatment) {
-    const auto step = Rule::template prepare<T>(adamcore::detail::hyper_of<Rule>(hyper), t.step);
+    rule::Context context;
+    context.t = t.step;
+    context.begins = t.begins();
+    const auto step = rule::prepare<Rule, T>(adamcore::detail::hyper_of<Rule>(hyper), context);
     constexpr auto slots = std::make_index_sequence<Rule::slots.size()>();
     for (std::int64_t i = 0; i < t.size; ++i) {
         T state[max_slots] = {};

@@ -162,7 +162,10 @@ void with_seen_gradient(const Step& step, T scaled, T param, Update&& update) {
 template <class Rule, class T, std::size_t... I>
 void update_plainly(const Pointers<Rule, T>& at, std::int64_t size, std::int64_t t, const typename Rule::Hyper& hyper,
                     double grad_scale, std::index_sequence<I...>) {
-    const auto step = Rule::template prepare<T>(hyper, t);
+    rule::Context context;
+    context.t = t;
+    context.begins = t == 1;
+    const auto step = rule::prepare<Rule, T>(hyper, context);
     const T scale = static_cast<T>(grad_scale);
     for (std::int64_t i = 0; i < size; ++i) {
         asm volatile("" ::: "memory");  // keeps this loop scalar, so that it shares nothing with the sweeps

@@ -17,15 +17,13 @@ inline constexpr bool slow_build = false;
 
 /// The gradient becomes the weight.
 template <class T>
-void take_gradient(const StepStorage&, double, std::int64_t count, void* param, const void* grad,
-                   void* const*) noexcept {
+void take_gradient(const void*, double, std::int64_t count, void* param, const void* grad, void* const*) noexcept {
     std::memcpy(param, grad, static_cast<std::size_t>(count) * sizeof(T));
 }
 
 /// The weight is written to the first state array.
 template <class T>
-void show_weight(const StepStorage&, double, std::int64_t count, void* param, const void*,
-                 void* const* state) noexcept {
+void show_weight(const void*, double, std::int64_t count, void* param, const void*, void* const* state) noexcept {
     std::memcpy(state[0], param, static_cast<std::size_t>(count) * sizeof(T));
 }
 
@@ -33,7 +31,7 @@ void show_weight(const StepStorage&, double, std::int64_t count, void* param, co
 template <class T>
 void assign(const cpu::Kernels& kernels, const Tensor& tensor, std::int64_t begin, std::int64_t end,
             const Treatment& treatment = {}) {
-    kernels.tiles[static_cast<std::size_t>(dtype_of<T>)]({take_gradient<T>, 0}, StepStorage{}, tensor, begin, end, 1, 1,
+    kernels.tiles[static_cast<std::size_t>(dtype_of<T>)]({take_gradient<T>, 0}, nullptr, tensor, begin, end, 1, 1,
                                                          treatment);
 }
 

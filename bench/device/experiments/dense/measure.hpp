@@ -21,10 +21,10 @@ template <int Leaves>
 struct Measure {
     using Arguments = MeasureArguments;
 
-    static constexpr int threads = Leaves * norm::lanes, resident = 1;
+    static constexpr int threads = Leaves * sums::lanes, resident = 1;
 
     struct Shared {
-        double lane[Leaves][norm::lanes];
+        double lane[Leaves][sums::lanes];
         norm::Squares leaf[Leaves];
     };
 
@@ -33,13 +33,13 @@ struct Measure {
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         const LeafTile here = a.tiles[at.block];
         const std::int64_t size = a.tensors[here.tensor].size;
-        const int warp = at.thread / norm::lanes, lane = at.thread % norm::lanes;
-        const std::int64_t begin = (here.index + warp) * norm::leaf;
-        const std::int64_t count = math::min(norm::leaf, size - begin);
+        const int warp = at.thread / sums::lanes, lane = at.thread % sums::lanes;
+        const std::int64_t begin = (here.index + warp) * sums::leaf;
+        const std::int64_t count = math::min(sums::leaf, size - begin);
         if (phase == passes) {
             if (at.thread == 0)
                 a.sums[at.block] =
-                    norm::sum_pairs(shared.leaf, math::min<std::int64_t>(Leaves, norm::leaves_of(size - begin)));
+                    sums::sum_pairs(shared.leaf, math::min<std::int64_t>(Leaves, sums::leaves_of(size - begin)));
         } else if (count > 0) {
             const auto* grad = cuda::global(static_cast<const float*>(a.grads[here.tensor]));
             pass(grad + begin, count, phase, warp, lane, shared);
@@ -51,11 +51,11 @@ private:
     static constexpr int passes = 7;
 
     ADAMCORE_FN static void pass(const float* grad, std::int64_t count, int phase, int warp, int lane, Shared& shared) {
-        double(&sums)[norm::lanes] = shared.lane[warp];
+        double(&sums)[sums::lanes] = shared.lane[warp];
         if (phase == 0) {
             sums[lane] = sum_lane(grad, lane, count);
         } else if (phase < passes - 1) {
-            const int half = norm::lanes >> phase;
+            const int half = sums::lanes >> phase;
             if (lane < half) sums[lane] += sums[lane + half];
         } else if (lane == 0) {
             shared.leaf[warp] = {sums[0], 0};
@@ -65,14 +65,14 @@ private:
     ADAMCORE_FN static double sum_lane(const float* from, std::int64_t at, std::int64_t end) {
         constexpr int batch = 16;
         double sum = 0;
-        for (; at + (batch - 1) * norm::lanes < end; at += batch * norm::lanes) {
+        for (; at + (batch - 1) * sums::lanes < end; at += batch * sums::lanes) {
             float some[batch];
             ADAMCORE_UNROLL
-            for (int k = 0; k < batch; ++k) some[k] = from[at + k * norm::lanes];
+            for (int k = 0; k < batch; ++k) some[k] = from[at + k * sums::lanes];
             ADAMCORE_UNROLL
             for (int k = 0; k < batch; ++k) sum += norm::wide_square(some[k], 1.0);
         }
-        for (; at < end; at += norm::lanes) sum += norm::wide_square(from[at], 1.0);
+        for (; at < end; at += sums::lanes) sum += norm::wide_square(from[at], 1.0);
         return sum;
     }
 };

@@ -119,7 +119,7 @@ Problem::TileTables Problem::pack_tiles(Packer& packer, const std::vector<Tensor
 Problem::LeafTables Problem::pack_leaves(Packer& packer, int leaves) const {
     std::vector<LeafTile> tiles;
     for (std::size_t i = 0; i < request_.sizes.size(); ++i) {
-        for (std::int64_t k = 0; k < norm::leaves_of(request_.sizes[i]); k += leaves)
+        for (std::int64_t k = 0; k < sums::leaves_of(request_.sizes[i]); k += leaves)
             tiles.push_back({static_cast<std::int32_t>(i), 0, k});
     }
     return {packer.add(tiles), packer.add(std::vector<norm::Squares>(tiles.size())),

@@ -19,6 +19,21 @@ namespace adamcore::cpu {
 
 using adamcore::Group;
 
+namespace detail {
+
+/// What is known of a tensor when the constants of its update are computed, without numbers.
+inline rule::Context context_of(const Tensor& tensor) noexcept {
+    rule::Context context;
+    context.t = tensor.step;
+    context.begins = tensor.begins();
+    context.size = tensor.size;
+    context.rows = tensor.rows;
+    context.columns = tensor.columns;
+    return context;
+}
+
+}  // namespace detail
+
 /// The constants of a group's latest update, and the powers from which those of the next one follow. The caller of many
 /// steps keeps one for each group, so that beta^t need not be computed anew.
 class LatestConstants {
@@ -30,14 +45,15 @@ public:
         compute_ = compute_dtype(tensor.dtype);
         step_ = tensor.step;
         begins_ = tensor.begins();
-        all_rules()[group.rule].prepare_next(group.hyper, step_, begins_, compute_, powers_, constants_);
+        all_rules()[group.rule].prepare_next(group.hyper, detail::context_of(tensor), compute_, powers_,
+                                             constants_.bytes);
     }
 
     /// The constants, or null if they are of another update or another type.
-    const StepStorage* find(const Tensor& tensor) const noexcept {
+    const void* find(const Tensor& tensor) const noexcept {
         const bool is_same =
             step_ == tensor.step && begins_ == tensor.begins() && compute_ == compute_dtype(tensor.dtype);
-        return is_same ? &constants_ : nullptr;
+        return is_same ? constants_.bytes : nullptr;
     }
 
 private:
@@ -50,27 +66,28 @@ private:
 
 namespace detail {
 
-/// Computes the Step<T> that a tensor needs, and keeps the latest few, so that groups and step counts may alternate. It
-/// needs no table and does not allocate.
+/// Computes the Step<T> that a tensor needs, and keeps the latest few in Storage, so that groups and step counts may
+/// alternate. It needs no table and does not allocate.
+template <class Storage>
 class StepCache {
 public:
     StepCache() noexcept {}  // leaves the constants, which are a kilobyte and a half, as they are
 
     /// Returns the constants for `tensor`. Calls `prepare(tensor, storage)` if they have not been kept.
     template <class Prepare>
-    const StepStorage& get(const Tensor& tensor, Prepare&& prepare) {
+    const void* get(const Tensor& tensor, Prepare&& prepare) {
         const auto key = static_cast<std::uint64_t>(tensor.step) + 3 * static_cast<std::uint64_t>(tensor.group);
         Entry& entry = entries_[key % size];
         const Dtype dtype = compute_dtype(tensor.dtype);
         if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != dtype ||
             entry.begins != tensor.begins()) {
-            prepare(tensor, entry.constants);
+            prepare(tensor, entry.constants.bytes);
             entry.step = tensor.step;
             entry.group = tensor.group;
             entry.dtype = dtype;
             entry.begins = tensor.begins();
         }
-        return entry.constants;
+        return entry.constants.bytes;
     }
 
 private:
@@ -80,7 +97,7 @@ private:
         std::int32_t group = -1;
         Dtype dtype = Dtype::float32;
         bool begins = false;
-        StepStorage constants;
+        Storage constants;
     };
     Entry entries_[size];
 };
@@ -121,7 +138,7 @@ inline void prefetch_beginning(const Tensor& tensor) noexcept {
 
 /// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
 template <class T>
-void update(DenseSweep rule, TileSweep tiles, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tensor& tensor, std::int64_t begin,
             std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
     const Scale whole = group_scale * scale;
     if (!is_direct(tensor, treatment) || !scale::is_normal<T>(whole))
@@ -158,12 +175,13 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
     const int parts = plan_step(tensors, count, pool.size(), cuts);
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     detail::run(size, cuts, parts, pool, false, [&] {
-        return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+        using Storage = adamcore::detail::StepRoom<rule::List<Rule>>;
+        return [&, cache = detail::StepCache<Storage>()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
-                const auto& constants = cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
-                    new (out.bytes) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, t.step, t.begins()));
+                const void* constants = cache.get(tensor, [&](const Tensor& t, void* out) {
+                    new (out) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, detail::context_of(t)));
                 });
                 detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
                                   begin, end, 1.0, treatment.scale_of(i), treatment);
@@ -181,19 +199,20 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     const std::int64_t count = cuts[parts].tensor;
     detail::run(size, cuts, parts, pool, reversed, [&] {
-        return [&, cache = detail::StepCache()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+        return [&, cache = detail::StepCache<StepStorage>()](std::int64_t i, std::int64_t begin,
+                                                             std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
             const Group& group = groups[tensor.group];
-            const StepStorage* constants = latest ? latest[tensor.group].find(tensor) : nullptr;
+            const void* constants = latest ? latest[tensor.group].find(tensor) : nullptr;
             if (!constants)
-                constants = &cache.get(tensor, [&](const Tensor& t, StepStorage& out) {
-                    all_rules()[group.rule].prepare(group.hyper, t.step, t.begins(), t.dtype, out);
+                constants = cache.get(tensor, [&](const Tensor& t, void* out) {
+                    all_rules()[group.rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
                 });
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], *constants, tensor, begin, end,
+                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], constants, tensor, begin, end,
                                   group.grad_scale, treatment.scale_of(i), treatment);
             });
         };

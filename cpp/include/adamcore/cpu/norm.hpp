@@ -19,12 +19,12 @@ inline int plan_norm(const norm::Reading* arrays, std::int64_t count, int thread
     std::int64_t work = 0, leaves = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         first_leaf[i] = leaves;
-        leaves += norm::leaves_of(arrays[i].size);
+        leaves += sums::leaves_of(arrays[i].size);
         work += work_of(arrays[i]);
     }
     first_leaf[count] = leaves;
     const int parts = parts_for(work, threads);
-    plan::split(size, count, parts, cuts, norm::leaf);
+    plan::split(size, count, parts, cuts, sums::leaf);
     return parts;
 }
 
@@ -35,7 +35,7 @@ void measure(const Kernels& kernels, const norm::Reading* arrays, const plan::Cu
     const auto size = [&](std::int64_t i) { return arrays[i].size; };
     detail::run(size, cuts, parts, pool, false, [&] {
         return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
-            kernels.measure(arrays[i], begin, end, leaves + first_leaf[i] + begin / norm::leaf);
+            kernels.measure(arrays[i], begin, end, leaves + first_leaf[i] + begin / sums::leaf);
         };
     });
 }
@@ -45,7 +45,7 @@ inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm:
                        norm::Squares* totals) noexcept {
     const FloatEnvironment environment;
     for (std::int64_t i = 0; i < count; ++i)
-        totals[i] = norm::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
+        totals[i] = sums::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
 }
 
 /// Multiplies arrays in place by `factor` and clips them to [-limit, limit].

@@ -10,7 +10,7 @@ ADAMCORE_LOOPS_BEGIN
 /// Reads or rescales arrays without an update.
 namespace adamcore::cpu {
 
-/// Writes the sums of squares of the leaves of elements [begin, end). `begin` is a multiple of norm::leaf.
+/// Writes the sums of squares of the leaves of elements [begin, end). `begin` is a multiple of sums::leaf.
 using MeasureLeaves = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end,
                                norm::Squares* leaves) noexcept;
 
@@ -32,8 +32,8 @@ struct Reduction {
                 const auto outgrows = [&] { return outgrows_float(array, at, count); };
                 return norm::leaf_squares<Stored>(sum, outgrows);
             };
-            for (std::int64_t at = begin; at < end; at += norm::leaf)
-                *leaves++ = leaf(at, math::min(norm::leaf, end - at));
+            for (std::int64_t at = begin; at < end; at += sums::leaf)
+                *leaves++ = leaf(at, math::min(sums::leaf, end - at));
         });
     }
 
@@ -57,10 +57,10 @@ private:
     /// anyway.
     template <class Stored>
     static double sum_of_squares(const norm::Reading& array, std::int64_t begin, std::int64_t count, double scale) {
-        norm::LaneSums sums;
+        sums::LaneSums sums;
         if (array.axes.count == 0 && dtype_of<Stored> != Dtype::float16) {
             norm::accumulate(sums, static_cast<const Stored*>(array.data) + begin, count, scale);
-            return norm::total(sums);
+            return sums::total(sums);
         }
         using T = decltype(storage::decode(Stored{}));
         alignas(64) T buffer[tile];
@@ -69,7 +69,7 @@ private:
             Arrays<Isa>::load(array.data, array.dtype, array.axes, begin + at, some, buffer);
             norm::accumulate(sums, buffer, some, scale);
         }
-        return norm::total(sums);
+        return sums::total(sums);
     }
 
     static bool outgrows_float(const norm::Reading& array, std::int64_t begin, std::int64_t count) {

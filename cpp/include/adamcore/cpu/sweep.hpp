@@ -20,11 +20,11 @@ namespace adamcore::cpu {
 /// Calls a rule's sweep: updates `count` elements of dense arrays of the compute type T with the Step<T> that
 /// `constants` points to. The gradient is first multiplied by `grad_scale`.
 struct DenseSweep {
-    void (*run)(const StepStorage& constants, double grad_scale, std::int64_t count, void* param, const void* grad,
+    void (*run)(const void* constants, double grad_scale, std::int64_t count, void* param, const void* grad,
                 void* const* state) noexcept;
     unsigned nonnegative;  ///< rule::nonnegative_slots
 
-    ADAMCORE_FN void operator()(const StepStorage& constants, double grad_scale, std::int64_t count, void* param,
+    ADAMCORE_FN void operator()(const void* constants, double grad_scale, std::int64_t count, void* param,
                                 const void* grad, void* const* state) const noexcept {
         run(constants, grad_scale, count, param, grad, state);
     }
@@ -72,10 +72,10 @@ struct RuleSweep;
 
 template <class Isa, class Rule, class T, std::size_t... I>
 struct RuleSweep<Isa, Rule, T, std::index_sequence<I...>> {
-    static void run(const StepStorage& constants, double grad_scale, std::int64_t count, void* param, const void* grad,
+    static void run(const void* constants, double grad_scale, std::int64_t count, void* param, const void* grad,
                     [[maybe_unused]] void* const* state) noexcept {
         using Step = typename Rule::template Step<T>;
-        const auto& step = *reinterpret_cast<const Step*>(constants.bytes);
+        const auto& step = *static_cast<const Step*>(constants);
         const auto with = [&](auto has_l2) {
             sweep_elements<Isa, Rule, has_l2.value, T>(step, static_cast<T>(grad_scale), count, static_cast<T*>(param),
                                                        static_cast<const T*>(grad), static_cast<T*>(state[I])...);

@@ -19,7 +19,7 @@ namespace adamcore::cpu {
 /// Updates elements [begin, end) of `tensor` with a rule's sweep and its constants; `begin` is a multiple of 64. The
 /// gradient is first processed as `treatment` says, with `scale` as its scale for this tensor, and then multiplied by
 /// `group_scale`.
-using TileSweep = void (*)(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+using TileSweep = void (*)(DenseSweep rule, const void* constants, const Tensor& tensor, std::int64_t begin,
                            std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept;
 
 namespace detail {
@@ -76,7 +76,7 @@ struct Operand {
 /// The tiles of one tensor, for one ISA and compute type.
 template <class Isa, class T>
 struct Tiles {
-    static void sweep(DenseSweep rule, const StepStorage& constants, const Tensor& tensor, std::int64_t begin,
+    static void sweep(DenseSweep rule, const void* constants, const Tensor& tensor, std::int64_t begin,
                       std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
         const Scale whole = group_scale * scale;
         const bool fits = scale::is_normal<T>(whole);
@@ -108,8 +108,7 @@ private:
         }
     }
 
-    void update(DenseSweep rule, const StepStorage& constants, double rule_scale, std::int64_t begin,
-                std::int64_t count) {
+    void update(DenseSweep rule, const void* constants, double rule_scale, std::int64_t begin, std::int64_t count) {
         T* param = param_.load(begin, count);
         T* grad = grad_.load(begin, count);
         void* state[max_slots];
@@ -132,7 +131,9 @@ private:
 
     ADAMCORE_FN void store_state(std::size_t slot, std::int64_t begin, std::int64_t count) {
         if constexpr (sizeof(T) == 4) {
-            const std::uint32_t key = draws_keys_ ? keys_[slot][begin % state::row / tile] : 0;
+            const std::uint32_t key =
+                draws_keys_ ? keys_[slot / state::quartet_size][slot % state::quartet_size][begin % state::row / tile]
+                            : 0;
             if (store_state_[slot])
                 return store_state_[slot](state_buffers_[slot], begin, count, key, tensor_.state[slot]);
         }
@@ -141,10 +142,12 @@ private:
 
     /// The keys of many tiles at a time.
     void draw_keys(std::int64_t begin) {
-        const std::int64_t row = state::first_row + begin / state::row;
+        const std::int64_t row = state::row_of(begin, 0);
         if (row == row_) return;
         row_ = row;
-        convert::random_block({treatment_.seed, static_cast<std::uint64_t>(tensor_.step), tensor_.number}, row, keys_);
+        const rounding::Stream stream{treatment_.seed, static_cast<std::uint64_t>(tensor_.step), tensor_.number};
+        for (std::size_t quartet = 0; quartet * state::quartet_size < slots_; ++quartet)
+            convert::random_block(stream, state::row_of(begin, quartet), keys_[quartet]);
     }
 
     template <class Stored>
@@ -201,7 +204,7 @@ private:
     StoreState store_state_[max_slots];
     std::size_t slots_ = 0;
     std::int64_t row_ = 0;  ///< of which keys_ are
-    alignas(64) std::uint32_t keys_[max_slots][rounding::row];
+    alignas(64) std::uint32_t keys_[max_slots / state::quartet_size][state::quartet_size][rounding::row];
     alignas(64) T param_buffer_[tile];
     alignas(64) T grad_buffer_[tile];
     alignas(64) T state_buffers_[max_slots][tile];

@@ -17,8 +17,8 @@ struct Hyper {
 
 template <class Hyper>
 constexpr auto fields() {
-    return rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::below_one("beta1", &Hyper::beta1),
-                               rule::below_one("beta2", &Hyper::beta2), rule::nonnegative("eps", &Hyper::eps),
+    return rule::fields<Hyper>(rule::nonnegative("lr", &Hyper::lr), rule::beta("beta1", &Hyper::beta1, 0),
+                               rule::beta("beta2", &Hyper::beta2, 1), rule::nonnegative("eps", &Hyper::eps),
                                rule::nonnegative("weight_decay", &Hyper::weight_decay));
 }
 
@@ -64,10 +64,6 @@ struct Adam {
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, const adam::Corrections& corrections) {
         return {adam::prepare<T>(h, corrections), h.weight_decay};
-    }
-    template <class T>
-    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return prepare<T>(h, t, {bias::correction(h.beta1, t), bias::correction(h.beta2, t)});
     }
 
     template <class T, class G>

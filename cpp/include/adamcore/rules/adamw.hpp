@@ -30,10 +30,6 @@ struct AdamW {
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, const adam::Corrections& corrections) {
         return {adam::prepare<T>(h, corrections), T(h.lr * h.weight_decay)};
     }
-    template <class T>
-    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return prepare<T>(h, t, {bias::correction(h.beta1, t), bias::correction(h.beta2, t)});
-    }
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v) {

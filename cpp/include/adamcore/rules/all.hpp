@@ -1,8 +1,13 @@
 #pragma once
 
+#include "adamcore/rules/adafactor.hpp"
 #include "adamcore/rules/adagrad.hpp"
 #include "adamcore/rules/adam.hpp"
 #include "adamcore/rules/adamw.hpp"
+#include "adamcore/rules/lamb.hpp"
+#include "adamcore/rules/lars.hpp"
+#include "adamcore/rules/novograd.hpp"
+#include "adamcore/rules/prodigy.hpp"
 #include "adamcore/rules/rmsprop.hpp"
 #include "adamcore/rules/sgd.hpp"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "adamcore/math.hpp"
@@ -27,9 +28,17 @@ inline constexpr std::int64_t first_row = std::int64_t{1} << 43;
 /// The number of elements whose keys are in one row of random words.
 inline constexpr std::int64_t row = rounding::row * block;
 
-/// The keys of the block that contains `element`, one for each slot.
-ADAMCORE_FN void keys_of(const rounding::Stream& stream, std::int64_t element, std::uint32_t (&keys)[4]) {
-    rounding::random_words(stream, first_row + element / row, static_cast<std::uint32_t>(element % row / block), keys);
+/// The number of slots whose keys come from one counter, and the row of the counter from which the keys of the block
+/// with `element` come, for slots 4 * quartet, ... 4 * quartet + 3.
+inline constexpr std::size_t quartet_size = 4;
+ADAMCORE_FN std::int64_t row_of(std::int64_t element, std::size_t quartet) {
+    return first_row + (static_cast<std::int64_t>(quartet) << 42) + element / row;
+}
+
+/// The keys of the block that contains `element`, one for each slot of a quartet.
+ADAMCORE_FN void keys_of(const rounding::Stream& stream, std::int64_t element, std::size_t quartet,
+                         std::uint32_t (&keys)[4]) {
+    rounding::random_words(stream, row_of(element, quartet), static_cast<std::uint32_t>(element % row / block), keys);
 }
 
 /// 2^32 divided by the golden ratio.

@@ -261,13 +261,13 @@ private:
     ADAMCORE_FN static void prepare(const Group& group, const Clock& clock, Constants& constants) {
         using Step = typename Rule::template Step<T>;
         const auto hyper = detail::hyper_of<Rule>(group.hyper);
-        if constexpr (decays > 0) {
-            double corrections[decays];
-            for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
-            new (constants.step.bytes) Step(Rule::template prepare<T>(hyper, clock.step, corrections));
-        } else {
-            new (constants.step.bytes) Step(rule::prepare<Rule, T>(hyper, clock.step, !clock.has_begun));
-        }
+        rule::Context context;
+        context.t = clock.step;
+        context.begins = !clock.has_begun;
+        double corrections[decays + 1];
+        for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
+        context.corrections = corrections;
+        new (constants.step.bytes) Step(rule::prepare_with<Rule, T>(hyper, context));
     }
 };
 

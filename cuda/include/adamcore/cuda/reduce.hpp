@@ -25,13 +25,13 @@ struct Measure {
 
     static constexpr int resident = 1;
 
-    static constexpr int leaves = threads / norm::lanes;
+    static constexpr int leaves = threads / sums::lanes;
 
     struct Shared {
-        double lane[leaves][norm::lanes];
+        double lane[leaves][sums::lanes];
         double scale[leaves];
         norm::Squares leaf[leaves];
-        bool outgrows[leaves][norm::lanes];  ///< for float64: whether a lane has an element that is infinite as a float
+        bool outgrows[leaves][sums::lanes];  ///< for float64: whether a lane has an element that is infinite as a float
     };
 
     /// Float64 may have to be summed twice.
@@ -42,9 +42,9 @@ struct Measure {
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         const LeafTile here = a.tiles[at.block];
         const Reading& reading = a.readings[here.reading];
-        const int warp = at.thread / norm::lanes, lane = at.thread % norm::lanes;
-        const std::int64_t begin = (here.index * leaves + warp) * norm::leaf;
-        const std::int64_t count = math::min(norm::leaf, reading.size - begin);
+        const int warp = at.thread / sums::lanes, lane = at.thread % sums::lanes;
+        const std::int64_t begin = (here.index * leaves + warp) * sums::leaf;
+        const std::int64_t count = math::min(sums::leaf, reading.size - begin);
         const bool again = phase >= passes;
         if (phase == phases(a, at) - 1) {
             if (at.thread == 0) a.sums[at.block] = sum_of_leaves(shared, reading.size - begin);
@@ -60,7 +60,7 @@ private:
     ADAMCORE_FN static void pass(const Arguments& a, const LeafTile& here, std::int64_t begin, std::int64_t count,
                                  int phase, bool again, int warp, int lane, Shared& shared) {
         const Reading& reading = a.readings[here.reading];
-        double(&sums)[norm::lanes] = shared.lane[warp];
+        double(&sums)[sums::lanes] = shared.lane[warp];
         if (phase == 0) {
             const void* array = reading.of_param ? a.tensors[reading.tensor].param : a.grads[reading.tensor];
             const void* unit = static_cast<const char*>(array) + here.unit * reading.stride;
@@ -75,7 +75,7 @@ private:
                 }
             });
         } else if (phase < passes - 1) {
-            const int half = norm::lanes >> phase;
+            const int half = sums::lanes >> phase;
             if (lane < half) sums[lane] += sums[lane + half];
         } else if (lane == 0 && again) {
             const std::int32_t outgrows = shared.leaf[warp].outgrows;
@@ -99,15 +99,15 @@ private:
         std::int64_t at = begin;
         if (axes.count == 0) {
             const Stored* from = global(static_cast<const Stored*>(data));
-            for (; at + (batch - 1) * norm::lanes < end; at += batch * norm::lanes) {
+            for (; at + (batch - 1) * sums::lanes < end; at += batch * sums::lanes) {
                 Stored some[batch];
                 ADAMCORE_UNROLL
-                for (int k = 0; k < batch; ++k) some[k] = from[at + k * norm::lanes];
+                for (int k = 0; k < batch; ++k) some[k] = from[at + k * sums::lanes];
                 ADAMCORE_UNROLL
                 for (int k = 0; k < batch; ++k) sum += norm::wide_square(some[k], scale);
             }
         }
-        for (; at < end; at += norm::lanes) {
+        for (; at < end; at += sums::lanes) {
             const Stored one = *element_of<Stored>(data, axes, at);
             sum += norm::wide_square(one, scale);
         }
@@ -118,21 +118,21 @@ private:
     ADAMCORE_AWAY static bool outgrows_float(const void* data, const Axes& axes, std::int64_t begin, std::int64_t end) {
         bool found = false;
         ADAMCORE_ROLLED
-        for (std::int64_t at = begin; at < end; at += norm::lanes)
+        for (std::int64_t at = begin; at < end; at += sums::lanes)
             found |= norm::is_infinite_in_float(*element_of<double>(data, axes, at));
         return found;
     }
 
-    ADAMCORE_FN static std::int32_t any_outgrows(const bool (&lanes)[norm::lanes]) {
+    ADAMCORE_FN static std::int32_t any_outgrows(const bool (&lanes)[sums::lanes]) {
         bool found = false;
         ADAMCORE_ROLLED
-        for (int lane = 0; lane < norm::lanes; ++lane) found |= lanes[lane];
+        for (int lane = 0; lane < sums::lanes; ++lane) found |= lanes[lane];
         return found ? 1 : 0;
     }
 
     /// The number of elements from the block's first leaf on.
     ADAMCORE_FN static norm::Squares sum_of_leaves(Shared& shared, std::int64_t size) {
-        return norm::sum_pairs(shared.leaf, math::min<std::int64_t>(leaves, norm::leaves_of(size)));
+        return sums::sum_pairs(shared.leaf, math::min<std::int64_t>(leaves, sums::leaves_of(size)));
     }
 };
 
@@ -186,7 +186,7 @@ struct Fold {
 
 /// Adds up the sums that the blocks of Fold have computed for an array.
 ADAMCORE_FN norm::Squares total_of(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
-    return norm::sum_pairs(terms + first[array], first[array + 1] - first[array]);
+    return sums::sum_pairs(terms + first[array], first[array + 1] - first[array]);
 }
 
 struct UnitArguments {

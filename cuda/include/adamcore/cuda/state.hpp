@@ -21,7 +21,7 @@ struct StateKeys {
     /// Computes a thread's share of the keys for `count` elements from `first` on, where `first` is the start of a
     /// tile.
     ADAMCORE_FN void draw(const rounding::Stream& stream, std::int64_t first, std::int64_t count, int thread) {
-        if (thread * state::block < count) state::keys_of(stream, first + thread * state::block, of[thread]);
+        if (thread * state::block < count) state::keys_of(stream, first + thread * state::block, 0, of[thread]);
     }
 
     /// The random number of an element of the tensor, which is element `place` of the tile.

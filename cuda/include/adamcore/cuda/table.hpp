@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/norm.hpp"
-#include "adamcore/rule_info.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "adamcore/tensor.hpp"
 
 /// The tables that kernels read in device memory. Their pointers are device pointers. `Tensor` is the CPU engine's
