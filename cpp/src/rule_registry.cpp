@@ -1,5 +1,7 @@
 #include "adamcore/rule_registry.hpp"
 
+#include "adamcore/rule/make_info.hpp"
+
 namespace adamcore {
 
 const std::array<RuleInfo, rules::All::size>& all_rules() noexcept {

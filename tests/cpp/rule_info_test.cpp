@@ -17,7 +17,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 TEST(Range, HoldsWhatItSays) {
     using rule::Range;
-    for (const Range range : {Range::finite, Range::nonnegative, Range::fraction, Range::below_one}) {
+    for (const Range range : {Range::finite, Range::is_nonnegative(), Range::fraction, Range::below_one}) {
         EXPECT_TRUE(rule::contains(range, 0.0));
         EXPECT_TRUE(rule::contains(range, 0.5));
         EXPECT_FALSE(rule::contains(range, infinity));
@@ -26,7 +26,7 @@ TEST(Range, HoldsWhatItSays) {
         const auto is = [&](const Range& other) { return range.text == other.text; };
         EXPECT_EQ(rule::contains(range, -1e-300), is(Range::finite));
         EXPECT_EQ(rule::contains(range, 1.0), !is(Range::below_one));
-        EXPECT_EQ(rule::contains(range, 1e300), is(Range::finite) || is(Range::nonnegative));
+        EXPECT_EQ(rule::contains(range, 1e300), is(Range::finite) || is(Range::is_nonnegative()));
     }
 }
 
@@ -64,8 +64,8 @@ TYPED_TEST(Info, SpeaksForItsRule) {
     std::size_t place = 0;
     for (const rule::Slot& slot : Rule::slots) {
         EXPECT_STREQ(info.slots[place].name, slot.name);
-        EXPECT_TRUE(info.slots[place].nonnegative == slot.nonnegative);
-        EXPECT_EQ(rule::nonnegative_slots<Rule>() >> place & 1, slot.nonnegative ? 1u : 0u);
+        EXPECT_TRUE(info.slots[place].is_nonnegative() == slot.is_nonnegative());
+        EXPECT_EQ(rule::nonnegative_slots<Rule>() >> place & 1, slot.is_nonnegative() ? 1u : 0u);
         EXPECT_EQ(info.initial(values, place), rule::initial<Rule>(hyper, place));
         ++place;
     }

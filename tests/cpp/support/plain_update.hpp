@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "adamcore/rule/make_info.hpp"
 #include "support/rules.hpp"
 
 /// Updates as the contracts of tensor.hpp, storage/formats.hpp and storage/rounding.hpp have them, one element after the

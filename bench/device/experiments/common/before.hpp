@@ -8,7 +8,7 @@
 
 #include "adamcore/bias.hpp"
 #include "adamcore/norm.hpp"
-#include "adamcore/rule_info.hpp"
+#include "adamcore/rule/make_info.hpp"
 #include "adamcore/rules/all.hpp"
 
 /// What the engine's kernels took from the library's headers when the experiments were made, and has changed there since.
@@ -24,10 +24,6 @@ struct AdamW : adamcore::AdamW {
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t, const adam::Corrections& corrections) {
         return {adamcore::AdamW::prepare<T>(h, t, corrections), 0};
-    }
-    template <class T>
-    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        return {adamcore::AdamW::prepare<T>(h, t), 0};
     }
 };
 
@@ -66,13 +62,13 @@ ADAMCORE_FN void prepare_in(const HyperValues& values, std::int64_t t, StepStora
     using Step = typename Rule::template Step<T>;
     const auto hyper = adamcore::detail::hyper_of<Rule>(values);
     constexpr int decays = rule::decay_count<Rule>;
-    if constexpr (decays > 0) {
-        double corrections[decays];
-        for (int k = 0; k < decays; ++k) corrections[k] = correction(rule::decay_of<Rule>(hyper, k), t);
-        new (out.bytes) Step(Rule::template prepare<T>(hyper, t, corrections));
-    } else {
-        new (out.bytes) Step(Rule::template prepare<T>(hyper, t));
-    }
+    double corrections[decays + 1];
+    for (int k = 0; k < decays; ++k) corrections[k] = correction(rule::decay_of<Rule>(hyper, k), t);
+    rule::Context context;
+    context.t = t;
+    context.begins = t == 1;
+    context.corrections = corrections;
+    new (out.bytes) Step(rule::prepare_with<Rule, T>(hyper, context));
 }
 
 template <class Rule>

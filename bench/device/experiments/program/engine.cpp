@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "adamcore/rule/make_info.hpp"
 #include "adamcore/rules/all.hpp"
 
 namespace adamcore::experiments {
@@ -21,7 +22,7 @@ EngineTables EngineTables::pack(Packer& packer, const EngineTables& shared, cons
             tiles.push_back({static_cast<std::int32_t>(i), static_cast<std::uint32_t>(k)});
     }
     cuda::Constants constants{{}, group.grad_scale, t};
-    adamcore::detail::prepare_in<AdamW, float>(group.hyper, t, t == 1, nullptr, constants.step);
+    adamcore::detail::prepare_in<AdamW, float>(group.hyper, {t}, nullptr, constants.step.bytes);
     std::vector<bias::Powers> powers;
     const auto hyper = adamcore::detail::hyper_of<AdamW>(group.hyper);
     for (int k = 0; k < rule::max_decays; ++k) powers.push_back(powers_before(rule::decay_of<AdamW>(hyper, k), t));
@@ -54,7 +55,7 @@ cuda::UpdateArguments EngineTables::update(std::uint64_t seed, const AdamW::Hype
     cuda::UpdateArguments a = update(seed);
     a.constants = nullptr;
     a.control = nullptr;
-    new (a.hosted[0].step.bytes) AdamW::Step<float>(AdamW::prepare<float>(hyper, t));
+    new (a.hosted[0].step.bytes) AdamW::Step<float>(rule::prepare<AdamW, float>(hyper, {t}));
     a.hosted[0].grad_scale = 1;
     a.hosted[0].count = t;
     return a;

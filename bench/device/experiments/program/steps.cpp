@@ -19,7 +19,7 @@ void queue_step(const Variant& variant, const Problem& problem, std::int64_t set
     if (variant.decide.function) run(variant.decide, 1, problem.decide(set), variant.decide_is_dependent);
     if (!variant.update.function) return;
     UpdateArguments arguments = problem.update(set, variant.tile);
-    if (variant.constants_by_host) arguments.step = AdamW::prepare<float>(Problem::hyper, t);
+    if (variant.constants_by_host) arguments.step = rule::prepare<AdamW, float>(Problem::hyper, {t});
     run(variant.update, problem.update_blocks(variant.tile), arguments, variant.update_is_dependent);
 }
 

@@ -12,6 +12,7 @@
 #include "adamcore/cpu/tiles.hpp"
 #include "adamcore/cpu/traffic.hpp"
 #include "adamcore/plan.hpp"
+#include "adamcore/rule/check.hpp"
 #include "adamcore/tensor.hpp"
 
 /// The engine: plan, then pool, then sweep. Nothing here allocates, throws or keeps state.

@@ -7,7 +7,7 @@
 #include "adamcore/clip.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
-#include "adamcore/rule_info.hpp"
+#include "adamcore/rule/make_info.hpp"
 
 /// Computes what must be known before gradients are applied: whether they are finite, how they are clipped, the number
 /// of the step, and what a rule computes once per step. It is one block, and the host need not know the result.
