@@ -17,7 +17,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 TEST(Range, HoldsWhatItSays) {
     using rule::Range;
-    for (const Range range : {Range::finite, Range::is_nonnegative(), Range::fraction, Range::below_one}) {
+    for (const Range range : {Range::finite, Range::nonnegative, Range::fraction, Range::below_one}) {
         EXPECT_TRUE(rule::contains(range, 0.0));
         EXPECT_TRUE(rule::contains(range, 0.5));
         EXPECT_FALSE(rule::contains(range, infinity));
@@ -26,7 +26,7 @@ TEST(Range, HoldsWhatItSays) {
         const auto is = [&](const Range& other) { return range.text == other.text; };
         EXPECT_EQ(rule::contains(range, -1e-300), is(Range::finite));
         EXPECT_EQ(rule::contains(range, 1.0), !is(Range::below_one));
-        EXPECT_EQ(rule::contains(range, 1e300), is(Range::finite) || is(Range::is_nonnegative()));
+        EXPECT_EQ(rule::contains(range, 1e300), is(Range::finite) || is(Range::nonnegative));
     }
 }
 
