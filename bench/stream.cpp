@@ -33,3 +33,18 @@ extern "C" void stream_step(const Stream* stream) {
         for (std::int64_t i = 0; i < size; ++i) update(i);
     }
 }
+
+/// Adafactor's traffic: the parameter is read, the gradient is read twice, and then the parameter is updated, 24 bytes an
+/// element. Returns a sum that depends on all that was read.
+extern "C" double stream_passes(float* p, const float* g, std::int64_t size, std::int32_t threads) {
+    float weights = 0, first = 0, second = 0;
+#pragma omp parallel for simd schedule(static) num_threads(threads) reduction(+ : weights)
+    for (std::int64_t i = 0; i < size; ++i) weights += p[i];
+#pragma omp parallel for simd schedule(static) num_threads(threads) reduction(+ : first)
+    for (std::int64_t i = 0; i < size; ++i) first += g[i];
+#pragma omp parallel for simd schedule(static) num_threads(threads) reduction(+ : second)
+    for (std::int64_t i = 0; i < size; ++i) second += g[i];
+#pragma omp parallel for simd schedule(static) num_threads(threads)
+    for (std::int64_t i = 0; i < size; ++i) p[i] = p[i] - 0.0009765625f * g[i];
+    return double(weights) + double(first) + double(second);
+}

@@ -39,10 +39,7 @@ class Stream(Peer):
 
     @classmethod
     def prepare(cls, threads: int) -> None:  # noqa: ARG003
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder) / "stream.so"
-            _compile(library)
-            cls.kernel = ctypes.CDLL(str(library)).stream_step
+        cls.kernel = library().stream_step
         cls.kernel.restype = None
         cls.kernel.argtypes = (ctypes.c_void_p,)
 
@@ -77,6 +74,14 @@ def _flat(arrays: Arrays, phase: int) -> Array:
     block = np.empty(size + 2 * LINE, np.float32)
     start = -block.ctypes.data % (4 * LINE) // 4 + phase
     return np.concatenate([a.reshape(-1) for a in arrays], out=block[start : start + size])
+
+
+def library() -> ctypes.CDLL:
+    """Return the functions of stream.cpp, compiled for this processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stream.so"
+        _compile(path)
+        return ctypes.CDLL(str(path))
 
 
 def _compile(library: Path) -> None:
