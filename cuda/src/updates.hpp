@@ -7,7 +7,7 @@
 namespace adamcore::cuda {
 
 template <template <class, class, class> class Update, class Rule, class T>
-using UpdateBody = Update<Rule, T, std::make_index_sequence<Rule::slots.size()>>;
+using UpdateBody = Update<Rule, T, rule::ElementArrays<Rule>>;
 
 template <class T, class... Rules>
 constexpr UpdateLaunches dense_launches(rule::List<Rules...>) {

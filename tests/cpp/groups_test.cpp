@@ -79,7 +79,7 @@ Mixture alike_neighbours() {
 TEST(Groups, OfEveryRuleAndTypeStepInOneCall) {
     for (const cpu::Kernels* kernels : every_kernels()) {
         for (const int threads : {1, 2, 5}) {
-            const Mixture mixture = every_rule(rules::All{});
+            const Mixture mixture = every_rule(SimpleRules{});
             ASSERT_FALSE(mixture.is_updated());
             dispatch(*kernels, mixture.groups(), mixture.tensors(), cpu::Threads{threads});
             EXPECT_TRUE(mixture.is_updated()) << name_of(kernels->isa) << ", " << threads << " threads";
@@ -94,7 +94,7 @@ TEST(Groups, KeepTheirOwnConstants) {
 }
 
 TEST(Groups, MayBeSteppedApart) {
-    const Mixture mixture = every_rule(rules::All{});
+    const Mixture mixture = every_rule(SimpleRules{});
     for (const Tensor& tensor : mixture.tensors()) {
         dispatch(cpu::best_kernels(), mixture.groups(), {tensor}, cpu::Threads{2});
     }
@@ -102,7 +102,7 @@ TEST(Groups, MayBeSteppedApart) {
 }
 
 TEST(Groups, MayBeSteppedFromTheLastPartToTheFirst) {
-    const Mixture mixture = every_rule(rules::All{});
+    const Mixture mixture = every_rule(SimpleRules{});
     const auto count = static_cast<std::int64_t>(mixture.tensors().size());
     plan::Cut cuts[cpu::max_parts + 1];
     const int parts = cpu::plan_step(mixture.tensors().data(), count, 5, cuts);

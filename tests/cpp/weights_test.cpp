@@ -50,7 +50,7 @@ std::vector<Storage> storages_that_lose_nothing() {
 }
 
 TEST(Weights, KeptInFullFollowFloat32) {
-    for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
+    for (const std::size_t rule : simple_rules()) {
         for (const Storage& storage : storages_that_lose_nothing()) {
             for (const cpu::Kernels* kernels : every_kernels()) {
                 Pair pair(storage, cpu::all_rules()[rule].slot_count);

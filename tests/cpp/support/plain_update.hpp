@@ -143,7 +143,7 @@ void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t
             set_number(t.param, t.dtype, i, update_number<Rule>(step, grad, old, state, slots));
         }
         for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
-            keep_state(t, i, slot, Rule::slots[slot].nonnegative, treatment.seed, state[slot]);
+            keep_state(t, i, slot, Rule::slots[slot].is_nonnegative(), treatment.seed, state[slot]);
     }
 }
 
@@ -151,8 +151,13 @@ using TensorUpdate = void (*)(const HyperValues&, double, const Tensor&, Scale, 
 
 template <class... Rules>
 TensorUpdate update_by(std::size_t rule, Dtype dtype, rule::List<Rules...>) {
-    constexpr TensorUpdate narrow[] = {update_tensor<Rules, float>...}, wide[] = {update_tensor<Rules, double>...};
-    return dtype == Dtype::float64 ? wide[rule] : narrow[rule];
+    TensorUpdate found = nullptr;
+    const bool is_wide = dtype == Dtype::float64;
+    ((rule == adamcore::detail::index_in<Rules>(rules::All{})
+          ? void(found = is_wide ? update_tensor<Rules, double> : update_tensor<Rules, float>)
+          : void()),
+     ...);
+    return found;
 }
 
 }  // namespace detail
@@ -163,7 +168,7 @@ inline void update_plainly(const std::vector<cpu::Group>& groups, const std::vec
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         const Tensor& tensor = tensors[i];
         const cpu::Group& group = groups[static_cast<std::size_t>(tensor.group)];
-        const auto update = detail::update_by(group.rule, tensor.dtype, rules::All{});
+        const auto update = detail::update_by(group.rule, tensor.dtype, SimpleRules{});
         const Scale scale = treatment.tensor_factors ? treatment.scale * treatment.tensor_factors[i] : treatment.scale;
         update(group.hyper, group.grad_scale, tensor, scale, treatment);
     }

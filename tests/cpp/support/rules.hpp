@@ -6,9 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -26,6 +26,23 @@ struct Case {
 
 namespace detail {
 
+template <class... Lists>
+struct Joined;
+template <class... A>
+struct Joined<rule::List<A...>> {
+    using List = rule::List<A...>;
+};
+template <class... A, class... B, class... More>
+struct Joined<rule::List<A...>, rule::List<B...>, More...> : Joined<rule::List<A..., B...>, More...> {};
+
+template <class List>
+struct SimpleOf;
+template <class... Rules>
+struct SimpleOf<rule::List<Rules...>> {
+    using List =
+        typename Joined<std::conditional_t<rule::has_own_constants<Rules>, rule::List<>, rule::List<Rules>>...>::List;
+};
+
 template <class List>
 struct CasesOf;
 template <class First, class... Rules>
@@ -41,10 +58,21 @@ struct CasesOf<rule::List<First, Rules...>> {
 
 }  // namespace detail
 
-/// All rules by index. Under sanitizers those with the fewest and the most slots: memory is reached in the same way by all.
+/// The rules without passes, whose update of an element depends on nothing but the element and its group.
+using SimpleRules = detail::SimpleOf<rules::All>::List;
+
+/// They by index.
+inline std::vector<std::size_t> simple_rules() {
+    std::vector<std::size_t> found;
+    for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
+        if (!cpu::all_rules()[rule].has_own_constants) found.push_back(rule);
+    }
+    return found;
+}
+
+/// The same. Under sanitizers those with the fewest and the most slots: memory is reached in the same way by all.
 inline std::vector<std::size_t> rules_to_test() {
-    std::vector<std::size_t> all(rules::All::size);
-    std::iota(all.begin(), all.end(), std::size_t{0});
+    std::vector<std::size_t> all = simple_rules();
 #if defined(ADAMCORE_SANITIZED)
     const auto [fewest, most] = std::minmax_element(all.begin(), all.end(), [](std::size_t a, std::size_t b) {
         return cpu::all_rules()[a].slot_count < cpu::all_rules()[b].slot_count;
@@ -54,8 +82,8 @@ inline std::vector<std::size_t> rules_to_test() {
     return all;
 }
 
-/// Every rule with every compute type, under sanitizers with float, for TYPED_TEST_SUITE.
-using EveryCase = detail::CasesOf<rules::All>::Types;
+/// Every simple rule with every compute type, under sanitizers with float, for TYPED_TEST_SUITE.
+using EveryCase = detail::CasesOf<SimpleRules>::Types;
 
 /// Names types by number, in whose place CTest shows the type. (It is the default, but Clang is pedantic about a macro
 /// whose last argument is left out.)

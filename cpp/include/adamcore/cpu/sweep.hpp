@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "adamcore/gradient.hpp"
-#include "adamcore/rule.hpp"
+#include "adamcore/rule/check.hpp"
 #include "adamcore/rule_info.hpp"
 
 ADAMCORE_LOOPS_BEGIN
@@ -92,7 +92,7 @@ struct RuleSweep<Isa, Rule, T, std::index_sequence<I...>> {
 /// The sweep of one rule over arrays of its compute type T.
 template <class Isa, class Rule, class T>
 inline constexpr DenseSweep dense_sweep{
-    detail::RuleSweep<Isa, Rule, T, std::make_index_sequence<Rule::slots.size()>>::run,
+    detail::RuleSweep<Isa, Rule, T, rule::ElementArrays<Rule>>::run,
     rule::nonnegative_slots<Rule>()};
 
 }  // namespace adamcore::cpu

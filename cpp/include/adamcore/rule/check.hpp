@@ -27,6 +27,19 @@ struct ElementSlots {
 
 namespace detail {
 
+template <class Rule, std::size_t... I, std::size_t... J>
+std::index_sequence<ElementSlots<Rule>::index(I)..., Rule::slots.size() + J...> element_arrays(
+    std::index_sequence<I...>, std::index_sequence<J...>);
+
+}  // namespace detail
+
+/// The places of the arrays that update() and passes receive, in a list of all slots and then all temporaries.
+template <class Rule>
+using ElementArrays = decltype(detail::element_arrays<Rule>(std::make_index_sequence<ElementSlots<Rule>::size>{},
+                                                            std::make_index_sequence<temporaries<Rule>.size()>{}));
+
+namespace detail {
+
 template <class T, std::size_t>
 using ref = T&;
 

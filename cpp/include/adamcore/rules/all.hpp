@@ -15,6 +15,7 @@ namespace adamcore::rules {
 
 /// All rules. Engines iterate over this list and never name a rule.
 using All = rule::List<Adam, AdamAmsgrad, AdamW, AdamWAmsgrad, Sgd, SgdMomentum, SgdNesterov, RmsProp, RmsPropMomentum,
-                       RmsPropCentered, RmsPropCenteredMomentum, Adagrad>;
+                       RmsPropCentered, RmsPropCenteredMomentum, Adagrad, Lamb, Lars, LarsMomentum, LarsNesterov,
+                       NovoGrad, NovoGradAmsgrad, Adafactor, AdafactorVector, Prodigy>;
 
 }  // namespace adamcore::rules

@@ -12,7 +12,7 @@
 namespace adamcore::cuda {
 
 /// Updates arrays of any types and layouts, with everything that precision and element-wise clipping need.
-template <class Rule, class T, class = std::make_index_sequence<Rule::slots.size()>>
+template <class Rule, class T, class = rule::ElementArrays<Rule>>
 struct StoredUpdate;
 
 template <class Rule, class T, std::size_t... I>

@@ -7,7 +7,7 @@
 #include "adamcore/cuda/access.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/gradient.hpp"
-#include "adamcore/rule.hpp"
+#include "adamcore/rule/check.hpp"
 
 /// Updates, tile by tile. Kernels are written as functions of a thread's position, so that tests can run them on the
 /// CPU, thread after thread.
@@ -72,7 +72,7 @@ struct Known {
 };
 
 /// Updates arrays that are all dense and of the compute type T.
-template <class Rule, class T, class = std::make_index_sequence<Rule::slots.size()>>
+template <class Rule, class T, class = rule::ElementArrays<Rule>>
 struct DenseUpdate;
 
 template <class Rule, class T, std::size_t... I>
