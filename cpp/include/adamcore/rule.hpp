@@ -55,8 +55,9 @@
 ///
 /// A rule that keeps numbers for the whole optimizer names them, `numbers = rule::named_numbers("d", ...)`, and has
 /// `static double first_number(const Hyper& h, std::size_t index)`. All groups share the hyper-parameters that it lists
-/// as `static constexpr auto common = rule::decays(&Hyper::..., ...)`, and `static bool takes_part(const Hyper& h)` says
-/// whether a group's gradients are part of the sums over all tensors.
+/// as `static constexpr auto common = rule::members(&Hyper::..., ...)`, and those in `common_or_zero` too, unless a group
+/// sets them to 0. `static bool takes_part(const Hyper& h)` says whether a group's gradients are part of the sums over all
+/// tensors.
 ///
 /// A rule for matrices may name another for tensors with fewer than two axes: `using for_vectors = Other`, with the same
 /// Hyper.

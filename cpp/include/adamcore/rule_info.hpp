@@ -73,6 +73,8 @@ struct RuleInfo {
     const char* const* numbers;
     std::size_t number_count;
     unsigned common_fields;
+    /// The same for fields that a group may also set to 0.
+    unsigned common_or_zero_fields;
     unsigned update_reads, update_writes;  ///< rule::param, ...
 
     /// Whether state begins with a gradient (rule::begins).

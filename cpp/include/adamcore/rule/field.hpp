@@ -121,9 +121,13 @@ constexpr std::array<Field<Hyper>, sizeof...(F)> fields(F... field) {
     return {field...};
 }
 
+template <class Hyper, class... Member>
+constexpr std::array<double Hyper::*, 1 + sizeof...(Member)> members(double Hyper::*first, Member... others) {
+    return {first, others...};
+}
 template <class Hyper, class... Decay>
 constexpr std::array<double Hyper::*, 1 + sizeof...(Decay)> decays(double Hyper::*first, Decay... others) {
-    return {first, others...};
+    return members(first, others...);
 }
 
 }  // namespace adamcore::rule

@@ -83,13 +83,12 @@ bool takes_part_of([[maybe_unused]] const HyperValues& values) noexcept {
     return true;
 }
 
-template <class Rule>
-constexpr unsigned common_fields_of() {
+/// A bit for each field of a rule that stands for one of the members.
+template <class Rule, class Members>
+constexpr unsigned fields_among(const Members& members) {
     unsigned bits = 0;
-    if constexpr (rule::numbers<Rule>.size() > 0) {
-        for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
-            for (const auto member : Rule::common) bits |= Rule::fields[i].member == member ? 1u << i : 0u;
-        }
+    for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
+        for (const auto member : members) bits |= Rule::fields[i].member == member ? 1u << i : 0u;
     }
     return bits;
 }
@@ -198,7 +197,10 @@ RuleInfo make_rule_info() {
     info.pass_count = rule::pass_count<Rule>;
     info.numbers = rule::numbers<Rule>.data();
     info.number_count = rule::numbers<Rule>.size();
-    info.common_fields = common_fields_of<Rule>();
+    if constexpr (rule::numbers<Rule>.size() > 0) {
+        info.common_fields = fields_among<Rule>(Rule::common);
+        info.common_or_zero_fields = fields_among<Rule>(Rule::common_or_zero);
+    }
     info.update_reads = rule::update_reads<Rule>;
     info.update_writes = rule::update_writes<Rule>;
     info.begins = rule::begins<Rule>;

@@ -29,8 +29,9 @@ struct Prodigy {
         rule::number("d_coef", &Hyper::d_coef, rule::Range::positive),
         rule::number("growth_rate", &Hyper::growth_rate, rule::Range::from_one));
     static constexpr auto common =
-        rule::decays(&Hyper::beta1, &Hyper::beta2, &Hyper::beta3, &Hyper::use_bias_correction, &Hyper::d0,
-                     &Hyper::d_coef, &Hyper::growth_rate);
+        rule::members(&Hyper::beta1, &Hyper::beta2, &Hyper::beta3, &Hyper::use_bias_correction, &Hyper::d0,
+                      &Hyper::d_coef, &Hyper::growth_rate);
+    static constexpr auto common_or_zero = rule::members(&Hyper::lr);
 
     static constexpr std::size_t d = 0, d_max = 1, d_numerator = 2, k = 3;  // of `numbers`
 
