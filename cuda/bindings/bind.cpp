@@ -59,11 +59,11 @@ struct DeviceOptimizer::GroupBinding : Binding {
         if (is_first && !is_committed) optimizer.engine_.reset();
     }
 
-    void start(const std::vector<Initial>& initials) override {
+    void start() override {
         producers.erase(std::remove(producers.begin(), producers.end(), stream), producers.end());
         const GilRelease release;  // a full queue may wait for work that needs it
         cuda::Ordered ordered(device, stream, producers);
-        cuda::start_state(device, added.started, initials, stream);
+        for (const Started& each : added.started) cuda::start_state(device, each.tensors, each.initials, stream);
         ordered.finish();
     }
 
@@ -135,16 +135,17 @@ std::unique_ptr<BoundOptimizer::Binding> DeviceOptimizer::bind(Addition& added) 
     return std::make_unique<GroupBinding>(*this, added);
 }
 
-StateBlock DeviceOptimizer::allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+StateBlock DeviceOptimizer::allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                                            const std::vector<std::string>& labels) {
     std::size_t next = 0;
     const auto place = [&](const Tensor& tensor, const StateSlot& slot) {
-        const std::size_t item = tensor.size ? slot.bytes / static_cast<std::size_t>(tensor.size) : 0;
+        const bool is_like_param = tensor.size > 0 && slot.slot.shape == rule::Shape::elements;
+        const std::size_t item = is_like_param ? slot.bytes / static_cast<std::size_t>(tensor.size) : 0;
         const std::size_t begin = (next + alignment - 1) / alignment * alignment + phase_of(tensor) * item;
         next = begin + slot.bytes;
         return begin;
     };
-    const StateLayout layout(tensors, slots, extras, place);
+    const StateLayout layout(tensors, slots, place);
     // Arrays without elements need a device too.
     const std::size_t bytes = next + alignment;
     const auto given = allocate(library_, bytes, state_device_, labels);
@@ -159,12 +160,11 @@ cuda::Stream DeviceOptimizer::stream_of_pool(int device) const {
     return std::max<cuda::Stream>(library_.attr("stream")(device).cast<cuda::Stream>(), 1);
 }
 
-void DeviceOptimizer::start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
-                                  std::size_t) {
+void DeviceOptimizer::start_state(const Started& started) {
     const cuda::Stream stream = stream_of_pool(device_);
     const GilRelease release;  // a full queue may wait for work that needs it
     engine_->order(stream);
-    cuda::start_state(device_, tensors, initials, stream);
+    cuda::start_state(device_, started.tensors, started.initials, stream);
     engine_->order(stream);  // the step may go to another stream
 }
 

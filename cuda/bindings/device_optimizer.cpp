@@ -71,7 +71,7 @@ BoundOptimizer::Counts DeviceOptimizer::counts() {
     const cuda::Stream current = stream();
     const GilRelease release;
     engine_->order(current);  // after the work that the user has queued on the state
-    return {engine_->progress(), engine_->completed()};
+    return {engine_->progress(), engine_->completed(), numbers_};
 }
 
 void DeviceOptimizer::save(const Copies& copies) {
@@ -91,6 +91,7 @@ void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
         engine_->set_counts(counts.tensors, counts.completed);
     }
+    numbers_ = counts.numbers;  // of the same size
     completed_ = engine_->has_captured() ? std::nullopt : std::optional(counts.completed);
 }
 

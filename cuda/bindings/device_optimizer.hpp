@@ -80,10 +80,9 @@ private:
     };
 
     std::unique_ptr<Binding> bind(Addition& added) override;
-    StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+    StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                               const std::vector<std::string>& labels) override;
-    void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
-                     std::size_t used) override;
+    void start_state(const Started& started) override;
     void require_changeable_state() const override;
     std::unique_ptr<BoundOptimizer> make_like() const override;
     void convert(const std::vector<Conversion>& conversions) const override;

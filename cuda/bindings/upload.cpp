@@ -52,7 +52,7 @@ DeviceOptimizer::Upcoming DeviceOptimizer::evaluate_ahead(std::optional<std::int
     for (const auto& [group, field, row] : uses) {
         upcoming.forecast.fields.push_back(
             {static_cast<std::int32_t>(group), static_cast<std::int32_t>(field), static_cast<std::int32_t>(row)});
-        upcoming.keys.insert(label_of_field(all_rules()[groups_[group].rule].fields[field].name));
+        upcoming.keys.insert(label_of(all_rules()[groups_[group].rule].fields[field]));
     }
     return upcoming;
 }

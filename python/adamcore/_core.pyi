@@ -58,6 +58,8 @@ class HostOptimizer:
     def places(self) -> dict[str, int]: ...
     @property
     def completed(self) -> int: ...
+    @property
+    def numbers(self) -> dict[str, float]: ...
     def add_group(
         self,
         param_groups: list[dict[str, Any]],
@@ -69,6 +71,7 @@ class HostOptimizer:
         tree: Any,
         variant_keys: tuple[str, ...],
         variant: Callable[[dict[str, Any]], str],
+        checked: bool,
     ) -> None: ...
     def step(
         self, grads: Any, param_groups: list[dict[str, Any]], loss_scale: Any, check: bool, /
@@ -78,12 +81,13 @@ class HostOptimizer:
     def require_idle(self) -> None: ...
     def forms(self) -> list[tuple[list[str], list[str], Any, Any]]: ...
     def rebind(self, params: list[tuple[list[Any], list[str], Any, Any]]) -> None: ...
-    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int]: ...
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float]]: ...
     def restore(
         self,
         values: list[dict[str, Any]],
         state: Any,
         completed: int,
+        numbers: Any,
         to_numpy: Callable[[Any], NDArray[Any]],
         rules: list[str],
         family: list[str],

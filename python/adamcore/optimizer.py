@@ -62,7 +62,7 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     Alternatively, all arrays are in the memory of one CUDA device: CuPy arrays, PyTorch tensors, or arrays that support
     DLPack or ``__cuda_array_interface__``. A step is then queued on the current stream of the parameters' library.
 
-    Every number among the hyper-parameters, also each element of ``betas``, can be a schedule: one of
+    Every number among the hyper-parameters, also each element of a tuple such as ``betas``, can be a schedule: one of
     `adamcore.schedules`, or any other callable that takes the number of completed steps and returns a number. Each
     group can have its own. A schedule is called once in a step, however many numbers it gives. What it returns is
     checked in each step, before anything changes. If a schedule gives beta, the bias correction of step t is
@@ -106,12 +106,17 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     options : mapping
         ``clip_norm`` and the other options above, as they were passed. Read-only.
     state : mapping
-        ``state[name][slot]`` is an array in the shape of the parameter, a view of the optimizer's own memory. It is a
-        NumPy array; on a device, it is an array of the parameters' library (CuPy or PyTorch). In addition to the rule's
-        slots, it contains what `Precision` stores beside weights: "master", "remainder" (with "remainder_ties", one bit
-        for each weight) or "compensation".
+        ``state[name][slot]`` is an array, a view of the optimizer's own memory. Most have the shape of the parameter.
+        What a rule keeps for each row has the parameter's shape with a last axis of length 1, for each column one with a
+        last but one axis of length 1, and one number is a float64 array without axes. It is a NumPy array; on a device,
+        it is an array of the parameters' library (CuPy or PyTorch). In addition to the rule's slots, it contains what
+        `Precision` stores beside weights: "master", "remainder" (with "remainder_ties", one bit for each weight) or
+        "compensation".
     steps : mapping
         ``steps[name]`` is the number of updates of that parameter. On a device, reading it waits for all queued steps.
+    numbers : mapping
+        The numbers that the rule keeps for the whole optimizer, by name, such as `Prodigy`'s estimate ``d``. Most rules
+        have none. Read-only; on a device, reading it waits for all queued steps.
     """
 
     _variant_keys: ClassVar[tuple[str, ...]] = ()
@@ -292,6 +297,11 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     def steps(self) -> Mapping[str, int]:
         """The number of updates of each parameter by name."""
         return ByName(self._native.places, self._native.steps)
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The numbers that the rule keeps for the whole optimizer, by name. Most rules have none."""
+        return MappingProxyType(self._native.numbers)
 
     @property
     def completed(self) -> int:

@@ -16,32 +16,48 @@
 namespace adamcore::python {
 namespace {
 
-template <class T>
-void fill(T* data, std::int64_t count, double value, [[maybe_unused]] bool is_square) {
+/// A number as state that is stored in T.
+template <class T, class X>
+T as_state(X value, [[maybe_unused]] bool is_square) {
     if constexpr (sizeof(T) == 2) {
-        std::fill(data, data + count, state::encode<T>(static_cast<float>(value), is_square, false, 0));
+        return state::encode<T>(static_cast<float>(value), is_square, false, 0);
     } else {
-        std::fill(data, data + count, static_cast<T>(value));
+        return static_cast<T>(value);
     }
 }
 
-/// Initialises master weights with the parameters. Remainders and compensations start as zero.
-void start_weights(const std::vector<Tensor>& tensors) {
-    for (const Tensor& tensor : tensors) {
-        if (tensor.weights != WeightPolicy::master || !tensor.extra[0]) continue;
-        auto* master = static_cast<float*>(tensor.extra[0]);
-        const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
-        visit(tensor.dtype, [&](auto x) {
-            using Stored = decltype(x);
-            for_each_run(axes, sizeof(Stored), 0, tensor.size,
-                         [&](std::int64_t offset, std::int64_t stride, std::int64_t count) {
-                             const char* from = static_cast<const char*>(tensor.param) + offset;
-                             for (std::int64_t k = 0; k < count; ++k)
-                                 *master++ = static_cast<float>(
-                                     storage::decode(*reinterpret_cast<const Stored*>(from + k * stride)));
-                         });
-        });
+/// Copies the parameter to a dense array of T.
+template <class T>
+void copy_param(const Tensor& tensor, T* to, bool is_square) {
+    const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
+    visit(tensor.dtype, [&](auto x) {
+        using Stored = decltype(x);
+        for_each_run(
+            axes, sizeof(Stored), 0, tensor.size, [&](std::int64_t offset, std::int64_t stride, std::int64_t count) {
+                const char* from = static_cast<const char*>(tensor.param) + offset;
+                for (std::int64_t k = 0; k < count; ++k)
+                    *to++ =
+                        as_state<T>(storage::decode(*reinterpret_cast<const Stored*>(from + k * stride)), is_square);
+            });
+    });
+}
+
+/// Writes the first values of a state array. An array that is fresh is zero.
+void start_slot(const Tensor& tensor, const Initial& initial, void* array, bool is_fresh) {
+    const Dtype dtype = slot_dtype(tensor, initial.slot);
+    const std::int64_t size = slot_size(tensor, initial.slot);
+    const bool is_square = initial.slot.is_nonnegative(), is_copy = initial.slot.start == rule::Start::param;
+    if (size == 0) return;
+    if (!is_copy && initial.value == 0) {
+        if (!is_fresh) std::memset(array, 0, static_cast<std::size_t>(size) * size_of(dtype));
+        return;
     }
+    visit(dtype, [&](auto x) {
+        using T = decltype(x);
+        auto* const data = static_cast<T*>(array);
+        is_copy ? copy_param(tensor, data, is_square)
+                : void(std::fill_n(data, size, as_state<T>(initial.value, is_square)));
+    });
 }
 
 }  // namespace
@@ -53,8 +69,8 @@ struct HostOptimizer::GroupBinding : Binding {
         optimizer.add_state(added);
     }
 
-    void start(const std::vector<Initial>& initials) override {
-        optimizer.start_state(added.started, initials, initials.size());
+    void start() override {
+        for (const Started& each : added.started) optimizer.start_state(each);
     }
 
     void make_room() override {
@@ -122,10 +138,10 @@ std::unique_ptr<BoundOptimizer::Binding> HostOptimizer::bind(Addition& added) {
     return std::make_unique<GroupBinding>(*this, added);
 }
 
-StateBlock HostOptimizer::allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+StateBlock HostOptimizer::allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                                          const std::vector<std::string>& labels) {
     Slab::Measure measure;
-    const StateLayout layout(tensors, slots, extras,
+    const StateLayout layout(tensors, slots,
                              [&](const Tensor&, const StateSlot& slot) { return measure.add(slot.bytes); });
     if (measure.total() == 0) return {};
     std::unique_ptr<Slab> slab;
@@ -148,21 +164,14 @@ StateBlock HostOptimizer::allocate_state(std::vector<Tensor>& tensors, const Rul
     return {keeper, address, size};
 }
 
-void HostOptimizer::start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
-                                std::size_t used) {
-    for (const Tensor& tensor : tensors) {
-        for (std::size_t slot = 0; slot < initials.size(); ++slot) {
-            if (initials[slot].value == 0) {
-                const auto bytes = static_cast<std::size_t>(tensor.size) * size_of(tensor.state_dtype);
-                if (slot >= used && bytes > 0) std::memset(tensor.state[slot], 0, bytes);
-                continue;  // new memory is zero
-            }
-            visit(tensor.state_dtype, [&, initial = initials[slot], size = tensor.size](auto x) {
-                fill(static_cast<decltype(x)*>(tensor.state[slot]), size, initial.value, initial.slot.is_nonnegative());
-            });
-        }
+/// Masters begin as the parameters, remainders and compensations with zero.
+void HostOptimizer::start_state(const Started& started) {
+    for (const Tensor& tensor : started.tensors) {
+        for (std::size_t slot = 0; slot < started.initials.size(); ++slot)
+            start_slot(tensor, started.initials[slot], tensor.state[slot], slot < started.fresh);
+        if (tensor.weights == WeightPolicy::master && tensor.extra[0])
+            copy_param(tensor, static_cast<float*>(tensor.extra[0]), false);
     }
-    start_weights(tensors);
 }
 
 std::unique_ptr<BoundOptimizer> HostOptimizer::make_like() const {

@@ -61,7 +61,7 @@ std::int64_t HostOptimizer::completed() const {
 }
 
 BoundOptimizer::Counts HostOptimizer::counts() {
-    Counts counts{{}, completed_};
+    Counts counts{{}, completed_, numbers_};
     for (const Tensor& tensor : tensors_) counts.tensors.push_back({tensor.step, tensor.has_begun()});
     return counts;
 }
@@ -78,6 +78,7 @@ void HostOptimizer::load(const Copies& copies, const Counts& counts) {
         tensors_[i].first = counts.tensors[i].has_begun ? 0 : Tensor::never;
     }
     completed_ = counts.completed;
+    numbers_ = counts.numbers;  // of the same size
 }
 
 int HostOptimizer::traverse(visitproc visit, void* arg) const {

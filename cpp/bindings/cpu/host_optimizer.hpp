@@ -78,10 +78,9 @@ private:
     struct Uncounted;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
-    StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+    StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                               const std::vector<std::string>& labels) override;
-    void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
-                     std::size_t used) override;
+    void start_state(const Started& started) override;
     void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
     void forget_checked() noexcept override;
     std::unique_ptr<BoundOptimizer> make_like() const override;

@@ -18,24 +18,56 @@ namespace py = pybind11;
 namespace adamcore::python {
 namespace {
 
-/// Names, slots, nonnegative slots, and fields with their defaults, for every rule. Tests compare Python's classes with
-/// them.
+py::dict description_of(const rule::Slot& slot) {
+    constexpr const char* shapes[] = {"elements", "rows", "columns", "number"};
+    py::dict description;
+    description["degree"] = static_cast<int>(slot.degree);
+    description["shape"] = shapes[static_cast<std::size_t>(slot.shape)];
+    description["start"] = slot.start == rule::Start::param ? "param" : "value";
+    description["is_full"] = slot.is_full;
+    return description;
+}
+
+py::dict description_of(const FieldInfo& field) {
+    constexpr const char* kinds[] = {"number", "flag", "word"};
+    py::dict description;
+    description["kind"] = kinds[static_cast<std::size_t>(field.kind)];
+    description["may_be_none"] = field.may_be_none;
+    description["tuple"] = field.tuple ? py::object(py::str(field.tuple)) : py::none();
+    description["place"] = field.place;
+    return description;
+}
+
+py::dict description_of(const RuleInfo& info) {
+    py::dict fields, hyper, state;
+    py::list slots, nonnegative, numbers;
+    for (std::size_t i = 0; i < info.field_count; ++i) {
+        fields[info.fields[i].name] = value_of(info.fields[i], info.fields[i].preset);
+        hyper[info.fields[i].name] = description_of(info.fields[i]);
+    }
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
+        slots.append(info.slots[slot].name);
+        state[info.slots[slot].name] = description_of(info.slots[slot]);
+        if (info.slots[slot].is_nonnegative()) nonnegative.append(info.slots[slot].name);
+    }
+    for (std::size_t k = 0; k < info.number_count; ++k) numbers.append(info.numbers[k]);
+    py::dict rule;
+    rule["slots"] = slots;
+    rule["nonnegative"] = nonnegative;
+    rule["state"] = state;
+    rule["fields"] = fields;
+    rule["hyper"] = hyper;
+    rule["numbers"] = numbers;
+    rule["passes"] = info.pass_count;
+    rule["for_vectors"] = std::string(all_rules()[info.for_vectors].name);
+    return rule;
+}
+
+/// The description of every rule: its slots, those that are never negative, and what each is; its fields with their
+/// presets, and what each may be; the numbers of the optimizer; the number of passes; and the rule for vectors.
 py::dict rules() {
     py::dict found;
-    for (const RuleInfo& info : cpu::all_rules()) {
-        py::dict fields;
-        py::list slots, nonnegative;
-        for (std::size_t i = 0; i < info.field_count; ++i) fields[info.fields[i].name] = info.fields[i].preset;
-        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
-            slots.append(info.slots[slot].name);
-            if (info.slots[slot].is_nonnegative()) nonnegative.append(info.slots[slot].name);
-        }
-        py::dict rule;
-        rule["slots"] = slots;
-        rule["nonnegative"] = nonnegative;
-        rule["fields"] = fields;
-        found[py::str(std::string(info.name))] = rule;
-    }
+    for (const RuleInfo& info : cpu::all_rules()) found[py::str(std::string(info.name))] = description_of(info);
     return found;
 }
 
@@ -65,7 +97,7 @@ std::vector<std::string> built_isas() {
 ADAMCORE_MODULE(_core, m) {
     m.doc() = "adamcore's native module. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
-    m.def("rules", &rules, "The slots, nonnegative slots, and fields with defaults of every rule, by name.");
+    m.def("rules", &rules, "The descriptions of all rules, by name.");
 
     m.def(
         "isa", [] { return std::string(cpu::name_of(kernels().isa)); }, "The instruction set in use.");

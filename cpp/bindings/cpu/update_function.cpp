@@ -19,19 +19,6 @@ namespace {
 /// The arguments that come before the hyper-parameters.
 enum Argument : std::size_t { params, grads, by_place, number, first_hyper };
 
-/// A number that can be read without running foreign code. NumPy's float64 is a float.
-bool find_number(PyObject* value, double& number) {
-    if (PyFloat_Check(value)) {
-        number = PyFloat_AS_DOUBLE(value);
-        return true;
-    }
-    if (!PyLong_CheckExact(value)) return false;
-    number = PyLong_AsDouble(value);
-    if (number != -1.0 || !PyErr_Occurred()) return true;
-    PyErr_Clear();
-    return false;
-}
-
 bool find_count(PyObject* value, std::int64_t& count) {
     if (!PyLong_CheckExact(value)) return false;
     int overflow = 0;
@@ -76,8 +63,8 @@ UpdateFunction::Variant UpdateFunction::make_variant(const std::string& rule, Py
         return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
     };
     for (std::size_t i = 0; i < info.field_count; ++i) {
-        const HyperPlace place = place_of_field(info.fields[i].name);
-        variant.fields[i] = {first_hyper + place_in(names_.hyper, place.key), place.index};
+        const FieldInfo& field = info.fields[i];
+        variant.fields[i] = {first_hyper + place_in(names_.hyper, key_of(field)), tuple_size(info, field)};
     }
     for (std::size_t slot = 0; slot < info.slot_count; ++slot)
         variant.named[slot] = first_hyper + names_.hyper.size() + place_in(names_.state, info.slots[slot].name);
@@ -119,11 +106,11 @@ bool UpdateFunction::read_hyper(const Variant& variant, PyObject* const* argumen
     for (std::size_t i = 0; i < info.field_count; ++i) {
         const auto& field = variant.fields[i];
         PyObject* value = arguments[field.argument];
-        if (field.index >= 0) {
-            if (!PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != rule::max_decays) return false;
-            value = PyTuple_GET_ITEM(value, field.index);
+        if (field.tuple_size > 0) {
+            if (!PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != field.tuple_size) return false;
+            value = PyTuple_GET_ITEM(value, info.fields[i].place);
         }
-        if (!find_number(value, group.hyper[i]) || !rule::contains(info.fields[i].range, group.hyper[i])) return false;
+        if (!read_plainly(info.fields[i], value, group.hyper[i])) return false;
     }
     group.rule = variant.rule;
     group.grad_scale = maximize_ && arguments[maximize_] == Py_True ? -1.0 : 1.0;

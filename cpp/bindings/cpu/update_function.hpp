@@ -50,7 +50,7 @@ private:
     struct Variant {
         struct Field {
             std::size_t argument = 0;
-            Py_ssize_t index = -1;  ///< into a tuple, or -1
+            Py_ssize_t tuple_size = 0;  ///< of the tuple that the argument is, or 0
         };
         std::size_t rule = 0;
         std::vector<py::object> values;  ///< of the variant arguments

@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/dtype.hpp"
+#include "adamcore/tensor.hpp"
 
 /// An array as the kernels see it, whichever library lends its memory and wherever that is. Nothing here depends on
 /// NumPy.
@@ -64,6 +65,13 @@ struct ShapeAndStrides {
     const Py_ssize_t* shape() const { return axes; }
     const Py_ssize_t* strides() const { return axes + ndim; }
 };
+
+/// Sets Tensor::rows and columns, of an array with two axes or more. Complex arrays are no matrices.
+inline void set_lines(Tensor& tensor, const ArrayView& view) {
+    if (view.is_complex || view.ndim < 2) return;
+    tensor.columns = view.shape[view.ndim - 1];
+    tensor.rows = view.shape[view.ndim - 2];
+}
 
 /// Whether the axes, sorted by stride, tile memory without gaps. C and Fortran order are the usual cases.
 bool is_dense(const ArrayView& view);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "groups/agreement.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/interned.hpp"
 #include "runtime/room.hpp"
@@ -81,6 +82,7 @@ void Groups::read(const py::list& param_groups) {
         read_group(i, py::reinterpret_borrow<py::dict>(item));
     }
     if (!is_listed_) list_schedules();
+    if (timetable_.empty()) python::require_agreement(owner_, groups_);
 }
 
 void Groups::read_group(std::size_t index, const py::dict& hyper) {
@@ -210,6 +212,7 @@ void Groups::evaluate(const py::list& param_groups, std::int64_t completed) {
         for (std::size_t i = run.begin; i < run.end; ++i) groups[i].hyper[run.field] = number;
         run.written = number;
     }
+    python::require_agreement(owner_, groups_);
 }
 
 void Groups::require_in_range(const Run& run, const Timetable::Value& value) const {
@@ -242,39 +245,10 @@ void Groups::select_by_schedules(const py::list& param_groups) {
     call_schedules();
 }
 
-Groups::Forecast Groups::forecast(std::int64_t completed, std::size_t count) const {
-    Forecast forecast;
-    forecast.count = count;
-    forecast.values.resize(timetable_.size() * count);
-    std::vector<std::vector<const Run*>> runs(timetable_.size());  // one for each range
-    for (const Run& run : runs_) {
-        for (std::size_t i = run.begin; i < run.end; ++i) forecast.uses.push_back({i, run.field, run.schedule});
-        auto& known = runs[run.schedule];
-        const auto has_range = [&](const Run* other) { return other->range == run.range; };
-        if (std::none_of(known.begin(), known.end(), has_range)) known.push_back(&run);
-    }
-    std::vector<const Selection*> selects(timetable_.size());
-    for (const Selection& each : selections_) selects[each.schedule] = &each;
-    for (std::size_t i = 0; i < timetable_.size(); ++i) {
-        for (std::size_t k = 0; k < count; ++k) {
-            const std::int64_t t = completed + static_cast<std::int64_t>(k);
-            const Timetable::Value value = timetable_.preview(i, t, {owner_, firsts_[i].label, firsts_[i].group});
-            forecast.values[i * count + k] = value.number;
-            for (const Run* run : runs[i]) require_in_range(*run, value);
-            if (selects[i]) require_same_rule(*selects[i], value);
-        }
-    }
-    return forecast;
-}
-
-void Groups::require_same_rule(const Selection& selection, const Timetable::Value& value) const {
-    const Selector& selector = readers_[selection.group].selectors[selection.selector];
-    if ((value.number == 0) == selector.is_zero) return;
-    throw py::value_error(owner_ + ": " + selector.label + " is " + (selector.is_zero ? "0" : "not 0") +
-                          " now, and its schedule, " + repr_of(value.schedule) + ", gives " +
-                          repr_of(py::float_(value.number)) + " after " + std::to_string(value.completed) +
-                          " completed steps, which selects another rule; captured steps cannot change their rule" +
-                          in_group(static_cast<int>(selection.group)));
+void Groups::require_agreement_of(const Group& added) const {
+    std::vector<Group> groups = groups_;
+    groups.push_back(added);
+    python::require_agreement(owner_, groups);
 }
 
 int Groups::traverse(visitproc visit, void* arg) const {

@@ -53,6 +53,8 @@ public:
     /// rule, which depends on `variant_keys`.
     Candidate look_at(const py::dict& hyper, const py::tuple& variant_keys, const py::function& variant,
                       std::int64_t completed) const;
+    /// Raises ValueError if a group that is to be added disagrees with the others on what they share.
+    void require_agreement_of(const Group& added) const;
     /// A group that has been added, to be bound to other arrays.
     Candidate copy_of(std::size_t i) const { return {groups_[i], readers_[i]}; }
     /// Reserves space for one more group, so that add() cannot fail.
@@ -69,7 +71,8 @@ public:
     }
 
     /// Reads what has changed in the dicts of all groups. Values may select another rule; its state is the optimizer's
-    /// business. Runs no schedule.
+    /// business. Runs no schedule. Raises ValueError if groups disagree on what they share; if there are schedules,
+    /// evaluate() does.
     void read(const py::list& param_groups);
 
     /// Whether any number is a schedule, as of the last call of read().
@@ -90,7 +93,7 @@ public:
         std::size_t count = 0;
     };
     /// What schedules give after `completed` steps, after one more, and so on. Raises an error if one of the values is
-    /// out of range, or selects another rule than the first. To be called after evaluate().
+    /// out of range, selects another rule than the first, or makes groups disagree. To be called after evaluate().
     Forecast forecast(std::int64_t completed, std::size_t count) const;
 
     /// Raises an error unless gradients can be divided by this number.
@@ -121,6 +124,7 @@ private:
     static void join(std::vector<Run>& runs);
     void list_schedules();
     void call_schedules();
+    void require_agreement(const Forecast& forecast) const;
     /// Selects the rules of groups in which schedules select them.
     void select_by_schedules(const py::list& param_groups);
     void require_in_range(const Run& run, const Timetable::Value& value) const;

@@ -17,19 +17,30 @@ namespace py = pybind11;
 /// The index of a rule in all_rules(), by name.
 std::size_t rule_index(const std::string& name);
 
-/// Where users put the value of a field: under this key and, unless `index` is -1, at this place of a tuple there. The
-/// fields beta1, beta2, ... are the elements of "betas"; all others have keys of their own.
-struct HyperPlace {
-    std::string key;
-    Py_ssize_t index = -1;
-};
-HyperPlace place_of_field(const std::string& field);
+/// The key under which users put the value of a field, which may be a tuple that has it.
+inline const char* key_of(const FieldInfo& field) { return field.tuple ? field.tuple : field.name; }
+
+/// The number of elements of the tuple that has a field of a rule, or 0 if there is none.
+Py_ssize_t tuple_size(const RuleInfo& rule, const FieldInfo& field);
 
 /// What messages call a field, such as "betas[0]".
-std::string label_of_field(const std::string& field);
+std::string label_of(const FieldInfo& field);
 
-/// Reads a rule's hyper-parameters from a dict that users can modify, and checks their ranges. A callable in the place of
-/// a number is a schedule.
+/// What users write for the value of a field.
+py::object value_of(const FieldInfo& field, double x);
+
+/// Reads a value that is no float without running foreign code.
+bool read_other_plainly(const FieldInfo& field, PyObject* value, double& x);
+
+/// Reads a value that can be read without running foreign code. Returns false for others, and for invalid ones.
+inline bool read_plainly(const FieldInfo& field, PyObject* value, double& x) {
+    if (field.kind != rule::Kind::number || !PyFloat_Check(value)) return read_other_plainly(field, value, x);
+    x = PyFloat_AS_DOUBLE(value);  // NumPy's float64 is a float
+    return rule::contains(field.range, x);
+}
+
+/// Reads a rule's hyper-parameters from a dict that users can modify, and checks them. A callable in the place of a number
+/// is a schedule.
 ///
 /// A value that is the same object as at the last reading, and immutable, is not read again.
 class HyperReader {
@@ -72,20 +83,21 @@ public:
 private:
     struct Source {
         py::str key;
-        Py_ssize_t index;  ///< into the value when it is a tuple, else -1
+        Py_ssize_t size;  ///< of the tuple that the value is, or 0
         std::string label;
         py::object latest;    ///< the latest value if the same object is always read in the same way, else null
         py::object schedule;  ///< what stands for the number, or null
     };
 
     double checked(std::size_t field, py::handle value, int group) const;
-    py::object element(const Source& source, const py::object& value, int group) const;
-    std::string wanted(std::size_t field) const;
+    double checked_flag(std::size_t field, py::handle value, int group) const;
+    double checked_word(std::size_t field, py::handle value, int group) const;
+    py::object element(std::size_t field, const py::object& value, int group) const;
+    std::string must_be(std::size_t field, const std::string& wanted) const;
 
     const RuleInfo* rule_;
     std::string owner_;
     std::vector<Source> sources_;  ///< by field
-    Py_ssize_t betas_ = 0;
 };
 
 }  // namespace adamcore::python

@@ -1,5 +1,4 @@
 #include "optimizer/bound_optimizer.hpp"
-#include "optimizer/dict_updates.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -7,6 +6,8 @@
 #include "adamcore/rule_registry.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
+#include "optimizer/dict_updates.hpp"
+#include "optimizer/numbers.hpp"
 #include "runtime/room.hpp"
 #include "state/layout.hpp"
 
@@ -21,146 +22,51 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
 
 BoundOptimizer::BoundOptimizer(std::string owner, Options options) : groups_(std::move(owner)), options_(options) {}
 
-void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& group, const py::object& source,
-                               const py::list& names, const std::vector<std::string>& labels,
-                               const std::vector<std::string>& keys, const py::object& tree,
-                               const py::tuple& variant_keys, const py::function& variant) {
-    const Exclusive exclusive(use_, owner());
-    const auto structure = std::make_shared<const Tree>(read_tree(tree, size()));
-    Groups::Candidate candidate = groups_.look_at(group, variant_keys, variant, count_completed());
-    Addition added{group["params"], exact_names(names), labels, std::move(candidate)};
-    names_->require_new(added.names, labels);
-    const std::unique_ptr<Binding> binding = bind(added);
-    require_apart(added);
-    binding->start(initials_of(added.group.group));
-    added.containers = Containers::look_at(group, source, structure);
-
-    make_room(added);
-    binding->make_room();
-    names_->add(added.names, labels, keys, structure, param_groups, group);
-    binding->commit();
-    commit(std::move(added));
-}
-
-void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::vector<const void*>& memory_owners,
-                              Addition& added) const {
-    std::size_t axes = 0;
-    for (const ArrayView& view : views) axes += 2 * static_cast<std::size_t>(view.ndim);
-    added.axes = std::make_unique<Py_ssize_t[]>(axes);
-    Py_ssize_t* next_axes = added.axes.get();
-    for (std::size_t i = 0; i < views.size(); ++i) {
-        const ArrayView& view = views[i];
-        Form form;
-        form.shape = {view.ndim, next_axes, view.is_complex};
-        // Where there are no elements, strides say nothing, and the parts of complex numbers must come last.
-        const bool in_c_order = options_.counts_in_c_order() || (view.is_complex && view.size == 0);
-        form.order = in_c_order ? c_order(view.ndim) : memory_order(view);
-        if (added.heir_of) {
-            const Form& old = added.heir_of->forms_[added.heir_from + i];
-            const Dtype old_dtype = added.heir_of->tensor_at(added.heir_from + i).dtype;
-            require_shape(view, old.shape, old_dtype, added.labels[i], "the array that it replaces");
-            form.order = old.order;
-        }
-        next_axes = std::copy(view.shape, view.shape + view.ndim, next_axes);
-        next_axes = std::copy(view.strides, view.strides + view.ndim, next_axes);
-
-        Tensor tensor;
-        tensor.param = view.data;
-        tensor.size = view.size;
-        tensor.step = 0;
-        tensor.first = all_rules()[added.group.group.rule].begins ? 1 : Tensor::never;
-        tensor.group = static_cast<std::int32_t>(groups_.size());
-        tensor.dtype = tensor.grad_dtype = view.dtype;
-        tensor.state_dtype = view.is_complex ? view.dtype : options_.state_of(view.dtype);
-        tensor.weights = options_.weights_of(view.dtype);
-        tensor.state_rounding = options_.state_rounding;
-        tensor.number = name_hash(added.names[i].cast<std::string>());
-        added.tensors.push_back(tensor);
-        added.forms.push_back(std::move(form));
-        added.regions.add(region_of(view, static_cast<std::int64_t>(size() + i)), memory_owners[i]);
-    }
-}
-
-void BoundOptimizer::add_state(Addition& added) {
-    if (added.heir_of) {
-        inherit_state(added);
-    } else {
-        const RuleInfo& rule = all_rules()[added.group.group.rule];
-        StateBlock block = allocate_state(added.tensors, slots_of(rule), Extras::with, added.labels);
-        if (block.keeper) added.blocks.push_back(std::move(block));
-        for (std::size_t i = 0; i < added.forms.size(); ++i)
-            std::copy(std::begin(added.tensors[i].state), std::end(added.tensors[i].state),
-                      added.forms[i].state.begin());
-        added.kept.rule = added.group.group.rule;
-        added.kept.begins = rule.begins;
-        for (const rule::Slot& slot : slots_of(rule)) added.kept.slots.push_back({slot});
-        added.started = added.tensors;
-    }
-    for (const StateBlock& block : added.blocks)
-        added.regions.add({block.address, block.address + block.size, -1, nullptr}, block.keeper.ptr());
-}
-
-void BoundOptimizer::require_apart(Addition& added) {
-    regions_.check(added.regions, [&](std::int64_t tensor) {
-        const auto i = static_cast<std::size_t>(tensor);
-        return i < size() ? names_->label(i) : added.labels[i - size()];
-    });
-}
-
-void BoundOptimizer::make_room(const Addition& added) {
-    python::make_room(forms_, added.forms.size());
-    python::make_room(axes_, 1);
-    python::make_room(lenders_, added.lenders.size());
-    containers_.make_room();
-    groups_.make_room();
-    python::make_room(kept_, 1);
-    python::make_room(blocks_, 1);
-}
-
-void BoundOptimizer::commit(Addition&& added) noexcept {
-    std::move(added.forms.begin(), added.forms.end(), std::back_inserter(forms_));
-    axes_.push_back(std::move(added.axes));
-    for (Lender& lender : added.lenders) {
-        all_written_ = {};
-        lenders_that_run_code_ += lender.type == nullptr;
-        lenders_.push_back(std::move(lender));
-    }
-    groups_.add(std::move(added.group));
-    kept_.push_back(std::move(added.kept));
-    blocks_.push_back(std::move(added.blocks));
-    containers_.add(std::move(added.containers));
-    regions_.commit(std::move(added.regions));
-}
-
 py::tuple BoundOptimizer::snapshot() {
     const Exclusive exclusive(use_, owner());
     const Counts found = counts();
     const StateChange now = state_as_it_is();
     std::vector<bool> begins(size());
-    for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[static_cast<std::size_t>(tensor_at(i).group)].begins;
+    for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[cohort_of(tensor_at(i))].begins;
     const auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
+    const py::dict numbers = saved_numbers(number_names(), found.numbers);
     save(copies);
-    return py::make_tuple(state, found.completed);
+    return py::make_tuple(state, found.completed, numbers);
+}
+
+py::dict BoundOptimizer::numbers() {
+    use_.require_readable(owner());
+    return saved_numbers(number_names(), shared_numbers());
+}
+
+std::vector<const char*> BoundOptimizer::number_names() const {
+    if (groups_.size() == 0) return {};
+    const RuleInfo& rule = all_rules()[groups_[0].rule];
+    return {rule.numbers, rule.numbers + rule.number_count};
 }
 
 void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
-                             const py::function& to_numpy, const std::vector<std::string>& rules,
-                             const std::vector<std::string>& family, bool checked, const py::list& memories) {
+                             const py::object& numbers, const py::function& to_numpy,
+                             const std::vector<std::string>& rules, const std::vector<std::string>& family,
+                             bool checked, const py::list& memories) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
     for (const std::string& rule : family) possible.push_back(rule_index(rule));
     std::vector<RuleSlots> wanted;
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-        const auto [begin, end] = members(group);
-        wanted.push_back(saved_slots(state, *names_, begin, end, rule_index(rules.at(group)), possible));
+    for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
+        std::vector<std::size_t> of_cohort;
+        for (const std::size_t rule : possible) of_cohort.push_back(rule_in(cohort, rule));
+        const std::size_t rule = rule_in(cohort, rule_index(rules.at(cohort / cohorts_of_group)));
+        wanted.push_back(saved_slots(state, *names_, members_of_cohort(cohort), rule, of_cohort));
     }
     StateChange change = take_slots(wanted, possible);
     const StateArrays arrays = state_arrays(change);
     Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy, checked);
     for (std::size_t i = 0; i < size(); ++i)
-        checkpoint.progress[i].has_begun &= change.kept[static_cast<std::size_t>(tensor_at(i).group)].begins;
+        checkpoint.progress[i].has_begun &= change.kept[cohort_of(tensor_at(i))].begins;
+    std::vector<double> new_numbers = loaded_numbers(numbers, number_names(), checked);
     DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
-    load(copies_of(checkpoint, arrays), {checkpoint.progress, completed});
+    load(copies_of(checkpoint, arrays), {checkpoint.progress, completed, std::move(new_numbers)});
     commit(std::move(change));
     updates.apply();
     memory_updates.apply();
@@ -203,7 +109,7 @@ ArrayView BoundOptimizer::view_of_param(const Tensor& tensor, const Form& form) 
 
 std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i) const {
     const Form& form = forms_.at(i);
-    return state_arrays(i, kept_[static_cast<std::size_t>(tensor_at(i).group)], form.state);
+    return state_arrays(i, kept_[cohort_of(tensor_at(i))], form.state);
 }
 
 std::vector<StateArray> BoundOptimizer::state_arrays(std::size_t i, const KeptSlots& kept,
@@ -222,7 +128,7 @@ StateArrays BoundOptimizer::state_arrays(const StateChange& change) const {
     StateArrays arrays;
     arrays.reserve(size());
     for (std::size_t i = 0; i < size(); ++i)
-        arrays.push_back(state_arrays(i, change.kept[static_cast<std::size_t>(tensor_at(i).group)], change.arrays[i]));
+        arrays.push_back(state_arrays(i, change.kept[cohort_of(tensor_at(i))], change.arrays[i]));
     return arrays;
 }
 

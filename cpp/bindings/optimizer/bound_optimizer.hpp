@@ -40,21 +40,24 @@ public:
     /// `group` contains hyper-parameters and, as "params", the list of arrays. `source` is the container that the user
     /// passed, or None. `labels` are the user's names of the arrays ("params['w']"), `keys` the ends of their gradients'
     /// labels ("['w']", "[3]", or "" for a single array), and `tree` is their structure, for read_tree().
-    /// `variant(group)` returns the name of the group's rule, which depends on `variant_keys`.
+    /// `variant(group)` returns the name of the group's rule, which depends on `variant_keys`. Unless `checked`, it may
+    /// disagree with other groups on what they should share.
     void add_group(const py::list& param_groups, const py::dict& group, const py::object& source, const py::list& names,
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys, const py::object& tree,
-                   const py::tuple& variant_keys, const py::function& variant);
+                   const py::tuple& variant_keys, const py::function& variant, bool checked);
 
-    /// Returns a copy of all state: the dict by name, and the number of completed steps.
+    /// Returns a copy of all state: the dict by name, the number of completed steps, and numbers().
     py::tuple snapshot();
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
     /// Unless `checked`, NaN and negative numbers are loaded as they are. `memories` are pairs of a dict and new items
     /// for it, whose keys exist; they are written too.
-    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::function& to_numpy,
-                 const std::vector<std::string>& rules, const std::vector<std::string>& family, bool checked,
-                 const py::list& memories);
+    void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::object& numbers,
+                 const py::function& to_numpy, const std::vector<std::string>& rules,
+                 const std::vector<std::string>& family, bool checked, const py::list& memories);
+    /// The numbers of the whole optimizer, by name.
+    py::dict numbers();
 
     /// Goes on with other arrays and the state that there is. `params` has a tuple for each group: the list of arrays,
     /// in the order of the group's names; the user's names of them; the container that the user passed, or None; and
@@ -75,7 +78,7 @@ protected:
     struct Form {
         ShapeAndStrides shape;
         Order order;         ///< in which elements are counted
-        SlotArrays state{};  ///< in the order of its group's slots
+        SlotArrays state{};  ///< in the order of its cohort's slots
     };
 
     /// An array of another library whose memory is used by a parameter.
@@ -97,6 +100,14 @@ protected:
         Dtype to_dtype, from_dtype;
     };
 
+    /// Tensors of one rule whose state gets initial values. `tensors` have the arrays. Slots from `fresh` on have been
+    /// in use before.
+    struct Started {
+        std::vector<Tensor> tensors;
+        std::vector<Initial> initials;
+        std::size_t fresh;
+    };
+
     /// A group that is being added. The optimizer has not been changed yet.
     struct Addition {
         py::list params;
@@ -108,9 +119,10 @@ protected:
         std::unique_ptr<Py_ssize_t[]> axes{};  ///< what forms point at
         std::vector<Lender> lenders{};
         Regions::Addition regions{};
-        KeptSlots kept{};
+        std::array<KeptSlots, cohorts_of_group> kept{};
         std::vector<StateBlock> blocks{};
-        std::vector<Tensor> started{};  ///< with the arrays that get initial values
+        std::vector<Started> started{};
+        std::vector<double> numbers{};  ///< of the optimizer, if this is its first group
         std::vector<Conversion> conversions{};
         /// The optimizer whose state goes on with these arrays, and the index of the first of them, if there is one.
         const BoundOptimizer* heir_of = nullptr;
@@ -122,8 +134,8 @@ protected:
     class Binding {
     public:
         virtual ~Binding() = default;
-        /// Writes the initial values of the state.
-        virtual void start(const std::vector<Initial>& initials) = 0;
+        /// Writes the initial values of the state, Addition::started.
+        virtual void start() = 0;
         /// Reserves space, so that commit() cannot fail.
         virtual void make_room() = 0;
         /// Called before the common part is committed.
@@ -133,6 +145,7 @@ protected:
     struct Counts {
         std::vector<Progress> tensors;
         std::int64_t completed;
+        std::vector<double> numbers;  ///< of the whole optimizer, in the order of RuleInfo::numbers
     };
 
     /// `owner` starts error messages ("AdamW").
@@ -140,9 +153,9 @@ protected:
 
     /// Checks the arrays, describes them with describe(), and allocates their state with add_state().
     virtual std::unique_ptr<Binding> bind(Addition& added) = 0;
-    /// Allocates arrays for `slots`, and perhaps for what is stored beside weights, and sets their addresses in
-    /// `tensors`, which are of one group. Raises MemoryError that names an array.
-    virtual StateBlock allocate_state(std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras,
+    /// Allocates arrays, the slots of each tensor, and sets their addresses in `tensors`, which are of one group. Raises
+    /// MemoryError that names an array.
+    virtual StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                                       const std::vector<std::string>& labels) = 0;
     /// Makes an optimizer without parameters, which has the same options and the same memory.
     virtual std::unique_ptr<BoundOptimizer> make_like() const = 0;
@@ -154,9 +167,8 @@ protected:
     virtual void before_adopt(BoundOptimizer&) {}
     /// Exchanges the arrays with those of an optimizer from make_like().
     virtual void adopt(BoundOptimizer& other) noexcept = 0;
-    /// Writes the initial values of such arrays. Arrays of slots from `used` on have been in use before.
-    virtual void start_state(const std::vector<Tensor>& tensors, const std::vector<Initial>& initials,
-                             std::size_t used) = 0;
+    /// Writes the initial values of such arrays.
+    virtual void start_state(const Started& started) = 0;
     /// Raises an error if the state arrays cannot change.
     virtual void require_changeable_state() const {}
     /// Sets Tensor::state. If the state has not begun, it begins with the next update if the rule `begins`.
@@ -165,6 +177,8 @@ protected:
     virtual void forget_checked() noexcept = 0;
     virtual const Tensor& tensor_at(std::size_t i) const = 0;
     virtual std::int64_t count_completed() const = 0;
+    /// The numbers of the whole optimizer. Waits until they are known.
+    virtual std::vector<double> shared_numbers() { return numbers_; }
     virtual Counts counts() = 0;
     /// Copies state into CPU memory.
     virtual void save(const Copies& copies) = 0;
@@ -214,26 +228,34 @@ protected:
     std::size_t lenders_that_run_code_ = 0;
     mutable py::object all_written_;  ///< the list of all arrays that count writes, once written() has returned it
     Regions regions_;
-    std::vector<KeptSlots> kept_;                  ///< by group
+    std::vector<KeptSlots> kept_;                  ///< by cohort
     std::vector<std::vector<StateBlock>> blocks_;  ///< by group
 
 private:
     void require_apart(Addition& added);
     void make_room(const Addition& added);
     void commit(Addition&& added) noexcept;
+    /// Describes the parameter at `i` of a group that is being added.
+    Tensor tensor_of(const ArrayView& view, std::size_t i, const Addition& added) const;
+    /// Allocates the state with which a group begins that is being added.
+    void begin_state(Addition& added);
     /// Gives a group that is being added the state of the parameters whose place it takes.
     void inherit_state(Addition& added);
+    /// Takes the blocks of the former parameters that are still used.
+    static void keep_blocks(Addition& added, std::size_t group);
     /// Binds a group's new arrays, for rebind().
     void bind_again(const BoundOptimizer& old, std::size_t group, const py::tuple& params);
     /// The indices of a group's parameters: the first, and the one after the last.
     std::pair<std::size_t, std::size_t> members(std::size_t group) const;
+    std::vector<std::size_t> members_of_cohort(std::size_t cohort) const;
     StateChange state_as_it_is() const;
-    /// Prepares slots that a group's parameters do not have yet.
-    void add_slots(StateChange& change, std::size_t group, const RuleSlots& slots,
-                   const std::vector<Initial>& initials);
-    /// Prepares that the groups have exactly these slots. `family` are the rules that may use them.
+    /// Prepares slots that a cohort's parameters do not have yet.
+    void add_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted);
+    /// Prepares that the cohorts have exactly these slots. Groups may select the rules of `family`.
     StateChange take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family);
-    /// Brings a parameter's arrays into the order of its group's rule.
+    /// The names of the numbers of the whole optimizer.
+    std::vector<const char*> number_names() const;
+    /// Brings a parameter's arrays into the order of its rule.
     void use_rule(std::size_t i) noexcept;
     std::vector<StateArray> state_arrays(std::size_t i, const KeptSlots& kept, const SlotArrays& arrays) const;
     StateArrays state_arrays(const StateChange& change) const;

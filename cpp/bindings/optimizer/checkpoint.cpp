@@ -7,6 +7,7 @@
 #include "adamcore/rule_registry.hpp"
 #include "gate/arrays.hpp"
 #include "gate/foreign.hpp"
+#include "optimizer/entries.hpp"
 #include "runtime/text.hpp"
 #include "state/layout.hpp"
 
@@ -30,8 +31,6 @@ struct Place {
     }
 };
 
-/// The text of either kind of position; it is created only for an error.
-std::string text_of(const char* where) { return where; }
 std::string text_of(const Place& where) { return where.text(); }
 
 py::array empty_like(const StateArray& array) { return {array.dtype, array.shape, array.strides}; }
@@ -56,36 +55,6 @@ bool read_flag(py::handle value, const Place& where) {
     const std::int64_t flag = read_count(value, where);
     if (flag > 1) throw py::value_error(where.text() + ": expected 0 or 1, got " + std::to_string(flag));
     return flag != 0;
-}
-
-std::string and_more(std::size_t count) { return count > 1 ? " (and " + std::to_string(count - 1) + " more)" : ""; }
-
-template <class Where>
-py::dict as_dict(const py::object& object, const Where& where) {
-    if (PyDict_CheckExact(object.ptr())) return py::reinterpret_borrow<py::dict>(object);
-    if (!PyMapping_Check(object.ptr()) || !py::hasattr(object, "keys"))
-        throw py::type_error(text_of(where) + ": expected a dict, got " + type_name(object));
-    return py::dict(object);
-}
-
-template <class Where>
-void require_names(const py::dict& found, const std::vector<py::object>& expected, const Where& where) {
-    std::vector<std::string> missing, surplus;
-    for (const py::object& name : expected) {
-        if (!found.contains(name)) missing.push_back(repr_of(name));
-    }
-    std::sort(missing.begin(), missing.end());
-    if (!missing.empty())
-        throw py::value_error(text_of(where) + ": " + missing.front() + " is missing" + and_more(missing.size()));
-    if (found.size() == expected.size()) return;
-    py::set known;
-    for (const py::object& name : expected) known.add(name);
-    for (const auto& item : found) {
-        if (!known.contains(item.first)) surplus.push_back(repr_of(item.first));
-    }
-    std::sort(surplus.begin(), surplus.end());
-    throw py::value_error(text_of(where) + ": " + surplus.front() + " is not in the optimizer" +
-                          and_more(surplus.size()));
 }
 
 bool is_laid_out_like(const py::array& array, const StateArray& like) {
@@ -175,28 +144,43 @@ py::dtype dtype_named(const char* name) {
     return name == std::string_view("bfloat16") ? numpy_dtype({Dtype::bfloat16}) : py::dtype(name);
 }
 
+py::dtype dtype_of(const StateSlot& slot, const Tensor& tensor, bool is_complex) {
+    if (slot.is_extra) return dtype_named(slot.dtype);
+    return numpy_dtype({slot_dtype(tensor, slot.slot), is_complex && slot.slot.shape == rule::Shape::elements});
+}
+
+/// Sets the shape and the strides of an array, given its dtype. Where a parameter has no elements, neither has its
+/// state, but for numbers.
+void lay_out_like(StateArray& array, rule::Shape kind, const Tensor& tensor, const ShapeAndStrides& param,
+                  const Order& order) {
+    array.shape.clear();
+    array.strides.clear();
+    if (kind == rule::Shape::number) return;
+    std::vector<Py_ssize_t> shape(param.shape(), param.shape() + param.ndim);
+    if (tensor.size > 0 && kind == rule::Shape::rows) shape[shape.size() - 1] = 1;
+    if (tensor.size > 0 && kind == rule::Shape::columns) shape[shape.size() - 2] = 1;
+    const Py_ssize_t part = array.dtype.itemsize() / (param.is_complex ? 2 : 1);
+    const auto own_ndim = static_cast<std::size_t>(param.own_ndim());
+    array.strides = dense_strides(param.ndim, shape.data(), order, part);
+    array.strides.resize(own_ndim);
+    shape.resize(own_ndim);
+    array.shape = std::move(shape);
+}
+
 }  // namespace
 
 std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleSlots& slots, const SlotArrays& slot_arrays,
                                   const ShapeAndStrides& shape, const Order& order) {
     std::vector<StateArray> arrays;
     for (const StateSlot& slot : state_slots(tensor, slots)) {
-        const py::dtype dtype =
-            slot.is_extra ? dtype_named(slot.dtype) : numpy_dtype({tensor.state_dtype, shape.is_complex});
-        StateArray array{py::reinterpret_borrow<py::str>(interned(slot.name)),
-                         dtype,
+        StateArray array{py::reinterpret_borrow<py::str>(interned(slot.slot.name)),
+                         dtype_of(slot, tensor, shape.is_complex),
                          {static_cast<Py_ssize_t>(slot.bytes)},
                          {1},
                          slot.is_extra ? tensor.extra[slot.index] : slot_arrays[slot.index],
                          slot.bytes,
-                         slot.nonnegative};
-        if (!slot.is_bits) {
-            const Py_ssize_t part = dtype.itemsize() / (shape.is_complex ? 2 : 1);
-            const auto ndim = static_cast<std::size_t>(shape.own_ndim());
-            array.strides = dense_strides(shape.ndim, shape.shape(), order, part);
-            array.strides.resize(ndim);
-            array.shape.assign(shape.shape(), shape.shape() + ndim);
-        }
+                         slot.slot.is_nonnegative()};
+        if (!slot.is_bits) lay_out_like(array, slot.slot.shape, tensor, shape, order);
         arrays.push_back(std::move(array));
     }
     return arrays;
@@ -229,13 +213,13 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
     return {std::move(state), std::move(copies)};
 }
 
-RuleSlots saved_slots(const py::object& given, const Names& names, std::size_t begin, std::size_t end, std::size_t rule,
-                      const std::vector<std::size_t>& family) {
+RuleSlots saved_slots(const py::object& given, const Names& names, const std::vector<std::size_t>& members,
+                      std::size_t rule, const std::vector<std::size_t>& family) {
     const py::dict state = as_dict(given, "state_dict['state']");
     const py::str begun_key("begun");
     std::vector<py::dict> saved;
     bool may_lack = false;
-    for (std::size_t i = begin; i < end; ++i) {
+    for (const std::size_t i : members) {
         if (!state.contains(names.key(i))) continue;  // read_checkpoint() will say so
         saved.push_back(as_dict(state[names.key(i)], Place{names, i}));
         const Place place{names, i, nullptr, "begun"};
@@ -249,9 +233,9 @@ RuleSlots saved_slots(const py::object& given, const Names& names, std::size_t b
         const auto is_in = [&](const py::dict& each) { return each.contains(key); };
         if (is_needed || std::any_of(saved.begin(), saved.end(), is_in)) slots.push_back(slot);
     };
-    for (const rule::Slot& slot : slots_of(all_rules()[rule])) add(slot, !may_lack);
+    for (const rule::Slot& slot : slots_of(rule)) add(slot, !may_lack);
     for (const std::size_t other : family) {
-        for (const rule::Slot& slot : slots_of(all_rules()[other])) add(slot, false);
+        for (const rule::Slot& slot : slots_of(other)) add(slot, false);
     }
     return slots;
 }

@@ -54,11 +54,11 @@ using Copies = std::vector<Copy>;
 std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
                                           const std::vector<bool>& begins, const Names& names);
 
-/// The slots that a checkpoint has for the parameters [begin, end), which are a group: those of the `rule` that its
-/// hyper-parameters select, and of other rules of the `family` as far as there are arrays. Slots of that rule may be
-/// absent if "begun" is 0: hyper-parameters had selected it since the last step, so there was no such state yet.
-RuleSlots saved_slots(const py::object& state, const Names& names, std::size_t begin, std::size_t end, std::size_t rule,
-                      const std::vector<std::size_t>& family);
+/// The slots that a checkpoint has for `members`, the parameters of a cohort: those of the `rule` that hyper-parameters
+/// select, and of other rules of the `family` as far as there are arrays. Slots of that rule may be absent if "begun" is
+/// 0: hyper-parameters had selected it since the last step, so there was no such state yet.
+RuleSlots saved_slots(const py::object& state, const Names& names, const std::vector<std::size_t>& members,
+                      std::size_t rule, const std::vector<std::size_t>& family);
 
 /// The checked argument of load_state_dict().
 struct Checkpoint {

@@ -17,17 +17,18 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
     optimizer
         .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
              py::arg("labels"), py::arg("keys"), py::arg("tree"), py::arg("variant_keys"), py::arg("variant"),
-             Computes())
+             py::arg("checked"), Computes())
         .def("rebind", &T::rebind, py::arg("params"), Computes())
         .def("state", &T::state, py::arg("tensor"))
         .def("steps", &T::steps, py::arg("tensor"))
         .def("require_idle", &T::require_idle)
         .def("snapshot", &T::snapshot)
-        .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("to_numpy"),
-             py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"))
+        .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
+             py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"))
         .def("forms", &T::forms)
         .def_property_readonly("places", &T::places)
         .def_property_readonly("completed", &T::completed)
+        .def_property_readonly("numbers", &T::numbers)
         .def("__len__", &T::size);
     keep_memory_for_instances<T>();
     return optimizer;

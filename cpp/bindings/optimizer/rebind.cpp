@@ -68,7 +68,7 @@ void BoundOptimizer::bind_again(const BoundOptimizer& old, std::size_t group, co
     for (std::size_t i = added.heir_from; i < end; ++i) added.names.push_back(names_->key(i));
     const std::unique_ptr<Binding> binding = bind(added);
     require_apart(added);
-    if (!added.started.empty()) binding->start({});
+    if (!added.started.empty()) binding->start();
     convert(added.conversions);
     added.containers = Containers::look_at(old.containers_.dicts()[group], added.params, params[2], structure);
     make_room(added);
@@ -79,75 +79,86 @@ void BoundOptimizer::bind_again(const BoundOptimizer& old, std::size_t group, co
 
 void BoundOptimizer::inherit_state(Addition& added) {
     const BoundOptimizer& old = *added.heir_of;
-    const auto group = static_cast<std::size_t>(added.tensors.empty() ? 0 : added.tensors.front().group);
     if (added.tensors.empty()) return;
-    const KeptSlots& known = old.kept_[group];
-    added.kept.rule = known.rule;
-    added.kept.begins = known.begins;
-    std::vector<std::size_t> places;
-    RuleSlots slots;
-    for (std::size_t k = 0; k < known.slots.size(); ++k) {
-        if (!known.slots[k].exists) continue;
-        places.push_back(k);
-        slots.push_back(known.slots[k].slot);
-        added.kept.slots.push_back(known.slots[k]);
+    const auto group = static_cast<std::size_t>(added.tensors.front().group);
+    std::array<std::vector<std::size_t>, cohorts_of_group> places;  // of the slots that exist
+    for (std::size_t cohort = 0; cohort < cohorts_of_group; ++cohort) {
+        const KeptSlots& known = old.kept_[cohorts_of_group * group + cohort];
+        KeptSlots& kept = added.kept[cohort];
+        kept.rule = known.rule;
+        kept.begins = known.begins;
+        for (std::size_t k = 0; k < known.slots.size(); ++k) {
+            if (!known.slots[k].exists) continue;
+            places[cohort].push_back(k);
+            kept.slots.push_back(known.slots[k]);
+        }
     }
-    std::vector<std::size_t> converted, extended;
-    std::vector<Tensor> new_state, new_extras;
-    std::vector<std::string> state_labels, extras_labels;
+    std::vector<std::size_t> renewed;  // tensors that need other arrays
+    std::vector<Tensor> tensors;
+    std::vector<StateSlots> slots;
+    std::vector<std::string> labels;
     for (std::size_t i = 0; i < added.tensors.size(); ++i) {
         Tensor& tensor = added.tensors[i];
         const Tensor& before = old.tensor_at(added.heir_from + i);
-        const Form& form = old.forms_[added.heir_from + i];
-        if (tensor.state_dtype == before.state_dtype) {
-            for (std::size_t k = 0; k < places.size(); ++k) added.forms[i].state[k] = form.state[places[k]];
-        } else {
-            converted.push_back(i);
-            new_state.push_back(tensor);
-            state_labels.push_back(added.labels[i]);
+        const std::size_t cohort = cohort_of(tensor) % cohorts_of_group;
+        StateSlots fresh;
+        for (std::size_t k = 0; k < places[cohort].size(); ++k) {
+            const rule::Slot& slot = added.kept[cohort].slots[k].slot;
+            if (slot_dtype(tensor, slot) == slot_dtype(before, slot)) {
+                added.forms[i].state[k] = old.forms_[added.heir_from + i].state[places[cohort][k]];
+            } else {
+                fresh.push_back(state_slot(tensor, slot, k));
+            }
         }
         if (has_same_extras(tensor, before)) {
             std::copy(std::begin(before.extra), std::end(before.extra), std::begin(tensor.extra));
-        } else if (extra_bits(tensor.weights)[0] > 0) {
-            extended.push_back(i);
-            new_extras.push_back(tensor);
-            extras_labels.push_back(added.labels[i]);
+        } else {
+            const StateSlots beside = weight_slots(tensor);
+            fresh.insert(fresh.end(), beside.begin(), beside.end());
         }
+        if (fresh.empty()) continue;
+        renewed.push_back(i);
+        tensors.push_back(tensor);
+        slots.push_back(std::move(fresh));
+        labels.push_back(added.labels[i]);
     }
+    keep_blocks(added, group);
+    if (renewed.empty()) return;
+    StateBlock block = allocate_state(tensors, slots, labels);
+    if (block.keeper) added.blocks.push_back(std::move(block));
+    Started started{{}, {}, 0};
+    for (std::size_t j = 0; j < renewed.size(); ++j) {
+        const std::size_t i = renewed[j];
+        const std::size_t cohort = cohort_of(tensors[j]) % cohorts_of_group;
+        const Tensor& before = old.tensor_at(added.heir_from + i);
+        const Form& form = old.forms_[added.heir_from + i];
+        for (const StateSlot& each : slots[j]) {
+            if (each.is_extra) continue;
+            void* const array = tensors[j].state[each.index];
+            added.forms[i].state[each.index] = array;
+            added.conversions.push_back({array, form.state[places[cohort][each.index]], slot_size(before, each.slot),
+                                         slot_dtype(tensors[j], each.slot), slot_dtype(before, each.slot)});
+        }
+        if (!slots[j].back().is_extra) continue;
+        std::copy(std::begin(tensors[j].extra), std::end(tensors[j].extra), std::begin(added.tensors[i].extra));
+        std::fill(std::begin(tensors[j].state), std::end(tensors[j].state), nullptr);
+        started.tensors.push_back(tensors[j]);
+    }
+    if (!started.tensors.empty()) added.started.push_back(std::move(started));
+}
+
+void BoundOptimizer::keep_blocks(Addition& added, std::size_t group) {
     const auto is_used = [&](const StateBlock& block) {
         for (std::size_t i = 0; i < added.tensors.size(); ++i) {
-            for (std::size_t k = 0; k < places.size(); ++k) {
-                if (block.contains(added.forms[i].state[k])) return true;
-            }
-            if (block.contains(added.tensors[i].extra[0])) return true;
+            const SlotArrays& state = added.forms[i].state;
+            const auto is_inside = [&](const void* array) { return block.contains(array); };
+            if (std::any_of(state.begin(), state.end(), is_inside) || block.contains(added.tensors[i].extra[0]))
+                return true;
         }
         return false;
     };
-    std::copy_if(old.blocks_[group].begin(), old.blocks_[group].end(), std::back_inserter(added.blocks), is_used);
-    if (!converted.empty() && !slots.empty()) {
-        added.blocks.push_back(allocate_state(new_state, slots, Extras::without, state_labels));
-        for (std::size_t j = 0; j < converted.size(); ++j) {
-            const std::size_t i = converted[j];
-            const Tensor& before = old.tensor_at(added.heir_from + i);
-            const Form& form = old.forms_[added.heir_from + i];
-            for (std::size_t k = 0; k < slots.size(); ++k) {
-                void* const array = new_state[j].state[k];
-                added.forms[i].state[k] = array;
-                added.conversions.push_back(
-                    {array, form.state[places[k]], before.size, new_state[j].state_dtype, before.state_dtype});
-            }
-        }
-    }
-    if (!extended.empty()) {
-        added.blocks.push_back(allocate_state(new_extras, {}, Extras::with, extras_labels));
-        for (std::size_t j = 0; j < extended.size(); ++j)
-            std::copy(std::begin(new_extras[j].extra), std::end(new_extras[j].extra),
-                      std::begin(added.tensors[extended[j]].extra));
-        added.started = new_extras;
-    }
-    added.blocks.erase(
-        std::remove_if(added.blocks.begin(), added.blocks.end(), [](const StateBlock& block) { return !block.keeper; }),
-        added.blocks.end());
+    const std::vector<StateBlock>& blocks = added.heir_of->blocks_[group];
+    std::copy_if(blocks.begin(), blocks.end(), std::back_inserter(added.blocks), is_used);
 }
 
 }  // namespace adamcore::python

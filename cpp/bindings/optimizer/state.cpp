@@ -25,6 +25,12 @@ bool has_all(const KeptSlots& kept, const RuleInfo& rule) {
     });
 }
 
+/// The next step prepares the state of the group's rules.
+void forget_rules(StateChange& change, std::size_t cohort) {
+    const std::size_t first = cohort / cohorts_of_group * cohorts_of_group;
+    for (std::size_t k = 0; k < cohorts_of_group; ++k) change.kept[first + k].rule = KeptSlots::unknown;
+}
+
 }  // namespace
 
 std::pair<std::size_t, std::size_t> BoundOptimizer::members(std::size_t group) const {
@@ -46,22 +52,30 @@ StateChange BoundOptimizer::state_as_it_is() const {
     return change;
 }
 
-void BoundOptimizer::add_slots(StateChange& change, std::size_t group, const RuleSlots& slots,
-                               const std::vector<Initial>& initials) {
-    KeptSlots& kept = change.kept[group];
-    RuleSlots fresh, all;
-    std::vector<Initial> fresh_initials, all_initials;
+std::vector<std::size_t> BoundOptimizer::members_of_cohort(std::size_t cohort) const {
+    std::vector<std::size_t> found;
+    const auto [begin, end] = members(cohort / cohorts_of_group);
+    for (std::size_t i = begin; i < end; ++i) {
+        if (cohort_of(tensor_at(i)) == cohort) found.push_back(i);
+    }
+    return found;
+}
+
+void BoundOptimizer::add_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted) {
+    KeptSlots& kept = change.kept[cohort];
+    RuleSlots fresh;
+    std::vector<Initial> initials, old_initials;
     std::vector<std::size_t> places, old_places;
-    for (std::size_t k = 0; k < slots.size(); ++k) {
-        const std::size_t at = kept.find(slots[k].name);
+    for (const Initial& each : wanted) {
+        const std::size_t at = kept.find(each.slot.name);
         if (at < kept.slots.size() && kept.slots[at].exists) continue;
         if (at < kept.slots.size()) {
             kept.slots[at].exists = true;
             old_places.push_back(at);
-            all_initials.push_back(initials[k]);
+            old_initials.push_back(each);
         } else {
-            fresh.push_back(slots[k]);
-            fresh_initials.push_back(initials[k]);
+            fresh.push_back(each.slot);
+            initials.push_back(each);
         }
     }
     if (fresh.empty() && old_places.empty()) return;
@@ -73,50 +87,56 @@ void BoundOptimizer::add_slots(StateChange& change, std::size_t group, const Rul
         places.push_back(kept.slots.size());
         kept.slots.push_back({slot});
     }
-    const auto [begin, end] = members(group);
+    const std::vector<std::size_t> members = members_of_cohort(cohort);
     std::vector<Tensor> tensors;
+    std::vector<StateSlots> to_allocate;
     std::vector<std::string> labels;
-    for (std::size_t i = begin; i < end; ++i) {
+    for (const std::size_t i : members) {
         Tensor tensor = tensor_at(i);
         std::fill(std::begin(tensor.state), std::end(tensor.state), nullptr);
         std::fill(std::begin(tensor.extra), std::end(tensor.extra), nullptr);
         tensors.push_back(tensor);
         labels.push_back(names_->label(i));
+        to_allocate.emplace_back();
+        for (std::size_t k = 0; k < fresh.size(); ++k) to_allocate.back().push_back(state_slot(tensor, fresh[k], k));
     }
-    if (!fresh.empty()) {
-        StateBlock block = allocate_state(tensors, fresh, Extras::without, labels);
+    if (!fresh.empty() && !members.empty()) {
+        StateBlock block = allocate_state(tensors, to_allocate, labels);
         if (block.keeper) {
+            const std::size_t group = cohort / cohorts_of_group;
             change.regions.add({block.address, block.address + block.size, -1, nullptr}, block.keeper.ptr());
-            python::make_room(blocks_[group], 1);
+            python::make_room(blocks_[group], cohorts_of_group);
             change.blocks.emplace_back(group, std::move(block));
         }
     }
     places.insert(places.end(), old_places.begin(), old_places.end());
-    fresh_initials.insert(fresh_initials.end(), all_initials.begin(), all_initials.end());
-    for (std::size_t i = begin; i < end; ++i) {
-        Tensor& tensor = tensors[i - begin];
+    initials.insert(initials.end(), old_initials.begin(), old_initials.end());
+    for (std::size_t j = 0; j < members.size(); ++j) {
         for (std::size_t k = 0; k < places.size(); ++k) {
-            void*& array = change.arrays[i][places[k]];
-            if (k < fresh.size()) array = tensor.state[k];
-            tensor.state[k] = array;
+            void*& array = change.arrays[members[j]][places[k]];
+            if (k < fresh.size()) array = tensors[j].state[k];
+            tensors[j].state[k] = array;
         }
     }
-    start_state(tensors, fresh_initials, fresh.size());
+    if (!members.empty()) start_state({std::move(tensors), std::move(initials), fresh.size()});
 }
 
 std::optional<StateChange> BoundOptimizer::follow_rules() {
+    constexpr std::size_t of_matrices = cohorts_of_group - 1;
     bool same = true;
-    for (std::size_t group = 0; group < groups_.size(); ++group) same &= kept_[group].rule == groups_[group].rule;
+    for (std::size_t group = 0; group < groups_.size(); ++group)
+        same &= kept_[cohorts_of_group * group + of_matrices].rule == groups_[group].rule;
     if (same) return std::nullopt;
     require_changeable_state();
     StateChange change = state_as_it_is();
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-        KeptSlots& kept = change.kept[group];
-        if (kept.rule == groups_[group].rule) continue;
-        const RuleInfo& rule = all_rules()[groups_[group].rule];
-        add_slots(change, group, slots_of(rule), initials_of(groups_[group]));
-        kept.rule = groups_[group].rule;
-        kept.begins |= rule.begins;
+    for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
+        KeptSlots& kept = change.kept[cohort];
+        const Group& group = groups_[cohort / cohorts_of_group];
+        const std::size_t rule = rule_in(cohort, group.rule);
+        if (kept.rule == rule) continue;
+        add_slots(change, cohort, initials_of(rule, group.hyper));
+        kept.rule = rule;
+        kept.begins |= all_rules()[rule].begins;
     }
     regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
     return change;
@@ -124,19 +144,20 @@ std::optional<StateChange> BoundOptimizer::follow_rules() {
 
 StateChange BoundOptimizer::take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family) {
     StateChange change = state_as_it_is();
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-        KeptSlots& kept = change.kept[group];
+    for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
+        KeptSlots& kept = change.kept[cohort];
         for (KeptSlot& each : kept.slots) {
-            if (!each.exists || has(wanted[group], each.slot.name)) continue;
+            if (!each.exists || has(wanted[cohort], each.slot.name)) continue;
             require_changeable_state();
             each.exists = false;
         }
         std::vector<Initial> initials;  // what is loaded takes the place of these
-        for (const rule::Slot& slot : wanted[group]) initials.push_back({slot, 0});
-        add_slots(change, group, wanted[group], initials);
-        if (kept.rule != KeptSlots::unknown && !has_all(kept, all_rules()[kept.rule])) kept.rule = KeptSlots::unknown;
-        kept.begins = std::any_of(family.begin(), family.end(), [&](std::size_t rule) {
-            return all_rules()[rule].begins && has_all(kept, all_rules()[rule]);
+        for (const rule::Slot& slot : wanted[cohort]) initials.push_back({slot, 0});
+        add_slots(change, cohort, initials);
+        if (kept.rule != KeptSlots::unknown && !has_all(kept, all_rules()[kept.rule])) forget_rules(change, cohort);
+        kept.begins = std::any_of(family.begin(), family.end(), [&](std::size_t selected) {
+            const RuleInfo& rule = all_rules()[rule_in(cohort, selected)];
+            return rule.begins && has_all(kept, rule);
         });
     }
     regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
@@ -153,7 +174,7 @@ void BoundOptimizer::commit(StateChange&& change) noexcept {
 }
 
 void BoundOptimizer::use_rule(std::size_t i) noexcept {
-    const KeptSlots& kept = kept_[static_cast<std::size_t>(tensor_at(i).group)];
+    const KeptSlots& kept = kept_[cohort_of(tensor_at(i))];
     if (kept.rule == KeptSlots::unknown) return;
     const RuleInfo& rule = all_rules()[kept.rule];
     SlotArrays state{};

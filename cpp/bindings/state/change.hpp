@@ -30,8 +30,8 @@ struct StateBlock {
 /// What the optimizer's state will consist of. It is prepared first, while the optimizer still is as before, and then
 /// committed, which cannot fail.
 struct StateChange {
-    std::vector<KeptSlots> kept;                               ///< by group
-    std::vector<SlotArrays> arrays;                            ///< by parameter, in the order of its group's slots
+    std::vector<KeptSlots> kept;                               ///< by cohort
+    std::vector<SlotArrays> arrays;                            ///< by parameter, in the order of its cohort's slots
     std::vector<std::pair<std::size_t, StateBlock>> blocks{};  ///< new memory, and the group that gets it
     Regions::Addition regions{};
 };

@@ -8,32 +8,20 @@
 namespace adamcore::python {
 namespace {
 
-struct ExtraArray {
-    const char* name;
-    const char* dtype;
-};
-
-/// In the order of Tensor::extra.
-std::vector<ExtraArray> extra_arrays(const Tensor& tensor) {
-    switch (tensor.weights) {
-        case WeightPolicy::master: return {{"master", "float32"}};
-        case WeightPolicy::remainder: return {{"remainder", "uint16"}, {"remainder_ties", "uint8"}};
-        case WeightPolicy::compensated: return {{"compensation", name_of(tensor.dtype)}};
-        case WeightPolicy::plain:
-        case WeightPolicy::stochastic: break;
-    }
-    return {};
-}
+std::size_t bytes_of(std::int64_t size, std::size_t bits) { return (static_cast<std::size_t>(size) * bits + 7) / 8; }
 
 }  // namespace
 
-RuleSlots slots_of(const RuleInfo& rule) { return {rule.slots, rule.slots + rule.slot_count}; }
+RuleSlots slots_of(std::size_t rule) {
+    const RuleInfo& info = all_rules()[rule];
+    return {info.slots, info.slots + info.slot_count};
+}
 
-std::vector<Initial> initials_of(const Group& group) {
-    const RuleInfo& rule = all_rules()[group.rule];
+std::vector<Initial> initials_of(std::size_t rule, const HyperValues& hyper) {
+    const RuleInfo& info = all_rules()[rule];
     std::vector<Initial> initials;
-    for (std::size_t slot = 0; slot < rule.slot_count; ++slot)
-        initials.push_back({rule.slots[slot], rule.initial(group.hyper, slot)});
+    for (std::size_t slot = 0; slot < info.slot_count; ++slot)
+        initials.push_back({info.slots[slot], info.initial(hyper, slot)});
     return initials;
 }
 
@@ -43,20 +31,46 @@ std::size_t KeptSlots::find(const char* name) const {
     return i;
 }
 
-std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleSlots& rule_slots, Extras with) {
-    const auto count = static_cast<std::size_t>(tensor.size);
-    std::vector<StateSlot> slots;
-    for (std::size_t i = 0; i < rule_slots.size(); ++i) {
-        const rule::Slot& slot = rule_slots[i];
-        slots.push_back({slot.name, name_of(tensor.state_dtype), count * size_of(tensor.state_dtype), i, false, false,
-                         slot.is_nonnegative()});
-    }
-    if (with == Extras::without) return slots;
-    const std::vector<ExtraArray> extras = extra_arrays(tensor);
+StateSlot state_slot(const Tensor& tensor, const rule::Slot& slot, std::size_t index) {
+    const Dtype dtype = slot_dtype(tensor, slot);
+    return {slot, name_of(dtype), bytes_of(slot_size(tensor, slot), 8 * size_of(dtype)), index};
+}
+
+StateSlots weight_slots(const Tensor& tensor) {
     const auto bits = extra_bits(tensor.weights);
-    for (std::size_t i = 0; i < extras.size(); ++i)
-        slots.push_back({extras[i].name, extras[i].dtype, (count * bits[i] + 7) / 8, i, true, bits[i] == 1, false});
+    const auto slot = [&](const char* name, const char* dtype, std::size_t index) -> StateSlot {
+        return {rule::unscaled(name), dtype, bytes_of(tensor.size, bits[index]), index, true, bits[index] == 1};
+    };
+    switch (tensor.weights) {
+        case WeightPolicy::master: return {slot("master", "float32", 0)};
+        case WeightPolicy::remainder: return {slot("remainder", "uint16", 0), slot("remainder_ties", "uint8", 1)};
+        case WeightPolicy::compensated: return {slot("compensation", name_of(tensor.dtype), 0)};
+        case WeightPolicy::plain:
+        case WeightPolicy::stochastic: break;
+    }
+    return {};
+}
+
+StateSlots state_slots(const Tensor& tensor, const RuleSlots& rule_slots) {
+    StateSlots slots;
+    for (std::size_t i = 0; i < rule_slots.size(); ++i) slots.push_back(state_slot(tensor, rule_slots[i], i));
+    const StateSlots beside = weight_slots(tensor);
+    slots.insert(slots.end(), beside.begin(), beside.end());
     return slots;
+}
+
+bool counts_in_c_order(const RuleInfo& rule) {
+    return rule.pass_count > 0 || all_rules()[rule.for_vectors].pass_count > 0;
+}
+
+bool has_lines(const RuleInfo& rule) {
+    return std::any_of(rule.slots, rule.slots + rule.slot_count, [](const rule::Slot& slot) {
+        return slot.shape == rule::Shape::rows || slot.shape == rule::Shape::columns;
+    });
+}
+
+std::size_t rule_in(std::size_t cohort, std::size_t rule) {
+    return cohort % cohorts_of_group == 0 ? all_rules()[rule].for_vectors : rule;
 }
 
 std::pair<std::size_t, std::size_t> StateLayout::largest() const {

@@ -13,28 +13,44 @@
 /// The arrays that make up a parameter's state, and their positions in a group's block of memory.
 namespace adamcore::python {
 
-/// One array of a tensor's state: a slot of its rule, or an extra array of a half-precision weight.
+/// One array of a tensor's state: a slot of its rule, or what is stored beside a half-precision weight.
 struct StateSlot {
-    const char* name;   ///< in `opt.state[parameter]`
-    const char* dtype;  ///< NumPy's name of it
+    rule::Slot slot;    ///< its name is the key in `opt.state[parameter]`
+    const char* dtype;  ///< NumPy's name of it; if the parameter is complex, that of a part
     std::size_t bytes;
-    std::size_t index;  ///< into Tensor::state or Tensor::extra
-    bool is_extra;
-    bool is_bits;      ///< a bit for each weight, in whole bytes; otherwise it has the parameter's shape
-    bool nonnegative;  ///< whether no element can be below 0
+    std::size_t index;      ///< into Tensor::state or Tensor::extra
+    bool is_extra = false;  ///< whether it is in Tensor::extra
+    bool is_bits = false;   ///< a bit for each weight, in whole bytes
 };
+
+/// Arrays of one tensor, in the order in which they are shown, saved and laid out.
+using StateSlots = std::vector<StateSlot>;
 
 using RuleSlots = std::vector<rule::Slot>;
 
 /// The slots of a rule, and how they begin.
-RuleSlots slots_of(const RuleInfo& rule);
-std::vector<Initial> initials_of(const Group& group);
+RuleSlots slots_of(std::size_t rule);
+std::vector<Initial> initials_of(std::size_t rule, const HyperValues& hyper);
 
-/// Whether what is stored beside half-precision weights is meant too.
-enum class Extras : bool { without, with };
+/// A slot of a tensor's rule, whose array is Tensor::state[index].
+StateSlot state_slot(const Tensor& tensor, const rule::Slot& slot, std::size_t index);
+/// What is stored beside a half-precision weight.
+StateSlots weight_slots(const Tensor& tensor);
+/// All arrays of a tensor whose rule has these slots.
+StateSlots state_slots(const Tensor& tensor, const RuleSlots& slots);
 
-/// All arrays of a tensor's state, in the order in which they are shown, saved and laid out.
-std::vector<StateSlot> state_slots(const Tensor& tensor, const RuleSlots& slots, Extras extras = Extras::with);
+/// Whether elements of a rule's parameters are counted in C order: sums have a shape that memory does not change.
+bool counts_in_c_order(const RuleInfo& rule);
+/// Whether a rule has state for rows or columns.
+bool has_lines(const RuleInfo& rule);
+
+/// The tensors of a group that have the same rule: first those with fewer than two axes, then the matrices.
+inline constexpr std::size_t cohorts_of_group = 2;
+inline std::size_t cohort_of(const Tensor& tensor) {
+    return cohorts_of_group * static_cast<std::size_t>(tensor.group) + (tensor.columns != 0);
+}
+/// The rule of a cohort in whose group `rule` has been selected; see rule_of().
+std::size_t rule_in(std::size_t cohort, std::size_t rule);
 
 /// The pointer in a tensor that has the address of this array.
 inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
@@ -44,13 +60,13 @@ inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
 /// The addresses of a tensor's arrays, by slot.
 using SlotArrays = std::array<void*, max_slots>;
 
-/// A slot that the parameters of a group have.
+/// A slot that the parameters of a cohort have.
 struct KeptSlot {
     rule::Slot slot;
     bool exists = true;  ///< false: there is memory for it, but no state
 };
 
-/// The slots of all rules that a group has had. A slot that the current rule does not use keeps its state.
+/// The slots of all rules that a cohort has had. A slot that the current rule does not use keeps its state.
 struct KeptSlots {
     static constexpr std::size_t unknown = static_cast<std::size_t>(-1);
 
@@ -62,7 +78,7 @@ struct KeptSlots {
     std::size_t find(const char* name) const;
 };
 
-/// The positions of all state arrays of a group in one block of memory.
+/// The positions of state arrays in one block of memory.
 class StateLayout {
 public:
     struct Placed {
@@ -71,12 +87,11 @@ public:
         std::size_t offset;
     };
 
-    /// `place(tensor, slot)` returns the offset of the next array in the block.
+    /// `slots` are those of each tensor. `place(tensor, slot)` returns the offset of the next array in the block.
     template <class Place>
-    StateLayout(const std::vector<Tensor>& tensors, const RuleSlots& slots, Extras extras, Place&& place) {
+    StateLayout(const std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots, Place&& place) {
         for (std::size_t i = 0; i < tensors.size(); ++i) {
-            for (const StateSlot& slot : state_slots(tensors[i], slots, extras))
-                placed_.push_back({i, slot, place(tensors[i], slot)});
+            for (const StateSlot& slot : slots[i]) placed_.push_back({i, slot, place(tensors[i], slot)});
         }
     }
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adamcore._checks.flags import FLAGS
 from adamcore._core import rules
 
-USUAL: dict[str, float] = {name: value for rule in rules().values() for name, value in rule["fields"].items()}
-"""A valid value for each number of any rule. The elements of ``betas`` are "beta1" and "beta2"."""
-
-_NUMBERS = {name for name in USUAL if not name.startswith("beta")}
+USUAL: dict[tuple[str, int], Any] = {
+    (field["tuple"] or name, field["place"]): rule["fields"][name]
+    for rule in rules().values()
+    for name, field in rule["hyper"].items()
+}
+"""A valid value for each number of any rule, by its name, or that of the tuple that has it, and the place in the tuple,
+or -1."""
 
 
 def hyper_parameters() -> set[str]:
     """Return the names of all optimizers' hyper-parameters."""
-    return {*_NUMBERS, "betas", *FLAGS}
+    return {*(name for name, _ in USUAL), *FLAGS}

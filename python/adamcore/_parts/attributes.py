@@ -13,6 +13,7 @@ _READ_ONLY = {
     "state": "write into its arrays, state[name][slot][...] = x, or call load_state_dict",
     "steps": "load_state_dict sets step counts",
     "completed": "load_state_dict sets the number of completed steps",
+    "numbers": "load_state_dict sets them",
     "defaults": "write to its keys",
     "options": "pass them when the optimizer is made",
 }

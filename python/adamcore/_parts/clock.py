@@ -41,5 +41,5 @@ def with_stand_ins(hyper: Group, rule_for: Callable[[Group], str], variant_keys:
     return numbers
 
 
-def _usual(key: str, _: object, place: int) -> float:
-    return USUAL.get(f"beta{place + 1}" if key == "betas" else key, 0.0)
+def _usual(key: str, _: object, place: int) -> Any:
+    return USUAL.get((key, place), 0.0)

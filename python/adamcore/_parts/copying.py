@@ -46,7 +46,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
     require_sole_views(
         owner, ((n, a) for group in groups for n, a in zip(group["param_names"], group["params"], strict=True))
     )
-    state, completed = optimizer._serializer().snapshot()
+    state, completed, numbers = optimizer._serializer().snapshot()
     own = object.__reduce_ex__(optimizer, 2)[2]
     attributes, slots = own if isinstance(own, tuple) else (own, {})
     return {
@@ -63,6 +63,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
         ],
         "state": state,
         "completed": completed,
+        "numbers": numbers,
         "attributes": {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES},
         "slots": slots or {},
     }
@@ -90,11 +91,14 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
         labels, grad_keys, tree, source = group["form"]
         flat = FlatArrays(group["params"], group["names"], labels, grad_keys, tree)
         made = ParamGroup(owner, flat.arrays, flat.names, hyper)
-        bind_group(optimizer._native, optimizer.param_groups, made, flat, source, keys, rule_for)
+        bind_group(optimizer._native, optimizer.param_groups, made, flat, source, keys, rule_for, checked=False)
     rules = [rule_for(group) for group in optimizer.param_groups]  # with stand-ins
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)
-    optimizer._native.restore(values, saved["state"], saved["completed"], on_host, rules, family, False, [])  # noqa: FBT003
+    numbers = saved.get("numbers", {})  # earlier versions had none
+    optimizer._native.restore(
+        values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, []  # noqa: FBT003
+    )
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
     own.update(saved["attributes"])

@@ -30,9 +30,14 @@ def bind_group(
     source: Any,
     variant_keys: tuple[str, ...],
     rule_for: Callable[[Group], str],
+    *,
+    checked: bool = True,
 ) -> None:
-    """Add a group to a native optimizer and to `param_groups`. `source` is watched if it is a container."""
+    """Add a group to a native optimizer and to `param_groups`. `source` is watched if it is a container.
+
+    Unless `checked`, the group may disagree with others on what they should share.
+    """
     watched = source if isinstance(source, (list, tuple, Mapping)) else None
     native.add_group(
-        param_groups, group, watched, flat.names, flat.labels, flat.keys, flat.tree, variant_keys, rule_for
+        param_groups, group, watched, flat.names, flat.labels, flat.keys, flat.tree, variant_keys, rule_for, checked
     )

@@ -63,7 +63,7 @@ class Serializer:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         shared = shared_places(self.param_groups)
-        state, completed = self.snapshot()
+        state, completed, numbers = self.snapshot()
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -72,15 +72,16 @@ class Serializer:
             "param_groups": groups,
             "state": state,
             **copy.deepcopy(_NOTHING),
+            "numbers": numbers,
             "schedules": shared,
         }
 
-    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int]:
-        """Return a copy of the state by name, and the number of completed steps."""
-        state, completed = self.native.snapshot()
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float]]:
+        """Return a copy of the state by name, the number of completed steps, and the optimizer's numbers."""
+        state, completed, numbers = self.native.snapshot()
         for group in self.param_groups:
             self._mark_what_is_to_begin(group, state)
-        return state, completed
+        return state, completed, numbers
 
     def load(self, state_dict: Mapping[str, Any], *, strict: bool, schedules: Choice | None) -> Unmatched:
         """Check all of `state_dict` against the optimizer, then copy it in."""
@@ -114,7 +115,8 @@ class Serializer:
             _core.check_hyper(rules[-1], self.owner, merged, completed, i)
             require_values(self.owner, merged)
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
-        self.native.restore(values, state, completed, on_host, rules, family, True, loader.memories)  # noqa: FBT003
+        numbers = saved["numbers"]
+        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, loader.memories)  # noqa: FBT003
         return unmatched
 
     def _rule_of(self, group: Group) -> str:
@@ -123,12 +125,14 @@ class Serializer:
 
     def _mark_what_is_to_begin(self, group: Group, state: dict[str, dict[str, Any]]) -> None:
         """Mark state that does not exist yet: hyper-parameters have been changed, and the next step creates it."""
+        rules = _core.rules()
         try:
-            slots = _core.rules()[self._rule_of(group)]["slots"]
+            rule = rules[self._rule_of(group)]
         except ValueError:
             return  # the next step will raise the same error
+        alternatives = [rule["slots"], rules[rule["for_vectors"]]["slots"]]
         for name in group["param_names"]:
-            if any(slot not in state[name] for slot in slots):
+            if not any(all(slot in state[name] for slot in slots) for slots in alternatives):
                 state[name]["begun"] = 0
 
     def _require_same_groups(self, groups: list[Mapping[str, Any]]) -> None:
@@ -153,7 +157,7 @@ class Serializer:
         """Return the saved state of the optimizer's parameters, or their own where there is none."""
         if not isinstance(state, Mapping):
             return state, Unmatched([], [])  # restore() says what is wrong
-        own, _ = self.snapshot()
+        own, *_ = self.snapshot()
         unmatched = Unmatched([name for name in own if name not in state], [name for name in state if name not in own])
         return {name: state.get(name, mine) for name, mine in own.items()}, unmatched
 
@@ -201,7 +205,7 @@ def _known_format(state_dict: Any) -> dict[str, Any]:
     for key in ("numbers", "averages"):
         if not isinstance(state_dict[key], Mapping):
             raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(state_dict[key])}")
-        _require_names(state_dict[key], (), f"state_dict[{key!r}]")
+    _require_names(state_dict["averages"], (), "state_dict['averages']")
     if state_dict["window"] is not None:
         raise ValueError("state_dict['window']: the optimizer has no open window of gradients")
     return dict(state_dict)
