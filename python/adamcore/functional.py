@@ -1,15 +1,17 @@
 """Functions that do one update of plain arrays, in place, for callers who keep the state themselves.
 
-There is one function for each optimizer. It has the optimizer's name in lower case, and the same defaults:
+There is one function for each optimizer but `Prodigy`, whose numbers belong to all parameters together. It has the
+optimizer's name in lower case, and the same defaults:
 
 ``adamw(p, g, exp_avg, exp_avg_sq, t=1, lr=1e-3, betas=(0.9, 0.999), ...)``
 
 `p`, `g` and each state array are arrays of one shape, or lists of arrays, all of the same length. Parameters and
 gradients may have any supported dtype and strides. State arrays are dense; they are float64 or complex if the parameter
-is, and otherwise float32, bfloat16 or float16. Complex numbers are updated as pairs of real ones. Half-precision
-parameters are rounded to nearest, and the rounding error is lost. State arrays are passed by position, in the order of
-the optimizer's ``state``, or by name. Which of them exist depends on the hyper-parameters (``max_exp_avg_sq`` only with
-``amsgrad=True``). `t` is the number of this update, starting at 1, or a list with one number for each array.
+is, and otherwise float32, bfloat16 or float16. (Functions that have state of another shape describe it.) Complex
+numbers are updated as pairs of real ones. Half-precision parameters are rounded to nearest, and the rounding error is
+lost. State arrays are passed by position, in the order of the optimizer's ``state``, or by name. Which of them exist
+depends on the hyper-parameters (``max_exp_avg_sq`` only with ``amsgrad=True``). `t` is the number of this update,
+starting at 1, or a list with one number for each array.
 
 Half-precision state is also rounded to nearest, because these functions have no seed and no parameter name from which
 to derive random numbers. In bfloat16, averages of squares therefore get stuck when they should decrease. Optimizers

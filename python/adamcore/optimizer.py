@@ -106,12 +106,11 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
     options : mapping
         ``clip_norm`` and the other options above, as they were passed. Read-only.
     state : mapping
-        ``state[name][slot]`` is an array, a view of the optimizer's own memory. Most have the shape of the parameter.
-        What a rule keeps for each row has the parameter's shape with a last axis of length 1, for each column one with a
-        last but one axis of length 1, and one number is a float64 array without axes. It is a NumPy array; on a device,
-        it is an array of the parameters' library (CuPy or PyTorch). In addition to the rule's slots, it contains what
-        `Precision` stores beside weights: "master", "remainder" (with "remainder_ties", one bit for each weight) or
-        "compensation".
+        ``state[name][slot]`` is an array in the shape of the parameter, a view of the optimizer's own memory. An
+        average for each row has a last axis of length 1, one for each column a last but one axis of length 1, and a
+        single number is a float64 array without axes. It is a NumPy array; on a device, it is an array of the
+        parameters' library (CuPy or PyTorch). In addition to the rule's slots, it contains what `Precision` stores
+        beside weights: "master", "remainder" (with "remainder_ties", one bit for each weight) or "compensation".
     steps : mapping
         ``steps[name]`` is the number of updates of that parameter. On a device, reading it waits for all queued steps.
     numbers : mapping

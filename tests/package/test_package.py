@@ -181,7 +181,7 @@ ROOMS = {
     "state": {"regions"},
     "groups": {"runtime", "schedules"},
     "optimizer": {"gate", "groups", "regions", "runtime", "state", "structures"},
-    "calls": {"gate", "groups", "regions", "runtime"},
+    "calls": {"gate", "groups", "regions", "runtime", "state"},
     "cpu": {"calls", "gate", "groups", "optimizer", "regions", "runtime", "schedules", "state", "structures"},
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""

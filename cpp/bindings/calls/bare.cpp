@@ -1,11 +1,14 @@
 #include "calls/bare.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "adamcore/rule_registry.hpp"
 #include "gate/written.hpp"
 #include "groups/hyper.hpp"
 #include "regions/regions.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -48,21 +51,60 @@ private:
     std::vector<std::string> labels_;
 };
 
-/// Raises an error unless a state array is dense, has a dtype that matches the parameter's, and has the same dtype and
-/// memory order as the first state array. (`order` is null for the first one.)
-void require_state(const ArrayView& state, const Tensor* first, const ArrayView& param, const Order* order,
-                   const std::string& label, const std::string& param_label) {
+/// What is known of a parameter's state: the dtype of the arrays that have its shape, and the order of their elements, if
+/// they have been seen or if the rule demands it.
+struct Known {
+    std::optional<Dtype> dtype{};
+    std::optional<Order> order{};
+};
+
+/// Raises an error unless a state array that has the parameter's shape is dense, has a dtype that matches the
+/// parameter's, and has the same dtype and memory order as those before it. If it `is_full`, it has the compute type.
+void require_like_param(const ArrayView& state, const ArrayView& param, const Known& known, bool is_full,
+                        const std::string& label, const std::string& param_label) {
     if ((state.dtype == Dtype::float64) != (param.dtype == Dtype::float64))
         throw py::type_error(label + ": dtype " + name_of(state.element()) + " does not match " + param_label +
                              ", which is " + name_of(param.element()) + ": its state must be " +
                              (param.is_complex || param.dtype == Dtype::float64 ? name_of(param.element())
                                                                                 : "float32, bfloat16 or float16"));
-    if (first && state.dtype != first->state_dtype)
+    if (is_full && state.dtype != compute_dtype(param.dtype))
+        throw py::type_error(label + ": dtype must be float32 beside " + param_label + ", got " + name_of(state.dtype));
+    if (!is_full && known.dtype && state.dtype != *known.dtype)
         throw py::type_error(label + ": dtype " + name_of(state.dtype) +
-                             " differs from the state before it, which is " + name_of(first->state_dtype));
+                             " differs from the state before it, which is " + name_of(*known.dtype));
     if (!is_dense(state)) throw py::value_error(label + ": a state array must be dense; pass np.ascontiguousarray(a)");
-    if (order && !Walk(state, *order).is_dense())
+    if (!known.order || Walk(state, *known.order).is_dense()) return;
+    if (known.dtype)
         throw py::value_error(label + ": the axes are in another order in memory than those of the state before it");
+    throw py::value_error(label + ": this rule's state must be in C order; pass np.ascontiguousarray(a)");
+}
+
+/// Raises an error unless an array is what a slot of another shape than the parameter's needs: contiguous, in the compute
+/// type, or a float64 number.
+void require_own_shape(const ArrayView& state, const rule::Slot& slot, const Tensor& tensor, const ArrayView& param,
+                       const std::string& label, const std::string& param_label) {
+    const Element wanted{slot_dtype(tensor, slot), false};
+    std::vector<Py_ssize_t> axes(param.shape, param.shape + param.ndim);
+    int ndim = param.ndim;
+    if (slot.shape == rule::Shape::number) ndim = 0;
+    if (param.size > 0 && slot.shape == rule::Shape::rows) axes[axes.size() - 1] = 1;
+    if (param.size > 0 && slot.shape == rule::Shape::columns) axes[axes.size() - 2] = 1;
+    if (!(state.element() == wanted))
+        throw py::type_error(label + ": dtype must be " + name_of(wanted) + ", got " + name_of(state.element()));
+    if (state.ndim != ndim || !std::equal(axes.begin(), axes.begin() + ndim, state.shape))
+        throw py::value_error(label + ": shape must be " + tuple_text(axes.data(), ndim) + " beside " + param_label +
+                              ", got " + tuple_text(state.shape, state.ndim));
+    if (!Walk(state, c_order(ndim)).is_dense())
+        throw py::value_error(label + ": a state array must be dense; pass np.ascontiguousarray(a)");
+}
+
+/// Raises TypeError unless a group's rule is that of the tensor.
+void require_rule(const Group& group, const Tensor& tensor, const ArrayView& param, const std::string& owner,
+                  const std::string& label) {
+    const RuleInfo& rule = all_rules()[group.rule];
+    if (param.is_complex && has_lines(rule)) refuse_complex(param, owner, label);
+    if (rule_of(group, tensor) != group.rule)
+        throw py::type_error(label + ": it has fewer than two axes, or no columns, and needs other state");
 }
 
 /// The arrays of one update after Gate::prepare(): the parameter, its gradient, its state.
@@ -90,6 +132,10 @@ std::vector<py::object> prepare(const py::list& arrays, const std::vector<std::s
 CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
     CheckedUpdate checked;
     checked.group = {rule_index(update.rule), {}, update.maximize ? -1.0 : 1.0};
+    const RuleInfo& rule = all_rules()[checked.group.rule];
+    if (update.state.size() != rule.slot_count)
+        throw py::value_error(update.owner + ": expected " + std::to_string(rule.slot_count) + " state arrays, got " +
+                              std::to_string(update.state.size()));
     HyperReader(checked.group.rule, update.owner, update.renamed).read_numbers(update.hyper, checked.group.hyper);
     for (const std::int64_t t : update.t) {
         if (t < 1)
@@ -125,18 +171,27 @@ CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
         tensor.dtype = param.view.dtype;
         tensor.grad_dtype = grad.view.dtype;
         tensor.state_dtype = compute_dtype(tensor.dtype);
-        Order order = memory_order(param.view);
+        set_lines(tensor, param.view);
+        require_rule(checked.group, tensor, param.view, update.owner, param_label);
+        Known known;
+        if (counts_in_c_order(rule)) known.order = c_order(param.view.ndim);
         for (std::size_t slot = 0; slot < update.state.size(); ++slot) {
-            const Taken found = let_in(Access::write, 2 + slot, &param.view);
-            require_state(found.view, slot == 0 ? nullptr : &tensor, param.view, slot == 0 ? nullptr : &order,
-                          arguments.label(2 + slot, i), param_label);
-            if (slot == 0) order = memory_order(found.view);
+            const bool is_like_param = rule.slots[slot].shape == rule::Shape::elements;
+            const std::string label = arguments.label(2 + slot, i);
+            const Taken found = let_in(Access::write, 2 + slot, is_like_param ? &param.view : nullptr);
+            if (is_like_param) {
+                const bool is_full = rule.slots[slot].is_full;
+                require_like_param(found.view, param.view, known, is_full, label, param_label);
+                if (!known.order) known.order = memory_order(found.view);
+                if (!is_full) known.dtype = tensor.state_dtype = found.view.dtype;
+            } else {
+                require_own_shape(found.view, rule.slots[slot], tensor, param.view, label, param_label);
+            }
             arguments.add_written(found, 2 + slot, i);
             written.push_back(found);
             tensor.state[slot] = found.view.data;
-            tensor.state_dtype = found.view.dtype;
         }
-        checked.layouts.push_back(layout_of(param.view, grad.view, order));
+        checked.layouts.push_back(layout_of(param.view, grad.view, known.order.value_or(memory_order(param.view))));
         if (checked.layouts.back()) tensor.layout = &checked.layouts.back()->layout;
         checked.tensors.push_back(tensor);
     }

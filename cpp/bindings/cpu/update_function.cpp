@@ -12,6 +12,7 @@
 #include "groups/hyper.hpp"
 #include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"
+#include "state/layout.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -24,6 +25,13 @@ bool find_count(PyObject* value, std::int64_t& count) {
     int overflow = 0;
     count = PyLong_AsLongLongAndOverflow(value, &overflow);
     return !overflow && count >= 1;
+}
+
+/// Whether all state has the shape of the parameter and may have one dtype, and nothing is summed.
+bool is_plain(const RuleInfo& rule) {
+    return !counts_in_c_order(rule) &&
+           std::all_of(rule.slots, rule.slots + rule.slot_count,
+                       [](const rule::Slot& slot) { return slot.shape == rule::Shape::elements && !slot.is_full; });
 }
 
 bool is_flag(PyObject* value) { return value == Py_True || value == Py_False; }
@@ -71,7 +79,7 @@ UpdateFunction::Variant UpdateFunction::make_variant(const std::string& rule, Py
     return variant;
 }
 
-/// Returns null if the arguments are not plain, or if there is no rule for them.
+/// Returns null if the arguments are not plain, or if there is no rule for them, or one with sums.
 const UpdateFunction::Variant* UpdateFunction::variant_of(PyObject* const* arguments) {
     for (std::size_t i = 0; i < std::min(variant_count_, variants_.size()); ++i) {
         bool found = true;
@@ -92,6 +100,7 @@ const UpdateFunction::Variant* UpdateFunction::variant_of(PyObject* const* argum
         if (!error.matches(PyExc_ValueError)) throw;
         return nullptr;
     }
+    if (!is_plain(all_rules()[rule_index(rule)])) return nullptr;
     Variant variant = make_variant(rule, arguments);
     Variant& place = variants_[variant_count_++ % variants_.size()];
     std::swap(place, variant);

@@ -136,6 +136,11 @@ void refuse_dtype(const std::string& name, const std::string& label) {
         " is not supported; use float32, float64, complex64, complex128, float16 or ml_dtypes.bfloat16");
 }
 
+void refuse_complex(const ArrayView& view, const std::string& owner, const std::string& label) {
+    throw py::type_error(label + ": dtype " + name_of(view.element()) + " is not supported by " + owner +
+                         ", which averages over rows and columns of real numbers");
+}
+
 std::string tuple_text(const Py_ssize_t* values, int ndim) {
     std::string text = "(";
     for (int i = 0; i < ndim; ++i) text += (i ? ", " : "") + std::to_string(values[i]);

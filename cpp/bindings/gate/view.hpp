@@ -108,6 +108,9 @@ void require_shape(const ArrayView& view, const ShapeAndStrides& like, Dtype lik
 /// Raises TypeError for a dtype that the kernels do not support.
 [[noreturn]] void refuse_dtype(const std::string& name, const std::string& label);
 
+/// Raises TypeError for a complex array, where an optimizer or function averages over rows and columns.
+[[noreturn]] void refuse_complex(const ArrayView& view, const std::string& owner, const std::string& label);
+
 /// Formats a tuple, such as "(2, 3)".
 std::string tuple_text(const Py_ssize_t* values, int ndim);
 

@@ -53,9 +53,7 @@ void BoundOptimizer::describe(const std::vector<ArrayView>& views, const std::ve
     Py_ssize_t* next_axes = added.axes.get();
     for (std::size_t i = 0; i < views.size(); ++i) {
         const ArrayView& view = views[i];
-        if (view.is_complex && has_lines(rule))
-            throw py::type_error(added.labels[i] + ": " + name_of(view.element()) + " is not supported by " + owner() +
-                                 ", which averages over rows and columns of real numbers");
+        if (view.is_complex && has_lines(rule)) refuse_complex(view, owner(), added.labels[i]);
         Form form;
         form.shape = {view.ndim, next_axes, view.is_complex};
         // Where there are no elements, strides say nothing, and the parts of complex numbers must come last.

@@ -16,7 +16,7 @@ Arrays = Any
 """An array of NumPy, PyTorch or CuPy, or a list of arrays."""
 Counts = SupportsIndex | Sequence[SupportsIndex]
 
-_SLOTS: dict[str, list[str]] = {name: rule["slots"] for name, rule in _core.rules().items()}
+_RULES: dict[str, Any] = _core.rules()
 
 
 def update_function(
@@ -54,8 +54,8 @@ def run_rule(
     if callable(hyper["lr"]):
         raise TypeError(f"{owner}: lr must be a number here, got a schedule; call it: lr=schedule(t - 1)")
     require_flags(owner, hyper)
-    rule = rule_for(hyper)
-    slots = _SLOTS[rule]
+    rule = _rule_of_arrays(owner, rule_for(hyper), p)
+    slots = _RULES[rule]["slots"]
     if len(state) > len(slots):
         raise TypeError(f"{owner}: expected {len(slots)} state arrays {tuple(slots)}, got {len(state)}")
     found = dict(zip(slots, state, strict=False))
@@ -72,6 +72,24 @@ def run_rule(
     if missing := [slot for slot in slots if slot not in found]:
         raise TypeError(f"{owner}: the state array {missing[0]!r} is missing")
     update_arrays(owner, rule, ["p", "g", *slots], [p, g, *(found[slot] for slot in slots)], t, hyper)
+
+
+def _rule_of_arrays(owner: str, rule: str, p: Arrays) -> str:
+    """Return the rule itself, or the one that it names for arrays with fewer than two axes."""
+    if (for_vectors := _RULES[rule]["for_vectors"]) == rule:
+        return rule
+    found = {_has_columns(array) for array in (p if isinstance(p, (list, tuple)) else [p])}
+    if len(found) > 1:
+        raise TypeError(
+            f"{owner}: p has matrices and arrays with fewer than two axes, which have other state; update them in two "
+            "calls"
+        )
+    return rule if True in found else for_vectors
+
+
+def _has_columns(array: Any) -> bool:
+    shape = getattr(array, "shape", ())
+    return len(shape) > 1 and shape[-1] > 0
 
 
 def update_arrays(

@@ -96,9 +96,8 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)
     numbers = saved.get("numbers", {})  # earlier versions had none
-    optimizer._native.restore(
-        values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, []  # noqa: FBT003
-    )
+    restore = optimizer._native.restore
+    restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [])  # noqa: FBT003
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
     own.update(saved["attributes"])

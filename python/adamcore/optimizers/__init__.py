@@ -1,8 +1,9 @@
 """The optimizers: the signature of each, its documentation, and the name of its rule in C++.
 
-Names, defaults and conventions are PyTorch's. Besides its own hyper-parameters, every optimizer accepts ``params``, the
-options that `Optimizer` describes, and ``maximize``, which ascends instead of descending. ``lr`` may be a schedule: a
-callable that takes the number of completed steps and returns the learning rate. The first step uses ``lr(0)``.
+Names, defaults and conventions are PyTorch's, or those of the rule's authors. Besides its own hyper-parameters, every
+optimizer accepts ``params``, the options that `Optimizer` describes, and ``maximize``, which ascends instead of
+descending. ``lr`` may be a schedule: a callable that takes the number of completed steps and returns the learning rate.
+The first step uses ``lr(0)``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+from adamcore.optimizers._adafactor import *  # noqa: F403
 from adamcore.optimizers._adagrad import *  # noqa: F403
 from adamcore.optimizers._adam import *  # noqa: F403
+from adamcore.optimizers._lamb import *  # noqa: F403
+from adamcore.optimizers._lars import *  # noqa: F403
+from adamcore.optimizers._novograd import *  # noqa: F403
+from adamcore.optimizers._prodigy import *  # noqa: F403
 from adamcore.optimizers._rmsprop import *  # noqa: F403
 from adamcore.optimizers._sgd import *  # noqa: F403
 

@@ -9,6 +9,7 @@ from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
+from adamcore.optimizers._momentum import MOMENTUM_KEYS, require_momentum, rule_with_momentum
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,7 +53,7 @@ class SGD(Optimizer):
     (array([-2.5, -2.5]), array([1.5, 1.5]))
     """
 
-    _variant_keys = ("momentum", "dampening", "nesterov")
+    _variant_keys = MOMENTUM_KEYS
 
     def __init__(
         self,
@@ -81,18 +82,11 @@ class SGD(Optimizer):
 
     @staticmethod
     def _rule(group: Group) -> str:
-        if group["momentum"] == 0:
-            return "sgd"
-        if not group["nesterov"]:
-            return "sgd_momentum"
-        if group["dampening"] != 0:
-            raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
-        return "sgd_nesterov"
+        return rule_with_momentum("SGD", "sgd", group)
 
     @staticmethod
     def _check_new(group: Group) -> None:
-        if group["nesterov"] and group["momentum"] == 0:
-            raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
+        require_momentum("SGD", group)
 
 
 def _rule_of_function(hyper: Group) -> str:
