@@ -18,10 +18,16 @@ def make(case: Case, params: Any, **changed: Any) -> ac.Optimizer:
 
 
 def load(optimizer: ac.Optimizer, states: dict[str, State], step: int) -> None:
-    """Put an optimizer into the state after some training: state by name, and the number of updates."""
+    """Put an optimizer into the state after some training: state by name, and the number of updates.
+
+    Each state also has the numbers of the optimizer, if its rule keeps any.
+    """
     state_dict = optimizer.state_dict()
+    numbers = state_dict.get("numbers", {})
     for name, state in states.items():
-        state_dict["state"][name].update(state, step=step)
+        slots = {slot: array for slot, array in state.items() if slot not in numbers}
+        state_dict["state"][name].update(slots, step=step)
+        numbers.update({number: float(state[number]) for number in numbers if number in state})
     optimizer.load_state_dict(state_dict)
 
 
@@ -36,6 +42,7 @@ def everything(optimizer: ac.Optimizer) -> dict[str, bytes]:
         for name, param in zip(group["param_names"], group["params"], strict=True):
             found[name] = param.tobytes()
             found.update({f"{name}.{slot}": array.tobytes() for slot, array in optimizer.state[name].items()})
+    found.update({f"numbers.{name}": number.hex().encode() for name, number in optimizer.numbers.items()})
     return found
 
 

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 import adamcore as ac
+from reference.slots import Slot
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16 = np.dtype(np.float16)
@@ -50,6 +51,12 @@ class Storage:
         if self.param == F64:
             return F64
         return {"float32": F32, "float16": F16, "bfloat16": BF16}[self.state]
+
+    def slot_dtype(self, slot: Slot) -> np.dtype:
+        """The type of a state array."""
+        if slot.shape == "number":
+            return F64
+        return np.dtype(self.compute_dtype) if slot.is_full else self.state_dtype
 
     @property
     def compute_dtype(self) -> type:

@@ -12,11 +12,12 @@ from adamcore import _core
 from helpers import everything, load, make, ulp
 from pairs import products
 from reference import CASES, Case, magnitudes, random_state
+from reference.slots import StoredState
+from reference.sums import recorded, replayed
 from storage import BF16, DTYPES, F16, F32, F64, HALVES, Storage, bits_of, combinations, toward, weights_of
 
 SMALLEST = {F16: 2.0**-24, BF16: 2.0**-133}
 NAMES = ("float32", "bfloat16", "float16")
-SQUARES = {slot for rule in _core.rules().values() for slot in rule["nonnegative"]}
 
 
 def through(grad: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -63,13 +64,16 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
     """
     p = magnitudes(rng, (size,)).astype(storage.param)
     g = magnitudes(rng, (size,)).astype(storage.grad)
-    state = {k: a.astype(storage.state_dtype) for k, a in random_state(case, rng, p.astype(np.float64)).items()}
-    if storage.state_dtype in HALVES:  # as adamcore leaves it
-        for slot in SQUARES & set(state):
+    slots = case.slots_of(p.shape)
+    types = {slot: storage.slot_dtype(slots[slot]) for slot in slots}
+    squares = case.squares(p.shape)
+    state = {k: a.astype(types.get(k, F64)) for k, a in random_state(case, rng, p.astype(np.float64)).items()}
+    for slot in squares:
+        if types[slot] in HALVES:  # as adamcore leaves it
             state[slot] = np.maximum(state[slot], np.asarray(SMALLEST[storage.state_dtype], storage.state_dtype))
     optimizer = make(case, p0 := p.copy(), precision=storage.precision)
     kept = optimizer.state["0"]
-    extras = {k: a.copy() for k, a in kept.items() if k not in case.slots}
+    extras = {k: a.copy() for k, a in kept.items() if k not in slots}
     if "compensation" in extras:  # as after earlier steps: less than half a unit
         extras["compensation"] = (rng.uniform(-0.4, 0.4, size) * ulp(p, storage.param)).astype(storage.param)
     load(optimizer, {"0": {**state, **extras}}, t - 1)
@@ -79,23 +83,37 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
 
     wide_g = g.astype(storage.compute_dtype).astype(np.float64)
     expected_state = {k: a.astype(np.float64) for k, a in state.items()}
-    terms_state = {k: np.abs(a) for k, a in expected_state.items()}
-    expected = case.step(before, wide_g, expected_state, t)
-    terms = case.step(np.abs(before), np.abs(wide_g), terms_state, t, maximize=False)
+    numbers = {k: a for k, a in expected_state.items() if k not in slots}
+    terms_state = {k: np.abs(a) if k in slots else a for k, a in expected_state.items()}
+    dtype = storage.compute_dtype
+    with recorded() as sums:
+        expected = case.step(before, wide_g, expected_state, t, dtype=dtype)
+    with replayed(sums):
+        terms = case.step(np.abs(before), np.abs(wide_g), terms_state, t, dtype=dtype, maximize=False)
     optimizer.step(g)
+    if case.reads_stored_state:
+        stored = {slot: kept[slot].astype(np.float64) for slot in slots}
+        with replayed(sums):
+            expected = case.step(before, wide_g, StoredState(stored | numbers), t, dtype=dtype)
+        stored = StoredState({slot: np.abs(a) for slot, a in stored.items()} | numbers)
+        with replayed(sums):
+            terms = case.step(np.abs(before), np.abs(wide_g), stored, t, dtype=dtype, maximize=False)
 
     compute, more = storage.compute_dtype, 1 if storage.compute_dtype is np.float32 else 4
     with np.errstate(over="ignore"):
-        for slot in case.slots:
+        for slot, dtype in types.items():
+            if slots[slot].shape == "number":
+                assert kept[slot][()] == pytest.approx(expected_state[slot][()], rel=1e-12)
+                continue
             error = more * (3 if slot == "momentum_buffer" else 2) * ulp(terms_state[slot], compute)
             stored = kept[slot].astype(np.float64)
             low, high = expected_state[slot] - error, expected_state[slot] + error
-            if storage.state_dtype in HALVES and storage.state_rounding == "stochastic":
-                low, high = (toward(end, storage.state_dtype, sign) for end, sign in ((low, -1), (high, 1)))
+            if dtype in HALVES and storage.state_rounding == "stochastic":
+                low, high = (toward(end, dtype, sign) for end, sign in ((low, -1), (high, 1)))
             else:
-                low, high = (end.astype(storage.state_dtype).astype(np.float64) for end in (low, high))
-            if storage.state_dtype in HALVES and slot in SQUARES:
-                high = np.maximum(high, SMALLEST[storage.state_dtype])
+                low, high = (end.astype(dtype).astype(np.float64) for end in (low, high))
+            if dtype in HALVES and slot in squares:
+                high = np.maximum(high, SMALLEST[dtype])
                 assert np.all((stored > 0) | (expected_state[slot] == 0)), slot
             assert np.all((low <= stored) & (stored <= high)), slot
 
@@ -231,7 +249,7 @@ def test_zero_gradients_in_float16_stay_finite(case: Case) -> None:
 def test_averages_of_squares_are_never_negative(case: Case, state: str, rng: np.random.Generator) -> None:
     p = np.ones(1000, np.float16)
     optimizer = make(case, p, precision=ac.Precision(state=state))
-    squares = [a for slot, a in optimizer.state["0"].items() if slot.endswith("_sq") or slot in ("sum", "square_avg")]
+    squares = [optimizer.state["0"][slot] for slot in case.squares(p.shape)]
     for _ in range(200):
         optimizer.step(magnitudes(rng, p.shape).astype(np.float16))
         assert all(np.all(a.astype(np.float32) >= 0) for a in squares)

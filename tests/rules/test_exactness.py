@@ -9,18 +9,33 @@ import adamcore as ac
 from adamcore import _core
 from helpers import everything, load, make
 from pairs import products
-from reference import CASES, Case, magnitudes, random_state
+from reference import APART, CASES, ELEMENTWISE, Case, magnitudes, random_state
 
-SIZES = [1, 5, 0, 100, 33, 4097, 170_001, 16, 64, 31]
+SHAPES = [
+    (1,),
+    (5,),
+    (0,),
+    (100,),
+    (33,),
+    (4097,),
+    (170_001,),
+    (16,),
+    (64,),
+    (31,),
+    (),
+    (7, 11),
+    (3, 130, 67),
+    (2, 9000),
+]
 STEPS = 3
 FLOATS = [np.float32, np.float64]
 
 
 def inputs(case: Case, dtype: type) -> tuple[dict, dict, list[dict]]:
     rng = np.random.default_rng(7)
-    params = {f"p{i}": magnitudes(rng, (n,)).astype(dtype) for i, n in enumerate(SIZES)}
+    params = {f"p{i}": np.asarray(magnitudes(rng, shape), dtype) for i, shape in enumerate(SHAPES)}
     states = {name: random_state(case, rng, p) for name, p in params.items()}
-    grads = [{name: magnitudes(rng, p.shape).astype(dtype) for name, p in params.items()} for _ in range(STEPS)]
+    grads = [{name: np.asarray(magnitudes(rng, p.shape), dtype) for name, p in params.items()} for _ in range(STEPS)]
     return params, states, grads
 
 
@@ -28,8 +43,8 @@ def at_offset(array: np.ndarray, offset: int) -> np.ndarray:
     """A copy that begins `offset` elements past a cache line."""
     buffer = np.zeros(array.size + offset + 64, array.dtype)
     begin = -buffer.ctypes.data // array.itemsize % (64 // array.itemsize) + offset
-    copy = buffer[begin : begin + array.size]
-    copy[:] = array
+    copy = buffer[begin : begin + array.size].reshape(array.shape)
+    copy[...] = array
     return copy
 
 
@@ -63,6 +78,7 @@ def test_alignment(case: Case, dtype: type, expected: dict, isa: str, offsets: t
     assert run(case, dtype, offset=offsets[0], grad_offset=offsets[1]) == expected
 
 
+@pytest.mark.parametrize("case", APART, ids=lambda case: case.id)
 def test_one_call_per_tensor(case: Case, dtype: type, expected: dict) -> None:
     params, states, grads = inputs(case, dtype)
     result = {}
@@ -76,10 +92,11 @@ def test_one_call_per_tensor(case: Case, dtype: type, expected: dict) -> None:
 
 
 def test_groups(case: Case, dtype: type, expected: dict) -> None:
-    """The same tensors in three groups, in another order."""
+    """The same tensors in three groups, and in another order, which sums over all tensors depend on."""
     params, states, grads = inputs(case, dtype)
     names = list(params)
-    groups = [{"params": {name: params[name] for name in names[k::3]}} for k in (2, 0, 1)]
+    parts = [names[:4], names[4:5], names[5:]] if case.is_joint else [names[k::3] for k in (2, 0, 1)]
+    groups = [{"params": {name: params[name] for name in part}} for part in parts]
     optimizer = make(case, groups)
     load(optimizer, states, 5)
     for each in grads:
@@ -87,15 +104,16 @@ def test_groups(case: Case, dtype: type, expected: dict) -> None:
     assert everything(optimizer) == expected
 
 
+@pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
 def test_one_flat_array(case: Case, dtype: type, expected: dict) -> None:
     """All tensors end to end in one."""
     params, states, grads = inputs(case, dtype)
-    flat = np.concatenate(list(params.values()))
+    flat = np.concatenate([p.ravel() for p in params.values()])
     optimizer = make(case, flat)
-    slots = {slot: np.concatenate([states[name][slot] for name in params]) for slot in case.slots}
+    slots = {slot: np.concatenate([states[name][slot].ravel() for name in params]) for slot in case.slots}
     load(optimizer, {"0": slots}, 5)
     for each in grads:
-        optimizer.step(np.concatenate(list(each.values())))
+        optimizer.step(np.concatenate([g.ravel() for g in each.values()]))
     assert flat.tobytes() == b"".join(expected[name] for name in params)
     for slot in case.slots:
         whole = optimizer.state["0"][slot].tobytes()

@@ -10,9 +10,10 @@ from hypothesis import given
 
 import adamcore as ac
 from helpers import everything, make
-from reference import CASES, Case
+from reference import APART, CASES, Case
 
 cases = st.sampled_from(CASES)
+cases_apart = st.sampled_from(APART)
 shapes = st.lists(st.integers(0, 40), max_size=3).map(tuple)
 finite = st.floats(-1e6, 1e6, width=32)
 
@@ -22,7 +23,13 @@ def arrays(seed: int, shapes: list[tuple[int, ...]], dtype: Any) -> list[np.ndar
     return [np.array(rng.standard_normal(s) * 10.0 ** rng.integers(-6, 6), dtype) for s in shapes]
 
 
-@given(cases, st.lists(shapes, min_size=1, max_size=6), st.integers(0, 2**32), st.sampled_from(["f4", "f8"]), st.data())
+@given(
+    cases_apart,
+    st.lists(shapes, min_size=1, max_size=6),
+    st.integers(0, 2**32),
+    st.sampled_from(["f4", "f8"]),
+    st.data(),
+)
 def test_one_call_equals_a_call_for_each(case: Case, shapes: list, seed: int, dtype: str, data: st.DataObject) -> None:
     params = arrays(seed, shapes, dtype)
     alone = [p.copy() for p in params]
@@ -83,6 +90,5 @@ def test_v_stays_non_negative(case: Case, seed: int) -> None:
     for _ in range(10):
         g = rng.standard_normal(100) * 10.0 ** rng.integers(-30, 18, 100)
         optimizer.step(g.astype(np.float32))
-    for slot, array in optimizer.state["0"].items():
-        if slot in ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"):
-            assert np.all(array >= 0)
+    for slot in case.squares(p.shape):
+        assert np.all(optimizer.state["0"][slot] >= 0)
