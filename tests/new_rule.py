@@ -128,13 +128,18 @@ CASE = """CASES = [
 def add_rule(tree: Path) -> set[str]:
     """Add the rule to a copy of the repository, and return the files that this takes."""
     rules = "cpp/include/adamcore/rules"
-    family, reference = "python/adamcore/optimizers/_sgd.py", "tests/reference.py"
+    family, reference = "python/adamcore/optimizers/_sgd.py", "tests/reference/sgd.py"
     header = f"{rules}/sign_descent.hpp"
     (tree / header).write_text(HEADER)
     change(tree / rules / "all.hpp", (r"\n\nnamespace", '\n#include "adamcore/rules/sign_descent.hpp"\n\nnamespace'))
     change(tree / rules / "all.hpp", (r">;", ", SignDescent>;"))
     change(tree / family, (r"^__all__ = \[(.*)\]", r'__all__ = [\1, "SignDescent", "signdescent"]'), (r"\Z", CLASS))
-    change(tree / reference, (r"^@dataclass", REFERENCE + "@dataclass"), (r"^CASES = \[\n", CASE))
+    change(
+        tree / reference,
+        (r"^from reference", "import numpy as np\n\nfrom reference"),
+        (r"^def sgd", REFERENCE + "def sgd"),
+        (r"^CASES = \[\n", CASE),
+    )
     return {header, f"{rules}/all.hpp", family, reference}
 
 

@@ -13,7 +13,7 @@
 ///
 /// With u the unit roundoff, each operation and each rounded constant adds at most u of its result's magnitude; terms
 /// that are added count with the sum of their magnitudes, so that cancellation is covered. The other rules have
-/// their formulas checked in Python (tests/reference.py).
+/// their formulas checked in Python (tests/reference).
 namespace adamcore::test {
 namespace {
 

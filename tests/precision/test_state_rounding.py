@@ -60,7 +60,7 @@ def test_state_is_rounded_by_its_numbers(case: Case, dtype: np.dtype, rounding: 
 
 
 def test_rules_say_which_state_is_never_negative() -> None:
-    squares = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum")
+    squares = ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum", "row_var", "col_var", "variance")
     for rule in _core.rules().values():
         assert all(isinstance(slot, str) for slot in rule["slots"])
         assert rule["nonnegative"] == [slot for slot in rule["slots"] if slot in squares]

@@ -11,22 +11,8 @@ from helpers import everything, load, make
 from pairs import products
 from reference import APART, CASES, ELEMENTWISE, Case, magnitudes, random_state
 
-SHAPES = [
-    (1,),
-    (5,),
-    (0,),
-    (100,),
-    (33,),
-    (4097,),
-    (170_001,),
-    (16,),
-    (64,),
-    (31,),
-    (),
-    (7, 11),
-    (3, 130, 67),
-    (2, 9000),
-]
+VECTORS = [(n,) for n in (1, 5, 0, 100, 33, 4097, 170_001, 16, 64, 31)]
+SHAPES = [*VECTORS, (), (7, 11), (3, 130, 67), (2, 9000)]
 STEPS = 3
 FLOATS = [np.float32, np.float64]
 

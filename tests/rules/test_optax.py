@@ -33,7 +33,7 @@ def l2(decay: float, rule: Any) -> Any:
 
 # Beside each of ours its twin. RMSprop's eps stands outside the root, and optax's default is inside. optax has no
 # dampening, and its AMSGrad takes the maximum after the bias correction, as Adagrad's rate has no decay: these are not
-# here, and tests/reference.py has them.
+# here, and tests/reference has them.
 PAIRS: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
     ("Adam", dict(lr=1e-3), lambda: optax.adam(1e-3)),
     (

@@ -13,7 +13,6 @@ from helpers import everything, make
 from reference import APART, CASES, Case
 
 cases = st.sampled_from(CASES)
-cases_apart = st.sampled_from(APART)
 shapes = st.lists(st.integers(0, 40), max_size=3).map(tuple)
 finite = st.floats(-1e6, 1e6, width=32)
 
@@ -24,7 +23,7 @@ def arrays(seed: int, shapes: list[tuple[int, ...]], dtype: Any) -> list[np.ndar
 
 
 @given(
-    cases_apart,
+    st.sampled_from(APART),
     st.lists(shapes, min_size=1, max_size=6),
     st.integers(0, 2**32),
     st.sampled_from(["f4", "f8"]),

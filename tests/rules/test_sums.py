@@ -11,7 +11,7 @@ import pytest
 import adamcore as ac
 from helpers import make
 from pairs import products
-from reference import CASES, MORE, Case, ReferenceOptimizer, magnitudes
+from reference import CASES, MORE, Case, ReferenceOptimizer
 from steps import check_one_step, random_arrays
 
 SUMMED = [case for case in CASES if not case.is_elementwise] + MORE

@@ -7,9 +7,15 @@ import pytest
 
 import adamcore as ac
 from helpers import make
-from reference import Case, magnitudes
+from reference import CASES, Case, magnitudes
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with the bench extra", exc_type=ImportError)
+
+
+@pytest.fixture(params=[case for case in CASES if hasattr(torch.optim, case.optimizer)], ids=lambda case: case.id)
+def case(request: pytest.FixtureRequest) -> Case:
+    """The cases of the rules that PyTorch has."""
+    return request.param
 
 
 def to_torch(case: Case, params: list) -> object:
@@ -33,14 +39,16 @@ def test_trajectory(case: Case, dtype: type, rng: np.random.Generator) -> None:
 
 
 def test_state_has_torchs_keys(case: Case) -> None:
-    p, q = np.ones(3), torch.ones(3, dtype=torch.float64, requires_grad=True)
-    optimizer, other = make(case, p), to_torch(case, [q])
-    q.grad = torch.ones_like(q)
-    optimizer.step(np.ones(3))
-    other.step()
-    assert set(optimizer.state["0"]) == set(other.state[q]) - {"step"}
-    for key, value in optimizer.state["0"].items():
-        np.testing.assert_allclose(value, other.state[q][key].numpy(), rtol=1e-12)
+    for shape in ((3,), (2, 3, 4)):
+        p, q = np.ones(shape), torch.ones(shape, dtype=torch.float64, requires_grad=True)
+        optimizer, other = make(case, p), to_torch(case, [q])
+        q.grad = torch.ones_like(q)
+        optimizer.step(np.ones(shape))
+        other.step()
+        assert set(optimizer.state["0"]) == set(other.state[q]) - {"step"}
+        for key, value in optimizer.state["0"].items():
+            assert value.shape == tuple(other.state[q][key].shape)
+            np.testing.assert_allclose(value, other.state[q][key].numpy(), rtol=1e-12)
 
 
 def test_defaults_are_torchs(case: Case) -> None:
