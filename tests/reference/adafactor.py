@@ -18,7 +18,7 @@ def adafactor(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
     if g.ndim < 2:
         variance = s["variance"] = (1 - fresh) * s["variance"] + fresh * g**2
     else:
-        rows, columns = max(g.shape[-2], 1), max(g.shape[-1], 1)
+        rows, columns = g.shape[-2:]
         s["row_var"] = (1 - fresh) * s["row_var"] + fresh * total(g**2, -1) / columns
         s["col_var"] = (1 - fresh) * s["col_var"] + fresh * total(g**2, -2) / rows
         variance = s["row_var"] / np.maximum(total(s["row_var"], -2) / rows, least) * s["col_var"]

@@ -147,7 +147,7 @@ class Case:
                 state.update({name: np.array(number) for name, number in numbers.items()})
             return results
         tensors = zip(params, grads, states, counts, hypers, strict=True)
-        return [self.reference(p, g, state, t, h) for p, g, state, t, h in tensors]
+        return [self.reference(p, g, state, t, h) if p.size else p for p, g, state, t, h in tensors]
 
 
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -56,5 +56,5 @@ MORE = [
     case("lamb-without-decay", weight_decay=0.0),
     case("lamb-always-adapts", weight_decay=0.0, always_adapt=True, lr=0.1),
     case("lamb-without-correction", bias_correction=False, weight_decay=0.1),
-    case("lamb-without-averaging", grad_averaging=False, trust_clip=True, always_adapt=True, betas=(0.0, 0.9)),
+    case("lamb-without-averaging", grad_averaging=False, trust_clip=True, always_adapt=True, betas=(0.0, 0.99)),
 ]

@@ -51,7 +51,7 @@ class ReferenceOptimizer:
         """Change each element that a step stores by a part of it, up or down."""
 
         def disturbed(array: Array) -> Array:
-            return array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
+            return array * (1 + eps * (2.0 * rng.integers(0, 2, array.shape) - 1))
 
         for name, p in self.params.items():
             self.params[name] = disturbed(p)

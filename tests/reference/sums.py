@@ -30,7 +30,7 @@ def norm(x: np.ndarray) -> np.ndarray:
 
 
 def rms(x: np.ndarray) -> np.ndarray:
-    return norm(x) / np.sqrt(max(x.size, 1))
+    return norm(x) / np.sqrt(x.size)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ SUMMED = [case for case in CASES if not case.is_elementwise] + MORE
 SHAPES = [(), (1,), (7,), (33,), (5, 7), (1, 9), (13, 1), (3, 4, 5), (2, 3, 2, 7), (70, 3), (3, 130), (4, 3), (6,)]
 """From 0-d to 4-d. One more tensor of the last but one shape is wholly zero, one of the last has zero gradients."""
 STEPS = 20
-DISTURBED = 8
+DISTURBED = 5
 
 
 @products(case=SUMMED, dtype=[np.float32, np.float64], t=[1, 2, 1000])
@@ -26,7 +26,7 @@ def test_one_step(case: Case, dtype: type, t: int, rng: np.random.Generator) -> 
     check_one_step(case, dtype, SHAPES, t, rng)
 
 
-@products(case=SUMMED, dtype=[np.float32, np.float64], shape=[(300, 5000), (64, 65, 3), (4097,)])
+@products(case=SUMMED, dtype=[np.float32, np.float64], shape=[(300, 700), (64, 65, 3), (4097,)])
 def test_one_step_on_large_tensors(case: Case, dtype: type, shape: tuple[int, ...], rng: np.random.Generator) -> None:
     check_one_step(case, dtype, [shape, (0, 3), (2, 0), (3,)], 7, rng)
 

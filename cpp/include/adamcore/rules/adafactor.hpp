@@ -28,13 +28,20 @@ struct Step {
     double relative_rate;
 };
 
+/// The square of a bound, which is not rounded to 0: updates divide by its root.
+template <class T>
+ADAMCORE_FN T floor_of(double least) {
+    const T smallest = sizeof(T) == 8 ? T(0x1p-1074) : T(0x1p-149);
+    return least > 0 ? math::max(T(least * least), smallest) : T(0);
+}
+
 template <class T>
 ADAMCORE_FN Step<T> prepare(const Hyper& h, const rule::Context& context) {
     const auto t = static_cast<double>(context.t);
     const double fresh = power::pow(t, h.beta2_decay);
     const double least = rule::is_none(h.eps1) ? (sizeof(T) == 8 ? 0x1p-52 : 0x1p-23) : h.eps1;
     const double relative = math::min(h.lr, 1 / math::sqrt(t));
-    return {1 - fresh, fresh, least, T(least * least), T(h.lr * h.weight_decay), T(0), relative};
+    return {1 - fresh, fresh, least, floor_of<T>(least), T(h.lr * h.weight_decay), T(0), relative};
 }
 
 template <class T>

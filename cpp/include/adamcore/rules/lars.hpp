@@ -52,7 +52,7 @@ struct Lars {
             const double weights = math::sqrt(sums[0]), gradient = math::sqrt(sums[1]);
             const bool adapts = weights > 0 && gradient > 0;
             s.ratio = adapts ? h.trust_coeff * weights / (gradient + h.weight_decay * weights + h.eps) : 1;
-            if (h.trust_clip != 0) s.ratio = math::min(1.0, s.ratio / h.lr);
+            if (h.trust_clip != 0) s.ratio = s.ratio >= h.lr ? 1 : s.ratio / h.lr;  // lr may be 0
         }
     };
     using passes = rule::Passes<Norms>;
