@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -96,6 +97,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
         BUILDS.begin({name for item in session.items for name in BUILDS.needed_by(item)})
+    freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> None:
+    """Freeze what the modules before this one have imported."""
+    freeze()
+
+
+def freeze() -> None:
+    """Let later collections skip what exists. All tests are millions of objects, and many tests collect."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
