@@ -55,7 +55,7 @@ def jobs() -> Iterator[Jobs]:
 
 
 def build_commands(copy: Path, build: Path) -> list[list[object]]:
-    """What compiles the module where Python finds it: for one instruction set, with little optimisation."""
+    """What compiles the module where Python finds it: for one instruction set, and unoptimised but for kernels."""
     import pybind11
 
     options = {
@@ -63,7 +63,7 @@ def build_commands(copy: Path, build: Path) -> list[list[object]]:
         "ADAMCORE_CUDA": "OFF",
         "ADAMCORE_ISAS": "",
         "CMAKE_BUILD_TYPE": "None",
-        "CMAKE_CXX_FLAGS": "-O1",
+        "CMAKE_CXX_FLAGS": "-O0",
         "CMAKE_INTERPROCEDURAL_OPTIMIZATION": "OFF",
         "CMAKE_LIBRARY_OUTPUT_DIRECTORY": copy / "python" / "adamcore",
         "pybind11_DIR": pybind11.get_cmake_dir(),

@@ -11,7 +11,7 @@ import pytest
 import adamcore as ac
 from adamcore import _core
 from helpers import make, ulp
-from pairs import products
+from pairs import EXHAUSTIVE, products
 from reference import CASES, Case, magnitudes
 from steps import check_one_step
 
