@@ -127,14 +127,14 @@ struct StepRoom;
 template <class... Rules>
 struct StepRoom<rule::List<Rules...>> {
     static constexpr std::size_t most(std::initializer_list<std::size_t> sizes) {
-        std::size_t size = 0;
-        for (const std::size_t each : sizes) size = each > size ? each : size;
-        return size;
+        std::size_t found = 0;
+        for (const std::size_t each : sizes) found = each > found ? each : found;
+        return found;
     }
-    static constexpr std::size_t size =
+    static constexpr std::size_t largest =
         most({sizeof(typename Rules::template Step<double>)..., sizeof(typename Rules::template Step<float>)...});
 
-    alignas(16) std::byte bytes[(size + 15) / 16 * 16];
+    alignas(16) std::byte bytes[(largest + 15) / 16 * 16];
 };
 
 }  // namespace detail

@@ -19,7 +19,7 @@
 ///         template <class T, class G>
 ///         ADAMCORE_FN static rule::Terms<2> visit(const Step<T>& s, G g, const T& p, T& buffer);
 ///         template <class T>
-///         ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums,
+///         ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
 ///                                          Step<T>& s);
 ///     };
 ///
@@ -30,7 +30,7 @@
 ///
 /// A pass with sums over all tensors (Over::all) also has
 ///
-///         static bool decide(const Hyper& h, const double* sums, double* numbers);
+///         static bool decide(const Hyper& h, const double* totals, double* shared);
 ///
 /// which runs once, with the hyper-parameters of the first group that takes part, and changes the optimizer's numbers,
 /// Rule::numbers. If it returns false, the step ends there: parameters stay as they are. conclude() follows.
@@ -38,11 +38,11 @@
 /// A pass over rows and columns has, instead of conclude(), for each row and each column
 ///
 ///         template <class T>
-///         static double row(const Step<T>& s, const rule::Context& context, const double* sums, T* row);
+///         static double row(const Step<T>& s, const rule::Context& context, const double* totals, T* row);
 ///         template <class T>
 ///         static void spread(const Step<T>& s, const rule::Context& context, double total, T* row);
 ///         template <class T>
-///         static void column(const Step<T>& s, const rule::Context& context, const double* sums, T* column);
+///         static void column(const Step<T>& s, const rule::Context& context, const double* totals, T* column);
 ///
 /// `row` and `column` point to copies of the slots of that shape, and then of the temporaries of that shape. row()
 /// returns a number whose `total` over the rows of a matrix spread() receives. `sums` are those of rows, or of columns,

@@ -96,9 +96,10 @@ struct AdafactorVector {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums, Step<T>& s) {
-            adafactor::scale_to_param(h, context, sums[0], s);
-            adafactor::limit_update(h, context, sums[1], s);
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
+                                         Step<T>& s) {
+            adafactor::scale_to_param(h, context, totals[0], s);
+            adafactor::limit_update(h, context, totals[1], s);
         }
     };
     using passes = rule::Passes<Moment>;
@@ -140,8 +141,9 @@ struct Adafactor {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums, Step<T>& s) {
-            adafactor::scale_to_param(h, context, sums[0], s);
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
+                                         Step<T>& s) {
+            adafactor::scale_to_param(h, context, totals[0], s);
         }
     };
 
@@ -156,8 +158,8 @@ struct Adafactor {
         }
 
         template <class T>
-        ADAMCORE_FN static double row(const Step<T>& s, const rule::Context& context, const double* sums, T* row) {
-            row[0] = T(s.keep * row[0] + s.fresh * (sums[0] / static_cast<double>(context.columns)));
+        ADAMCORE_FN static double row(const Step<T>& s, const rule::Context& context, const double* totals, T* row) {
+            row[0] = T(s.keep * row[0] + s.fresh * (totals[0] / static_cast<double>(context.columns)));
             return row[0];
         }
         template <class T>
@@ -165,8 +167,9 @@ struct Adafactor {
             row[1] = T(row[0] / math::max(total / static_cast<double>(context.rows), s.least));
         }
         template <class T>
-        ADAMCORE_FN static void column(const Step<T>& s, const rule::Context& context, const double* sums, T* column) {
-            column[0] = T(s.keep * column[0] + s.fresh * (sums[0] / static_cast<double>(context.rows)));
+        ADAMCORE_FN static void column(const Step<T>& s, const rule::Context& context, const double* totals,
+                                       T* column) {
+            column[0] = T(s.keep * column[0] + s.fresh * (totals[0] / static_cast<double>(context.rows)));
         }
     };
 
@@ -181,8 +184,9 @@ struct Adafactor {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums, Step<T>& s) {
-            adafactor::limit_update(h, context, sums[0], s);
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
+                                         Step<T>& s) {
+            adafactor::limit_update(h, context, totals[0], s);
         }
     };
     using passes = rule::Passes<ParamSize, Moments, UpdateSize>;

@@ -66,9 +66,9 @@ struct Lamb {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context&, const double* sums, Step<T>& s) {
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context&, const double* totals, Step<T>& s) {
             if (h.weight_decay == 0 && h.always_adapt == 0) return;
-            const double weights = math::sqrt(sums[0]), direction = math::sqrt(sums[1]);
+            const double weights = math::sqrt(totals[0]), direction = math::sqrt(totals[1]);
             double ratio = weights > 0 && direction > 0 ? weights / direction : 1;
             if (h.trust_clip != 0) ratio = math::min(1.0, ratio);
             s.rate = T(h.lr * ratio);

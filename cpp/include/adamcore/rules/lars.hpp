@@ -47,9 +47,9 @@ struct Lars {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context&, const double* sums, Step<T>& s) {
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context&, const double* totals, Step<T>& s) {
             if (h.weight_decay == 0 && h.always_adapt == 0) return;
-            const double weights = math::sqrt(sums[0]), gradient = math::sqrt(sums[1]);
+            const double weights = math::sqrt(totals[0]), gradient = math::sqrt(totals[1]);
             const bool adapts = weights > 0 && gradient > 0;
             s.ratio = adapts ? h.trust_coeff * weights / (gradient + h.weight_decay * weights + h.eps) : 1;
             if (h.trust_clip != 0) s.ratio = s.ratio >= h.lr ? 1 : s.ratio / h.lr;  // lr may be 0

@@ -46,8 +46,9 @@ struct NovoGrad {
         }
 
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums, Step<T>& s) {
-            s.inverse = 1 / (math::sqrt(next(h, context.numbers[0], sums[0])) + h.eps);
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
+                                         Step<T>& s) {
+            s.inverse = 1 / (math::sqrt(next(h, context.numbers[0], totals[0])) + h.eps);
         }
 
         ADAMCORE_FN static double next(const Hyper& h, double& average, double square) {
@@ -72,9 +73,10 @@ struct NovoGradAmsgrad : NovoGrad {
 
     struct Norm : NovoGrad::Norm {
         template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* sums, Step<T>& s) {
+        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
+                                         Step<T>& s) {
             double& largest = context.numbers[1];
-            largest = math::max(largest, next(h, context.numbers[0], sums[0]));
+            largest = math::max(largest, next(h, context.numbers[0], totals[0]));
             s.inverse = 1 / (math::sqrt(largest) + h.eps);
         }
     };

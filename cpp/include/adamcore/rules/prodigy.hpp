@@ -33,20 +33,21 @@ struct Prodigy {
                       &Hyper::d_coef, &Hyper::growth_rate);
     static constexpr auto common_or_zero = rule::members(&Hyper::lr);
 
-    static constexpr std::size_t d = 0, d_max = 1, d_numerator = 2, k = 3;  // of `numbers`
+    /// Their places in `numbers`.
+    enum Number : std::size_t { distance, largest, numerator, count };
 
     ADAMCORE_FN static double first_number(const Hyper& h, std::size_t index) {
-        return index == d || index == d_max ? h.d0 : 0;
+        return index == distance || index == largest ? h.d0 : 0;
     }
     /// A group with a learning rate of 0 rests: it is left out of the sums, and nothing of it changes.
     ADAMCORE_FN static bool takes_part(const Hyper& h) { return h.lr != 0; }
 
     /// d * lr, with the correction of Adam's bias if that is wanted.
     ADAMCORE_FN static double rate_of(const Hyper& h, const double* shared) {
-        const double rate = shared[d] * h.lr;
+        const double rate = shared[distance] * h.lr;
         if (h.use_bias_correction == 0) return rate;
-        const auto count = static_cast<std::int64_t>(shared[k]) + 1;
-        return rate * (math::sqrt(bias::correction(h.beta2, count)) / bias::correction(h.beta1, count));
+        const auto next = static_cast<std::int64_t>(shared[count]) + 1;
+        return rate * (math::sqrt(bias::correction(h.beta2, next)) / bias::correction(h.beta1, next));
     }
     ADAMCORE_FN static double beta3_of(const Hyper& h) {
         return rule::is_none(h.beta3) ? math::sqrt(h.beta2) : h.beta3;
@@ -62,7 +63,7 @@ struct Prodigy {
 
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, const rule::Context& context) {
-        const double size = context.shared[d], rate = rate_of(h, context.shared);
+        const double size = context.shared[distance], rate = rate_of(h, context.shared);
         const double weight = size / h.d0 * (h.safeguard_warmup != 0 ? size : rate);
         const bool decouples = h.decouple != 0;
         return {make_average<T>(h.beta1, size * (1 - h.beta1)),
@@ -92,21 +93,21 @@ struct Prodigy {
                                math::select(s.rests, 0.0, total < 0 ? -total : total));
         }
 
-        ADAMCORE_FN static bool decide(const Hyper& h, const double* sums, double* numbers) {
-            if (sums[1] == 0) return false;
-            const double weight = numbers[d] / h.d0 * rate_of(h, numbers);
-            numbers[d_numerator] = beta3_of(h) * numbers[d_numerator] + weight * sums[0];
-            const double estimate = h.d_coef * numbers[d_numerator] / sums[1];
-            if (numbers[d] == h.d0) numbers[d] = math::max(numbers[d], estimate);
-            numbers[d_max] = math::max(numbers[d_max], estimate);
-            numbers[d] = math::min(numbers[d_max], numbers[d] * h.growth_rate);
-            numbers[k] += 1;
+        ADAMCORE_FN static bool decide(const Hyper& h, const double* totals, double* shared) {
+            if (totals[1] == 0) return false;
+            const double weight = shared[distance] / h.d0 * rate_of(h, shared);
+            shared[numerator] = beta3_of(h) * shared[numerator] + weight * totals[0];
+            const double estimate = h.d_coef * shared[numerator] / totals[1];
+            if (shared[distance] == h.d0) shared[distance] = math::max(shared[distance], estimate);
+            shared[largest] = math::max(shared[largest], estimate);
+            shared[distance] = math::min(shared[largest], shared[distance] * h.growth_rate);
+            shared[count] += 1;
             return true;
         }
 
         template <class T>
         ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double*, Step<T>& s) {
-            s.eps = T(context.shared[d] * h.eps);
+            s.eps = T(context.shared[distance] * h.eps);
         }
     };
     using passes = rule::Passes<Averages>;
