@@ -22,10 +22,10 @@ inline constexpr std::int64_t tensor_cost = 64;
 /// Divides `count` tensors into `parts` contiguous ranges of nearly equal cost. Part k is [cuts[k], cuts[k + 1]).
 ///
 /// `size(i)` is the number of elements to update in tensor i. A tensor with size 0 costs nothing. `cuts` has room for
-/// `parts + 1` positions. Cuts inside a tensor are at multiples of `unit` elements. This is a pure function of the
+/// `parts + 1` positions. Cuts inside tensor i are at multiples of `unit_of(i)` elements. This is a pure function of the
 /// sizes; it needs one pass over them and does not allocate.
-template <class Size>
-void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t unit = grain) {
+template <class Size, class UnitOf>
+void split_at(Size&& size, std::int64_t count, int parts, Cut* cuts, UnitOf&& unit_of) {
     const auto cost = [&](std::int64_t i) {
         const std::int64_t n = size(i);
         return n == 0 ? std::int64_t{0} : n + tensor_cost;
@@ -43,11 +43,18 @@ void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t u
             cuts[part] = {count, 0};
             continue;
         }
+        const std::int64_t unit = unit_of(tensor);
         const std::int64_t whole = (target - before) / unit * unit;
         const std::int64_t last = size(tensor) / unit * unit;
         cuts[part] = {tensor, std::min(whole, last)};
     }
     cuts[parts] = {count, 0};
+}
+
+/// The same with cuts at multiples of `unit` elements in all tensors.
+template <class Size>
+void split(Size&& size, std::int64_t count, int parts, Cut* cuts, std::int64_t unit = grain) {
+    split_at(size, count, parts, cuts, [unit](std::int64_t) { return unit; });
 }
 
 /// Calls `f(tensor, begin, end)` for each piece between two cuts, in order. Empty pieces are skipped.

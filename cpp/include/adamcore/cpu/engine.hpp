@@ -3,119 +3,31 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "adamcore/cpu/constants.hpp"
 #include "adamcore/cpu/float_environment.hpp"
 #include "adamcore/cpu/isa.hpp"
 #include "adamcore/cpu/kernels.hpp"
 #include "adamcore/cpu/parallel.hpp"
+#include "adamcore/cpu/passes/catalog.hpp"
+#include "adamcore/cpu/passes/passes.hpp"
+#include "adamcore/cpu/passes/workspace.hpp"
+#include "adamcore/cpu/pieces.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"
 #include "adamcore/cpu/traffic.hpp"
 #include "adamcore/plan.hpp"
 #include "adamcore/rule/check.hpp"
+#include "adamcore/rule/make_info.hpp"
 #include "adamcore/tensor.hpp"
 
-/// The engine: plan, then pool, then sweep. Nothing here allocates, throws or keeps state.
+/// The engine: plan, then pool, then passes and sweep. Nothing here allocates, throws or keeps state.
 namespace adamcore::cpu {
 
 using adamcore::Group;
 
 namespace detail {
-
-/// What is known of a tensor when the constants of its update are computed, without numbers.
-inline rule::Context context_of(const Tensor& tensor) noexcept {
-    rule::Context context;
-    context.t = tensor.step;
-    context.begins = tensor.begins();
-    context.size = tensor.size;
-    context.rows = tensor.rows;
-    context.columns = tensor.columns;
-    return context;
-}
-
-}  // namespace detail
-
-/// The constants of a group's latest update, and the powers from which those of the next one follow. The caller of many
-/// steps keeps one for each group, so that beta^t need not be computed anew.
-class LatestConstants {
-public:
-    /// Computes the constants of an update for tensors like this one. They have the bits that they would have without
-    /// what is kept.
-    void prepare(const Group& group, const Tensor& tensor) noexcept {
-        const FloatEnvironment environment;
-        compute_ = compute_dtype(tensor.dtype);
-        step_ = tensor.step;
-        begins_ = tensor.begins();
-        all_rules()[group.rule].prepare_next(group.hyper, detail::context_of(tensor), compute_, powers_,
-                                             constants_.bytes);
-    }
-
-    /// The constants, or null if they are of another update or another type.
-    const void* find(const Tensor& tensor) const noexcept {
-        const bool is_same =
-            step_ == tensor.step && begins_ == tensor.begins() && compute_ == compute_dtype(tensor.dtype);
-        return is_same ? constants_.bytes : nullptr;
-    }
-
-private:
-    std::int64_t step_ = 0;
-    bool begins_ = false;
-    Dtype compute_ = Dtype::float32;
-    StepStorage constants_{};
-    bias::Powers powers_[rule::max_decays]{{-1, 0, {}}, {-1, 0, {}}};
-};
-
-namespace detail {
-
-/// Computes the Step<T> that a tensor needs, and keeps the latest few in Storage, so that groups and step counts may
-/// alternate. It needs no table and does not allocate.
-template <class Storage>
-class StepCache {
-public:
-    StepCache() noexcept {}  // leaves the constants, which are a kilobyte and a half, as they are
-
-    /// Returns the constants for `tensor`. Calls `prepare(tensor, storage)` if they have not been kept.
-    template <class Prepare>
-    const void* get(const Tensor& tensor, Prepare&& prepare) {
-        const auto key = static_cast<std::uint64_t>(tensor.step) + 3 * static_cast<std::uint64_t>(tensor.group);
-        Entry& entry = entries_[key % size];
-        const Dtype dtype = compute_dtype(tensor.dtype);
-        if (entry.step != tensor.step || entry.group != tensor.group || entry.dtype != dtype ||
-            entry.begins != tensor.begins()) {
-            prepare(tensor, entry.constants.bytes);
-            entry.step = tensor.step;
-            entry.group = tensor.group;
-            entry.dtype = dtype;
-            entry.begins = tensor.begins();
-        }
-        return entry.constants.bytes;
-    }
-
-private:
-    static constexpr std::size_t size = 8;
-    struct Entry {
-        std::int64_t step = -1;
-        std::int32_t group = -1;
-        Dtype dtype = Dtype::float32;
-        bool begins = false;
-        Storage constants;
-    };
-    Entry entries_[size];
-};
-
-/// Processes each part with its own worker, which `make_worker()` creates. If `reversed`, it starts with the last part,
-/// because what was read last is in cache.
-template <class Size, class Pool, class MakeWorker>
-void run(Size size, const plan::Cut* cuts, int parts, const Pool& pool, bool reversed,
-         MakeWorker make_worker) noexcept {
-    pool.run(parts, [&](int i) noexcept {
-        const int part = reversed ? parts - 1 - i : i;
-        const FloatEnvironment environment;
-        auto worker = make_worker();
-        plan::for_each_piece(size, cuts[part], cuts[part + 1],
-                             [&](std::int64_t at, std::int64_t begin, std::int64_t end) { worker(at, begin, end); });
-    });
-}
 
 /// Whether a rule can update the tensor's arrays in place, without buffers.
 inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
@@ -142,7 +54,7 @@ template <class T>
 void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tensor& tensor, std::int64_t begin,
             std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
     const Scale whole = group_scale * scale;
-    if (!is_direct(tensor, treatment) || !scale::is_normal<T>(whole))
+    if (!is_direct(tensor, treatment) || !rule.access.is_by_elements() || !scale::is_normal<T>(whole))
         return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
     void* state[max_slots];
     for (std::size_t slot = 0; slot < max_slots; ++slot)
@@ -164,56 +76,161 @@ inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, pla
     return parts;
 }
 
-/// One update with one rule that is known at compile time, with the instruction set for which the caller compiles.
-///
-/// Gradients are processed as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the
-/// pool, or on how tensors are distributed among calls.
-template <class Rule, class Pool = Serial>
-void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper, const Pool& pool = {},
-          const Treatment& treatment = {}) noexcept {
-    static_assert(rule::is_rule<Rule>());
-    plan::Cut cuts[max_parts + 1];
-    const int parts = plan_step(tensors, count, pool.size(), cuts);
-    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
-    detail::run(size, cuts, parts, pool, false, [&] {
-        using Storage = adamcore::detail::StepRoom<rule::List<Rule>>;
-        return [&, cache = detail::StepCache<Storage>()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
-            const Tensor& tensor = tensors[i];
-            visit_compute(tensor.dtype, [&](auto x) {
-                using T = decltype(x);
-                const void* constants = cache.get(tensor, [&](const Tensor& t, void* out) {
-                    new (out) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, detail::context_of(t)));
+namespace detail {
+
+/// One update of tensors of which some have constants of their own. Returns false if a pass ended the step.
+template <class Pool>
+bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Pool& pool, const Treatment& treatment,
+                      bool reversed, LatestConstants* latest, Workspace workspace, double* numbers) noexcept {
+    Passes<Pool> passes(job, pool, treatment, workspace, numbers, latest);
+    if (!passes.run(reversed)) return false;
+    const auto size = [&](std::int64_t i) { return active_size(job.tensors[i]); };
+    run(size, cuts, parts, pool, reversed, [&] {
+        return [&, cache = StepCache<StepStorage>()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+            const Group& group = job.group(i);
+            const std::size_t rule = job.rule(i);
+            const Tensor tensor = passes.view(i);
+            const void* constants = passes.constants(i);
+            if (!constants)
+                constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
+                    job.catalog.infos[rule].prepare(group.hyper, context_of(t), t.dtype, out);
                 });
-                detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
-                                  begin, end, 1.0, treatment.scale_of(i), treatment);
+            visit_compute(tensor.dtype, [&](auto x) {
+                constexpr auto type = static_cast<std::size_t>(dtype_of<decltype(x)>);
+                update<decltype(x)>(job.catalog.sweeps[rule][type], job.catalog.tiles[type], constants, tensor, begin,
+                                    end, group.grad_scale, treatment.scale_of(i), treatment);
             });
         };
     });
+    return true;
+}
+
+/// The kernels of a rule and of the one that it names for vectors, for the instruction set for which the caller compiles.
+template <class Rule, class List>
+struct StaticKernels;
+template <class Rule, class... Rules>
+struct StaticKernels<Rule, rule::List<Rules...>> {
+    static constexpr DenseSweep sweeps[][compute_type_count] = {
+        {dense_sweep<isa::Static, Rules, float>, dense_sweep<isa::Static, Rules, double>}...};
+    static constexpr PassSweeps passes[][compute_type_count] = {
+        {pass_sweeps<isa::Static, Rules, float>, pass_sweeps<isa::Static, Rules, double>}...};
+    static constexpr TileSweep tiles[] = {tile_sweep<isa::Static, float>, tile_sweep<isa::Static, double>};
+    static constexpr TileVisits visits[] = {tile_visits<isa::Static, float>, tile_visits<isa::Static, double>};
+
+    /// Calls `f` with a job of all tensors as one group.
+    template <class F>
+    static decltype(auto) with_job(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper,
+                                   F&& f) {
+        using Storage = adamcore::detail::StepRoom<rule::List<Rules...>>;
+        static const auto infos = adamcore::detail::make_rule_infos(rule::List<Rules...>{});
+        Group group;
+        for (std::size_t k = 0; k < Rule::fields.size(); ++k) group.hyper[k] = hyper.*Rule::fields[k].member;
+        const Catalog catalog{infos.data(), sweeps, passes, tiles, visits, sizeof(Storage)};
+        return f(Job{catalog, &group, true, tensors, count});
+    }
+};
+
+template <class Rule>
+using StaticRules = std::conditional_t<std::is_same_v<Rule, rule::for_vectors<Rule>>, rule::List<Rule>,
+                                       rule::List<Rule, rule::for_vectors<Rule>>>;
+
+/// Whether a step with this rule may need memory.
+template <class Rule>
+inline constexpr bool has_passes = rule::has_own_constants<Rule> || !std::is_same_v<Rule, rule::for_vectors<Rule>>;
+
+inline Catalog catalog_of(const Kernels& kernels) noexcept {
+    return {all_rules().data(), kernels.sweep, kernels.passes, kernels.tiles, kernels.visits, sizeof(StepStorage)};
+}
+
+}  // namespace detail
+
+/// The number of bytes of the workspace that step<Rule>() needs for these tensors; 0 if it needs none.
+template <class Rule>
+std::size_t workspace_size([[maybe_unused]] const Tensor* tensors, [[maybe_unused]] std::int64_t count) noexcept {
+    if constexpr (detail::has_passes<Rule>) {
+        const auto measure = [](const detail::Job& job) {
+            return static_cast<std::size_t>(detail::lay_out(job, [](std::int64_t, const detail::Place&) {}));
+        };
+        return detail::StaticKernels<Rule, detail::StaticRules<Rule>>::with_job(tensors, count, {}, measure);
+    }
+    return 0;
+}
+
+/// The same for a step of groups with rules that are chosen at run time. Part of adamcore::kernels.
+inline std::size_t workspace_size(const Group* groups, const Tensor* tensors, std::int64_t count) noexcept {
+    const detail::Catalog catalog = detail::catalog_of(best_kernels());
+    const auto ignore = [](std::int64_t, const detail::Place&) {};
+    return static_cast<std::size_t>(detail::lay_out({catalog, groups, false, tensors, count}, ignore));
+}
+
+/// One update with one rule that is known at compile time, with the instruction set for which the caller compiles.
+///
+/// Gradients are processed as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the
+/// pool, or on how tensors are distributed among calls. A rule with passes needs a workspace of workspace_size<Rule>()
+/// bytes, and a rule with numbers of the optimizer (rule::numbers) needs these; they begin as Rule::first_number().
+template <class Rule, class Pool = Serial>
+void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper, const Pool& pool = {},
+          const Treatment& treatment = {}, [[maybe_unused]] Workspace workspace = {},
+          [[maybe_unused]] double* numbers = nullptr) noexcept {
+    static_assert(rule::is_rule<Rule>());
+    plan::Cut cuts[max_parts + 1];
+    const int parts = plan_step(tensors, count, pool.size(), cuts);
+    if constexpr (detail::has_passes<Rule>) {
+        detail::StaticKernels<Rule, detail::StaticRules<Rule>>::with_job(
+            tensors, count, hyper, [&](const detail::Job& job) {
+                detail::step_with_passes(job, cuts, parts, pool, treatment, false, nullptr, workspace, numbers);
+            });
+    } else {
+        const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+        detail::run(size, cuts, parts, pool, false, [&] {
+            using Storage = adamcore::detail::StepRoom<rule::List<Rule>>;
+            return [&, cache = detail::StepCache<Storage>()](std::int64_t i, std::int64_t begin,
+                                                             std::int64_t end) mutable {
+                const Tensor& tensor = tensors[i];
+                visit_compute(tensor.dtype, [&](auto x) {
+                    using T = decltype(x);
+                    const void* constants = cache.get(tensor, 0, [&](const Tensor& t, void* out) {
+                        new (out) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, detail::context_of(t)));
+                    });
+                    detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
+                                      begin, end, 1.0, treatment.scale_of(i), treatment);
+                });
+            };
+        });
+    }
 }
 
 /// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
-/// starts with the last part. `latest` has the constants of the groups, or is null. Part of adamcore::kernels.
+/// starts with the last part. `latest` has the constants of the groups, or is null. Rules with passes need a workspace,
+/// as above, and `numbers` of the optimizer if they have any. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
-          const Pool& pool, const Treatment& treatment = {}, bool reversed = false,
-          const LatestConstants* latest = nullptr) noexcept {
-    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+          const Pool& pool, const Treatment& treatment = {}, bool reversed = false, LatestConstants* latest = nullptr,
+          Workspace workspace = {}, double* numbers = nullptr) noexcept {
     const std::int64_t count = cuts[parts].tensor;
+    if (workspace.memory) {
+        const detail::Catalog catalog = detail::catalog_of(kernels);
+        detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool, treatment, reversed,
+                                 latest, workspace, numbers);
+        return;
+    }
+    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     detail::run(size, cuts, parts, pool, reversed, [&] {
         return [&, cache = detail::StepCache<StepStorage>()](std::int64_t i, std::int64_t begin,
                                                              std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
             const Group& group = groups[tensor.group];
-            const void* constants = latest ? latest[tensor.group].find(tensor) : nullptr;
+            const std::size_t rule = rule_of(group, tensor);
+            const void* constants = latest ? latest[tensor.group].find(tensor, rule) : nullptr;
             if (!constants)
-                constants = cache.get(tensor, [&](const Tensor& t, void* out) {
-                    all_rules()[group.rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
+                constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
+                    all_rules()[rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
                 });
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                detail::update<T>(kernels.sweep[group.rule][type], kernels.tiles[type], constants, tensor, begin, end,
+                detail::update<T>(kernels.sweep[rule][type], kernels.tiles[type], constants, tensor, begin, end,
                                   group.grad_scale, treatment.scale_of(i), treatment);
             });
         };

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "adamcore/cpu/isa.hpp"
+#include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/reduce.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"
@@ -20,7 +21,9 @@ using adamcore::all_rules;
 struct Kernels {
     Isa isa;
     DenseSweep sweep[rules::All::size][compute_type_count];
+    PassSweeps passes[rules::All::size][compute_type_count];
     TileSweep tiles[compute_type_count];
+    TileVisits visits[compute_type_count];
     MeasureLeaves measure;
     Rescale rescale;
 };
@@ -31,7 +34,9 @@ template <class Tag, class... Rules>
 constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>) {
     return {isa,
             {{dense_sweep<Tag, Rules, float>, dense_sweep<Tag, Rules, double>}...},
+            {{pass_sweeps<Tag, Rules, float>, pass_sweeps<Tag, Rules, double>}...},
             {tile_sweep<Tag, float>, tile_sweep<Tag, double>},
+            {tile_visits<Tag, float>, tile_visits<Tag, double>},
             Reduction<Tag>::measure,
             Reduction<Tag>::rescale};
 }

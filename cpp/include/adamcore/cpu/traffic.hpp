@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "adamcore/cpu/access.hpp"
 #include "adamcore/norm.hpp"
 #include "adamcore/tensor.hpp"
 
@@ -45,6 +46,22 @@ inline std::int64_t work_of(const Tensor& tensor) noexcept {
     for (const void* slot : tensor.state) bytes += slot ? 2 * size_of(tensor.state_dtype) : 0;
     for (const std::size_t bits : extra_bits(tensor.weights)) bytes += 2 * bits / 8;
     return size * (static_cast<std::int64_t>(bytes) + (is_stored_plainly(tensor) ? 0 : tile_work));
+}
+
+/// The work of a kernel that reads and writes some of the arrays. Rows and columns are few.
+inline std::int64_t work_of(const Tensor& tensor, const Access& access) noexcept {
+    const auto times = [&](unsigned array) { return ((access.reads & array) != 0) + ((access.writes & array) != 0); };
+    std::size_t bytes = static_cast<std::size_t>(times(rule::param)) * size_of(tensor.dtype) +
+                        static_cast<std::size_t>(times(rule::grad)) * size_of(tensor.grad_dtype);
+    for (std::size_t slot = 0; slot < max_slots; ++slot) {
+        const unsigned bit = 1u << slot;
+        if (!tensor.state[slot] || ((access.rows | access.columns | access.numbers) & bit) != 0) continue;
+        const Dtype dtype = (access.full & bit) != 0 ? compute_dtype(tensor.dtype) : tensor.state_dtype;
+        bytes += static_cast<std::size_t>(times(rule::slot(slot))) * size_of(dtype);
+    }
+    for (const std::size_t bits : extra_bits(tensor.weights))
+        bytes += static_cast<std::size_t>(times(rule::param)) * bits / 8;
+    return active_size(tensor) * (static_cast<std::int64_t>(bytes) + (is_stored_plainly(tensor) ? 0 : tile_work));
 }
 
 /// The work of measuring or rescaling an array.

@@ -60,10 +60,11 @@ private:
         ADAMCORE_IVDEP
         for (std::int64_t i = 0; i < count; ++i) whole[i] = storage::with_remainder(weights[i], kept[i]);
         const std::uint8_t* marks = ties(tensor) + begin / 8;
+        const std::int64_t first = begin % 8;  // not 0 where a pass begins within a byte
         std::uint32_t any = 0;
-        for (std::int64_t i = 0; i < (count + 7) / 8; ++i) any |= marks[i];
-        for (std::int64_t i = 0; any != 0 && i < count; ++i) {
-            if (marks[i / 8] >> (i % 8) & 1) whole[i] = storage::as_tie(whole[i]);
+        for (std::int64_t i = 0; i < (first + count + 7) / 8; ++i) any |= marks[i];
+        for (std::int64_t i = first; any != 0 && i < first + count; ++i) {
+            if (marks[i / 8] >> (i % 8) & 1) whole[i - first] = storage::as_tie(whole[i - first]);
         }
         // If a remainder does not belong to a parameter, the parameter has been overwritten since.
         ADAMCORE_IVDEP

@@ -164,9 +164,11 @@ constexpr PassInfo make_pass_info() {
                   nullptr};
     for (std::size_t k = 0; k < rule::sum_count<Pass>; ++k) info.sums[k] = Pass::sums[k];
     if constexpr (rule::is_tabular<Pass>) {
-        info.row = row_as<Rule, Pass>;
-        info.spread = spread_as<Rule, Pass>;
-        info.column = column_as<Rule, Pass>;
+        if constexpr (rule::sums_over<Pass>(rule::Over::rows)) {
+            info.row = row_as<Rule, Pass>;
+            info.spread = spread_as<Rule, Pass>;
+        }
+        if constexpr (rule::sums_over<Pass>(rule::Over::columns)) info.column = column_as<Rule, Pass>;
     } else {
         info.conclude = conclude_as<Rule, Pass>;
     }

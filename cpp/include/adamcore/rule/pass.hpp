@@ -146,11 +146,13 @@ struct ForVectors<Rule, std::void_t<typename Rule::for_vectors>> {
 
 template <class Rule, class = void>
 struct Access {
+    static constexpr bool is_said = false;
     static constexpr unsigned all = (4u << (Rule::slots.size() + Temporaries<Rule>::slots.size())) - 1;
     static constexpr unsigned reads = all, writes = all & ~grad;
 };
 template <class Rule>
 struct Access<Rule, std::void_t<decltype(Rule::reads)>> {
+    static constexpr bool is_said = true;
     static constexpr unsigned reads = Rule::reads, writes = Rule::writes;
 };
 
@@ -179,6 +181,8 @@ template <class Rule>
 inline constexpr unsigned update_reads = detail::Access<Rule>::reads;
 template <class Rule>
 inline constexpr unsigned update_writes = detail::Access<Rule>::writes;
+template <class Rule>
+inline constexpr bool says_access = detail::Access<Rule>::is_said;
 
 /// Whether the constants of a step differ from tensor to tensor.
 template <class Rule>

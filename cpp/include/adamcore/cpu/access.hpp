@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+
+#include "adamcore/rule/check.hpp"
+#include "adamcore/tensor.hpp"
+
+namespace adamcore::cpu {
+
+/// The maximum number of a rule's slots and temporaries that are rows or columns.
+inline constexpr std::size_t most_lines = 4;
+
+/// Which arrays of a tensor a kernel reads and writes, and what they are. Bits of `reads` and `writes` are rule::param
+/// and so on; the others have one bit for each slot of a rule, and then one for each of its temporaries.
+struct Access {
+    unsigned nonnegative = 0;
+    unsigned reads = ~0u, writes = ~rule::grad;
+    unsigned rows = 0, columns = 0, numbers = 0;  ///< of these shapes
+    unsigned full = 0;                            ///< stored in the compute type
+
+    /// Whether the kernel uses such an array.
+    constexpr bool touches(unsigned array) const { return ((reads | writes) & array) != 0; }
+    constexpr bool is_by_elements() const { return (rows | columns) == 0; }
+};
+
+namespace detail {
+
+template <class Slots>
+constexpr unsigned slots_of_shape(const Slots& slots, rule::Shape shape) {
+    unsigned bits = 0;
+    for (std::size_t i = 0; i < slots.size(); ++i) bits |= slots[i].shape == shape ? 1u << i : 0u;
+    return bits;
+}
+
+/// The bits of a shape, for slots and temporaries.
+template <class Rule>
+constexpr unsigned arrays_of_shape(rule::Shape shape) {
+    return slots_of_shape(Rule::slots, shape) | slots_of_shape(rule::temporaries<Rule>, shape) << Rule::slots.size();
+}
+
+template <class Rule>
+constexpr unsigned full_arrays() {
+    unsigned bits = ~0u << Rule::slots.size();
+    for (std::size_t i = 0; i < Rule::slots.size(); ++i) bits |= Rule::slots[i].is_full ? 1u << i : 0u;
+    return bits;
+}
+
+template <class Rule>
+constexpr std::size_t count_lines() {
+    std::size_t count = 0;
+    for (const rule::Shape shape : {rule::Shape::rows, rule::Shape::columns})
+        count += rule::count_of(Rule::slots, shape) + rule::count_of(rule::temporaries<Rule>, shape);
+    return count;
+}
+
+/// What a kernel reads: an L2 term needs the parameter wherever the gradient is needed.
+template <class Rule>
+constexpr unsigned reads_with_l2(unsigned reads) {
+    const bool adds = rule::has_l2<typename Rule::template Step<float>>::value && (reads & rule::grad) != 0;
+    return adds ? reads | rule::param : reads;
+}
+
+template <class Rule>
+constexpr Access access_of(unsigned reads, unsigned writes) {
+    static_assert(Rule::slots.size() + rule::temporaries<Rule>.size() <= max_slots, "a rule has at most eight arrays");
+    static_assert(count_lines<Rule>() <= most_lines, "a rule has at most four arrays of rows and columns");
+    return {rule::nonnegative_slots<Rule>(),
+            reads_with_l2<Rule>(reads),
+            writes,
+            arrays_of_shape<Rule>(rule::Shape::rows),
+            arrays_of_shape<Rule>(rule::Shape::columns),
+            arrays_of_shape<Rule>(rule::Shape::number),
+            full_arrays<Rule>()};
+}
+
+}  // namespace detail
+
+}  // namespace adamcore::cpu
