@@ -8,6 +8,11 @@
 #include "state.hpp"
 
 namespace adamcore::cuda {
+namespace {
+
+std::size_t rule_of_tick(std::int32_t tick) { return static_cast<std::size_t>(tick) - 1; }
+
+}  // namespace
 
 Engine::Engine(int device, const Settings& settings)
     : device_(device), settings_(settings), reports_(std::make_shared<Reports>(device, settings.stream)) {
@@ -40,7 +45,9 @@ void Engine::make_room(std::size_t groups, std::size_t tensors) {
 
 void Engine::add_group(const Group& group) {
     make_room(1, 0);
+    const bool had_numbers = rule_with_numbers() != nullptr;
     groups_.push_back(group);
+    if (!had_numbers) begin_numbers(group);
     groups_changed_ = true;
     planned_ = false;
 }
@@ -50,10 +57,26 @@ void Engine::set_group(std::size_t index, const Group& group) {
     if (known.hyper == group.hyper && known.grad_scale == group.grad_scale && known.rule == group.rule) return;
     if (known.rule != group.rule) {
         require_free_rules();
+        const RuleInfo &before = all_rules()[known.rule], &after = all_rules()[group.rule];
+        // Tensors share clocks in another way.
+        const bool shares_alike = before.has_own_constants == after.has_own_constants &&
+                                  (before.for_vectors == known.rule) == (after.for_vectors == group.rule);
+        if (!shares_alike) count_anew();
+        if (!rule_with_numbers()) begin_numbers(group);
         planned_ = false;
+        grads_changed_ = true;  // and with them the rules of clocks
     }
     known = group;
     groups_changed_ = true;
+}
+
+/// (Numbers that no rule uses are not read.)
+void Engine::begin_numbers(const Group& group) {
+    const RuleInfo& rule = all_rules()[group.rule];
+    if (rule.number_count == 0) return;
+    fetch_counts();
+    for (std::size_t i = 0; i < rule.number_count; ++i) numbers_.of[i] = rule.first_number(group.hyper, i);
+    counts_ = Counts::host;
 }
 
 void Engine::require_free_rules() const {
@@ -140,14 +163,18 @@ void Engine::queue_step(const StepRequest& request, bool updates, Preparation by
     const auto* const ticks = reinterpret_cast<const std::int32_t*>(turn + entries_.size() * sizeof(void*));
     if (measures_) measure_gradients(request, grads);
     if (by != Preparation::host) decide_step(request, outcome, updates ? ticks : nullptr, by == Preparation::replays);
-    if (updates) update(request, grads, by == Preparation::host);
+    if (!updates) return;
+    const bool hosted = by == Preparation::host;
+    const StepArguments step = arguments_of(request, grads, hosted);
+    run_passes(step, request.stream);
+    update(request, step, hosted);
 }
 
 /// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
 /// so few clocks that their constants are passed with the launches.
 bool Engine::is_hosted(const StepRequest& request) const {
     return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() &&
-           clocks_.size() <= few_clocks;
+           !plan_.has_own_constants && clocks_.size() <= few_clocks;
 }
 
 /// The first launch of a kernel loads it to the device, and may be captured or run while other threads capture.
@@ -156,6 +183,7 @@ void Engine::load_kernels(bool updates) const {
     if (updates) {
         for (const UpdatePart& part : plan_.updates) update_launches(part.type, part.dense)[part.rule].load();
     }
+    if (updates) load_passes();
     if (!measures_) return;
     cuda::measure.load();
     fold.load();
@@ -194,7 +222,7 @@ void Engine::measure_gradients(const StepRequest& request, const void* const* gr
 }
 
 void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks, bool follows) const {
-    const FoldPlan& sums = settings_.clip == Clip::units ? plan_.unit_fold : plan_.fold;
+    const FoldPlan<norm::Squares>& sums = settings_.clip == Clip::units ? plan_.unit_fold : plan_.fold;
     const bool by_blocks = measures_ && plan_.look_blocks > 0;
     DecideArguments a{};
     a.look.count = measures_ ? plan_.measured_count : 0;
@@ -227,6 +255,8 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.constants = state_->constants;
     a.powers = state_->powers;
     a.course = state_->course;
+    a.tensors = plan_.tensors;
+    a.shared = state_->numbers->of;
     a.follows = follows && ticks;
     a.decides = true;
     for (const auto& [rule, type] : plan_.kinds) {
@@ -236,8 +266,8 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     }
 }
 
-void Engine::update(const StepRequest& request, const void* const* grads, bool hosted) {
-    UpdateArguments a{};
+StepArguments Engine::arguments_of(const StepRequest& request, const void* const* grads, bool hosted) const {
+    StepArguments a{};
     a.tensors = plan_.tensors;
     a.grads = grads;
     a.tensor_factors = plan_.tensor_factors;
@@ -246,11 +276,16 @@ void Engine::update(const StepRequest& request, const void* const* grads, bool h
     a.seed = settings_.seed;
     if (hosted) {
         a.scale = Scale(1) / request.loss_scale;
-        prepare(a.hosted);
     } else {
         a.constants = state_->constants;
         a.control = state_->control;
     }
+    return a;
+}
+
+void Engine::update(const StepRequest& request, const StepArguments& step, bool hosted) {
+    UpdateArguments a{step, nullptr, {}};
+    if (hosted) prepare(a.hosted);
     for (const UpdatePart& part : plan_.updates) {
         a.tiles = part.tiles;
         update_launches(part.type, part.dense)[part.rule](part.blocks, a, request.stream);
@@ -259,7 +294,7 @@ void Engine::update(const StepRequest& request, const void* const* grads, bool h
 }
 
 /// The constants of the next step.
-void Engine::prepare(Constants (&constants)[few_clocks]) const {
+void Engine::prepare(HostedConstants (&constants)[few_clocks]) const {
     for (std::size_t i = 0; i < clocks_.size(); ++i) {
         if (!ticks_[i]) continue;
         const Clock& clock = clocks_[i];
@@ -269,7 +304,7 @@ void Engine::prepare(Constants (&constants)[few_clocks]) const {
         rule::Context context;
         context.t = clock.step + 1;
         context.begins = !clock.has_begun;
-        all_rules()[group.rule].prepare(group.hyper, context, clock.dtype, constants[i].step.bytes);
+        all_rules()[rule_of_tick(ticks_[i])].prepare(group.hyper, context, clock.dtype, constants[i].step.bytes);
     }
 }
 
@@ -278,7 +313,7 @@ void Engine::count_step() {
         if (!ticks_[i]) continue;
         Clock& clock = clocks_[i];
         ++clock.step;
-        clock.has_begun |= all_rules()[groups_[static_cast<std::size_t>(clock.group)].rule].begins;
+        clock.has_begun |= all_rules()[rule_of_tick(ticks_[i])].begins;
     }
     ++course_.completed;
     counts_ = Counts::host;

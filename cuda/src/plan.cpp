@@ -5,13 +5,21 @@
 #include <tuple>
 
 #include "adamcore/cuda/reduce.hpp"
+#include "adamcore/rule_registry.hpp"
 
 namespace adamcore::cuda {
 namespace {
 
 std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
 
-bool is_active(const Entry& entry) { return entry.tensor.grad && entry.tensor.size > 0; }
+/// Reserves memory for a rule's temporaries of a tensor, which follow its slots.
+void add_temporaries(const RuleInfo& rule, Tensor& tensor, Packer& packer) {
+    for (std::size_t k = 0; k < rule.temporary_count; ++k) {
+        const auto size = static_cast<std::size_t>(slot_size(tensor, rule.temporaries[k]));
+        tensor.state[rule.slot_count + k] =
+            packer.reserve<std::byte>(size * size_of(slot_dtype(tensor, rule.temporaries[k])));
+    }
+}
 
 /// The table of tensors, and the launches that update them.
 void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
@@ -20,10 +28,11 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
     const Scale* factors = plan.unit_factors;
     for (const Entry& entry : request.entries) {
         Tensor tensor = entry.tensor;
-        const std::size_t rule = request.rules[static_cast<std::size_t>(tensor.group)];
+        const std::size_t rule = rule_of(request.groups[static_cast<std::size_t>(tensor.group)], tensor);
         const Dtype type = compute_dtype(tensor.dtype);
-        const bool dense = tensor.dtype == type && tensor.grad_dtype == type && tensor.state_dtype == type &&
-                           !tensor.layout && !request.limits && request.clip != Clip::units;
+        const bool dense = is_dense(request, tensor);
+        plan.has_own_constants |= all_rules()[rule].has_own_constants;
+        add_temporaries(all_rules()[rule], tensor, packer);
         std::vector<Tile>& tiles = parts[{rule, type, dense}];
         for (std::int64_t i = 0; i < blocks_for(tensor.size, tile); ++i)
             tiles.push_back({static_cast<std::int32_t>(tensors.size()), static_cast<std::uint32_t>(i)});
@@ -51,24 +60,6 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
     if (plan.kinds.empty()) plan.kinds.emplace_back(0, Dtype::float32);
 }
 
-/// Plans the sums of each array's terms. Array k has terms [starts[k], starts[k + 1]).
-FoldPlan plan_fold(const std::vector<std::int64_t>& starts, Packer& packer) {
-    /// The number of terms that one thread may add up alone.
-    constexpr std::int64_t few = 8;
-    std::vector<FoldTile> tiles;
-    std::vector<std::int64_t> first{0};
-    std::int64_t most = 0;
-    for (std::size_t k = 0; k + 1 < starts.size(); ++k) {
-        for (std::int64_t at = starts[k]; at < starts[k + 1]; at += Fold::capacity)
-            tiles.push_back({at, std::min(Fold::capacity, starts[k + 1] - at)});
-        first.push_back(static_cast<std::int64_t>(tiles.size()));
-        most = std::max(most, starts[k + 1] - starts[k]);
-    }
-    if (most <= few) return {nullptr, 0, nullptr, packer.add(starts)};
-    return {packer.add(tiles), static_cast<std::int64_t>(tiles.size()), packer.reserve<norm::Squares>(tiles.size()),
-            packer.add(first)};
-}
-
 /// Plans the measuring of arrays, leaf by leaf, as they are added.
 class LeafPlan {
 public:
@@ -91,7 +82,7 @@ public:
         plan.leaves = packer_.add(leaves_);
         plan.leaf_blocks = static_cast<std::int64_t>(leaves_.size());
         plan.leaf_sums = packer_.reserve<norm::Squares>(leaves_.size());
-        plan.fold = plan_fold(starts_, packer_);
+        plan.fold = plan_fold<norm::Squares>(starts_, packer_);
         if (plan.fold.blocks == 0) plan.fold.sums = plan.leaf_sums;
     }
 
@@ -129,7 +120,7 @@ void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
     plan.measured_count = static_cast<std::int64_t>(measured.size());
     plan.totals = packer.reserve<norm::Squares>(measured.size());
     if (plan.measured_count > Fold::capacity) {
-        plan.total_fold = plan_fold({0, plan.measured_count}, packer);
+        plan.total_fold = plan_fold<norm::Squares>({0, plan.measured_count}, packer);
         plan.look_blocks = blocks_for(plan.measured_count, threads);
         plan.culprits = packer.reserve<std::int32_t>(static_cast<std::size_t>(plan.look_blocks));
     }
@@ -138,11 +129,38 @@ void plan_measuring(const PlanRequest& request, Packer& packer, Plan& plan) {
     plan.units = units.back();
     plan.unit_squares = packer.reserve<norm::Squares>(static_cast<std::size_t>(plan.units));
     plan.unit_factors = packer.reserve<Scale>(static_cast<std::size_t>(plan.units));
-    plan.unit_fold = plan_fold(units, packer);
+    plan.unit_fold = plan_fold<norm::Squares>(units, packer);
     if (plan.unit_fold.blocks == 0) plan.unit_fold.sums = plan.unit_squares;
 }
 
 }  // namespace
+
+bool is_dense(const PlanRequest& request, const Tensor& tensor) {
+    const Dtype type = compute_dtype(tensor.dtype);
+    return tensor.dtype == type && tensor.grad_dtype == type && tensor.state_dtype == type && !tensor.layout &&
+           !request.limits && request.clip != Clip::units;
+}
+
+template <class Term>
+FoldPlan<Term> plan_fold(const std::vector<std::int64_t>& starts, Packer& packer) {
+    /// The number of terms that one thread may add up alone.
+    constexpr std::int64_t few = 8, capacity = FoldOf<Term>::capacity;
+    std::vector<FoldTile> tiles;
+    std::vector<std::int64_t> first{0};
+    std::int64_t most = 0;
+    for (std::size_t k = 0; k + 1 < starts.size(); ++k) {
+        for (std::int64_t at = starts[k]; at < starts[k + 1]; at += capacity)
+            tiles.push_back({at, std::min(capacity, starts[k + 1] - at)});
+        first.push_back(static_cast<std::int64_t>(tiles.size()));
+        most = std::max(most, starts[k + 1] - starts[k]);
+    }
+    if (most <= few) return {nullptr, 0, nullptr, packer.add(starts)};
+    return {packer.add(tiles), static_cast<std::int64_t>(tiles.size()), packer.reserve<Term>(tiles.size()),
+            packer.add(first)};
+}
+
+template FoldPlan<norm::Squares> plan_fold(const std::vector<std::int64_t>&, Packer&);
+template FoldPlan<double> plan_fold(const std::vector<std::int64_t>&, Packer&);
 
 Axes packed(const Axes& axes, Packer& packer) {
     if (axes.count == 0) return {};
@@ -156,6 +174,7 @@ Plan make_plan(const PlanRequest& request, Packer& packer) {
     Plan plan;
     if (request.measures) plan_measuring(request, packer, plan);
     plan_updates(request, packer, plan);
+    plan_passes(request, packer, plan);
     return plan;
 }
 

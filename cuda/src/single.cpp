@@ -27,6 +27,18 @@ void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
         tiles.push_back({static_cast<std::int32_t>(place), static_cast<std::uint32_t>(at / tile)});
 }
 
+/// Adds the state arrays of a tensor that are to be initialised.
+void add_arrays(std::int32_t place, const Tensor& tensor, const std::vector<Initial>& slots,
+                std::vector<StartedArray>& arrays) {
+    for (std::size_t k = 0; k < slots.size(); ++k) {
+        const rule::Slot& slot = slots[k].slot;
+        if (tensor.state[k])
+            arrays.push_back({place, slot_dtype(tensor, slot), slot.is_nonnegative(), slot.start == rule::Start::param,
+                              tensor.state[k], slot_size(tensor, slot), slots[k].value});
+    }
+    if (tensor.extra[0]) arrays.push_back({place, Dtype::float32, false, false, nullptr, tensor.size, 0});
+}
+
 }  // namespace
 
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream) {
@@ -55,14 +67,13 @@ void start_state(int device, const std::vector<Tensor>& tensors, const std::vect
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("an optimizer cannot be made while a CUDA graph is being captured");
     StartArguments arguments{};
-    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-        arguments.initial[slot] = slots[slot].value;
-        arguments.nonnegative |= slots[slot].slot.is_nonnegative() ? 1u << slot : 0u;
-    }
+    std::vector<StartedArray> arrays;
+    for (std::size_t i = 0; i < tensors.size(); ++i) add_arrays(static_cast<std::int32_t>(i), tensors[i], slots, arrays);
     std::vector<Tile> tiles;
-    for (std::size_t i = 0; i < tensors.size(); ++i) add_tiles(i, tensors[i].size, tiles);
+    for (std::size_t i = 0; i < arrays.size(); ++i) add_tiles(i, arrays[i].size, tiles);
     const Temporary tables(device, stream, [&](Packer packer) {
         arguments.tiles = packer.add(tiles);
+        arguments.arrays = packer.add(arrays);
         std::vector<Tensor> on_device = tensors;
         for (Tensor& tensor : on_device) {
             if (tensor.layout)

@@ -2,11 +2,13 @@
 
 #include "state.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <tuple>
 
 #include "adamcore/cuda/kernels.hpp"
+#include "adamcore/rule_registry.hpp"
 #include "reports.hpp"
 
 namespace adamcore::cuda {
@@ -19,6 +21,7 @@ Engine::State::State(int device, std::size_t groups_known, std::size_t tensors_k
 std::size_t Engine::State::lay_out(Packer packer) {
     groups = packer.reserve<Group>(group_count);
     course = packer.reserve<Course>(1);
+    numbers = packer.reserve<Numbers>(1);
     clocks = packer.reserve<Clock>(tensor_count);
     constants = packer.reserve<Constants>(tensor_count);
     powers = packer.reserve<bias::Powers>(tensor_count * rule::max_decays);
@@ -39,13 +42,17 @@ void Engine::fetch_counts() const {
     if (counts_ != Counts::device) return;
     const DeviceScope scope(device_);
     const auto* const first = reinterpret_cast<const std::byte*>(state_->course);
-    const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(state_->clocks) - first);
+    const auto offset_of = [&](const void* place) {
+        return static_cast<std::size_t>(static_cast<const std::byte*>(place) - first);
+    };
+    const std::size_t offset = offset_of(state_->clocks);
     std::vector<std::byte> bytes(offset + clocks_.size() * sizeof(Clock));
     copy_to_host(bytes.data(), first, bytes.size(), sequence_->latest());
     Course found;
     std::memcpy(&found, bytes.data(), sizeof found);
     course_.completed = found.completed;
     course_.overruns = found.overruns;
+    std::memcpy(&numbers_, bytes.data() + offset_of(state_->numbers), sizeof numbers_);
     std::memcpy(clocks_.data(), bytes.data() + offset, clocks_.size() * sizeof(Clock));
     if (!has_captured()) counts_ = Counts::both;
 }
@@ -97,9 +104,30 @@ void Engine::set_counts(const std::vector<Progress>& progress, std::int64_t comp
     counts_ = Counts::host;
 }
 
+const RuleInfo* Engine::rule_with_numbers() const {
+    for (const Group& group : groups_) {
+        if (all_rules()[group.rule].number_count > 0) return &all_rules()[group.rule];
+    }
+    return nullptr;
+}
+
+std::vector<double> Engine::numbers() const {
+    const RuleInfo* const rule = rule_with_numbers();
+    if (!rule) return {};
+    fetch_counts();
+    return {numbers_.of, numbers_.of + rule->number_count};
+}
+
+void Engine::set_numbers(const std::vector<double>& numbers) {
+    fetch_counts();
+    std::copy_n(numbers.begin(), std::min(numbers.size(), max_numbers), numbers_.of);
+    counts_ = Counts::host;
+}
+
 void Engine::continue_from(const Engine& other) {
     set_forecast(other.forecast_);
     set_counts(other.progress(), other.completed());
+    numbers_ = other.numbers_;
     course_.overruns = other.course_.overruns;
 }
 
@@ -127,23 +155,28 @@ bool Engine::settle(Stream stream) {
         counts_ = Counts::host;
     }
     if (kinds_changed_) split_clocks(stream);
-    const bool is_new = !planned_ || (kinds_changed_ && measures_);
+    // Sums have terms only for tensors with gradients.
+    const bool is_new = !planned_ || (kinds_changed_ && (measures_ || !plan_.passes.empty()));
     if (is_new) make_tables(stream);
     kinds_changed_ = false;
     return is_new;
 }
 
-/// Tensors that have come equally far share one clock for each group and compute type.
+/// Tensors that have come equally far share one clock for each group, rule and compute type, unless their constants are
+/// their own.
 void Engine::make_clocks() {
     if (has_captured()) return keep_clocks();
-    std::map<std::tuple<std::int64_t, bool, std::int32_t, Dtype>, std::int32_t> places;
+    std::map<std::tuple<std::int64_t, bool, std::int32_t, std::size_t, Dtype, std::int64_t>, std::int32_t> places;
     clocks_.clear();
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         const Tensor& tensor = entries_[i].tensor;
+        const std::size_t rule = rule_of(groups_[static_cast<std::size_t>(tensor.group)], tensor);
         Clock clock{to_count_[i].step, tensor.group, compute_dtype(tensor.dtype)};
         clock.has_begun = to_count_[i].has_begun;
-        const auto [found, is_new] = places.try_emplace({clock.step, clock.has_begun, clock.group, clock.dtype},
-                                                        static_cast<std::int32_t>(clocks_.size()));
+        if (all_rules()[rule].has_own_constants) clock.tensor = static_cast<std::int64_t>(i);
+        const auto [found, is_new] =
+            places.try_emplace({clock.step, clock.has_begun, clock.group, rule, clock.dtype, clock.tensor},
+                               static_cast<std::int32_t>(clocks_.size()));
         if (is_new) clocks_.push_back(clock);
         entries_[i].clock = found->second;
     }
@@ -193,9 +226,7 @@ void Engine::split_clocks(Stream stream) {
 }
 
 void Engine::make_tables(Stream stream) {
-    std::vector<std::size_t> rules;
-    for (const Group& group : groups_) rules.push_back(group.rule);
-    const PlanRequest request{entries_, rules, settings_.clip, settings_.clip == Clip::value, measures_};
+    const PlanRequest request{entries_, groups_, settings_.clip, settings_.clip == Clip::value, measures_};
     Packer measure;
     make_plan(request, measure);
     const std::size_t size = measure.size();
@@ -208,14 +239,18 @@ void Engine::make_tables(Stream stream) {
     planned_ = true;
 }
 
-/// The addresses of the gradients, followed by one flag for each clock: whether its tensors have gradients.
+/// The addresses of the gradients, followed by one number for each clock: its rule + 1, or 0 if its tensors have no
+/// gradients.
 std::vector<std::byte> Engine::turn() const {
     std::vector<std::byte> bytes(entries_.size() * sizeof(void*) + clocks_.size() * sizeof(std::int32_t));
     auto* const grads = reinterpret_cast<const void**>(bytes.data());
     auto* const ticks = reinterpret_cast<std::int32_t*>(grads + entries_.size());
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-        grads[i] = entries_[i].tensor.grad;
-        if (grads[i]) ticks[entries_[i].clock] = 1;
+        const Tensor& tensor = entries_[i].tensor;
+        grads[i] = tensor.grad;
+        if (!tensor.grad) continue;
+        const std::size_t rule = rule_of(groups_[static_cast<std::size_t>(tensor.group)], tensor);
+        ticks[entries_[i].clock] = static_cast<std::int32_t>(rule) + 1;
     }
     return bytes;
 }

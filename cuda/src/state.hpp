@@ -17,7 +17,8 @@ struct Engine::State {
     Constants* constants;
     bias::Powers* powers;  ///< by clock, rule::max_decays each
     Control* control;
-    Course* course;   ///< the clocks follow it, so that one copy reads all counts
+    Course* course;  ///< numbers and clocks follow it, so that one copy reads all of them
+    Numbers* numbers;
     std::byte* turn;  ///< what Engine::turn() makes
 
     /// Memory for a table of schedules that is not in use, with room for this many bytes.

@@ -68,6 +68,7 @@ void Engine::bring(const Copy& copy) {
     if (counts_ == Counts::host) {
         copy(state_->clocks, clocks_.data(), clocks_.size() * sizeof(Clock));
         copy(state_->course, &course_, sizeof course_);
+        copy(state_->numbers, &numbers_, sizeof numbers_);
     } else if (forecast_changed_) {
         copy(&state_->course->schedules, &course_.schedules, sizeof course_.schedules);
     }

@@ -105,6 +105,8 @@ template <int N>
 struct Raw<double, N> {
     double of[N];
 
+    ADAMCORE_FN double get(int k) const { return of[k]; }
+    ADAMCORE_FN void put(int k, double value) { of[k] = value; }
     ADAMCORE_FN void load_from(const void* data, Dtype, std::int64_t begin) {
         load(global(static_cast<const double*>(data)) + begin, of);
     }
@@ -168,6 +170,8 @@ struct Raw<float, N> {
         for (int k = 0; k < N; ++k) halves[k] = half(k);
     }
 
+    ADAMCORE_FN float get(int k) const { return storage::float_of(words[k]); }
+    ADAMCORE_FN void put(int k, float value) { words[k] = storage::bits_of(value); }
     ADAMCORE_FN std::uint16_t half(int k) const { return static_cast<std::uint16_t>(words[k / 2] >> (16 * (k % 2))); }
     /// Halves must be set in order, or after all of them have been set.
     ADAMCORE_FN void set_half(int k, std::uint16_t half) {

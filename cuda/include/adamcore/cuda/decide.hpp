@@ -5,6 +5,7 @@
 
 #include "adamcore/bias.hpp"
 #include "adamcore/clip.hpp"
+#include "adamcore/cuda/numbers.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/rule/make_info.hpp"
@@ -98,12 +99,14 @@ struct DecideArguments {
     // The step itself.
     Control* control;
     Clock* clocks;
-    const std::int32_t* ticks;  ///< whether a clock's tensors have gradients
+    const std::int32_t* ticks;  ///< by clock: its rule's place + 1, or 0 if its tensors have no gradients
     std::int32_t clock_count;
     Group* groups;
     Constants* constants;
     bias::Powers* powers;  ///< by clock, rule::max_decays each
     Course* course;
+    const Tensor* tensors;
+    double* shared;  ///< the optimizer's numbers (Rule::numbers)
     bool follows;  ///< whether hyper-parameters come from the table of schedules; false, too, where it does not decide
 };
 
@@ -200,7 +203,7 @@ private:
     }
 
     ADAMCORE_FN static bool is_due(const Arguments& a, std::int32_t clock) {
-        return a.ticks[clock] && a.clocks[clock].dtype == dtype_of<T> && a.groups[a.clocks[clock].group].rule == place;
+        return a.ticks[clock] == place + 1 && a.clocks[clock].dtype == dtype_of<T>;
     }
 
     ADAMCORE_FN static void decide(const Arguments& a, Shared& shared) {
@@ -211,7 +214,7 @@ private:
             const norm::Squares squares = a.count > 0 ? terms_of(a, shared)[0] : norm::Squares{};
             outcome.norm = norm::root(squares, scale);
             outcome.skipped = a.check && outcome.culprit >= 0;
-            skip = outcome.skipped;
+            skip = outcome.skipped ? Control::skipped : 0;
             if (a.look.clip == Clip::norm)
                 scale = scale::product(scale, norm::clip_factor(squares, scale, a.look.limit));
             if (a.look.scaling) update(*a.look.scaling, skip != 0);
@@ -251,23 +254,32 @@ private:
             Clock& clock = a.clocks[i];
             const Group& group = a.groups[clock.group];
             a.constants[i].count = ++clock.step;
+            a.constants[i].begins = !clock.has_begun;
             clock.knows_powers = true;
             a.constants[i].grad_scale = group.grad_scale;
-            prepare(group, clock, a.constants[i]);
+            prepare(a, group, clock, a.constants[i]);
             if constexpr (rule::begins<Rule>) clock.has_begun = true;
         }
     }
 
-    ADAMCORE_FN static void prepare(const Group& group, const Clock& clock, Constants& constants) {
-        using Step = typename Rule::template Step<T>;
+    ADAMCORE_FN static void prepare([[maybe_unused]] const Arguments& a, const Group& group, const Clock& clock,
+                                    Constants& constants) {
         const auto hyper = detail::hyper_of<Rule>(group.hyper);
-        rule::Context context;
-        context.t = clock.step;
-        context.begins = !clock.has_begun;
         double corrections[decays + 1];
         for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
-        context.corrections = corrections;
-        new (constants.step.bytes) Step(rule::prepare_with<Rule, T>(hyper, context));
+        const auto prepare_in = [&](rule::Context context) {
+            using Step = typename Rule::template Step<T>;
+            context.corrections = corrections;
+            new (constants.step.bytes) Step(rule::prepare_with<Rule, T>(hyper, context));
+        };
+        if constexpr (rule::has_own_constants<Rule>) {
+            with_context<Rule>(a.tensors[clock.tensor], constants, a.shared, prepare_in);
+        } else {
+            rule::Context context;
+            context.t = constants.count;
+            context.begins = constants.begins;
+            prepare_in(context);
+        }
     }
 };
 

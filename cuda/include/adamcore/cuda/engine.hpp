@@ -16,6 +16,9 @@
 
 namespace adamcore::cuda {
 
+struct StepArguments;
+struct LineArguments;
+
 /// The settings of a whole engine.
 struct Settings {
     Clip clip = Clip::none;
@@ -142,7 +145,11 @@ public:
     void require_countable(const std::vector<Progress>& progress) const;
     /// Sets both kinds of counts. The tensors' must have passed require_countable().
     void set_counts(const std::vector<Progress>& progress, std::int64_t completed);
-    /// Sets the counts and the forecast of an engine that had the same tensors in other arrays.
+    /// The optimizer's numbers, in the order of the rule's `numbers`; none if no rule has any. Waits like steps().
+    std::vector<double> numbers() const;
+    /// Sets them. They begin as the first group with such a rule has them.
+    void set_numbers(const std::vector<double>& numbers);
+    /// Sets the counts, the numbers and the forecast of an engine that had the same tensors in other arrays.
     void continue_from(const Engine& other);
 
 private:
@@ -173,9 +180,18 @@ private:
     void load_kernels(bool updates) const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
     void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks, bool follows) const;
-    void update(const StepRequest& request, const void* const* grads, bool hosted);
-    void prepare(Constants (&constants)[few_clocks]) const;
+    StepArguments arguments_of(const StepRequest& request, const void* const* grads, bool hosted) const;
+    void run_passes(const StepArguments& step, Stream stream) const;
+    void visit(const PassPlan& pass, std::size_t index, const StepArguments& step, Stream stream) const;
+    void conclude(const PassPlan& pass, std::size_t index, Stream stream) const;
+    LineArguments line_arguments(const PassPlan& pass) const;
+    void conclude_lines(const PassPlan& pass, std::size_t index, Stream stream) const;
+    void update(const StepRequest& request, const StepArguments& step, bool hosted);
+    void prepare(HostedConstants (&constants)[few_clocks]) const;
     void count_step();
+    const RuleInfo* rule_with_numbers() const;
+    void begin_numbers(const Group& group);
+    void load_passes() const;
     void queue_step(const StepRequest& request, bool updates, Preparation by, const std::byte* turn, Outcome* outcome);
     std::optional<Report> run(const StepRequest& request, bool updates);
     void fetch_counts() const;
@@ -187,14 +203,15 @@ private:
 
     static constexpr ScheduleTable no_schedules{nullptr, nullptr, 0, std::numeric_limits<std::int64_t>::max(), 0};
 
-    /// Who knows the step counts.
+    /// Who knows the step counts and the optimizer's numbers.
     enum class Counts : std::uint8_t { host, device, both };
 
     // What the host knows of the counts. Const functions may fetch them from the device.
     mutable std::vector<Clock> clocks_;
     mutable Course course_{0, 0, no_schedules, 0};
+    mutable Numbers numbers_{};
     mutable Counts counts_ = Counts::host;
-    std::vector<std::int32_t> ticks_;  ///< by clock, whether its tensors have gradients
+    std::vector<std::int32_t> ticks_;  ///< by clock: its rule + 1, or 0 if its tensors have no gradients
     std::vector<Progress> to_count_;   ///< by tensor, to be made clocks; empty unless counts have been set
 
     std::shared_ptr<State> state_;

@@ -3,12 +3,15 @@
 #include <array>
 #include <cstdint>
 
+#include "adamcore/cuda/conclude.hpp"
 #include "adamcore/cuda/decide.hpp"
+#include "adamcore/cuda/matrices.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/runtime.hpp"
 #include "adamcore/cuda/start.hpp"
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
+#include "adamcore/cuda/visit.hpp"
 #include "adamcore/rules/all.hpp"
 
 /// The compiled part: a kernel for every rule and compute type, and the kernels that measure and decide.
@@ -31,9 +34,27 @@ struct Launch {
 using UpdateLaunches = std::array<Launch<UpdateArguments>, rules::All::size>;
 using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
+/// The kernels of a pass for a compute type, null where the pass needs none.
+struct PassLaunches {
+    Launch<VisitArguments> visit{};                     ///< of tensors
+    Launch<MatrixArguments> parts{}, matrices{};        ///< of matrices
+};
+using VisitLaunches = std::array<std::array<PassLaunches, rule::max_passes>, rules::All::size>;
+
+/// What follows a visit.
+struct ConclusionLaunches {
+    Launch<ConcludeArguments> agree{}, conclude{};
+    Launch<LineArguments> rows{}, spread{};
+};
+using ConcludeLaunches = std::array<std::array<ConclusionLaunches, rule::max_passes>, rules::All::size>;
+
 extern const UpdateLaunches dense_float, dense_double, stored_float, stored_double;
 extern const Launch<MeasureArguments> measure;
+extern const VisitLaunches visit_dense_float, visit_dense_double, visit_stored_float, visit_stored_double;
+extern const ConcludeLaunches conclude_float, conclude_double;
 extern const Launch<FoldArguments> fold;
+extern const Launch<FoldTerms<double>> fold_sums;
+extern const Launch<TotalArguments> row_totals, column_sums;
 extern const Launch<UnitArguments> units;
 extern const Launch<LookArguments> look;
 extern const DecideLaunches decide_float, decide_double;
@@ -49,6 +70,17 @@ inline const Launch<DecideArguments>& decide_launch(Dtype compute_type, std::siz
 inline const UpdateLaunches& update_launches(Dtype compute_type, bool dense) {
     const bool wide = compute_type == Dtype::float64;
     return dense ? (wide ? dense_double : dense_float) : (wide ? stored_double : stored_float);
+}
+
+/// The kernels of a rule's pass.
+inline const PassLaunches& visit_launches(Dtype compute_type, bool dense, std::size_t rule, std::size_t pass) {
+    const bool wide = compute_type == Dtype::float64;
+    const VisitLaunches& all =
+        dense ? (wide ? visit_dense_double : visit_dense_float) : (wide ? visit_stored_double : visit_stored_float);
+    return all[rule][pass];
+}
+inline const ConclusionLaunches& conclude_launches(Dtype compute_type, std::size_t rule, std::size_t pass) {
+    return (compute_type == Dtype::float64 ? conclude_double : conclude_float)[rule][pass];
 }
 
 }  // namespace adamcore::cuda

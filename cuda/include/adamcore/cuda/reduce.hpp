@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/fold.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/norm.hpp"
@@ -55,7 +56,7 @@ struct Measure {
 
 private:
     /// The phases: the lanes, five halvings, and the result.
-    static constexpr int passes = 7;
+    static constexpr int passes = halvings + 2;
 
     ADAMCORE_FN static void pass(const Arguments& a, const LeafTile& here, std::int64_t begin, std::int64_t count,
                                  int phase, bool again, int warp, int lane, Shared& shared) {
@@ -75,8 +76,7 @@ private:
                 }
             });
         } else if (phase < passes - 1) {
-            const int half = sums::lanes >> phase;
-            if (lane < half) sums[lane] += sums[lane + half];
+            halve(sums, phase - 1, lane);
         } else if (lane == 0 && again) {
             const std::int32_t outgrows = shared.leaf[warp].outgrows;
             shared.leaf[warp] = norm::scaled_squares(sums[0], shared.scale[warp]);
@@ -136,58 +136,8 @@ private:
     }
 };
 
-/// One thread's share of one level of a sum by pairs of neighbours, in place, of `count` <= capacity terms.
-template <class Terms>
-ADAMCORE_FN void fold_level(Terms&& terms, std::int32_t count, int level, int thread) {
-    const std::int64_t reach = std::int64_t{1} << level;
-    ADAMCORE_ROLLED
-    for (std::int64_t at = 2 * reach * thread; at + reach < count; at += 2 * reach * threads)
-        terms[at] = terms[at] + terms[at + reach];
-}
-
-/// The number of levels of such a sum.
-ADAMCORE_FN int fold_levels(std::int64_t count) {
-    int levels = 0;
-    while ((std::int64_t{1} << levels) < count) ++levels;
-    return levels;
-}
-
-struct FoldArguments {
-    const FoldTile* tiles;
-    const norm::Squares* terms;
-    norm::Squares* sums;  ///< one for each block
-};
-
-/// Sums up to 512 neighbouring terms, starting at a multiple of 512 in the terms of an array.
-struct Fold {
-    using Arguments = FoldArguments;
-
-    static constexpr int resident = 1;
-
-    static constexpr std::int64_t capacity = 512;
-
-    struct Shared {
-        norm::Squares terms[capacity];
-    };
-
-    ADAMCORE_FN static int phases(const Arguments& a, Place at) { return fold_levels(a.tiles[at.block].count) + 2; }
-
-    ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
-        const FoldTile here = a.tiles[at.block];
-        if (phase == 0) {
-            for (std::int64_t i = at.thread; i < here.count; i += threads) shared.terms[i] = a.terms[here.begin + i];
-        } else if (phase < phases(a, at) - 1) {
-            fold_level(shared.terms, static_cast<std::int32_t>(here.count), phase - 1, at.thread);
-        } else if (at.thread == 0) {
-            a.sums[at.block] = shared.terms[0];
-        }
-    }
-};
-
-/// Adds up the sums that the blocks of Fold have computed for an array.
-ADAMCORE_FN norm::Squares total_of(norm::Squares* terms, const std::int64_t* first, std::int64_t array) {
-    return sums::sum_pairs(terms + first[array], first[array + 1] - first[array]);
-}
+using FoldArguments = FoldTerms<norm::Squares>;
+using Fold = FoldOf<norm::Squares>;
 
 struct UnitArguments {
     norm::Squares* terms;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "adamcore/norm.hpp"
@@ -29,7 +30,8 @@ struct Tile {
     std::uint32_t index;
 };
 
-/// The step count shared by all tensors of one group and compute type that have missed the same gradients.
+/// The step count shared by all tensors of one group, rule and compute type that have missed the same gradients. A
+/// tensor whose constants are its own has a clock of its own.
 struct Clock {
     std::int64_t step;
     std::int32_t group;
@@ -37,13 +39,38 @@ struct Clock {
     bool knows_powers = false;  ///< whether its place in the table of powers has been written
     bool has_begun = false;     ///< whether its tensors' state has begun (rule::begins)
     std::uint8_t unused[1] = {};
+    std::int64_t tensor = -1;  ///< the only tensor, if its constants are its own (rule::has_own_constants)
 };
 
 /// The values that a clock's tensors share in one step.
 struct Constants {
     StepStorage step;
     double grad_scale;
-    std::int64_t count;  ///< the number of this step
+    std::int64_t count;   ///< the number of this step
+    bool begins = false;  ///< whether state begins with it, where Decide has computed them
+};
+
+namespace internal {
+
+/// Storage for the constants that the host computes, which are those of rules without constants of single tensors.
+template <class... Rules>
+struct HostedRoom;
+template <class... Rules>
+struct HostedRoom<rule::List<Rules...>> {
+    static constexpr std::size_t size = adamcore::detail::StepRoom<rule::List<Rules...>>::most(
+        {(rule::has_own_constants<Rules> ? 0 : sizeof(typename Rules::template Step<double>))...,
+         (rule::has_own_constants<Rules> ? 0 : sizeof(typename Rules::template Step<float>))...});
+
+    alignas(16) std::byte bytes[(size + 15) / 16 * 16];
+};
+
+}  // namespace internal
+
+/// The same for constants that the host computes.
+struct HostedConstants {
+    internal::HostedRoom<rules::All> step;
+    double grad_scale;
+    std::int64_t count;
 };
 
 /// The constants of up to this many clocks are passed as arguments of a launch.
@@ -54,7 +81,10 @@ struct Control {
     // The members of a Scale. Everything that is copied back must have been written, so there is no padding.
     double number;
     std::int32_t power;
+    /// Whether the step ends here: `skipped` before anything has changed, or `stopped` after a pass.
     std::int32_t skip;
+
+    static constexpr std::int32_t skipped = 1, stopped = 2;
 
     /// The multiplier of gradients: unscaling, and clipping by the global norm.
     ADAMCORE_FN Scale scale() const { return {number, power}; }
@@ -84,6 +114,12 @@ struct Course {
     std::int64_t unused;
 };
 
+/// The optimizer's numbers (Rule::numbers).
+struct Numbers {
+    double of[8];
+};
+static_assert(sizeof(Numbers) == 64 && max_numbers <= 8, "they fill a cache line, so that they have no padding");
+
 /// The result of a step.
 struct Outcome {
     double norm;
@@ -100,7 +136,7 @@ struct LossScaling {
 };
 
 // What the host reads back has no padding, because kernels would not write it.
-static_assert(sizeof(Clock) == sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + 2 * sizeof(bool) + 1);
+static_assert(sizeof(Clock) == 2 * sizeof(std::int64_t) + sizeof(std::int32_t) + sizeof(Dtype) + 2 * sizeof(bool) + 1);
 static_assert(sizeof(Control) == sizeof(double) + 2 * sizeof(std::int32_t));
 static_assert(sizeof(Course) == 64);
 static_assert(sizeof(Outcome) == sizeof(double) + 2 * sizeof(std::int32_t));

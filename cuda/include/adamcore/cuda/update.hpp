@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/operands.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/rule/check.hpp"
@@ -13,8 +15,8 @@
 /// CPU, thread after thread.
 namespace adamcore::cuda {
 
-struct UpdateArguments {
-    const Tile* tiles;
+/// What updates and passes know of the tensors and of the step.
+struct StepArguments {
     const Tensor* tensors;
     const void* const* grads;
     const Constants* constants;   ///< by clock; null: the host has computed them, and they are in `hosted`
@@ -24,7 +26,13 @@ struct UpdateArguments {
     double limit;  ///< the limit of gradient elements
     bool by_units;
     std::uint64_t seed;
-    Constants hosted[few_clocks];
+
+    ADAMCORE_FN bool skips() const { return control && control->skip; }
+};
+
+struct UpdateArguments : StepArguments {
+    const Tile* tiles;
+    HostedConstants hosted[few_clocks];
 };
 
 /// One block's part of a tensor: elements [first, first + count), and for the first tile also the `head` before them.
@@ -49,7 +57,7 @@ ADAMCORE_FN std::int64_t elements_before_whole(const void* array, std::int64_t i
     return bytes_before / item;  // 32-bit division, because devices divide longer numbers slowly
 }
 
-ADAMCORE_FN Scale scale_of(const UpdateArguments& a, std::int32_t tensor) {
+ADAMCORE_FN Scale scale_of(const StepArguments& a, std::int32_t tensor) {
     const Scale scale = a.control ? a.control->scale() : a.scale;
     return a.tensor_factors ? scale * a.tensor_factors[tensor] : scale;
 }
@@ -61,18 +69,29 @@ struct Known {
     double grad_scale;
     std::int64_t count;
 
-    ADAMCORE_FN static Known of(const Constants& constants) {
+    template <class C>
+    ADAMCORE_FN static Known of(const C& constants) {
+        static_assert(sizeof(Step) <= sizeof(constants.step.bytes));
         return {*reinterpret_cast<const Step*>(constants.step.bytes), constants.grad_scale, constants.count};
     }
+    ADAMCORE_FN static Known of(const StepArguments& a, std::int32_t clock) { return of(a.constants[clock]); }
     /// (Two branches, because the two are in different kinds of memory.)
     ADAMCORE_FN static Known of(const UpdateArguments& a, std::int32_t clock) {
-        if (a.constants) return of(a.constants[clock]);
-        return of(a.hosted[clock]);
+        if constexpr (sizeof(Step) <= sizeof(HostedConstants::step)) {
+            if (!a.constants) return of(a.hosted[clock]);
+        }
+        return of(a.constants[clock]);
     }
 };
 
+/// The number of a clock's step.
+ADAMCORE_FN std::int64_t count_of(const StepArguments& a, std::int32_t clock) { return a.constants[clock].count; }
+ADAMCORE_FN std::int64_t count_of(const UpdateArguments& a, std::int32_t clock) {
+    return a.constants ? a.constants[clock].count : a.hosted[clock].count;
+}
+
 /// Updates arrays that are all dense and of the compute type T.
-template <class Rule, class T, class = rule::ElementArrays<Rule>>
+template <class Rule, class T, class = std::make_index_sequence<operand_count<Rule>>>
 struct DenseUpdate;
 
 template <class Rule, class T, std::size_t... I>
@@ -87,7 +106,7 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
     static constexpr int resident = sizeof(T) == 4 ? 4 : 2;
 
     ADAMCORE_FN static void run(const Arguments& a, Place at) {
-        if (a.control && a.control->skip) return;
+        if (a.skips()) return;
         const Tile here = a.tiles[at.block];
         const Tensor& tensor = a.tensors[here.tensor];
         const T* grad = static_cast<const T*>(a.grads[here.tensor]);
@@ -95,10 +114,13 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
         const auto known = Known<Step>::of(a, tensor.group);
         const Step& step = known.step;
         const auto scale = scale::multiplier<T>(known.grad_scale * scale_of(a, here.tensor));
-        const Arrays arrays{
-            global(static_cast<T*>(tensor.param)), global(grad), {global(static_cast<T*>(tensor.state[I]))...}};
         const Part part = Part::of(tensor, here.index, elements_before_whole<width>(tensor.param, sizeof(T)));
-        if constexpr (rule::has_l2<Step>::value) {
+        const Arrays arrays{global(static_cast<T*>(tensor.param)),
+                            global(grad),
+                            {global(static_cast<T*>(tensor.state[Operand<Rule, I>::place]))...},
+                            tensor,
+                            begin_of(tensor, part.first)};
+        if constexpr (rule::has_l2<Step>::value && reads_grad) {
             if (step.l2 != 0) return sweep<true>(step, scale, arrays, part, at.thread);
         }
         sweep<false>(step, scale, arrays, part, at.thread);
@@ -106,14 +128,50 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
 
 private:
     static constexpr std::size_t slots = sizeof...(I);
+    static constexpr unsigned reads = rule::update_reads<Rule>, writes = rule::update_writes<Rule>;
+    static constexpr bool reads_grad = (reads & rule::grad) != 0;
+    static constexpr bool has_lines =
+        ((!Operand<Rule, I>::is_of_elements && (reads & Operand<Rule, I>::bit) != 0) || ...);
+
+    template <std::size_t K>
+    static constexpr bool is_read = Operand<Rule, K>::is_of_elements && (reads & Operand<Rule, K>::bit) != 0;
+    template <std::size_t K>
+    static constexpr bool is_written = Operand<Rule, K>::is_of_elements && (writes & Operand<Rule, K>::bit) != 0;
+
+    struct Nothing {};
+    ADAMCORE_FN static auto begin_of([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] std::int64_t first) {
+        if constexpr (has_lines) {
+            return Cell::of(tensor, first);
+        } else {
+            return Nothing{};
+        }
+    }
 
     struct Arrays {
         T* param;
         const T* grad;
         T* state[slots + 1];
+        const Tensor& tensor;
+        std::conditional_t<has_lines, Cell, Nothing> begin;  ///< of the tile's first vector
 
         ADAMCORE_FN bool are_wide(std::int64_t at) const {
-            return is_wide<width>(param + at) && is_wide<width>(grad + at) && (is_wide<width>(state[I] + at) && ...);
+            return is_wide<width>(param + at) && (!reads_grad || is_wide<width>(grad + at)) &&
+                   ((!is_read<I> || is_wide<width>(state[I] + at)) && ...);
+        }
+        /// The elements of arrays of rows and of columns that belong to N neighbouring elements.
+        template <int N>
+        ADAMCORE_FN void look_up(const Cell& begin, T (&to)[slots + 1][N]) const {
+            Cell cell = begin;
+            ADAMCORE_UNROLL
+            for (int k = 0; k < N; ++k) {
+                (look_up<I>(cell, to[I][k]), ...);
+                cell.step(tensor);
+            }
+        }
+        template <std::size_t K>
+        ADAMCORE_FN void look_up(const Cell& cell, T& to) const {
+            if constexpr (!Operand<Rule, K>::is_of_elements && (reads & Operand<Rule, K>::bit) != 0)
+                to = state[K][Operand<Rule, K>::is_of_rows ? cell.row : cell.begin + cell.column];
         }
     };
 
@@ -126,14 +184,14 @@ private:
             if (part.count == tile) {
                 ADAMCORE_UNROLL
                 for (int at = 0; at < tile; at += batch * stride)
-                    vectors<HasL2, batch, true>(step, scale, arrays, part.first + at + thread * width, stride);
+                    vectors<HasL2, batch, true>(step, scale, arrays, part.first, at + thread * width, stride);
                 return with_head<HasL2>(step, scale, arrays, part, thread);
             }
             for (std::int64_t at = thread; at < whole; at += threads)
-                vectors<HasL2, 1, true>(step, scale, arrays, part.first + at * width, 0);
+                vectors<HasL2, 1, true>(step, scale, arrays, part.first, at * width, 0);
         } else {
             for (std::int64_t at = thread; at < whole; at += threads)
-                vectors<HasL2, 1, false>(step, scale, arrays, part.first + at * width, 0);
+                vectors<HasL2, 1, false>(step, scale, arrays, part.first, at * width, 0);
         }
         if (whole * width + thread < part.count) one<HasL2>(step, scale, arrays, part.first + whole * width + thread);
         with_head<HasL2>(step, scale, arrays, part, thread);
@@ -145,11 +203,13 @@ private:
         if (thread < part.head) one<HasL2>(step, scale, arrays, thread);
     }
 
-    /// Updates Batch vectors, `stride` elements apart. Accesses depend on each array's alignment, unless all are Wide.
+    /// Updates Batch vectors, `stride` elements apart, the first `distance` elements after `first`. Accesses depend on
+    /// each array's alignment, unless all are Wide.
     template <bool HasL2, int Batch, bool Wide>
-    ADAMCORE_FN static void vectors(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t at,
-                                    [[maybe_unused]] std::int64_t stride) {
-        T grad[Batch][width], param[Batch][width], state[slots + 1][Batch][width];
+    ADAMCORE_FN static void vectors(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t first,
+                                    std::int64_t distance, [[maybe_unused]] std::int64_t stride) {
+        const std::int64_t at = first + distance;
+        T grad[Batch][width] = {}, param[Batch][width], state[slots + 1][Batch][width];
         const auto fetch = [](const T* from, T(&to)[width]) {
             if constexpr (Wide) {
                 load_wide(from, to);
@@ -166,9 +226,17 @@ private:
         };
         ADAMCORE_UNROLL
         for (int b = 0; b < Batch; ++b) {
-            fetch(arrays.grad + at + b * stride, grad[b]);
+            if constexpr (reads_grad) fetch(arrays.grad + at + b * stride, grad[b]);
             fetch(arrays.param + at + b * stride, param[b]);
-            (fetch(arrays.state[I] + at + b * stride, state[I][b]), ...);
+            (fetch_slot<I>(fetch, arrays.state[I] + at + b * stride, state[I][b]), ...);
+        }
+        if constexpr (has_lines) {
+            ADAMCORE_UNROLL
+            for (int b = 0; b < Batch; ++b) {
+                T line[slots + 1][width];
+                arrays.look_up(arrays.begin.after(arrays.tensor, distance + b * stride), line);
+                (take_line<I>(line[I], state[I][b]), ...);
+            }
         }
         ADAMCORE_UNROLL
         for (int b = 0; b < Batch; ++b) {
@@ -176,15 +244,48 @@ private:
             for (int k = 0; k < width; ++k)
                 Rule::template update<T>(step, gradient::seen<HasL2>(step, grad[b][k], scale, param[b][k]), param[b][k],
                                          state[I][b][k]...);
-            (put(state[I][b], arrays.state[I] + at + b * stride), ...);
+            (put_slot<I>(put, state[I][b], arrays.state[I] + at + b * stride), ...);
             put(param[b], arrays.param + at + b * stride);
+        }
+    }
+
+    /// An array that is not read has zeros in its place.
+    template <std::size_t K, class Fetch>
+    ADAMCORE_FN static void fetch_slot(Fetch&& fetch, const T* from, T (&to)[width]) {
+        if constexpr (is_read<K>) {
+            fetch(from, to);
+        } else {
+            for (T& each : to) each = 0;
+        }
+    }
+    template <std::size_t K, class Put>
+    ADAMCORE_FN static void put_slot(Put&& put, const T (&from)[width], T* to) {
+        if constexpr (is_written<K>) put(from, to);
+    }
+    template <std::size_t K>
+    ADAMCORE_FN static void take_line(const T (&from)[width], T (&to)[width]) {
+        if constexpr (!Operand<Rule, K>::is_of_elements) {
+            for (int k = 0; k < width; ++k) to[k] = from[k];
         }
     }
 
     template <bool HasL2>
     ADAMCORE_FN static void one(const Step& step, Multiplier<T> scale, const Arrays& arrays, std::int64_t at) {
-        Rule::template update<T>(step, gradient::seen<HasL2>(step, arrays.grad[at], scale, arrays.param[at]),
-                                 arrays.param[at], arrays.state[I][at]...);
+        T state[slots + 1][1] = {};
+        const T grad = reads_grad ? arrays.grad[at] : T(0);
+        if constexpr (has_lines) arrays.look_up(Cell::of(arrays.tensor, at), state);
+        (fetch_one<I>(arrays.state[I] + at, state[I][0]), ...);
+        Rule::template update<T>(step, gradient::seen<HasL2>(step, grad, scale, arrays.param[at]), arrays.param[at],
+                                 state[I][0]...);
+        (put_one<I>(state[I][0], arrays.state[I] + at), ...);
+    }
+    template <std::size_t K>
+    ADAMCORE_FN static void fetch_one(const T* from, T& to) {
+        if constexpr (is_read<K>) to = *from;
+    }
+    template <std::size_t K>
+    ADAMCORE_FN static void put_one(T from, T* to) {
+        if constexpr (is_written<K>) *to = from;
     }
 };
 

@@ -65,6 +65,18 @@ struct Kept {
         if (weights == WeightPolicy::remainder) ties = byte_of(extra, begin) >> (begin % 8);
     }
 
+    /// The same for elements that need not be neighbours.
+    template <class Spot>
+    ADAMCORE_FN void load_at(void* const (&extra)[2], WeightPolicy weights, const Spot& spot) {
+        spot.load(raw, extra[0], weights == WeightPolicy::master ? Dtype::float32 : Dtype::bfloat16);
+        if (weights != WeightPolicy::remainder) return;
+        ADAMCORE_UNROLL
+        for (int k = 0; k < N; ++k) {
+            const std::int64_t at = spot.element(k);
+            ties |= (byte_of(extra, at) >> (at % 8) & 1u) << k;
+        }
+    }
+
     ADAMCORE_FN void store_to(void* const (&extra)[2], WeightPolicy weights, std::int64_t begin) const {
         if (weights == WeightPolicy::master) return raw.store_to(extra[0], Dtype::float32, begin);
         raw.store_halves(extra[0], begin);

@@ -1,0 +1,7 @@
+#include "passes.hpp"
+
+namespace adamcore::cuda {
+
+const VisitLaunches visit_dense_double = visits_of<double, true>(rules::All{});
+
+}  // namespace adamcore::cuda
