@@ -173,8 +173,8 @@ void Engine::queue_step(const StepRequest& request, bool updates, Preparation by
 /// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
 /// so few clocks that their constants are passed with the launches.
 bool Engine::is_hosted(const StepRequest& request) const {
-    return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() &&
-           !plan_.has_own_constants && clocks_.size() <= few_clocks;
+    return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() && !plan_.has_own_constants &&
+           clocks_.size() <= few_clocks;
 }
 
 /// The first launch of a kernel loads it to the device, and may be captured or run while other threads capture.

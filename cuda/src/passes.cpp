@@ -79,7 +79,8 @@ void Engine::conclude_lines(const PassPlan& pass, std::size_t index, Stream stre
     for (const LinePart& part : pass.lines) {
         const PassInfo& info = all_rules()[part.rule].passes[index];
         TotalArguments totals{a.tensors, a.places, a.terms, part.columns, 0, a.control};
-        for (std::size_t sum = 0; sum < info.sum_count; ++sum) totals.column_sums += info.sums[sum] == rule::Over::columns;
+        for (std::size_t sum = 0; sum < info.sum_count; ++sum)
+            totals.column_sums += info.sums[sum] == rule::Over::columns;
         column_sums(part.column_blocks, totals, stream);
         const ConclusionLaunches& launches = conclude_launches(part.type, part.rule, index);
         a.lines = part.lines;

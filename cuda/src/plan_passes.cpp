@@ -20,7 +20,10 @@ std::int64_t count_over(const PassInfo& pass, rule::Over over) {
 class PassPlanner {
 public:
     PassPlanner(const PlanRequest& request, Packer& packer, std::size_t pass)
-        : request_(request), packer_(packer), pass_(pass), begins_(request.entries.size()),
+        : request_(request),
+          packer_(packer),
+          pass_(pass),
+          begins_(request.entries.size()),
           places_(request.entries.size()) {}
 
     void add(std::int32_t place, const Entry& entry, std::size_t rule) {
@@ -143,8 +146,8 @@ private:
         const auto add_visits = [&](const ByKernel<MatrixTile>& all, VisitPart::Way way) {
             for (const auto& [key, tiles] : all) {
                 const auto& [rule, type, dense] = key;
-                plan.visits.push_back({rule, type, dense, way, nullptr, packer_.add(tiles),
-                                       static_cast<std::int64_t>(tiles.size())});
+                plan.visits.push_back(
+                    {rule, type, dense, way, nullptr, packer_.add(tiles), static_cast<std::int64_t>(tiles.size())});
             }
         };
         add_visits(whole_, VisitPart::Way::matrices);
@@ -184,7 +187,8 @@ void plan_passes(const PlanRequest& request, Packer& packer, Plan& plan) {
         PassPlanner planner(request, packer, pass);
         for (std::size_t i = 0; i < request.entries.size(); ++i) {
             const Entry& entry = request.entries[i];
-            const std::size_t rule = rule_of(request.groups[static_cast<std::size_t>(entry.tensor.group)], entry.tensor);
+            const std::size_t rule =
+                rule_of(request.groups[static_cast<std::size_t>(entry.tensor.group)], entry.tensor);
             if (is_active(entry) && pass < all_rules()[rule].pass_count)
                 planner.add(static_cast<std::int32_t>(i), entry, rule);
         }

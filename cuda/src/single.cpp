@@ -68,7 +68,8 @@ void start_state(int device, const std::vector<Tensor>& tensors, const std::vect
     if (is_capturing(stream)) throw Error("an optimizer cannot be made while a CUDA graph is being captured");
     StartArguments arguments{};
     std::vector<StartedArray> arrays;
-    for (std::size_t i = 0; i < tensors.size(); ++i) add_arrays(static_cast<std::int32_t>(i), tensors[i], slots, arrays);
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+        add_arrays(static_cast<std::int32_t>(i), tensors[i], slots, arrays);
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < arrays.size(); ++i) add_tiles(i, arrays[i].size, tiles);
     const Temporary tables(device, stream, [&](Packer packer) {

@@ -64,8 +64,7 @@ std::vector<std::size_t> rules_with_passes() {
     for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
         const RuleInfo& info = cpu::all_rules()[rule];
         bool is_for_vectors = false;
-        for (const RuleInfo& other : cpu::all_rules())
-            is_for_vectors |= other.for_vectors == rule && &other != &info;
+        for (const RuleInfo& other : cpu::all_rules()) is_for_vectors |= other.for_vectors == rule && &other != &info;
         if (info.has_own_constants && !is_for_vectors) found.push_back(rule);
     }
     return found;
@@ -90,7 +89,8 @@ struct Options {
 };
 
 /// Three steps, the second without the first gradient, on both.
-void expect_same(std::size_t rule, const Storage& storage, const std::vector<Shape>& shapes, const Options& options = {}) {
+void expect_same(std::size_t rule, const Storage& storage, const std::vector<Shape>& shapes,
+                 const Options& options = {}) {
     const RuleInfo& info = cpu::all_rules()[rule];
     std::vector<cpu::Group> groups{group_of_rule(rule, 1.0), group_of_rule(rule, -1.0)};
     std::vector<Shaped> here;
@@ -159,15 +159,14 @@ TEST_P(CudaPasses, EveryRuleAndStorageHasTheBitsOfElementAfterElement) {
 }
 
 TEST_P(CudaPasses, SumsOfEveryShapeHaveTheirBits) {
-    const std::vector<Shape> shapes{{1, 1, 4097},  {1, 4097, 1},  {1, 63, 33},  {1, 64, 32},   {1, 64, 33},
-                                    {1, 65, 31},   {1, 3, 4095},  {1, 3, 4096}, {2, 3, 8193},  {5, 7, 9},
-                                    {1000, 3, 3},  {1, 1, 1},     {3, 1, 7},    {4, 9, 1},     {2, 129, 257},
-                                    {1, 8 * 4096 + 5, 2}, {1, 64 * 64 + 1, 3}, {1, 2, 300}, {3, 64, 64}};
+    const std::vector<Shape> shapes{
+        {1, 1, 4097},  {1, 4097, 1},         {1, 63, 33},         {1, 64, 32},  {1, 64, 33}, {1, 65, 31}, {1, 3, 4095},
+        {1, 3, 4096},  {2, 3, 8193},         {5, 7, 9},           {1000, 3, 3}, {1, 1, 1},   {3, 1, 7},   {4, 9, 1},
+        {2, 129, 257}, {1, 8 * 4096 + 5, 2}, {1, 64 * 64 + 1, 3}, {1, 2, 300},  {3, 64, 64}};
     for (const std::size_t rule : {index_of<Adafactor>(), index_of<Lamb>(), index_of<Prodigy>()}) {
         for (const Shape& shape : shapes) {
             expect_same(rule, {}, {shape});
-            if (shape.size() < 20000)
-                expect_same(rule, {Dtype::float64, Dtype::float64, Dtype::float64}, {shape});
+            if (shape.size() < 20000) expect_same(rule, {Dtype::float64, Dtype::float64, Dtype::float64}, {shape});
         }
     }
 }
@@ -189,7 +188,8 @@ TEST(CudaSums, InTurnAreByPairs) {
     for (std::int64_t count = 0; count <= 300; ++count) {
         std::vector<double> terms;
         for (std::int64_t i = 0; i < count; ++i) terms.push_back(1.0 / static_cast<double>(3 * i + 1));
-        const double found = cuda::sum_in_turn(count, [&](std::int64_t i) { return terms[static_cast<std::size_t>(i)]; });
+        const double found =
+            cuda::sum_in_turn(count, [&](std::int64_t i) { return terms[static_cast<std::size_t>(i)]; });
         ASSERT_EQ(found, sums::sum_pairs(terms.data(), count)) << count;
     }
 }

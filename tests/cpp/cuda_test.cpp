@@ -187,7 +187,8 @@ TEST(CudaTable, WhatIsReadBackHasNoPadding) {
     EXPECT_EQ(offsetof(cuda::Outcome, culprit) + sizeof(cuda::Outcome::culprit), sizeof(cuda::Outcome));
     EXPECT_EQ(offsetof(cuda::LossScaling, multiplier) + sizeof(cuda::LossScaling::multiplier),
               sizeof(cuda::LossScaling));
-    EXPECT_EQ(offsetof(cuda::Clock, unused) + sizeof(cuda::Clock::unused), sizeof(cuda::Clock));
+    EXPECT_EQ(offsetof(cuda::Clock, unused) + sizeof(cuda::Clock::unused), offsetof(cuda::Clock, tensor));
+    EXPECT_EQ(offsetof(cuda::Clock, tensor) + sizeof(cuda::Clock::tensor), sizeof(cuda::Clock));
 }
 
 TEST(CudaUpdate, TheHeadEndsWhereVectorsBegin) {

@@ -44,12 +44,13 @@ struct PlainStep {
     /// Visits all elements. Returns the totals of sums over tensors, if the pass has such sums.
     virtual std::vector<double> visit(std::size_t pass) = 0;
     virtual void conclude(std::size_t pass, const std::vector<double>& sums, double* shared) = 0;
-    virtual bool decide(std::size_t pass, const HyperValues& hyper, const std::vector<double>& sums, double* shared) = 0;
+    virtual bool decide(std::size_t pass, const HyperValues& hyper, const std::vector<double>& sums,
+                        double* shared) = 0;
     virtual void update() = 0;
 };
 
-template <class Rule, class T, class = std::make_index_sequence<rule::ElementSlots<Rule>::size +
-                                                                rule::temporaries<Rule>.size()>>
+template <class Rule, class T,
+          class = std::make_index_sequence<rule::ElementSlots<Rule>::size + rule::temporaries<Rule>.size()>>
 class PlainStepOf;
 
 template <class Rule, class T, std::size_t... I>

@@ -138,7 +138,7 @@ Problem::SetTables Problem::pack_set(Packer& packer, std::int64_t set, std::int6
     SetTables tables{};
     tables.control = packer.add(std::vector<Control>{{1.0, 0, 0}});
     tables.completed = packer.add(std::vector<std::int64_t>{0});
-    tables.ticks = packer.add(std::vector<std::int32_t>{1});
+    tables.ticks = packer.add(std::vector<std::int32_t>{static_cast<std::int32_t>(detail::adamw_place) + 1});
     tables.clocks = packer.add(std::vector<Clock>{{t - 1, 0, Dtype::float32}});
     tables.groups = packer.add(std::vector<Group>{group});
     tables.constants = packer.add(std::vector<Constants>{constants});

@@ -62,7 +62,9 @@ private:
 
     template <std::size_t... S>
     ADAMCORE_FN static void take_totals(const Arguments& a, std::int64_t i, std::index_sequence<S...>) {
-        ((totals_of(a, S)[i] = is_over_all<Pass, S> ? total_of(a.terms, a.first, a.items[i].array + std::int64_t{S}) : 0), ...);
+        ((totals_of(a, S)[i] =
+              is_over_all<Pass, S> ? total_of(a.terms, a.first, a.items[i].array + std::int64_t{S}) : 0),
+         ...);
     }
 
     ADAMCORE_FN static double* totals_of(const Arguments& a, std::int64_t sum) { return a.totals + sum * a.count; }
@@ -104,15 +106,14 @@ struct Conclude {
         Constants& constants = a.constants[tensor.group];
         const auto hyper = detail::hyper_of<Rule>(a.groups[a.clocks[tensor.group].group].hyper);
         Step& step = *reinterpret_cast<Step*>(constants.step.bytes);
-        with_context<Rule>(tensor, constants, a.shared, [&](const rule::Context& context) {
-            Pass::conclude(hyper, context, sums, step);
-        });
+        with_context<Rule>(tensor, constants, a.shared,
+                           [&](const rule::Context& context) { Pass::conclude(hyper, context, sums, step); });
     }
 
 private:
     template <std::size_t... S>
-    ADAMCORE_FN static void take_sums(const Arguments& a, const Summed& item,
-                                      double (&sums)[rule::sum_count<Pass>], std::index_sequence<S...>) {
+    ADAMCORE_FN static void take_sums(const Arguments& a, const Summed& item, double (&sums)[rule::sum_count<Pass>],
+                                      std::index_sequence<S...>) {
         ((sums[S] = is_over_all<Pass, S> ? a.all[S] : total_of(a.terms, a.first, item.array + std::int64_t{S})), ...);
     }
 };

@@ -5,22 +5,11 @@
 #include <type_traits>
 #include <utility>
 
-#include "adamcore/cuda/operands.hpp"
-#include "adamcore/cuda/spots.hpp"
+#include "adamcore/cuda/arrays.hpp"
 #include "adamcore/cuda/state.hpp"
 #include "adamcore/cuda/update.hpp"
-#include "adamcore/cuda/weights.hpp"
 
 namespace adamcore::cuda {
-
-/// How a kernel uses the arrays of a rule: what it reads and writes (rule::param, ...), whether all of them are dense
-/// and of the compute type, and whether its blocks draw the numbers for rounding at random before they visit a tile.
-template <class A, unsigned Reads, unsigned Writes, bool IsDense, bool DrawsAhead>
-struct Access {
-    using Arguments = A;
-    static constexpr unsigned reads = Reads, writes = Writes;
-    static constexpr bool is_dense = IsDense, draws_ahead = DrawsAhead;
-};
 
 /// Decodes elements of any types and layouts with everything that precision and clipping need, lets a function compute,
 /// and encodes the results.
@@ -31,25 +20,12 @@ template <class Rule, class T, class Access, std::size_t... I>
 struct Elements<Rule, T, Access, std::index_sequence<I...>> {
     using Arguments = typename Access::Arguments;
     using Step = typename Rule::template Step<T>;
+    using Of = Arrays<Rule, T, Access>;
 
     /// The number of neighbouring elements that a thread processes at a time: one vector of T.
     static constexpr int width = widest / sizeof(T);
-    static constexpr bool is_dense = Access::is_dense;
-    static constexpr bool has_lines =
-        ((!Operand<Rule, I>::is_of_elements && (Access::reads & Operand<Rule, I>::bit) != 0) || ...);
-    static constexpr bool reads_grad = (Access::reads & rule::grad) != 0;
-    static constexpr bool writes_param = (Access::writes & rule::param) != 0;
-    /// (An L2 term reads the parameter.)
-    static constexpr bool may_have_l2 = rule::has_l2<Step>::value && reads_grad;
-    static constexpr bool reads_param = (Access::reads & rule::param) != 0 || may_have_l2 || writes_param;
-
-    template <std::size_t K>
-    static constexpr bool is_read = Operand<Rule, K>::is_of_elements && (Access::reads & Operand<Rule, K>::bit) != 0;
-    template <std::size_t K>
-    static constexpr bool is_written = Operand<Rule, K>::is_of_elements && (Access::writes & Operand<Rule, K>::bit) != 0;
-    /// Whether arrays that are written may be of half precision.
-    static constexpr bool writes_halves =
-        sizeof(T) == 4 && !is_dense && ((is_written<I> && !Operand<Rule, I>::is_full) || ...);
+    static constexpr bool is_dense = Access::is_dense, writes_param = Of::writes_param;
+    static constexpr bool writes_halves = Of::writes_halves;
 
     struct Nothing {};
     /// What the threads of a block draw for each other, before elements are rounded at random.
@@ -66,24 +42,22 @@ struct Elements<Rule, T, Access, std::index_sequence<I...>> {
         Step step;
         Multiplier<T> scale;  ///< of gradients; applied after prepare(), if that is called
         std::int64_t first;   ///< where the tile begins
-        std::conditional_t<has_lines, Cell, Nothing> cell;  ///< of `first`
-        std::int64_t count;                                 ///< the number of the step
-        const Drawn* drawn;                                 ///< what the block has drawn, or null
+        std::conditional_t<Of::has_lines, Cell, Nothing> cell;  ///< of `first`
+        std::int64_t count;                                     ///< the number of the step
+        const Drawn* drawn;                                     ///< what the block has drawn, or null
 
         ADAMCORE_FN static Task of(const Arguments& a, std::int32_t place, std::int64_t first, const Drawn* drawn) {
             const Tensor& tensor = a.tensors[place];
             const auto known = Known<Step>::of(a, tensor.group);
             const Scale scale = prepares(a) ? Scale(known.grad_scale) : known.grad_scale * scale_of(a, place);
-            return {a,     place,
-                    tensor, a.grads[place],
-                    known.step,
-                    scale::multiplier<T>(scale),
-                    first, cell_of(tensor, first),
-                    known.count,
-                    drawn};
+            return {a,           place,
+                    tensor,      a.grads[place],
+                    known.step,  scale::multiplier<T>(scale),
+                    first,       cell_of(tensor, first),
+                    known.count, drawn};
         }
         ADAMCORE_FN static auto cell_of([[maybe_unused]] const Tensor& tensor, [[maybe_unused]] std::int64_t first) {
-            if constexpr (has_lines) {
+            if constexpr (Of::has_lines) {
                 return Cell::of(tensor, first);
             } else {
                 return Nothing{};
@@ -118,135 +92,42 @@ struct Elements<Rule, T, Access, std::index_sequence<I...>> {
         }
     }
 
-    /// Whether all arrays are dense and have dtypes of which a whole group of elements can be Raw.
-    ADAMCORE_FN static bool is_plain(const Tensor& tensor) {
-        return is_dense || (!tensor.layout && is_usual<T>(tensor.grad_dtype) && is_usual<T>(tensor.dtype) &&
-                            is_usual<T>(tensor.state_dtype));
-    }
+    ADAMCORE_FN static bool is_plain(const Tensor& tensor) { return Of::is_plain(tensor); }
 
     /// Calls `f(k, step, g, p, operands...)` for each element of a spot, after all arrays have been requested. Spots of
     /// several elements need a tensor that is_plain().
     template <class Spot, class F>
     ADAMCORE_FN static void visit(const Task& task, const Spot& spot, F&& f) {
-        const Tensor& tensor = task.tensor;
-        const bool keeps = sizeof(T) == 4 && !is_dense && reads_param && Kept<Spot::size>::any_of(tensor);
-        // The addresses of the arrays are read before the elements of the first one: elements are far away, addresses
-        // are near.
-        Places places = Places::of(tensor);
         Group<Spot::size> group;
-        if constexpr (reads_grad) {
-            if constexpr (Spot::size > 1) {
-                spot.load(group.grad, task.grad, is_dense ? dtype_of<T> : tensor.grad_dtype);
-            } else {
-                const Axes axes = tensor.layout ? tensor.layout->grad : Axes{};
-                read_each(task.grad, tensor.grad_dtype, axes, spot.element(0), 1, group.far_grad);
-            }
-        }
-        if constexpr (reads_param) load_param(tensor, places.param, spot, group);
-        (load_slot<I>(tensor, places, spot, group), ...);
-        if constexpr (sizeof(T) == 4) group.kept.raw.clear();
-        if (keeps) load_kept(tensor, places, spot, group);
+        Of::load(task.tensor, task.grad, spot, group);
         forget();
-
         compute<Spot::size>(task, spot, group, f);
-
-        places = Places::of(tensor);
-        (store_slot<I>(tensor, places, spot, group), ...);
-        if constexpr (writes_param) {
-            if (keeps) group.kept.store_to(places.extra, tensor.weights, spot.element(0));
-            store_param(tensor, places.param, spot, group);
-        }
+        Of::store(task.tensor, spot, group);
     }
 
 private:
     static constexpr std::size_t slots = sizeof...(I);
 
-    /// The arrays of a tensor.
-    struct Places {
-        void* param;
-        void* state[slots + 1];
-        void* extra[2];
-
-        ADAMCORE_FN static Places of(const Tensor& tensor) {
-            return {tensor.param,
-                    {tensor.state[Operand<Rule, I>::place]...},
-                    {tensor.extra[0], tensor.extra[1]}};
-        }
-    };
-
-    /// N elements of all arrays of a tensor.
     template <int N>
-    struct Group {
-        Raw<T, N> grad, param, state[slots + 1];
-        T far_grad[1];  ///< of one element of an array that may be of any dtype
-        Kept<N> kept;
-    };
-
-    ADAMCORE_FN static Dtype param_dtype(const Tensor& tensor) { return is_dense ? dtype_of<T> : tensor.dtype; }
-    template <std::size_t K>
-    ADAMCORE_FN static Dtype slot_type(const Tensor& tensor) {
-        return is_dense || Operand<Rule, K>::is_full ? dtype_of<T> : tensor.state_dtype;
-    }
-
-    /// Where element `at` of an array with a layout is. Only single elements may be anywhere.
-    ADAMCORE_FN static void* far_param(const Tensor& tensor, void* array, std::int64_t at) {
-        return static_cast<char*>(array) +
-               offset_of(tensor.layout->param, static_cast<std::int64_t>(size_of(tensor.dtype)), at);
-    }
-    template <class Spot>
-    ADAMCORE_FN static void load_param(const Tensor& tensor, void* array, const Spot& spot, Group<Spot::size>& group) {
-        if constexpr (Spot::size == 1) {
-            if (tensor.layout)
-                return Neighbours<1>{0}.load(group.param, far_param(tensor, array, spot.element(0)), tensor.dtype);
-        }
-        spot.load(group.param, array, param_dtype(tensor));
-    }
-    template <class Spot>
-    ADAMCORE_FN static void store_param(const Tensor& tensor, void* array, const Spot& spot,
-                                        const Group<Spot::size>& group) {
-        if constexpr (Spot::size == 1) {
-            if (tensor.layout)
-                return Neighbours<1>{0}.store(group.param, far_param(tensor, array, spot.element(0)), tensor.dtype);
-        }
-        spot.store(group.param, array, param_dtype(tensor));
-    }
-    template <std::size_t K, class Spot>
-    ADAMCORE_FN static void load_slot(const Tensor& tensor, const Places& places, const Spot& spot,
-                                      Group<Spot::size>& group) {
-        if constexpr (is_read<K>) spot.load(group.state[K], places.state[K], slot_type<K>(tensor));
-    }
-    template <std::size_t K, class Spot>
-    ADAMCORE_FN static void store_slot(const Tensor& tensor, const Places& places, const Spot& spot,
-                                       const Group<Spot::size>& group) {
-        if constexpr (is_written<K>) spot.store(group.state[K], places.state[K], slot_type<K>(tensor));
-    }
-    template <class Spot>
-    ADAMCORE_FN static void load_kept(const Tensor& tensor, const Places& places, const Spot& spot,
-                                      Group<Spot::size>& group) {
-        if constexpr (std::is_same_v<Spot, Neighbours<Spot::size>>) {
-            group.kept.load_from(places.extra, tensor.weights, spot.begin);
-        } else {
-            group.kept.load_at(places.extra, tensor.weights, spot);
-        }
-    }
+    using Group = typename Of::template Group<N>;
 
     /// Turns what has been loaded into what will be stored.
     template <int N, class Spot, class F>
     ADAMCORE_FN static void compute(const Task& task, const Spot& spot, Group<N>& group, F& f) {
         const Tensor& tensor = task.tensor;
         T grad[N] = {}, param[N] = {}, state[slots + 1][N] = {};
-        if constexpr (reads_grad) {
+        if constexpr (Of::reads_grad) {
             if constexpr (N > 1) {
-                group.grad.decode(is_dense ? dtype_of<T> : tensor.grad_dtype, grad);
+                group.grad.decode(Of::grad_dtype(tensor), grad);
             } else {
                 grad[0] = group.far_grad[0];
             }
         }
-        if constexpr (reads_param) group.param.decode(param_dtype(tensor), param);
+        if constexpr (Of::reads_param) group.param.decode(Of::param_dtype(tensor), param);
         (decode_slot<I>(tensor, group, state[I]), ...);
-        if constexpr (has_lines) look_up(task, spot, state);
-        if (reads_grad && prepares(task.a)) prepare(task, spot, grad);
-        if constexpr (reads_param)
+        if constexpr (Of::has_lines) look_up(task, spot, state);
+        if (Of::reads_grad && prepares(task.a)) prepare(task, spot, grad);
+        if constexpr (Of::reads_param)
             with_kept_weights<N>(tensor, [&](const auto& weights) { weights.recover(group.kept, param); });
         apply(task, grad, param, state, f);
         (encode_slot<I>(task, spot, state[I], group.state[I]), ...);
@@ -257,43 +138,36 @@ private:
                 if (weights.way == WeightPolicy::stochastic) words_of(task, place, random);
                 weights.keep(param, random, static_cast<int>(place % 2), group.param, group.kept);
             });
-            if (!is_kept) group.param.encode(param, param_dtype(tensor));
+            if (!is_kept) group.param.encode(param, Of::param_dtype(tensor));
         }
     }
 
     template <std::size_t K, int N>
     ADAMCORE_FN static void decode_slot(const Tensor& tensor, const Group<N>& group, T (&to)[N]) {
-        if constexpr (is_read<K>) group.state[K].decode(slot_type<K>(tensor), to);
+        if constexpr (Of::template is_read<K>) group.state[K].decode(Of::template slot_type<K>(tensor), to);
     }
 
     /// The elements of arrays of rows and of columns that belong to those of a spot.
     template <class Spot>
     ADAMCORE_FN static void look_up(const Task& task, const Spot& spot, T (&state)[slots + 1][Spot::size]) {
         const std::int64_t begin = spot.element(0);
-        Cell cell = begin >= task.first ? task.cell.after(task.tensor, begin - task.first) : Cell::of(task.tensor, begin);
+        Cell cell =
+            begin >= task.first ? task.cell.after(task.tensor, begin - task.first) : Cell::of(task.tensor, begin);
         ADAMCORE_UNROLL
         for (int k = 0; k < Spot::size; ++k) {
-            (look_up<I>(task.tensor, cell, state[I][k]), ...);
+            Of::look_up(task.tensor, cell, k, state);
             spot.step(cell, task.tensor);
         }
     }
-    template <std::size_t K>
-    ADAMCORE_FN static void look_up(const Tensor& tensor, const Cell& cell, T& to) {
-        if constexpr (!Operand<Rule, K>::is_of_elements && (Access::reads & Operand<Rule, K>::bit) != 0) {
-            const T* const from = global(static_cast<const T*>(tensor.state[Operand<Rule, K>::place]));
-            to = from[Operand<Rule, K>::is_of_rows ? cell.row : cell.begin + cell.column];
-        }
-    }
-
     template <std::size_t K, class Spot>
     ADAMCORE_FN static void encode_slot(const Task& task, const Spot& spot, const T (&from)[Spot::size],
                                         Raw<T, Spot::size>& to) {
-        if constexpr (is_written<K>) {
+        if constexpr (Of::template is_written<K>) {
             const Tensor& tensor = task.tensor;
             if constexpr (writes_halves && !Operand<Rule, K>::is_full) {
                 if (is_half(tensor.state_dtype)) return encode_half<K>(task, spot, from, to);
             }
-            to.encode(from, slot_type<K>(tensor));
+            to.encode(from, Of::template slot_type<K>(tensor));
         }
     }
     template <std::size_t K, class Spot>
@@ -329,15 +203,14 @@ private:
     }
 
     template <int N, class F>
-    ADAMCORE_FN static void apply(const Task& task, const T (&grad)[N], T (&param)[N], T (&state)[slots + 1][N],
-                                  F& f) {
+    ADAMCORE_FN static void apply(const Task& task, const T (&grad)[N], T (&param)[N], T (&state)[slots + 1][N], F& f) {
         const Step& step = task.step;
         const auto with = [&](auto has_l2) {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k)
                 f(k, step, gradient::seen<has_l2.value>(step, grad[k], task.scale, param[k]), param[k], state[I][k]...);
         };
-        if constexpr (may_have_l2) {
+        if constexpr (Of::may_have_l2) {
             if (step.l2 != 0) return with(std::true_type{});
         }
         with(std::false_type{});

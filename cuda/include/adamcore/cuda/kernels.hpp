@@ -36,8 +36,8 @@ using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
 /// The kernels of a pass for a compute type, null where the pass needs none.
 struct PassLaunches {
-    Launch<VisitArguments> visit{};                     ///< of tensors
-    Launch<MatrixArguments> parts{}, matrices{};        ///< of matrices
+    Launch<VisitArguments> visit{};               ///< of tensors
+    Launch<MatrixArguments> parts{}, matrices{};  ///< of matrices
 };
 using VisitLaunches = std::array<std::array<PassLaunches, rule::max_passes>, rules::All::size>;
 

@@ -83,8 +83,8 @@ struct Lines {
     }();
 
     /// `sums` are those of the row. Returns the row's number.
-    ADAMCORE_FN static double row(const Constants& constants, const Tensor& tensor, double* shared,
-                                  const double* sums, std::int64_t at) {
+    ADAMCORE_FN static double row(const Constants& constants, const Tensor& tensor, double* shared, const double* sums,
+                                  std::int64_t at) {
         double number = 0;
         with_line<true>(constants, tensor, shared, at, [&](const auto& step, const auto& context, T* line) {
             number = Pass::row(step, context, sums, line);
@@ -97,8 +97,8 @@ struct Lines {
             Pass::spread(step, context, total, line);
         });
     }
-    ADAMCORE_FN static void column(const Constants& constants, const Tensor& tensor, double* shared,
-                                   const double* sums, std::int64_t at) {
+    ADAMCORE_FN static void column(const Constants& constants, const Tensor& tensor, double* shared, const double* sums,
+                                   std::int64_t at) {
         with_line<false>(constants, tensor, shared, at, [&](const auto& step, const auto& context, T* line) {
             Pass::column(step, context, sums, line);
         });
@@ -107,8 +107,8 @@ struct Lines {
 private:
     /// Calls `f` with copies of the elements of arrays of rows, or of columns, and stores them again.
     template <bool OfRows, class F>
-    ADAMCORE_FN static void with_line(const Constants& constants, const Tensor& tensor, double* shared,
-                                      std::int64_t at, F&& f) {
+    ADAMCORE_FN static void with_line(const Constants& constants, const Tensor& tensor, double* shared, std::int64_t at,
+                                      F&& f) {
         const Step& step = *reinterpret_cast<const Step*>(constants.step.bytes);
         T line[max_slots];
         move<OfRows>(tensor, at, line, true, std::make_index_sequence<operand_count<Rule>>{});
@@ -181,11 +181,10 @@ struct Spread {
             const std::int64_t matrix = i / tensor.columns, column = i - matrix * tensor.columns;
             double sums[Of::column_sums + 1];
             for (int sum = 0; sum < Of::column_sums; ++sum) {
-                const double* const own =
-                    a.terms + places.columns +
-                    (sum * matrices_of(tensor) + matrix) * places.column_count * tensor.columns + column;
-                sums[sum] =
-                    sum_in_turn(places.column_count, [&](std::int64_t k) { return own[k * tensor.columns]; });
+                const double* const own = a.terms + places.columns +
+                                          (sum * matrices_of(tensor) + matrix) * places.column_count * tensor.columns +
+                                          column;
+                sums[sum] = sum_in_turn(places.column_count, [&](std::int64_t k) { return own[k * tensor.columns]; });
             }
             Of::column(constants, tensor, a.shared, sums, i);
         }
@@ -244,8 +243,8 @@ private:
 
     ADAMCORE_FN static int rounds_of(std::int64_t leaves) { return static_cast<int>((leaves + warps - 1) / warps); }
 
-    ADAMCORE_FN static double sum_lane(const double* rows, const Tensor& tensor, std::int64_t matrix,
-                                       std::int64_t leaf, int lane) {
+    ADAMCORE_FN static double sum_lane(const double* rows, const Tensor& tensor, std::int64_t matrix, std::int64_t leaf,
+                                       int lane) {
         const std::int64_t stride = sums::leaves_of(tensor.columns);
         const std::int64_t last = math::min(tensor.rows, (leaf + 1) * sums::leaf);
         const double* const own = rows + matrix * tensor.rows * stride;

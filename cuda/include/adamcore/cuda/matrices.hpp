@@ -38,8 +38,7 @@ struct MatrixPass {
             const auto terms = Pass::visit(step, grad, param, state...);
             give(
                 terms.of, [&](int sum, double term) { row(k, sum, term); },
-                [&](int sum, double term) { column(k, sum, term); },
-                std::make_index_sequence<rule::sum_count<Pass>>{});
+                [&](int sum, double term) { column(k, sum, term); }, std::make_index_sequence<rule::sum_count<Pass>>{});
         });
     }
 };
@@ -69,10 +68,10 @@ struct VisitParts {
     /// A tile, and what it covers.
     struct Extent {
         MatrixTile tile;
-        std::int64_t rows, columns;   ///< of the matrix
-        std::int64_t line, column;    ///< where it begins in the matrix
+        std::int64_t rows, columns;  ///< of the matrix
+        std::int64_t line, column;   ///< where it begins in the matrix
         int line_count, column_count;
-        int strips, rounds;           ///< of 256 columns; of a few rows for each of them
+        int strips, rounds;  ///< of 256 columns; of a few rows for each of them
 
         ADAMCORE_FN static Extent of(const Arguments& a, Place at) {
             const MatrixTile tile = a.lines.tiles[at.block];
@@ -132,9 +131,10 @@ private:
         } else {
             ADAMCORE_ROLLED
             for (int k = 0; k < count; ++k)
-                Base::visit(task, Neighbours<1>{begin + k * here.columns},
-                            [&](int, int sum, double term) { row(k, sum, term); },
-                            [&](int, int sum, double term) { column(k, sum, term); });
+                Base::visit(
+                    task, Neighbours<1>{begin + k * here.columns},
+                    [&](int, int sum, double term) { row(k, sum, term); },
+                    [&](int, int sum, double term) { column(k, sum, term); });
         }
         for (int sum = 0; sum < column_sums; ++sum) shared.column[sum][thread] = sums[sum];
         if (round + 1 == here.rounds) store_column(a, here, in_tile, sums);
@@ -225,8 +225,9 @@ private:
         const auto task = Base::Task::of(a, here.tensor, first, nullptr);
         const int whole = Base::All::is_plain(tensor) ? count / width * width : 0;
         const auto take = [&](auto spot, int at) {
-            Base::visit(task, spot, [&](int k, int sum, double term) { shared.row[sum][at + k] = term; },
-                        [&](int k, int sum, double term) { shared.column[sum][at + k] = term; });
+            Base::visit(
+                task, spot, [&](int k, int sum, double term) { shared.row[sum][at + k] = term; },
+                [&](int k, int sum, double term) { shared.column[sum][at + k] = term; });
         };
         ADAMCORE_ROLLED
         for (int at = thread * width; at < whole; at += threads * width) take(Neighbours<width>{first + at}, at);

@@ -160,8 +160,7 @@ private:
         }
         /// The elements of arrays of rows and of columns that belong to N neighbouring elements.
         template <int N>
-        ADAMCORE_FN void look_up(const Cell& begin, T (&to)[slots + 1][N]) const {
-            Cell cell = begin;
+        ADAMCORE_FN void look_up(Cell cell, T (&to)[slots + 1][N]) const {
             ADAMCORE_UNROLL
             for (int k = 0; k < N; ++k) {
                 (look_up<I>(cell, to[I][k]), ...);

@@ -47,8 +47,7 @@ struct Visit {
         if (a.skips() || !a.grads[here.tensor]) return;
         const std::int64_t first = here.index * tile;
         const int count = count_of(tensor, here);
-        if (All::draws(tensor) && phase-- == 0)
-            return All::draw(a, tensor, first, count, at.thread, shared.drawn);
+        if (All::draws(tensor) && phase-- == 0) return All::draw(a, tensor, first, count, at.thread, shared.drawn);
         const int rounds = rounds_of(count);
         const int sum = at.thread / sums::lanes, lane = at.thread % sums::lanes;
         if (phase < 2 * rounds) {
@@ -76,11 +75,14 @@ private:
                                   int thread, Shared& shared) {
         const int from = begin + thread * width, last = math::min(from + width, count);
         if (from >= last) return;
-        const Task task = Task::of(a, place, first, &shared.drawn);
-        if (from + width == last && All::is_plain(task.tensor)) return visit<width>(task, from, thread * width, shared);
-        visit_each(task, from, last, thread * width, shared);
+        if (from + width > last || !All::is_plain(a.tensors[place]))
+            return visit_each(a, place, first, from, last, thread * width, shared);
+        visit<width>(Task::of(a, place, first, &shared.drawn), from, thread * width, shared);
     }
-    ADAMCORE_AWAY static void visit_each(const Task& task, int from, int last, int to, Shared& shared) {
+    /// (A separate function, to keep it out of the way of the usual case.)
+    ADAMCORE_AWAY static void visit_each(const Arguments& a, std::int32_t place, std::int64_t first, int from, int last,
+                                         int to, Shared& shared) {
+        const Task task = Task::of(a, place, first, &shared.drawn);
         ADAMCORE_ROLLED
         for (int at = from; at < last; ++at) visit<1>(task, at, to + at - from, shared);
     }
