@@ -67,11 +67,18 @@ std::int64_t DeviceOptimizer::count_completed() const {
     return engine_->completed();
 }
 
+std::vector<double> DeviceOptimizer::shared_numbers() {
+    if (!engine_) return {};
+    const auto exclusive = exclusive_for_counts();
+    const GilRelease release;
+    return engine_->numbers();
+}
+
 BoundOptimizer::Counts DeviceOptimizer::counts() {
     const cuda::Stream current = stream();
     const GilRelease release;
     engine_->order(current);  // after the work that the user has queued on the state
-    return {engine_->progress(), engine_->completed(), numbers_};
+    return {engine_->progress(), engine_->completed(), engine_->numbers()};
 }
 
 void DeviceOptimizer::save(const Copies& copies) {
@@ -90,8 +97,8 @@ void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
         engine_->sequence()->latest().wait();
         for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
         engine_->set_counts(counts.tensors, counts.completed);
+        engine_->set_numbers(counts.numbers);
     }
-    numbers_ = counts.numbers;  // of the same size
     completed_ = engine_->has_captured() ? std::nullopt : std::optional(counts.completed);
 }
 

@@ -93,6 +93,7 @@ private:
     void forget_checked() noexcept override;
     const Tensor& tensor_at(std::size_t i) const override { return engine_->entry(i).tensor; }
     std::int64_t count_completed() const override;
+    std::vector<double> shared_numbers() override;
     Counts counts() override;
     void save(const Copies& copies) override;
     void load(const Copies& copies, const Counts& counts) override;

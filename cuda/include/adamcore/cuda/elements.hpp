@@ -117,7 +117,7 @@ private:
         const Tensor& tensor = task.tensor;
         T grad[N] = {}, param[N] = {}, state[slots + 1][N] = {};
         if constexpr (Of::reads_grad) {
-            if constexpr (N > 1) {
+            if constexpr (Of::template is_near<N>) {
                 group.grad.decode(Of::grad_dtype(tensor), grad);
             } else {
                 grad[0] = group.far_grad[0];

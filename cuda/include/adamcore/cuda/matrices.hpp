@@ -67,16 +67,16 @@ struct VisitParts {
 
     /// A tile, and what it covers.
     struct Extent {
-        MatrixTile tile;
+        MatrixTile part;
         std::int64_t rows, columns;  ///< of the matrix
         std::int64_t line, column;   ///< where it begins in the matrix
         int line_count, column_count;
         int strips, rounds;  ///< of 256 columns; of a few rows for each of them
 
         ADAMCORE_FN static Extent of(const Arguments& a, Place at) {
-            const MatrixTile tile = a.lines.tiles[at.block];
-            const Tensor& tensor = a.tensors[tile.tensor];
-            Extent e{tile, tensor.rows, tensor.columns, tile.block * sums::block, tile.leaf * sums::leaf, 0, 0, 0, 0};
+            const MatrixTile part = a.lines.tiles[at.block];
+            const Tensor& tensor = a.tensors[part.tensor];
+            Extent e{part, tensor.rows, tensor.columns, part.block * sums::block, part.leaf * sums::leaf, 0, 0, 0, 0};
             e.line_count = static_cast<int>(math::min(sums::block, e.rows - e.line));
             e.column_count = static_cast<int>(math::min(sums::leaf, e.columns - e.column));
             e.strips = (e.column_count + threads - 1) / threads;
@@ -84,7 +84,7 @@ struct VisitParts {
             return e;
         }
         ADAMCORE_FN std::int64_t element(std::int64_t line_in_tile, std::int64_t column_in_tile) const {
-            return (tile.matrix * rows + line + line_in_tile) * columns + column + column_in_tile;
+            return (part.matrix * rows + line + line_in_tile) * columns + column + column_in_tile;
         }
     };
 
@@ -96,7 +96,7 @@ struct VisitParts {
 
     ADAMCORE_FN static void run(const Arguments& a, Place at, int phase, Shared& shared) {
         const Extent here = Extent::of(a, at);
-        if (a.skips() || !a.grads[here.tile.tensor]) return;
+        if (a.skips() || !a.grads[here.part.tensor]) return;
         const int visits = 2 * here.strips * here.rounds;
         const int strip = phase / 2 / here.rounds, round = phase / 2 % here.rounds;
         const int warp = at.thread / sums::lanes, lane = at.thread % sums::lanes;
@@ -121,7 +121,7 @@ private:
         if (in_tile >= here.column_count) return;
         const int count = static_cast<int>(math::min(lines, here.line_count - line));
         const std::int64_t begin = here.element(line, in_tile);
-        const auto task = Base::Task::of(a, here.tile.tensor, begin, nullptr);
+        const auto task = Base::Task::of(a, here.part.tensor, begin, nullptr);
         double sums[column_sums + 1];
         for (int sum = 0; sum < column_sums; ++sum) sums[sum] = round == 0 ? 0 : shared.column[sum][thread];
         const auto row = [&](int k, int sum, double term) { shared.terms[sum][k][thread] = term; };
@@ -141,11 +141,11 @@ private:
     }
 
     ADAMCORE_FN static void store_column(const Arguments& a, const Extent& here, int in_tile, const double* sums) {
-        const Tensor& tensor = a.tensors[here.tile.tensor];
+        const Tensor& tensor = a.tensors[here.part.tensor];
         const std::int64_t blocks = sums::blocks_of(here.rows), all = matrices_of(tensor);
-        double* const terms = a.lines.terms + a.lines.places[here.tile.tensor].blocks;
+        double* const terms = a.lines.terms + a.lines.places[here.part.tensor].blocks;
         for (int sum = 0; sum < column_sums; ++sum) {
-            const std::int64_t block_of_all = (sum * all + here.tile.matrix) * blocks + here.tile.block;
+            const std::int64_t block_of_all = (sum * all + here.part.matrix) * blocks + here.part.block;
             terms[block_of_all * here.columns + here.column + in_tile] = sums[sum];
         }
     }
@@ -163,13 +163,13 @@ private:
     }
 
     ADAMCORE_FN static void store_rows(const Arguments& a, const Extent& here, int thread, Shared& shared) {
-        const Tensor& tensor = a.tensors[here.tile.tensor];
+        const Tensor& tensor = a.tensors[here.part.tensor];
         const std::int64_t leaves = sums::leaves_of(here.columns), rows = tensor.size / here.columns;
-        double* const terms = a.lines.terms + a.lines.places[here.tile.tensor].rows;
+        double* const terms = a.lines.terms + a.lines.places[here.part.tensor].rows;
         for (int sum = 0; sum < row_sums; ++sum) {
             for (int line = thread; line < here.line_count; line += threads) {
-                const std::int64_t row = here.tile.matrix * here.rows + here.line + line;
-                terms[(sum * rows + row) * leaves + here.tile.leaf] = shared.lane[sum][line][0];
+                const std::int64_t row = here.part.matrix * here.rows + here.line + line;
+                terms[(sum * rows + row) * leaves + here.part.leaf] = shared.lane[sum][line][0];
             }
         }
     }
