@@ -140,13 +140,14 @@ def test_demo_draws_where_it_is_told(tmp_path):
     ("output", "reason"),
     [("nowhere/curves.png", "No such file"), ("folder.png", "directory"), ("curves.txt", "must end in one of .png")],
 )
-def test_demo_refuses_an_unwritable_output_before_it_trains(tmp_path, output, reason):
+def test_demo_refuses_an_unwritable_output_before_it_trains(tmp_path, output, reason, monkeypatch, capsys):
     (tmp_path / "folder.png").mkdir()
-    done = run_cli("demo", "--output", output, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert last_line(done.stderr).startswith(f"adamcore demo: cannot write {output}: ")
-    assert reason in last_line(done.stderr)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["demo", "--output", output]) == 1
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert last_line(written.err).startswith(f"adamcore demo: cannot write {output}: ")
+    assert reason in last_line(written.err)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
