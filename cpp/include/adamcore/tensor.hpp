@@ -49,8 +49,8 @@ constexpr std::array<std::size_t, 2> extra_bits(WeightPolicy weights) {
 /// The arrays have `size` elements each and do not overlap. State and extra arrays are dense. So are the parameter and
 /// the gradient, unless `layout` says how to walk them. A tensor with a null `grad` or a `size` of 0 is not updated.
 /// `state` is in the order of the rule's `slots`. Updates of float64 parameters, whose state is float64, are computed
-/// in float64, and all others in float32. Models have thousands of tensors, so the members that most tensors need share
-/// one cache line.
+/// in float64, and all others in float32. Models have thousands of tensors, so the members that most tensors need are
+/// in the first two cache lines.
 struct alignas(64) Tensor {
     void* param = nullptr;
     const void* grad = nullptr;
@@ -65,6 +65,11 @@ struct alignas(64) Tensor {
     WeightPolicy weights = WeightPolicy::plain;
     const Layout* layout = nullptr;
     void* state[max_slots] = {};
+    /// The number of the update with which state begins, for rules whose state begins with a gradient (rule::begins).
+    /// Until then nothing reads what the state contains.
+    std::int64_t first = 1;
+    /// For rules of matrices: the length of the last axis and of the last but one, or 0 if there are fewer than two.
+    std::int64_t columns = 0, rows = 0;
 
     void* extra[2] = {};
     /// The factors of unit-wise clipping, one for every `unit_size` elements.
@@ -73,11 +78,6 @@ struct alignas(64) Tensor {
     /// The number by which stochastic rounding distinguishes tensors. Python derives it from the parameter's name.
     std::uint32_t number = 0;
     StateRounding state_rounding = StateRounding::nearest;
-    /// For rules of matrices: the length of the last axis and of the last but one, or 0 if there are fewer than two.
-    std::int64_t columns = 0, rows = 0;
-    /// The number of the update with which state begins, for rules whose state begins with a gradient (rule::begins).
-    /// Until then nothing reads what the state contains.
-    std::int64_t first = 1;
 
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
@@ -93,7 +93,7 @@ struct alignas(64) Tensor {
     }
 };
 
-static_assert(sizeof(Tensor) == 192 && offsetof(Tensor, state) == 48);
+static_assert(sizeof(Tensor) == 192 && offsetof(Tensor, state) == 48 && offsetof(Tensor, rows) == 128);
 
 /// Creates a tensor from dense typed arrays, with `state` in the order of the rule's slots.
 template <class T, class G, class... State>
