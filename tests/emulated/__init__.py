@@ -59,8 +59,6 @@ def pytest_collection_finish() -> None:
     Python does so at any time, also in work that a device is just doing: an optimizer among the garbage would then wait
     for the device, and so for itself.
     """
-    gc.collect()
-    gc.freeze()
     gc.disable()
 
 
