@@ -3,6 +3,7 @@
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/norms.hpp"
+#include "cpu/scratch.hpp"
 #include "gate/arrays.hpp"
 #include "gate/walk.hpp"
 #include "runtime/gil.hpp"
@@ -47,8 +48,10 @@ void HostCalls::update(const CheckedUpdate& checked) {
     plan::Cut cuts[cpu::max_parts + 1];
     const auto count = static_cast<std::int64_t>(tensors.size());
     const int parts = cpu::plan_step(tensors.data(), count, threads.size(), cuts);
+    Scratch scratch;
+    const cpu::Workspace workspace = scratch.for_step(&checked.group, 1, tensors.data(), tensors.size());
     const GilRelease release;
-    cpu::step(kernels(), &checked.group, tensors.data(), cuts, parts, threads);
+    cpu::step(kernels(), &checked.group, tensors.data(), cuts, parts, threads, {}, false, nullptr, workspace);
 }
 
 Measurement HostCalls::measure(const std::vector<Taken>& arrays, Clip clip, double limit) {

@@ -15,6 +15,7 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/norms.hpp"
+#include "cpu/scratch.hpp"
 #include "cpu/slab.hpp"
 #include "cpu/units.hpp"
 #include "gate/arrays.hpp"
@@ -144,6 +145,8 @@ private:
     std::int64_t active_elements_ = 0;
     std::vector<cpu::LatestConstants> latest_;              ///< by group
     std::vector<std::optional<std::size_t>> first_active_;  ///< by group: a tensor that is updated, where there is one
+    Scratch scratch_;
+    cpu::Workspace workspace_;  ///< of the step that is being prepared
     Norms norms_;
     Units units_;
     std::vector<Scale> factors_;       ///< of tensors, or of all units

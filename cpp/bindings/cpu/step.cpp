@@ -38,6 +38,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const Names::Taken taken = take_grads(grads, may_release);
     const py::object written = this->written();
     plan();
+    workspace_ = scratch_.for_step(groups_.data(), groups_.size(), tensors_.data(), tensors_.size());
     Treatment treatment;
     treatment.scale = Scale(1) / scale;
     treatment.seed = options_.seed;
@@ -166,7 +167,7 @@ void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
         latest_[group].prepare(groups_[group], tensor);
     }
     cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured,
-              latest_.data());
+              latest_.data(), workspace_, numbers_.data());
 }
 
 namespace {

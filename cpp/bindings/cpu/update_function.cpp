@@ -9,6 +9,7 @@
 #include "adamcore/rule_registry.hpp"
 #include "calls/plain_arrays.hpp"
 #include "cpu/dispatch.hpp"
+#include "cpu/scratch.hpp"
 #include "groups/hyper.hpp"
 #include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"
@@ -155,7 +156,7 @@ void UpdateFunction::run(const Group& group, const Tensor* tensors, std::size_t 
         cpu::step(kernels(), &group, tensors, whole, 1, cpu::Serial{}, {}, false, &latest_);
         return;
     }
-    const cpu::LatestConstants latest = latest_;  // another thread may call this function in the meantime
+    cpu::LatestConstants latest = latest_;  // another thread may call this function in the meantime
     const cpu::Threads threads = pool();
     plan::Cut cuts[cpu::max_parts + 1];
     const int parts = cpu::plan_step(tensors, tensor_count, threads.size(), cuts);
@@ -169,7 +170,7 @@ bool UpdateFunction::update(PyObject* const* arguments) {
     const Variant* const variant = variant_of(arguments);
     Group group;
     PlainArrays arrays;
-    if (!variant || !read_hyper(*variant, arguments, group) || !find_arrays(*variant, arguments, arrays)) return false;
+    if (!variant || Scratch::may_need(variant->rule) || !read_hyper(*variant, arguments, group) || !find_arrays(*variant, arguments, arrays)) return false;
 
     Tensor one;
     std::vector<Tensor> many;
