@@ -241,8 +241,15 @@ private:
     void begin_state(Addition& added);
     /// Gives a group that is being added the state of the parameters whose place it takes.
     void inherit_state(Addition& added);
+    struct Renewed;
+    /// Takes the arrays of the former parameters that mean the same for the new ones. Returns which are missing.
+    static Renewed inherit_arrays(Addition& added);
     /// Takes the blocks of the former parameters that are still used.
     static void keep_blocks(Addition& added, std::size_t group);
+    /// Prepares the conversion of state to arrays that have been allocated, and the start of what is not converted.
+    static void convert_arrays(Addition& added, Renewed renewed);
+    /// A parameter's array of a slot that it has.
+    void* array_of(std::size_t i, const char* slot) const;
     /// Binds a group's new arrays, for rebind().
     void bind_again(const BoundOptimizer& old, std::size_t group, const py::tuple& params);
     /// The indices of a group's parameters: the first, and the one after the last.

@@ -20,6 +20,14 @@ bool has_same_extras(const Tensor& a, const Tensor& b) {
     return a.weights != WeightPolicy::compensated || a.dtype == b.dtype;  // a master is of any half precision
 }
 
+/// The slots that are not only memory.
+KeptSlots existing(const KeptSlots& known) {
+    KeptSlots kept{{}, known.rule, known.begins};
+    std::copy_if(known.slots.begin(), known.slots.end(), std::back_inserter(kept.slots),
+                 [](const KeptSlot& each) { return each.exists; });
+    return kept;
+}
+
 }  // namespace
 
 void BoundOptimizer::rebind(const py::list& params) {
@@ -77,35 +85,39 @@ void BoundOptimizer::bind_again(const BoundOptimizer& old, std::size_t group, co
     commit(std::move(added));
 }
 
+/// Arrays that a parameter's state does not have yet.
+struct BoundOptimizer::Renewed {
+    std::vector<std::size_t> places;  ///< of the parameters in the group
+    std::vector<Tensor> tensors{};
+    std::vector<StateSlots> slots{};
+    std::vector<std::string> labels{};
+};
+
 void BoundOptimizer::inherit_state(Addition& added) {
-    const BoundOptimizer& old = *added.heir_of;
     if (added.tensors.empty()) return;
     const auto group = static_cast<std::size_t>(added.tensors.front().group);
-    std::array<std::vector<std::size_t>, cohorts_of_group> places;  // of the slots that exist
-    for (std::size_t cohort = 0; cohort < cohorts_of_group; ++cohort) {
-        const KeptSlots& known = old.kept_[cohorts_of_group * group + cohort];
-        KeptSlots& kept = added.kept[cohort];
-        kept.rule = known.rule;
-        kept.begins = known.begins;
-        for (std::size_t k = 0; k < known.slots.size(); ++k) {
-            if (!known.slots[k].exists) continue;
-            places[cohort].push_back(k);
-            kept.slots.push_back(known.slots[k]);
-        }
-    }
-    std::vector<std::size_t> renewed;  // tensors that need other arrays
-    std::vector<Tensor> tensors;
-    std::vector<StateSlots> slots;
-    std::vector<std::string> labels;
+    for (std::size_t cohort = 0; cohort < cohorts_of_group; ++cohort)
+        added.kept[cohort] = existing(added.heir_of->kept_[cohorts_of_group * group + cohort]);
+    Renewed renewed = inherit_arrays(added);
+    keep_blocks(added, group);
+    if (renewed.places.empty()) return;
+    StateBlock block = allocate_state(renewed.tensors, renewed.slots, renewed.labels);
+    if (block.keeper) added.blocks.push_back(std::move(block));
+    convert_arrays(added, std::move(renewed));
+}
+
+BoundOptimizer::Renewed BoundOptimizer::inherit_arrays(Addition& added) {
+    const BoundOptimizer& old = *added.heir_of;
+    Renewed renewed{};
     for (std::size_t i = 0; i < added.tensors.size(); ++i) {
         Tensor& tensor = added.tensors[i];
         const Tensor& before = old.tensor_at(added.heir_from + i);
-        const std::size_t cohort = cohort_of(tensor) % cohorts_of_group;
         StateSlots fresh;
-        for (std::size_t k = 0; k < places[cohort].size(); ++k) {
-            const rule::Slot& slot = added.kept[cohort].slots[k].slot;
+        const KeptSlots& kept = added.kept[cohort_of(tensor) % cohorts_of_group];
+        for (std::size_t k = 0; k < kept.slots.size(); ++k) {
+            const rule::Slot& slot = kept.slots[k].slot;
             if (slot_dtype(tensor, slot) == slot_dtype(before, slot)) {
-                added.forms[i].state[k] = old.forms_[added.heir_from + i].state[places[cohort][k]];
+                added.forms[i].state[k] = old.array_of(added.heir_from + i, slot.name);
             } else {
                 fresh.push_back(state_slot(tensor, slot, k));
             }
@@ -117,34 +129,39 @@ void BoundOptimizer::inherit_state(Addition& added) {
             fresh.insert(fresh.end(), beside.begin(), beside.end());
         }
         if (fresh.empty()) continue;
-        renewed.push_back(i);
-        tensors.push_back(tensor);
-        slots.push_back(std::move(fresh));
-        labels.push_back(added.labels[i]);
+        renewed.places.push_back(i);
+        renewed.tensors.push_back(tensor);
+        renewed.slots.push_back(std::move(fresh));
+        renewed.labels.push_back(added.labels[i]);
     }
-    keep_blocks(added, group);
-    if (renewed.empty()) return;
-    StateBlock block = allocate_state(tensors, slots, labels);
-    if (block.keeper) added.blocks.push_back(std::move(block));
+    return renewed;
+}
+
+void BoundOptimizer::convert_arrays(Addition& added, Renewed renewed) {
+    const BoundOptimizer& old = *added.heir_of;
     Started started{{}, {}, 0};
-    for (std::size_t j = 0; j < renewed.size(); ++j) {
-        const std::size_t i = renewed[j];
-        const std::size_t cohort = cohort_of(tensors[j]) % cohorts_of_group;
+    for (std::size_t j = 0; j < renewed.places.size(); ++j) {
+        const std::size_t i = renewed.places[j];
         const Tensor& before = old.tensor_at(added.heir_from + i);
-        const Form& form = old.forms_[added.heir_from + i];
-        for (const StateSlot& each : slots[j]) {
+        Tensor& tensor = renewed.tensors[j];
+        for (const StateSlot& each : renewed.slots[j]) {
             if (each.is_extra) continue;
-            void* const array = tensors[j].state[each.index];
+            void* const array = tensor.state[each.index];
             added.forms[i].state[each.index] = array;
-            added.conversions.push_back({array, form.state[places[cohort][each.index]], slot_size(before, each.slot),
-                                         slot_dtype(tensors[j], each.slot), slot_dtype(before, each.slot)});
+            added.conversions.push_back({array, old.array_of(added.heir_from + i, each.slot.name),
+                                         slot_size(before, each.slot), slot_dtype(tensor, each.slot),
+                                         slot_dtype(before, each.slot)});
         }
-        if (!slots[j].back().is_extra) continue;
-        std::copy(std::begin(tensors[j].extra), std::end(tensors[j].extra), std::begin(added.tensors[i].extra));
-        std::fill(std::begin(tensors[j].state), std::end(tensors[j].state), nullptr);
-        started.tensors.push_back(tensors[j]);
+        if (!renewed.slots[j].back().is_extra) continue;
+        std::copy(std::begin(tensor.extra), std::end(tensor.extra), std::begin(added.tensors[i].extra));
+        std::fill(std::begin(tensor.state), std::end(tensor.state), nullptr);
+        started.tensors.push_back(tensor);
     }
     if (!started.tensors.empty()) added.started.push_back(std::move(started));
+}
+
+void* BoundOptimizer::array_of(std::size_t i, const char* slot) const {
+    return forms_[i].state[kept_[cohort_of(tensor_at(i))].find(slot)];
 }
 
 void BoundOptimizer::keep_blocks(Addition& added, std::size_t group) {

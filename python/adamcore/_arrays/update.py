@@ -88,7 +88,7 @@ def _rule_of_arrays(owner: str, rule: str, p: Arrays) -> str:
 
 
 def _has_columns(array: Any) -> bool:
-    shape = getattr(array, "shape", ())
+    shape: Any = getattr(array, "shape", ())
     return len(shape) > 1 and shape[-1] > 0
 
 
