@@ -176,3 +176,50 @@ def test_old_copies_have_no_numbers() -> None:
     other = ac.AdamW.__new__(ac.AdamW)
     other.__setstate__(copy.deepcopy(state))
     assert everything(other) == everything(optimizer)
+
+
+def grads(optimizer: ac.Optimizer, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return {name: rng.standard_normal(state["p0"].shape) for name, state in optimizer.state.items()}
+
+
+def test_training_goes_on_from_what_was_saved(rng: np.random.Generator) -> None:
+    optimizer = prodigy(d_coef=100.0)
+    for _ in range(4):
+        optimizer.step(grads(optimizer, rng))
+    assert optimizer.numbers["k"] == 4
+    assert optimizer.numbers["d"] > FIRST["d"]
+    other, third = prodigy(d_coef=100.0), copy.deepcopy(optimizer)
+    other.load_state_dict(optimizer.state_dict())
+    for mine, yours in zip(other.param_groups, optimizer.param_groups, strict=True):
+        for p, q in zip(mine["params"], yours["params"], strict=True):
+            p[...] = q
+    for _ in range(3):
+        given = grads(optimizer, rng)
+        for each in (optimizer, other, third):
+            each.step(given)
+        assert everything(optimizer) == everything(other) == everything(third)
+
+
+def test_skipped_steps_leave_the_numbers(rng: np.random.Generator) -> None:
+    optimizer = prodigy(nonfinite="skip")
+    optimizer.step(grads(optimizer, rng))
+    before = everything(optimizer)
+    bad = grads(optimizer, rng)
+    bad["b"][1] = np.nan
+    assert optimizer.step(bad).skipped
+    assert everything(optimizer) == before
+
+
+def test_a_group_whose_rate_is_0_rests(rng: np.random.Generator) -> None:
+    """Nothing of it changes, nor do its gradients count."""
+    optimizer, apart = prodigy(), ac.Prodigy({"w": np.ones((2, 3))})
+    optimizer.param_groups[1]["lr"] = 0.0
+    before = {slot: array.copy() for slot, array in optimizer.state["b"].items()}
+    for _ in range(3):
+        given = grads(optimizer, rng)
+        optimizer.step(given)
+        apart.step({"w": given["w"]})
+    assert all(np.array_equal(array, before[slot]) for slot, array in optimizer.state["b"].items())
+    assert np.all(optimizer.param_groups[1]["params"][0] == 1)
+    assert dict(optimizer.numbers) == dict(apart.numbers)
+    assert optimizer.steps == {"w": 3, "b": 3}
