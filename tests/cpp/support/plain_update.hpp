@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "adamcore/rule/make_info.hpp"
 #include "support/rules.hpp"
@@ -80,17 +82,18 @@ void keep_weight(const Tensor& t, std::int64_t i, std::uint64_t seed, float weig
 }
 
 template <class T>
-void keep_state(const Tensor& t, std::int64_t i, std::size_t slot, [[maybe_unused]] bool is_square,
+void keep_state(const Tensor& t, std::int64_t i, std::size_t place, const rule::Slot& slot,
                 [[maybe_unused]] std::uint64_t seed, T number) {
-    visit(t.state_dtype, [&](auto x) {
+    const Dtype dtype = slot_dtype(t, slot);
+    visit(dtype, [&](auto x) {
         if constexpr (sizeof x == 2) {
             std::uint32_t keys[4];
-            state::keys_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i, slot / state::quartet_size, keys);
-            static_cast<decltype(x)*>(t.state[slot])[i] = state::encode<decltype(x)>(
-                static_cast<float>(number), is_square, t.state_rounding == StateRounding::stochastic,
-                state::number_of(keys[slot % state::quartet_size], i));
+            state::keys_of({seed, static_cast<std::uint64_t>(t.step), t.number}, i, place / state::quartet_size, keys);
+            static_cast<decltype(x)*>(t.state[place])[i] = state::encode<decltype(x)>(
+                static_cast<float>(number), slot.is_nonnegative(), t.state_rounding == StateRounding::stochastic,
+                state::number_of(keys[place % state::quartet_size], i));
         } else {
-            set_number(t.state[slot], t.state_dtype, i, number);
+            set_number(t.state[place], dtype, i, number);
         }
     });
 }
@@ -110,68 +113,111 @@ T gradient_of(const Tensor& t, std::int64_t i, double group_scale, Scale scale, 
     return held * static_cast<T>(group_scale);
 }
 
-template <class Rule, class T, std::size_t... I>
-T update_number(const typename Rule::template Step<T>& step, T grad, T weight, T (&state)[max_slots],
-                std::index_sequence<I...>) {
-    T updated = weight;
-    with_seen_gradient(step, grad, weight, [&](auto g) { Rule::template update<T>(step, g, updated, state[I]...); });
-    return updated;
+/// The weight that a parameter represents. (Beside a float32 parameter nothing is kept, and either type serves.)
+template <class T>
+T weight_at(const Tensor& t, std::int64_t i) {
+    if constexpr (sizeof(T) == 8) {
+        return number_at<T>(t.param, t.dtype, i);
+    } else {
+        return t.dtype == Dtype::bfloat16 ? weight_of<bfloat16>(t, i) : weight_of<float16>(t, i);
+    }
 }
-
-template <class Rule, class T>
-void update_tensor(const HyperValues& hyper, double group_scale, const Tensor& t, Scale scale,
-                   const Treatment& treatment) {
-    rule::Context context;
-    context.t = t.step;
-    context.begins = t.begins();
-    const auto step = rule::prepare<Rule, T>(adamcore::detail::hyper_of<Rule>(hyper), context);
-    constexpr auto slots = std::make_index_sequence<Rule::slots.size()>();
-    for (std::int64_t i = 0; i < t.size; ++i) {
-        T state[max_slots] = {};
-        for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
-            state[slot] = number_at<T>(t.state[slot], t.state_dtype, i);
-        const T grad = gradient_of<T>(t, i, group_scale, scale, treatment);
-        if constexpr (sizeof(T) == 4) {
-            // Beside a float32 parameter nothing is kept, and either serves.
-            const bool is_bfloat16 = t.dtype == Dtype::bfloat16;
-            const T old = is_bfloat16 ? weight_of<bfloat16>(t, i) : weight_of<float16>(t, i);
-            const T updated = update_number<Rule>(step, grad, old, state, slots);
-            is_bfloat16 ? keep_weight<bfloat16>(t, i, treatment.seed, updated)
-                        : keep_weight<float16>(t, i, treatment.seed, updated);
-        } else {
-            const T old = number_at<T>(t.param, t.dtype, i);
-            set_number(t.param, t.dtype, i, update_number<Rule>(step, grad, old, state, slots));
-        }
-        for (std::size_t slot = 0; slot < Rule::slots.size(); ++slot)
-            keep_state(t, i, slot, Rule::slots[slot].is_nonnegative(), treatment.seed, state[slot]);
+template <class T>
+void keep_weight_at(const Tensor& t, std::int64_t i, [[maybe_unused]] std::uint64_t seed, T weight) {
+    if constexpr (sizeof(T) == 8) {
+        set_number(t.param, t.dtype, i, weight);
+    } else {
+        t.dtype == Dtype::bfloat16 ? keep_weight<bfloat16>(t, i, seed, weight)
+                                   : keep_weight<float16>(t, i, seed, weight);
     }
 }
 
-using TensorUpdate = void (*)(const HyperValues&, double, const Tensor&, Scale, const Treatment&);
+/// The place of element `i` in an array of a shape.
+inline std::int64_t place_of(const Tensor& t, rule::Shape shape, std::int64_t i) {
+    if (shape == rule::Shape::rows) return i / t.columns;
+    if (shape == rule::Shape::columns) return i / (t.rows * t.columns) * t.columns + i % t.columns;
+    return i;
+}
 
-template <class... Rules>
-TensorUpdate update_by(std::size_t rule, Dtype dtype, rule::List<Rules...>) {
-    TensorUpdate found = nullptr;
-    const bool is_wide = dtype == Dtype::float64;
-    ((rule == adamcore::detail::index_in<Rules>(rules::All{})
-          ? void(found = is_wide ? update_tensor<Rules, double> : update_tensor<Rules, float>)
-          : void()),
-     ...);
-    return found;
+/// An element of a tensor whose temporaries are behind its slots.
+struct Element {
+    const Tensor& t;
+    std::int64_t i;
+    double group_scale;
+    Scale scale;
+    const Treatment& treatment;
+};
+
+/// Calls `f(weight, gradient, values)` with what a rule sees of an element, and keeps the state that it `writes`.
+template <class Rule, class T, class F>
+void with_element(const typename Rule::template Step<T>& step, const Element& e, unsigned writes, F&& f) {
+    constexpr std::size_t slots = Rule::slots.size(), temporaries = rule::temporaries<Rule>.size();
+    T values[max_slots] = {};
+    for (std::size_t k = 0; k < slots + temporaries; ++k) {
+        const rule::Slot& slot = k < slots ? Rule::slots[k] : rule::temporaries<Rule>[k - slots];
+        if (slot.shape == rule::Shape::number) continue;
+        const Dtype dtype = k < slots ? slot_dtype(e.t, slot) : compute_dtype(e.t.dtype);
+        values[k] = number_at<T>(e.t.state[k], dtype, place_of(e.t, slot.shape, e.i));
+    }
+    T weight = weight_at<T>(e.t, e.i);
+    const T grad = gradient_of<T>(e.t, e.i, e.group_scale, e.scale, e.treatment);
+    with_seen_gradient(step, grad, weight, [&](auto g) { f(g, weight, values); });
+    for (std::size_t k = 0; k < slots; ++k) {
+        if ((writes >> k & 4) != 0 && Rule::slots[k].shape == rule::Shape::elements)
+            keep_state(e.t, e.i, k, Rule::slots[k], e.treatment.seed, values[k]);
+    }
+    if ((writes & rule::param) != 0) keep_weight_at(e.t, e.i, e.treatment.seed, weight);
+}
+
+template <class Rule, class T, std::size_t... I>
+void update_element(const void* step, const Element& e, std::index_sequence<I...>) {
+    const auto& s = *static_cast<const typename Rule::template Step<T>*>(step);
+    with_element<Rule, T>(s, e, rule::update_writes<Rule>,
+                          [&](auto g, T& weight, T* values) { Rule::template update<T>(s, g, weight, values[I]...); });
+}
+
+template <class Rule, class Pass, class T, std::size_t... I>
+void visit_element(const void* step, const Element& e, double* terms, std::index_sequence<I...>) {
+    const auto& s = *static_cast<const typename Rule::template Step<T>*>(step);
+    with_element<Rule, T>(s, e, Pass::writes, [&](auto g, const T& weight, T* values) {
+        const auto found = Pass::visit(s, g, weight, values[I]...);
+        std::copy_n(found.of, rule::sum_count<Pass>, terms);
+    });
+}
+
+/// A rule in one compute type.
+struct PlainRule {
+    void (*update)(const void* step, const Element& e);
+    void (*visit[rule::max_passes])(const void* step, const Element& e, double* terms);
+};
+
+template <class Rule, class T, class... Pass>
+constexpr PlainRule plain_rule(rule::Passes<Pass...>) {
+    return {[](const void* step, const Element& e) { update_element<Rule, T>(step, e, rule::ElementArrays<Rule>{}); },
+            {[](const void* step, const Element& e, double* terms) {
+                visit_element<Rule, Pass, T>(step, e, terms, rule::ElementArrays<Rule>{});
+            }...}};
 }
 
 }  // namespace detail
 
-/// One update of each tensor.
-inline void update_plainly(const std::vector<cpu::Group>& groups, const std::vector<Tensor>& tensors,
-                           const Treatment& treatment = {}) {
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-        const Tensor& tensor = tensors[i];
-        const cpu::Group& group = groups[static_cast<std::size_t>(tensor.group)];
-        const auto update = detail::update_by(group.rule, tensor.dtype, SimpleRules{});
-        const Scale scale = treatment.tensor_factors ? treatment.scale * treatment.tensor_factors[i] : treatment.scale;
-        update(group.hyper, group.grad_scale, tensor, scale, treatment);
-    }
+/// A rule for the plain update: its description, and what it does in float and in double.
+struct Plain {
+    RuleInfo info;
+    detail::PlainRule in_float, in_double;
+
+    const detail::PlainRule& of(const Tensor& t) const { return t.dtype == Dtype::float64 ? in_double : in_float; }
+};
+
+/// Those of a list of rules.
+template <class... Rules>
+std::vector<Plain> plain_rules(rule::List<Rules...> list) {
+    const auto infos = adamcore::detail::make_rule_infos(list);
+    std::vector<Plain> plain;
+    (plain.push_back({infos[plain.size()], detail::plain_rule<Rules, float>(rule::passes_of<Rules>{}),
+                      detail::plain_rule<Rules, double>(rule::passes_of<Rules>{})}),
+     ...);
+    return plain;
 }
 
 }  // namespace adamcore::test

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -144,13 +145,37 @@ inline std::vector<const cpu::Kernels*> every_kernels() {
     return found;
 }
 
+/// A workspace, with a margin that a step does not write.
+class OwnWorkspace {
+public:
+    explicit OwnWorkspace(std::size_t bytes) : bytes_(bytes), memory_(bytes / sizeof(std::max_align_t) + 8) {
+        std::memset(memory_.data(), 0x55, memory_.size() * sizeof(std::max_align_t));
+    }
+    ~OwnWorkspace() {
+        const auto* const bytes = reinterpret_cast<const unsigned char*>(memory_.data());
+        const auto* const end = bytes + memory_.size() * sizeof(std::max_align_t);
+        EXPECT_TRUE(std::all_of(bytes + bytes_, end, [](unsigned char byte) { return byte == 0x55; }));
+    }
+    OwnWorkspace(const OwnWorkspace&) = delete;
+    OwnWorkspace& operator=(const OwnWorkspace&) = delete;
+
+    cpu::Workspace get() { return {bytes_ == 0 ? nullptr : memory_.data()}; }
+
+private:
+    std::size_t bytes_;
+    std::vector<std::max_align_t> memory_;
+};
+
 /// One update by the run-time engine.
 template <class Pool>
 void dispatch(const cpu::Kernels& kernels, const std::vector<cpu::Group>& groups, const std::vector<Tensor>& tensors,
-              const Pool& pool) {
+              const Pool& pool, const Treatment& treatment = {}, double* numbers = nullptr) {
     plan::Cut cuts[cpu::max_parts + 1];
-    const int parts = cpu::plan_step(tensors.data(), static_cast<std::int64_t>(tensors.size()), pool.size(), cuts);
-    cpu::step(kernels, groups.data(), tensors.data(), cuts, parts, pool);
+    const auto count = static_cast<std::int64_t>(tensors.size());
+    const int parts = cpu::plan_step(tensors.data(), count, pool.size(), cuts);
+    OwnWorkspace workspace(cpu::workspace_size(groups.data(), tensors.data(), count));
+    cpu::step(kernels, groups.data(), tensors.data(), cuts, parts, pool, treatment, false, nullptr, workspace.get(),
+              numbers);
 }
 
 /// One update cut into `parts`, however small it is.

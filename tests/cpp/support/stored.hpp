@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "support/plain_update.hpp"
+#include "support/plain_step.hpp"
 
 /// Tensors of any element types, chosen at run time.
 namespace adamcore::test {
@@ -106,6 +106,20 @@ public:
         number_ = static_cast<std::uint32_t>(random());
     }
 
+    /// A tensor of `matrices` matrices, or a vector if `rows` is 0, with the state of a rule.
+    StoredTensor(const Storage& storage, const RuleInfo& info, std::int64_t matrices, std::int64_t rows,
+                 std::int64_t columns, std::uint64_t seed)
+        : StoredTensor(storage, 0, matrices * (rows == 0 ? 1 : rows) * columns, seed) {
+        rows_ = rows;
+        columns_ = rows == 0 ? 0 : columns;
+        std::mt19937_64 random(seed + 1);
+        const Tensor t = view(1);
+        for (std::size_t k = 0; k < info.slot_count; ++k) {
+            state_.emplace_back(slot_dtype(t, info.slots[k]), slot_size(t, info.slots[k]));
+            fill(state_.back(), false, random);
+        }
+    }
+
     const Storage& storage() const { return storage_; }
     std::int64_t size() const { return param_.size(); }
     Stored& param() { return param_; }
@@ -120,6 +134,8 @@ public:
         t.grad = grad(step).data();
         t.size = size();
         t.step = step;
+        t.rows = rows_;
+        t.columns = columns_;
         t.dtype = storage_.param;
         t.grad_dtype = storage_.grad;
         t.state_dtype = storage_.state;
@@ -185,6 +201,7 @@ private:
     Stored param_;
     std::vector<Stored> grads_, state_, extras_;
     std::uint32_t number_ = 0;
+    std::int64_t rows_ = 0, columns_ = 0;
 };
 
 /// A group of the rule at `rule` in all_rules(), each hyper-parameter at a value of its own inside every range; weight
