@@ -13,8 +13,9 @@ import pytest
 import adamcore as ac
 from adamcore import functional
 from helpers import bits, make
-from reference import Case
+from reference import CASES, FUNCTIONS, REAL, Case
 
+COMPLEX = [case for case in CASES if case not in REAL]
 PARTS = {np.complex64: np.float32, np.complex128: np.float64}
 
 
@@ -27,6 +28,12 @@ def parts(array: Any) -> Any:
     return array[..., np.newaxis].view(PARTS[array.dtype.type])
 
 
+def parts_of_state(array: np.ndarray) -> np.ndarray:
+    """The same of a state array; numbers of tensors are real."""
+    return parts(array) if np.iscomplexobj(array) else array
+
+
+@pytest.mark.parametrize("case", COMPLEX, ids=lambda case: case.id)
 @pytest.mark.parametrize("dtype", PARTS)
 def test_steps_are_those_of_the_parts(case: Case, dtype: type, rng: np.random.Generator) -> None:
     w = random(rng, (3, 5), dtype)
@@ -37,30 +44,45 @@ def test_steps_are_those_of_the_parts(case: Case, dtype: type, rng: np.random.Ge
         ours.step(g)
         theirs.step(parts(g))
     assert bits(w) == bits(v)
+    slots = case.slots_of(w.shape)
     for name, array in ours.state["0"].items():
         other = theirs.state["0"][name]
+        if slots[name].shape == "number":
+            assert (array.dtype, array[()]) == (np.float64, other[()])
+            continue
         assert (array.dtype, array.shape) == (np.dtype(dtype), (3, 5))
         assert bits(parts(array)) == bits(other)
         array[0, 0] = 2 + 3j  # a view of the state itself
         assert ours.state["0"][name][0, 0] == 2 + 3j
 
 
+@pytest.mark.parametrize("case", [case for case in COMPLEX if case in FUNCTIONS], ids=lambda case: case.id)
 @pytest.mark.parametrize("dtype", PARTS)
 def test_functions_are_those_of_the_parts(case: Case, dtype: type, rng: np.random.Generator) -> None:
     p = random(rng, (7,), dtype)
-    state = [np.abs(random(rng, (7,), dtype)).astype(dtype) for _ in case.slots]
+    slots = case.slots_of(p.shape).values()
+    state = [
+        np.array(2.5) if slot.shape == "number" else np.abs(random(rng, (7,), dtype)).astype(dtype) for slot in slots
+    ]
     q, other = p.copy(), [a.copy() for a in state]
     update = getattr(functional, case.optimizer.lower())
     for t in range(1, 4):
         g = random(rng, (7,), dtype)
         update(p, g, *state, t=t, **case.options)
-        update(parts(q), parts(g), *map(parts, other), t=t, **case.options)
+        update(parts(q), parts(g), *map(parts_of_state, other), t=t, **case.options)
     assert bits(p, *state) == bits(q, *other)
     strided = np.zeros((7, 2), dtype)
     strided[:, 1] = q
     update(strided[:, 1], g, *other, t=4, **case.options)
     update(p, g, *state, t=4, **case.options)
     assert bits(p, *state) == bits(strided[:, 1].copy(), *other)
+
+
+@pytest.mark.parametrize("case", REAL, ids=lambda case: case.id)
+def test_rules_of_matrices_take_no_complex_parameters(case: Case) -> None:
+    for shape in ((3,), (2, 3)):
+        with pytest.raises(TypeError, match=r"params\[1\]: .*complex"):
+            make(case, [np.ones(shape), np.ones(shape, np.complex64)])
 
 
 @pytest.mark.parametrize("case", ["adam", "adamw", "amsgrad", "sgd", "rmsprop", "adagrad"])

@@ -177,7 +177,7 @@ def bits_of(array: np.ndarray) -> bytes:
 
 
 def everything(optimizer: ac.Optimizer, read: Callable[[Any], np.ndarray] = np.asarray) -> dict[str, bytes]:
-    """Everything that an optimizer has computed, and its step counts."""
+    """Everything that an optimizer has computed, and its counts and numbers."""
     found: dict[str, bytes] = {}
     for group in optimizer.param_groups:
         for name, param in zip(group["param_names"], group["params"], strict=True):
@@ -185,6 +185,7 @@ def everything(optimizer: ac.Optimizer, read: Callable[[Any], np.ndarray] = np.a
             for slot, array in optimizer.state[name].items():
                 found[f"{name}.{slot}"] = bits_of(read(array))
     found.update({f"{name}.step": str(step).encode() for name, step in optimizer.steps.items()})
+    found.update({f"numbers.{name}": number.hex().encode() for name, number in optimizer.numbers.items()})
     return found
 
 

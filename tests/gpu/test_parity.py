@@ -11,7 +11,7 @@ import adamcore as ac
 from gpu.device import CUPY, TORCH, Library, Twins, assert_same, bits_of, everything
 from helpers import load, make
 from pairs import products
-from reference import CASES, Case, magnitudes, random_state
+from reference import CASES, FUNCTIONS, Case, magnitudes, random_state
 from storage import BF16, DTYPES, F16, F32, F64, Storage, combinations
 
 SHAPES = [(1037,), (1,), (0,), (), (33, 5), (2, 3, 4), (4097,)]
@@ -155,11 +155,14 @@ def test_checkpoints_of_device_arrays(library: Library, rng: np.random.Generator
     assert_same(everything(other, library.get), everything(twins.cpu))
 
 
+@pytest.mark.parametrize("case", FUNCTIONS, ids=lambda case: case.id)
 def test_functional(case: Case, library: Library, rng: np.random.Generator) -> None:
     update = getattr(ac.functional, case.optimizer.lower())
     for param, grad in ((F32, F32), (F64, F32), (BF16, F16)):
         p, g = numbers(rng, (1037,), param), numbers(rng, (1037,), grad)
-        state = [a.astype(F64 if param == F64 else F32) for a in random_state(case, rng, p.astype(F64)).values()]
+        storage, slots = Storage(param, grad), case.slots_of(p.shape)
+        drawn = random_state(case, rng, p.astype(F64))
+        state = [a.astype(storage.slot_dtype(slots[k])) for k, a in drawn.items()]
         there = [library.put(a) for a in (p, g, *state)]
         for t in (1, 2):
             update(p, g, *state, t=t, **case.options)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import adamcore as ac
-from helpers import make
-from reference import Case
+from helpers import bits, make
+from reference import APART, Case
 
 
 def test_one_array() -> None:
@@ -139,7 +139,19 @@ def test_param_groups_must_stay_as_they_were_added() -> None:
 
 
 def test_without_a_gradient_nothing_moves(case: Case, rng: np.random.Generator) -> None:
-    """None leaves the parameter, its state and its count unchanged, as if this step had not happened."""
+    """None leaves the parameter, its state and its count unchanged."""
+    params = [rng.standard_normal(33) for _ in range(3)]
+    optimizer = make(case, params)
+    for _ in range(3):
+        optimizer.step([rng.standard_normal(33) for _ in params])
+        before = bits(params[1], *optimizer.state["1"].values())
+        optimizer.step([rng.standard_normal(33), None, rng.standard_normal(33)])
+        assert bits(params[1], *optimizer.state["1"].values()) == before
+    assert optimizer.steps == {"0": 6, "1": 3, "2": 6}
+
+
+@pytest.mark.parametrize("case", APART, ids=lambda case: case.id)
+def test_a_step_without_a_gradient_has_not_happened(case: Case, rng: np.random.Generator) -> None:
     shape = (33,)
     params = [rng.standard_normal(shape) for _ in range(3)]
     alone = params[1].copy()

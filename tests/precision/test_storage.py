@@ -11,7 +11,7 @@ import adamcore as ac
 from adamcore import _core
 from helpers import everything, load, make, ulp
 from pairs import products
-from reference import CASES, Case, magnitudes, random_state
+from reference import CASES, FUNCTIONS, Case, magnitudes, random_state
 from reference.slots import StoredState
 from reference.sums import recorded, replayed
 from storage import BF16, DTYPES, F16, F32, F64, HALVES, Storage, bits_of, combinations, toward, weights_of
@@ -255,6 +255,7 @@ def test_averages_of_squares_are_never_negative(case: Case, state: str, rng: np.
         assert all(np.all(a.astype(np.float32) >= 0) for a in squares)
 
 
+@pytest.mark.parametrize("case", FUNCTIONS, ids=lambda case: case.id)
 def test_functional_takes_every_storage(case: Case, rng: np.random.Generator) -> None:
     update = getattr(ac.functional, case.optimizer.lower())
     for param, grad, state in itertools.product((F16, BF16, F32), DTYPES, (F16, BF16, F32)):
@@ -263,7 +264,9 @@ def test_functional_takes_every_storage(case: Case, rng: np.random.Generator) ->
         precision = ac.Precision(master=None, state=str(state), state_rounding="nearest")
         optimizer = make(case, p, precision=precision)
         optimizer.step(g)
-        arrays = [a.astype(state) for a in case.initial_state(q.astype(np.float64)).values()]
+        storage, slots = Storage(param, grad, str(state)), case.slots_of(q.shape)
+        initial = case.initial_state(q.astype(np.float64))
+        arrays = [a.astype(storage.slot_dtype(slots[k])) for k, a in initial.items()]
         update(q, g, *arrays, t=1, **case.options)
         assert p.tobytes() == q.tobytes()
         assert [a.tobytes() for a in arrays] == [a.tobytes() for a in optimizer.state["0"].values()]

@@ -13,7 +13,9 @@ __all__ = [
     "CASES",
     "CYCLED",
     "ELEMENTWISE",
+    "FUNCTIONS",
     "MORE",
+    "REAL",
     "Array",
     "Case",
     "ReferenceOptimizer",
@@ -43,6 +45,12 @@ APART = [case for case in CASES if not case.is_joint]
 
 ELEMENTWISE = [case for case in CASES if case.is_elementwise]
 """Those whose elements do not depend on each other either: the shape of a tensor does not matter."""
+
+FUNCTIONS = APART
+"""Those with functions on bare arrays: the others keep numbers for a whole optimizer."""
+
+REAL = [case for case in CASES if case.has_lines]
+"""Those that take no complex parameters."""
 
 CYCLED: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"momentum": 0.8}),

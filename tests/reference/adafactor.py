@@ -16,7 +16,8 @@ def adafactor(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
     fresh = float(t) ** h["beta2_decay"]
     rate = max(h["eps"][1], rms(p)) * min(h["lr"], 1 / np.sqrt(t))
     if g.ndim < 2:
-        variance = s["variance"] = (1 - fresh) * s["variance"] + fresh * g**2
+        s["variance"] = (1 - fresh) * s["variance"] + fresh * g**2
+        variance = s["variance"]
     else:
         rows, columns = g.shape[-2:]
         s["row_var"] = (1 - fresh) * s["row_var"] + fresh * total(g**2, -1) / columns

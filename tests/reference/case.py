@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import adamcore as ac
-from reference.slots import Slot, rule_for
+from reference.slots import Slot, is_vector, rule_for
 
 Array = np.ndarray
 State = dict[str, Array]
@@ -87,13 +87,18 @@ class Case:
         """Whether the tensors of an optimizer depend on each other."""
         return bool(self.numbers)
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether there is state for rows and columns of matrices, which have to be real."""
+        return any(slot.shape in ("rows", "columns") for slot in self.slots_of((1, 1)).values())
+
     def rule(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return the description in C++ of the rule for tensors of a shape."""
         return rule_for(getattr(ac, self.optimizer)._rule(self.hyper), shape)
 
     def names(self, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Return the names of the slots of tensors of a shape."""
-        return self.slots if len(shape) > 1 or self.vector_slots is None else self.vector_slots
+        return self.slots if self.vector_slots is None or not is_vector(shape) else self.vector_slots
 
     def slots_of(self, shape: tuple[int, ...]) -> dict[str, Slot]:
         """Return the slots of tensors of a shape, as the rule describes them."""
@@ -164,7 +169,7 @@ def random_state(case: Case, rng: np.random.Generator, p: Array) -> State:
         dtype = np.float64 if slot.shape == "number" else p.dtype
         state[name] = np.asarray(numbers ** (2 if slot.degree == 2 else 1), dtype)
     for squares, numbers in case.averages.items():
-        state[squares] = (1.5 * state[numbers] ** 2 + state[squares]).astype(p.dtype)
+        state[squares] = np.asarray(1.5 * state[numbers] ** 2 + state[squares], p.dtype)
     return {**state, **{name: np.array(number.later) for name, number in case.numbers.items()}}
 
 

@@ -38,7 +38,7 @@ LAMB = dict(
     always_adapt=False,
 )
 
-TUNING = Tuning(dict(lr=0.02, always_adapt=True), dict(lr=0.02), dict(lr=0.01))
+TUNING = Tuning(dict(lr=0.02, always_adapt=True), dict(lr=0.02), dict(lr=0.03))
 
 
 def case(name: str, **options: Any) -> Case:

@@ -37,18 +37,29 @@ LARS = dict(
     always_adapt=False,
 )
 
-TUNING = Tuning(dict(lr=1.0, always_adapt=True), dict(lr=0.01), dict(lr=0.3))
+TUNING = Tuning(dict(lr=1.0, always_adapt=True, trust_coeff=0.02), dict(lr=1e-3), dict(lr=10.0))
+MOMENTUM_TUNING = Tuning(dict(lr=1.0, always_adapt=True), dict(lr=1e-4), dict(lr=0.3))
+NESTEROV_TUNING = Tuning(dict(lr=1.0), dict(lr=0.01), dict(lr=0.3))
 
 
-def case(name: str, **options: Any) -> Case:
+def case(name: str, tuning: Tuning = TUNING, **options: Any) -> Case:
     slots = ("momentum_buffer",) if options.get("momentum") else ()
-    return Case(name, "LARS", lars, slots, LARS, options, decay_in_gradient=False, tuning=TUNING)
+    return Case(name, "LARS", lars, slots, LARS, options, decay_in_gradient=False, tuning=tuning)
 
 
 CASES = [
     case("lars", weight_decay=0.01),
-    case("lars-momentum", lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.01, trust_coeff=0.02, maximize=True),
-    case("lars-nesterov", lr=0.1, momentum=0.9, nesterov=True, always_adapt=True, trust_clip=True),
+    case(
+        "lars-momentum",
+        MOMENTUM_TUNING,
+        lr=0.1,
+        momentum=0.9,
+        dampening=0.3,
+        weight_decay=0.01,
+        trust_coeff=0.02,
+        maximize=True,
+    ),
+    case("lars-nesterov", NESTEROV_TUNING, lr=0.1, momentum=0.9, nesterov=True, always_adapt=True, trust_clip=True),
 ]
 
 MORE = [

@@ -26,16 +26,17 @@ def novograd(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array: 
 NOVOGRAD = dict(lr=1e-3, betas=(0.95, 0.98), eps=1e-8, weight_decay=0.0, grad_averaging=False, amsgrad=False)
 
 TUNING = Tuning(dict(lr=0.02), dict(lr=1e-3), dict(lr=0.05))
+AMSGRAD_TUNING = Tuning(dict(lr=0.5), dict(lr=1.0), dict(lr=0.05))
 
 
-def case(name: str, **options: Any) -> Case:
+def case(name: str, tuning: Tuning = TUNING, **options: Any) -> Case:
     slots = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if options.get("amsgrad") else ("exp_avg", "exp_avg_sq")
-    return Case(name, "NovoGrad", novograd, slots, NOVOGRAD, options, decay_in_gradient=False, tuning=TUNING)
+    return Case(name, "NovoGrad", novograd, slots, NOVOGRAD, options, decay_in_gradient=False, tuning=tuning)
 
 
 CASES = [
     case("novograd", weight_decay=0.01),
-    case("novograd-amsgrad", amsgrad=True, grad_averaging=True, lr=0.01, maximize=True),
+    case("novograd-amsgrad", AMSGRAD_TUNING, amsgrad=True, grad_averaging=True, lr=0.01, maximize=True),
 ]
 
 MORE = [

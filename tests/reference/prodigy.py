@@ -71,7 +71,7 @@ PRODIGY = dict(
     growth_rate=float("inf"),
 )
 
-TUNING = Tuning(dict(lr=1.0), dict(lr=1.0), dict(lr=1.0))
+TUNING = Tuning(dict(lr=1.0), dict(lr=1.0), dict(lr=1.0, d_coef=1.0))
 
 NUMBERS = {
     "d": Number("d0", later=3e-3),

@@ -10,15 +10,20 @@ import numpy as np
 from adamcore import _core
 
 
+def is_vector(shape: tuple[int, ...]) -> bool:
+    """Whether tensors of a shape have no rows and columns."""
+    return len(shape) < 2 or shape[-1] == 0
+
+
 def rule_for(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return the description of the rule, or of the one that it names for tensors with fewer than two axes."""
+    """Return the description of the rule, or of the one that it names for vectors."""
     rules = _core.rules()
-    found = rules[name]["for_vectors"] if len(shape) < 2 else name
+    found = rules[name]["for_vectors"] if is_vector(shape) else name
     return {**rules[found], "name": found}
 
 
 class StoredState(dict[str, np.ndarray]):
-    """State that a reference reads, and does not change."""
+    """State after a step, as it is stored: a reference reads it, and does not change it."""
 
     def __setitem__(self, slot: str, array: np.ndarray) -> None:
         pass
@@ -45,7 +50,9 @@ class Slot:
         }
 
     def shape_for(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the array for a tensor of a shape."""
+        """Return the shape of the array for a tensor of a shape. If this has no elements, neither has the array."""
+        if 0 in shape and self.shape != "number":
+            return shape
         return {
             "elements": lambda: shape,
             "rows": lambda: (*shape[:-1], 1),

@@ -43,7 +43,8 @@ def test_every_number_takes_a_schedule(case: Case, key: str, place: int, rng: np
     """A schedule gives the bits of numbers that are written before each step."""
     usual = make(case, np.ones(2)).param_groups[0][key]
     base = (usual[place] if place >= 0 else usual) or (0.0 if case.options.get("nesterov") else 0.125)
-    values = [base * (1 - t / 16) for t in range(STEPS)]
+    way = 1 if base >= 1 else -1  # some numbers are less than 1, some are not
+    values = [base * (1 + way * t / 16) for t in range(STEPS)]
     asked: list[int] = []
 
     def schedule(t: int) -> float:
