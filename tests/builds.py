@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from adamcore import get_cmake_dir
 from jobs import Job, Jobs, result_of
 from places import ROOT
 
@@ -70,6 +71,20 @@ def gate_commands(folder: Path) -> list[list[object]]:
     return [[os.environ.get("CXX", "c++"), *flags, *(f"-I{path}" for path in includes), whole, "-o", built]]
 
 
+def own_rule_commands(folder: Path) -> list[list[object]]:
+    """Build examples/own_rule against the installed package."""
+    import pybind11
+
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "adamcore_DIR": get_cmake_dir(),
+        "pybind11_DIR": pybind11.get_cmake_dir(),
+        **dict.fromkeys(("Python_EXECUTABLE", "PYTHON_EXECUTABLE"), sys.executable),
+    }
+    configure = ["cmake", "-S", ROOT / "examples" / "own_rule", "-B", folder, "-G", "Ninja"]
+    return [[*configure, *(f"-D{name}={value}" for name, value in options.items())], ["cmake", "--build", folder]]
+
+
 def emulation_commands(folder: Path) -> list[list[object]]:
     import pybind11
 
@@ -79,7 +94,7 @@ def emulation_commands(folder: Path) -> list[list[object]]:
     return [["cmake", "-S", ROOT / "cuda" / "emulation", "-B", folder, *configure], ["cmake", "--build", folder]]
 
 
-COMMANDS = {"cuda_gate": gate_commands, "emulation": emulation_commands}
+COMMANDS = {"cuda_gate": gate_commands, "own_rule": own_rule_commands, "emulation": emulation_commands}
 BUILDS = Builds()
 
 

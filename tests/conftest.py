@@ -70,6 +70,13 @@ def cuda_gate(pytestconfig: pytest.Config) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def own_rule(pytestconfig: pytest.Config) -> Path:
+    """The folder in which examples/own_rule is built."""
+    pytest.importorskip("pybind11", reason="pybind11 builds the module of the example")
+    return BUILDS.folder_of("own_rule", pytestconfig)
+
+
+@pytest.fixture(scope="session")
 def emulation(pytestconfig: pytest.Config) -> Path:
     """The folder of the module that runs CUDA kernels on the CPU. ADAMCORE_EMULATION names an existing one."""
     built = os.environ.get("ADAMCORE_EMULATION")
