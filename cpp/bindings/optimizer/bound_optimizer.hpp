@@ -256,8 +256,21 @@ private:
     std::pair<std::size_t, std::size_t> members(std::size_t group) const;
     std::vector<std::size_t> members_of_cohort(std::size_t cohort) const;
     StateChange state_as_it_is() const;
-    /// Prepares slots that a cohort's parameters do not have yet.
-    void add_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted);
+    /// Slots that a cohort gets: those that need memory, and then those whose memory is there.
+    struct NewSlots {
+        std::size_t cohort;
+        RuleSlots fresh;
+        std::vector<Initial> initials;
+        std::vector<std::size_t> places;  ///< among the cohort's slots
+    };
+
+    /// Calls `f(group, cohort)` with each group and its first cohort.
+    template <class F>
+    void for_each_group(F&& f) const;
+    /// Finds out which of these slots a cohort's parameters do not have yet, and prepares their places.
+    NewSlots new_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted);
+    /// Prepares their arrays, for all cohorts of a group.
+    void add_slots(StateChange& change, std::size_t group, const std::vector<NewSlots>& added);
     /// Prepares that the cohorts have exactly these slots. Groups may select the rules of `family`.
     StateChange take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family);
     /// The names of the numbers of the whole optimizer.

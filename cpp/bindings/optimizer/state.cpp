@@ -52,6 +52,11 @@ StateChange BoundOptimizer::state_as_it_is() const {
     return change;
 }
 
+template <class F>
+void BoundOptimizer::for_each_group(F&& f) const {
+    for (std::size_t group = 0; group < groups_.size(); ++group) f(group, cohorts_of_group * group);
+}
+
 std::vector<std::size_t> BoundOptimizer::members_of_cohort(std::size_t cohort) const {
     std::vector<std::size_t> found;
     const auto [begin, end] = members(cohort / cohorts_of_group);
@@ -61,11 +66,12 @@ std::vector<std::size_t> BoundOptimizer::members_of_cohort(std::size_t cohort) c
     return found;
 }
 
-void BoundOptimizer::add_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted) {
+BoundOptimizer::NewSlots BoundOptimizer::new_slots(StateChange& change, std::size_t cohort,
+                                                   const std::vector<Initial>& wanted) {
     KeptSlots& kept = change.kept[cohort];
-    RuleSlots fresh;
-    std::vector<Initial> initials, old_initials;
-    std::vector<std::size_t> places, old_places;
+    NewSlots found{cohort, {}, {}, {}};
+    std::vector<Initial> old_initials;
+    std::vector<std::size_t> old_places;
     for (const Initial& each : wanted) {
         const std::size_t at = kept.find(each.slot.name);
         if (at < kept.slots.size() && kept.slots[at].exists) continue;
@@ -74,51 +80,64 @@ void BoundOptimizer::add_slots(StateChange& change, std::size_t cohort, const st
             old_places.push_back(at);
             old_initials.push_back(each);
         } else {
-            fresh.push_back(each.slot);
-            initials.push_back(each);
+            found.fresh.push_back(each.slot);
+            found.initials.push_back(each);
         }
     }
-    if (fresh.empty() && old_places.empty()) return;
-    if (kept.slots.size() + fresh.size() > max_slots)
+    if (found.fresh.empty() && old_places.empty()) return found;
+    if (kept.slots.size() + found.fresh.size() > max_slots)
         throw py::value_error(owner() + ": the rules of a group have more than " + std::to_string(max_slots) +
                               " state arrays");
     require_changeable_state();
-    for (const rule::Slot& slot : fresh) {
-        places.push_back(kept.slots.size());
+    for (const rule::Slot& slot : found.fresh) {
+        found.places.push_back(kept.slots.size());
         kept.slots.push_back({slot});
     }
-    const std::vector<std::size_t> members = members_of_cohort(cohort);
+    found.places.insert(found.places.end(), old_places.begin(), old_places.end());
+    found.initials.insert(found.initials.end(), old_initials.begin(), old_initials.end());
+    return found;
+}
+
+void BoundOptimizer::add_slots(StateChange& change, std::size_t group, const std::vector<NewSlots>& added) {
+    const auto [begin, end] = members(group);
     std::vector<Tensor> tensors;
     std::vector<StateSlots> to_allocate;
     std::vector<std::string> labels;
-    for (const std::size_t i : members) {
+    bool is_fresh = false;
+    for (std::size_t i = begin; i < end; ++i) {
         Tensor tensor = tensor_at(i);
         std::fill(std::begin(tensor.state), std::end(tensor.state), nullptr);
         std::fill(std::begin(tensor.extra), std::end(tensor.extra), nullptr);
-        tensors.push_back(tensor);
-        labels.push_back(names_->label(i));
+        const RuleSlots& fresh = added[cohort_of(tensor) % cohorts_of_group].fresh;
         to_allocate.emplace_back();
         for (std::size_t k = 0; k < fresh.size(); ++k) to_allocate.back().push_back(state_slot(tensor, fresh[k], k));
+        is_fresh |= !fresh.empty();
+        tensors.push_back(tensor);
+        labels.push_back(names_->label(i));
     }
-    if (!fresh.empty() && !members.empty()) {
+    if (is_fresh) {
         StateBlock block = allocate_state(tensors, to_allocate, labels);
         if (block.keeper) {
-            const std::size_t group = cohort / cohorts_of_group;
             change.regions.add({block.address, block.address + block.size, -1, nullptr}, block.keeper.ptr());
-            python::make_room(blocks_[group], cohorts_of_group);
+            python::make_room(blocks_[group], 1);
             change.blocks.emplace_back(group, std::move(block));
         }
     }
-    places.insert(places.end(), old_places.begin(), old_places.end());
-    initials.insert(initials.end(), old_initials.begin(), old_initials.end());
-    for (std::size_t j = 0; j < members.size(); ++j) {
-        for (std::size_t k = 0; k < places.size(); ++k) {
-            void*& array = change.arrays[members[j]][places[k]];
-            if (k < fresh.size()) array = tensors[j].state[k];
-            tensors[j].state[k] = array;
+    for (const NewSlots& slots : added) {
+        if (slots.places.empty()) continue;
+        Started started{{}, slots.initials, slots.fresh.size()};
+        for (std::size_t i = begin; i < end; ++i) {
+            Tensor& tensor = tensors[i - begin];
+            if (cohort_of(tensor) != slots.cohort) continue;
+            for (std::size_t k = 0; k < slots.places.size(); ++k) {
+                void*& array = change.arrays[i][slots.places[k]];
+                if (k < slots.fresh.size()) array = tensor.state[k];
+                tensor.state[k] = array;
+            }
+            started.tensors.push_back(tensor);
         }
+        if (!started.tensors.empty()) start_state(started);
     }
-    if (!members.empty()) start_state({std::move(tensors), std::move(initials), fresh.size()});
 }
 
 std::optional<StateChange> BoundOptimizer::follow_rules() {
@@ -129,31 +148,41 @@ std::optional<StateChange> BoundOptimizer::follow_rules() {
     if (same) return std::nullopt;
     require_changeable_state();
     StateChange change = state_as_it_is();
-    for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
-        KeptSlots& kept = change.kept[cohort];
-        const Group& group = groups_[cohort / cohorts_of_group];
-        const std::size_t rule = rule_in(cohort, group.rule);
-        if (kept.rule == rule) continue;
-        add_slots(change, cohort, initials_of(rule, group.hyper));
-        kept.rule = rule;
-        kept.begins |= all_rules()[rule].begins;
-    }
+    for_each_group([&](std::size_t group, std::size_t first) {
+        std::vector<NewSlots> added;
+        for (std::size_t cohort = first; cohort < first + cohorts_of_group; ++cohort) {
+            KeptSlots& kept = change.kept[cohort];
+            const std::size_t rule = rule_in(cohort, groups_[group].rule);
+            const bool is_same_rule = kept.rule == rule;
+            added.push_back(new_slots(change, cohort,
+                                      is_same_rule ? std::vector<Initial>{} : initials_of(rule, groups_[group].hyper)));
+            kept.rule = rule;
+            kept.begins |= !is_same_rule && all_rules()[rule].begins;
+        }
+        add_slots(change, group, added);
+    });
     regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
     return change;
 }
 
 StateChange BoundOptimizer::take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family) {
     StateChange change = state_as_it_is();
+    for_each_group([&](std::size_t group, std::size_t first) {
+        std::vector<NewSlots> added;
+        for (std::size_t cohort = first; cohort < first + cohorts_of_group; ++cohort) {
+            for (KeptSlot& each : change.kept[cohort].slots) {
+                if (!each.exists || has(wanted[cohort], each.slot.name)) continue;
+                require_changeable_state();
+                each.exists = false;
+            }
+            std::vector<Initial> initials;  // what is loaded takes the place of these
+            for (const rule::Slot& slot : wanted[cohort]) initials.push_back({slot, 0});
+            added.push_back(new_slots(change, cohort, initials));
+        }
+        add_slots(change, group, added);
+    });
     for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
         KeptSlots& kept = change.kept[cohort];
-        for (KeptSlot& each : kept.slots) {
-            if (!each.exists || has(wanted[cohort], each.slot.name)) continue;
-            require_changeable_state();
-            each.exists = false;
-        }
-        std::vector<Initial> initials;  // what is loaded takes the place of these
-        for (const rule::Slot& slot : wanted[cohort]) initials.push_back({slot, 0});
-        add_slots(change, cohort, initials);
         if (kept.rule != KeptSlots::unknown && !has_all(kept, all_rules()[kept.rule])) forget_rules(change, cohort);
         kept.begins = std::any_of(family.begin(), family.end(), [&](std::size_t selected) {
             const RuleInfo& rule = all_rules()[rule_in(cohort, selected)];
