@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
+#include "support/own_rule.hpp"
 #include "support/stored.hpp"
 
 /// Rules with passes have the bits of the plain step: in every engine, cut into any parts, for every element type.
@@ -18,7 +22,7 @@ struct Shape {
 const std::vector<Shape> small_shapes{{1, 0, 5},  {1, 5, 7}, {3, 2, 33},   {1, 70, 31}, {1, 1, 300},  {1, 300, 1},
                                       {2, 65, 3}, {1, 0, 0}, {1, 0, 4099}, {1, 3, 260}, {1, 2, 4100}, {1, 130, 64}};
 /// Large enough to be cut into parts.
-const std::vector<Shape> large_shapes{{1, 300, 500}, {1, 0, 70001}, {1, 3, 30011}, {1, 20011, 3}, {5, 70, 129}};
+const std::vector<Shape> large_shapes{{1, 200, 500}, {1, 0, 50001}, {1, 3, 20011}, {1, 10011, 3}, {2, 70, 129}};
 
 /// Rules that have passes, by index, but not those that only stand for vectors.
 std::vector<std::size_t> rules_with_passes() {
@@ -129,9 +133,72 @@ TEST(Passes, OfEveryShapeEqualThePlainLoop) {
 
 TEST(Passes, OfEveryThreadEqualThePlainLoop) {
     for (const std::size_t rule : rules_with_passes()) {
-        for (const Storage& storage : plain_storages)
-            expect_plain_steps(rule, storage, large_shapes, 1, {1, 2, 5}, seeded());
+        expect_plain_steps(rule, plain_storages[rule % std::size(plain_storages)], large_shapes, 1, {1, 2, 5},
+                           seeded());
     }
+}
+
+/// The static engine, which knows one rule and the one that it names for vectors.
+template <class Rule>
+void expect_plain_static_steps(const Storage& storage, const std::vector<Shape>& shapes, int threads) {
+    const auto rules = plain_rules(cpu::detail::StaticRules<Rule>{});
+    const typename Rule::Hyper hyper;
+    Group group;
+    for (std::size_t k = 0; k < Rule::fields.size(); ++k) group.hyper[k] = hyper.*Rule::fields[k].member;
+    std::vector<StoredTensor> expected;
+    for (const Shape& shape : shapes) {
+        const RuleInfo& own = rules[shape.rows == 0 ? rules[0].info.for_vectors : 0].info;
+        expected.emplace_back(storage, own, shape.matrices, shape.rows, shape.columns, expected.size());
+    }
+    double numbers[max_numbers];
+    for (std::size_t k = 0; k < max_numbers; ++k) numbers[k] = rules[0].info.first_number(group.hyper, k);
+    double expected_numbers[max_numbers];
+    std::copy_n(numbers, max_numbers, expected_numbers);
+    auto actual = expected;
+    const auto views = [](std::vector<StoredTensor>& tensors, std::int64_t step) {
+        std::vector<Tensor> found;
+        for (StoredTensor& tensor : tensors) found.push_back(tensor.view(step));
+        return found;
+    };
+    for (std::int64_t step = 1; step <= 2; ++step) {
+        step_plainly(rules, {group}, views(expected, step), seeded(), expected_numbers);
+        const std::vector<Tensor> tensors = views(actual, step);
+        const auto count = static_cast<std::int64_t>(tensors.size());
+        OwnWorkspace workspace(cpu::workspace_size<Rule>(tensors.data(), count));
+        cpu::step<Rule>(tensors.data(), count, hyper, cpu::Threads{threads}, seeded(), workspace.get(), numbers);
+        ASSERT_TRUE(actual == expected) << Rule::name << ", " << text_of(storage) << ", step " << step;
+        ASSERT_TRUE(std::equal(numbers, numbers + max_numbers, expected_numbers));
+    }
+}
+
+TEST(Passes, OfStaticDispatchEqualThePlainLoop) {
+    for (const Storage& storage : plain_storages) {
+        expect_plain_static_steps<Lamb>(storage, small_shapes, 1);
+        expect_plain_static_steps<Adafactor>(storage, small_shapes, 2);
+        expect_plain_static_steps<Prodigy>(storage, small_shapes, 1);
+    }
+}
+
+TEST(Passes, OfARuleOfOnesOwnEqualThePlainLoop) {
+    std::vector<Shape> matrices;
+    for (const Shape& shape : small_shapes) {
+        if (shape.rows > 0) matrices.push_back(shape);
+    }
+    for (const Storage& storage : plain_storages) expect_plain_static_steps<OwnRule>(storage, matrices, 1);
+    for (const Storage& storage : every_storage())
+        expect_plain_static_steps<OwnRule>(storage, {{3, 2, 33}, {1, 3, 260}, {1, 70, 11}}, 1);
+    expect_plain_static_steps<OwnRule>(plain_storages[2], {{1, 300, 500}, {1, 3, 30011}, {1, 10011, 3}}, 3);
+}
+
+TEST(Passes, NeedNoWorkspaceWhereThereAreNone) {
+    StoredTensor one({}, cpu::all_rules()[index_of<AdamW>()], 1, 3, 5, 1);
+    const Tensor tensor = one.view(1);
+    EXPECT_EQ(cpu::workspace_size<AdamW>(&tensor, 1), 0u);
+    EXPECT_GT(cpu::workspace_size<Lamb>(&tensor, 1), 0u);
+    const cpu::Group groups[] = {group_of_presets(index_of<AdamW>(), 0), group_of_presets(index_of<Lamb>(), 0)};
+    EXPECT_EQ(cpu::workspace_size(groups, &tensor, 1), 0u);
+    EXPECT_EQ(cpu::workspace_size(groups + 1, &tensor, 1), cpu::workspace_size<Lamb>(&tensor, 1) + sizeof(StepStorage) -
+                                                               sizeof(adamcore::detail::StepRoom<rule::List<Lamb>>));
 }
 
 }  // namespace
