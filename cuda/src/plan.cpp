@@ -32,6 +32,7 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
         const Dtype type = compute_dtype(tensor.dtype);
         const bool dense = is_dense(request, tensor);
         plan.has_own_constants |= all_rules()[rule].has_own_constants;
+        plan.has_passes |= all_rules()[rule].pass_count > 0;
         add_temporaries(all_rules()[rule], tensor, packer);
         std::vector<Tile>& tiles = parts[{rule, type, dense}];
         for (std::int64_t i = 0; i < blocks_for(tensor.size, tile); ++i)

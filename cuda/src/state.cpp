@@ -156,7 +156,7 @@ bool Engine::settle(Stream stream) {
     }
     if (kinds_changed_) split_clocks(stream);
     // Sums have terms only for tensors with gradients.
-    const bool is_new = !planned_ || (kinds_changed_ && (measures_ || !plan_.passes.empty()));
+    const bool is_new = !planned_ || (kinds_changed_ && (measures_ || plan_.has_passes));
     if (is_new) make_tables(stream);
     kinds_changed_ = false;
     return is_new;

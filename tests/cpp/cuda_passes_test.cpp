@@ -85,7 +85,6 @@ cpu::Group group_of_rule(std::size_t rule, double grad_scale) {
 struct Options {
     cuda::Settings settings{};
     bool check = false;
-    bool captures = false;
 };
 
 /// Three steps, the second without the first gradient, on both.
@@ -117,7 +116,7 @@ void expect_same(std::size_t rule, const Storage& storage, const std::vector<Sha
     for (std::int64_t step = 1; step <= StoredTensor::steps; ++step) {
         std::vector<Tensor> tensors;
         for (std::size_t i = 0; i < shapes.size(); ++i) {
-            const bool is_missing = step == 2 && i == 0 && shapes.size() > 1;
+            const bool is_missing = step == 2 && i == 0;
             Tensor tensor = here[i].view(step);
             tensor.group = group_of(i);
             if (is_missing) tensor.grad = nullptr;
@@ -153,8 +152,11 @@ INSTANTIATE_TEST_SUITE_P(Orders, CudaPasses, testing::Bool(),
 
 TEST_P(CudaPasses, EveryRuleAndStorageHasTheBitsOfElementAfterElement) {
     const std::vector<Shape> shapes{{4099, 0, 0}, {1, 3, 5}, {1, 0, 0}, {2, 65, 33}, {37, 0, 0}};
+    const std::vector<Storage> storages = every_storage();
+    const std::size_t stride = GetParam() ? 5 : 1;  // races do not depend on the dtypes
     for (const std::size_t rule : rules_with_passes()) {
-        for (const Storage& storage : every_storage()) expect_same(rule, storage, shapes, {{}, true, false});
+        for (std::size_t i = rule % stride; i < storages.size(); i += stride)
+            expect_same(rule, storages[i], shapes, {{}, true});
     }
 }
 
@@ -172,8 +174,8 @@ TEST_P(CudaPasses, SumsOfEveryShapeHaveTheirBits) {
 }
 
 TEST_P(CudaPasses, ManyLeavesAreFolded) {
-    for (const std::size_t rule : {index_of<Lamb>(), index_of<Prodigy>()})
-        expect_same(rule, {}, {{9 * 4096 + 1, 0, 0}, {1, 0, 0}, {513 * 4096, 0, 0}});
+    expect_same(index_of<Lamb>(), {}, {{9 * 4096 + 1, 0, 0}, {1, 0, 0}});
+    expect_same(index_of<Prodigy>(), {}, {{1, 0, 0}, {512 * 4096 + 1, 0, 0}});
 }
 
 TEST_P(CudaPasses, GradientsAreTreatedAsInUpdates) {

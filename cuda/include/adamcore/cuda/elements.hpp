@@ -236,6 +236,7 @@ private:
     template <class Spot>
     ADAMCORE_FN static std::int64_t unit_of(const Tensor& tensor, const Spot& spot, int k, std::int64_t unit) {
         const std::int64_t at = spot.element(k);
+        if constexpr (std::is_same_v<Spot, Neighbours<Spot::size>>) return unit + (at == (unit + 1) * tensor.unit_size);
         return at < (unit + 1) * tensor.unit_size && at >= unit * tensor.unit_size ? unit : at / tensor.unit_size;
     }
 

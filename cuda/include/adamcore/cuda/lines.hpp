@@ -143,7 +143,8 @@ struct Rows {
     ADAMCORE_FN static void run(const Arguments& a, Place at) {
         const Tile here = a.lines[at.block];
         const Tensor& tensor = a.tensors[here.tensor];
-        const std::int64_t row = std::int64_t{here.index} * threads + at.thread, rows = tensor.size / tensor.columns;
+        const std::int64_t row = std::int64_t{here.index} * threads + at.thread,
+                           rows = quotient(tensor.size, tensor.columns);
         if (a.control->skip || row >= rows) return;
         const std::int64_t leaves = sums::leaves_of(tensor.columns);
         double* const terms = a.terms + a.places[here.tensor].rows;
@@ -173,12 +174,12 @@ struct Spread {
         const Constants& constants = a.constants[tensor.group];
         const std::int64_t i = std::int64_t{here.index} * threads + at.thread;
         if (at.block < a.row_tiles) {
-            if (i >= tensor.size / tensor.columns) return;
+            if (i >= quotient(tensor.size, tensor.columns)) return;
             const std::int64_t leaves = sums::leaves_of(tensor.rows);
-            const double total = a.terms[places.totals + i / tensor.rows * leaves];
+            const double total = a.terms[places.totals + quotient(i, tensor.rows) * leaves];
             Of::spread(constants, tensor, a.shared, total, i);
-        } else if (i < tensor.size / tensor.rows) {
-            const std::int64_t matrix = i / tensor.columns, column = i - matrix * tensor.columns;
+        } else if (i < quotient(tensor.size, tensor.rows)) {
+            const std::int64_t matrix = quotient(i, tensor.columns), column = i - matrix * tensor.columns;
             double sums[Of::column_sums + 1];
             for (int sum = 0; sum < Of::column_sums; ++sum) {
                 const double* const own = a.terms + places.columns +

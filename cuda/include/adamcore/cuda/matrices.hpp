@@ -164,7 +164,7 @@ private:
 
     ADAMCORE_FN static void store_rows(const Arguments& a, const Extent& here, int thread, Shared& shared) {
         const Tensor& tensor = a.tensors[here.part.tensor];
-        const std::int64_t leaves = sums::leaves_of(here.columns), rows = tensor.size / here.columns;
+        const std::int64_t leaves = sums::leaves_of(here.columns), rows = quotient(tensor.size, here.columns);
         double* const terms = a.lines.terms + a.lines.places[here.part.tensor].rows;
         for (int sum = 0; sum < row_sums; ++sum) {
             for (int line = thread; line < here.line_count; line += threads) {

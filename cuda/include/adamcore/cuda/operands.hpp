@@ -47,6 +47,18 @@ struct Operand {
     static constexpr unsigned bit = rule::slot(place);
 };
 
+/// a / b of numbers that are not negative. (Devices divide 64-bit numbers slowly.)
+ADAMCORE_FN std::int64_t quotient(std::int64_t a, std::int64_t b) {
+    if ((a | b) >> 32) return a / b;
+    return static_cast<std::int64_t>(static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b));
+}
+
+/// The same if a < b + 2^31. (It needs no call, in loops whose other contents would have to make room for one.)
+ADAMCORE_FN std::int64_t near_quotient(std::int64_t a, std::int64_t b) {
+    if (b >> 31) return a >= b;
+    return static_cast<std::int64_t>(static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b));
+}
+
 /// Where an element is in its matrix, and among all rows of its tensor.
 struct Cell {
     std::int64_t row;     ///< of the tensor
@@ -55,7 +67,7 @@ struct Cell {
     std::int64_t begin;   ///< where the matrix begins in arrays of columns
 
     ADAMCORE_FN static Cell of(const Tensor& tensor, std::int64_t element) {
-        const std::int64_t row = element / tensor.columns, matrix = row / tensor.rows;
+        const std::int64_t row = quotient(element, tensor.columns), matrix = quotient(row, tensor.rows);
         return {row, row - matrix * tensor.rows, element - row * tensor.columns, matrix * tensor.columns};
     }
     /// The cell of a later element, which is less than 2^31 elements away.
@@ -63,13 +75,13 @@ struct Cell {
         Cell cell = *this;
         cell.column += distance;
         if (cell.column >= tensor.columns) {
-            const std::int64_t more = quotient(cell.column, tensor.columns);
+            const std::int64_t more = near_quotient(cell.column, tensor.columns);
             cell.column -= more * tensor.columns;
             cell.row += more;
             cell.line += more;
         }
         if (cell.line >= tensor.rows) {
-            const std::int64_t more = quotient(cell.line, tensor.rows);
+            const std::int64_t more = near_quotient(cell.line, tensor.rows);
             cell.line -= more * tensor.rows;
             cell.begin += more * tensor.columns;
         }
@@ -88,13 +100,6 @@ struct Cell {
         if (++line < tensor.rows) return;
         line = 0;
         begin += tensor.columns;
-    }
-
-private:
-    /// (Devices divide longer numbers slowly.)
-    ADAMCORE_FN static std::int64_t quotient(std::int64_t a, std::int64_t b) {
-        if ((a | b) >> 32) return a / b;
-        return static_cast<std::int64_t>(static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b));
     }
 };
 

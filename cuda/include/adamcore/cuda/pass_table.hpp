@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "adamcore/cuda/table.hpp"
+#include "adamcore/cuda/operands.hpp"
 #include "adamcore/sums.hpp"
 
 /// The tables of passes: what is visited, and where sums are.
@@ -41,7 +41,9 @@ struct LineTerms {
 };
 
 /// The number of matrices of a tensor.
-ADAMCORE_FN std::int64_t matrices_of(const Tensor& tensor) { return tensor.size / tensor.rows / tensor.columns; }
+ADAMCORE_FN std::int64_t matrices_of(const Tensor& tensor) {
+    return quotient(quotient(tensor.size, tensor.rows), tensor.columns);
+}
 
 /// The number of neighbouring terms of a column that one thread of ColumnSums adds up.
 inline constexpr std::int64_t column_share = 64;

@@ -121,6 +121,7 @@ struct Plan {
     std::vector<std::pair<std::size_t, Dtype>> kinds;
     std::vector<PassPlan> passes;
     bool has_own_constants = false;  ///< whether any tensor has constants of its own
+    bool has_passes = false;         ///< whether any tensor's rule has passes, also if none has a gradient
 
     const LeafTile* leaves = nullptr;
     std::int64_t leaf_blocks = 0;

@@ -36,7 +36,7 @@ struct StoredUpdate {
         }
         const bool plain = All::is_plain(tensor);
         const Part part = part_of(tensor, here, plain);
-        const std::int64_t whole = plain ? part.count / chunk_of(tensor) * chunk_of(tensor) : 0;
+        const std::int64_t whole = plain ? part.count & -std::int64_t{chunk_of(tensor)} : 0;
         update_groups(a, here.tensor, part.first, whole, at.thread, shared);
         if (whole < part.count || part.head > 0) update_others(a, here, whole, at.thread, shared);
     }
@@ -50,7 +50,8 @@ private:
         return Part::of(tensor, here.index, free_start ? elements_before_whole<width>(tensor.param, item) : 0);
     }
 
-    /// The number of neighbouring elements for one thread: those whose ties share a byte.
+    /// The number of neighbouring elements for one thread: those whose ties share a byte. It is a power of two, because
+    /// devices divide by other numbers slowly.
     ADAMCORE_FN static int chunk_of(const Tensor& tensor) {
         return tensor.weights == WeightPolicy::remainder && width < 8 ? 8 : width;
     }
@@ -72,7 +73,7 @@ private:
         while (at < count) {
             update<width>(task, first + at);
             at += width;
-            if (at % chunk == 0) at += (threads - 1) * chunk;
+            if ((at & (chunk - 1)) == 0) at += (threads - 1) * chunk;
         }
     }
 
@@ -90,7 +91,7 @@ private:
         while (i < rest + part.head) {
             update<1>(task, i < rest ? part.first + from + i : i - rest);
             ++i;
-            if (i % run == 0) i += (threads - 1) * run;
+            if ((i & (run - 1)) == 0) i += (threads - 1) * run;
         }
     }
 };
