@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "adamcore/cuda/engine.hpp"
-#include "adamcore/cuda/lines.hpp"
+#include "adamcore/cuda/passes/lines.hpp"
 #include "emulation.hpp"
 #include "support/plain_step.hpp"
 #include "support/stored.hpp"

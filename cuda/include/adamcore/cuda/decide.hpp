@@ -5,7 +5,7 @@
 
 #include "adamcore/bias.hpp"
 #include "adamcore/clip.hpp"
-#include "adamcore/cuda/numbers.hpp"
+#include "adamcore/cuda/passes/numbers.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/rule/make_info.hpp"

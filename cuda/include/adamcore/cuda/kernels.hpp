@@ -3,15 +3,15 @@
 #include <array>
 #include <cstdint>
 
-#include "adamcore/cuda/conclude.hpp"
 #include "adamcore/cuda/decide.hpp"
-#include "adamcore/cuda/matrices.hpp"
+#include "adamcore/cuda/passes/conclude.hpp"
+#include "adamcore/cuda/passes/matrices.hpp"
+#include "adamcore/cuda/passes/visit.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/runtime.hpp"
 #include "adamcore/cuda/start.hpp"
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
-#include "adamcore/cuda/visit.hpp"
 #include "adamcore/rules/all.hpp"
 
 /// The compiled part: a kernel for every rule and compute type, and the kernels that measure and decide.

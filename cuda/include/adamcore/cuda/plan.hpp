@@ -7,7 +7,7 @@
 
 #include "adamcore/clip.hpp"
 #include "adamcore/cuda/memory.hpp"
-#include "adamcore/cuda/pass_table.hpp"
+#include "adamcore/cuda/passes/table.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/norm.hpp"
 #include "adamcore/tensor.hpp"

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "adamcore/cuda/elements.hpp"
+#include "adamcore/cuda/elements/elements.hpp"
 
 namespace adamcore::cuda {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "adamcore/cuda/access.hpp"
-#include "adamcore/cuda/operands.hpp"
+#include "adamcore/cuda/elements/operands.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/rule/check.hpp"

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "adamcore/cuda/arrays.hpp"
+#include "adamcore/cuda/elements/arrays.hpp"
 #include "adamcore/cuda/state.hpp"
 #include "adamcore/cuda/update.hpp"
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "adamcore/cuda/elements.hpp"
-#include "adamcore/cuda/lines.hpp"
+#include "adamcore/cuda/elements/elements.hpp"
+#include "adamcore/cuda/passes/lines.hpp"
 
 /// Passes that sum over rows and columns.
 namespace adamcore::cuda {

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "adamcore/cuda/fold.hpp"
-#include "adamcore/cuda/numbers.hpp"
-#include "adamcore/cuda/pass_table.hpp"
+#include "adamcore/cuda/passes/numbers.hpp"
+#include "adamcore/cuda/passes/table.hpp"
 #include "adamcore/rule/make_info.hpp"
 
 /// What follows a pass that sums over tensors.

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "adamcore/cuda/operands.hpp"
+#include "adamcore/cuda/elements/operands.hpp"
 #include "adamcore/sums.hpp"
 
 /// The tables of passes: what is visited, and where sums are.

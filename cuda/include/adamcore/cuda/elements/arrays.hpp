@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "adamcore/cuda/operands.hpp"
-#include "adamcore/cuda/spots.hpp"
+#include "adamcore/cuda/elements/operands.hpp"
+#include "adamcore/cuda/elements/spots.hpp"
 #include "adamcore/cuda/weights.hpp"
 
 namespace adamcore::cuda {

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "adamcore/cuda/elements.hpp"
+#include "adamcore/cuda/elements/elements.hpp"
 #include "adamcore/cuda/fold.hpp"
 
 namespace adamcore::cuda {

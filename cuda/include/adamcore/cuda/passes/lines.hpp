@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "adamcore/cuda/access.hpp"
+#include "adamcore/cuda/elements/operands.hpp"
 #include "adamcore/cuda/fold.hpp"
-#include "adamcore/cuda/numbers.hpp"
-#include "adamcore/cuda/operands.hpp"
-#include "adamcore/cuda/pass_table.hpp"
+#include "adamcore/cuda/passes/numbers.hpp"
+#include "adamcore/cuda/passes/table.hpp"
 #include "adamcore/sums.hpp"
 
 /// What a pass over rows and columns computes for each row and each column.

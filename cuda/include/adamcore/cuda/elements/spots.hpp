@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/access.hpp"
-#include "adamcore/cuda/operands.hpp"
+#include "adamcore/cuda/elements/operands.hpp"
 
 /// Which elements of a tensor a thread processes together.
 namespace adamcore::cuda {
