@@ -58,6 +58,8 @@ private:
         const void* address = nullptr;  ///< on the optimizer's device, and apart from everything that it writes
         std::ptrdiff_t begin = 0;       ///< from its address to the first byte that it touches
         std::size_t bytes = 0;          ///< from there to the last one
+        Library library = Library::other;
+        bool given = false;  ///< whether the latest step had a gradient
 
         void forget() noexcept {
             array.forget();
@@ -70,11 +72,9 @@ private:
         py::object param, param_lent;
         Library library = Library::other;
         std::vector<Py_ssize_t> grad_strides;
-        Library grad_library = Library::other;
         std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
         py::object lent;                          ///< what keeps memory that is in no library's pool
         py::object grad_dtype;                    ///< the object, of a CuPy array
-        bool given = false;                       ///< whether the latest step had a gradient
         std::unique_ptr<OwnedLayout> layout;
         Walk measured_param, measured_grad;
     };

@@ -6,6 +6,7 @@
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
 #include "runtime/gil.hpp"
+#include "runtime/prefetch.hpp"
 #include "step_report.hpp"
 
 namespace adamcore::python {
@@ -48,7 +49,12 @@ struct DeviceOptimizer::GradTaker : Names::Taker {
     GradTaker& operator=(const GradTaker&) = delete;
 
     bool take_plainly(PyObject* const* grads) override {
+        constexpr std::size_t ahead = 8;
         for (std::size_t i = 0; i < optimizer.size(); ++i) {
+            if (i + ahead < optimizer.size()) {
+                optimizer.known_grads_[i + ahead].array.prefetch();
+                prefetch_line(grads[i + ahead]);
+            }
             if (!optimizer.take_plainly(i, grads[i])) return false;
         }
         return true;
@@ -95,7 +101,7 @@ std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const
     }
     if (grad_libraries_ & bit_of(Library::other)) {
         for (std::size_t i = 0; i < size(); ++i) {
-            if (engine_->entry(i).tensor.grad && bound_[i].grad_library == Library::other) add(bound_[i].grad_stream);
+            if (engine_->entry(i).tensor.grad && known_grads_[i].library == Library::other) add(bound_[i].grad_stream);
         }
     }
     return others;
@@ -103,13 +109,13 @@ std::vector<cuda::Stream> DeviceOptimizer::other_streams(cuda::Stream own) const
 
 /// Takes None, or an array that is known and still alive.
 bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
-    Bound& bound = bound_[i];
+    KnownGrad& known = known_grads_[i];
     if (grad == Py_None) {
-        if (bound.given) engine_->set_grad(i, nullptr);
-        bound.given = false;
+        if (known.given) engine_->set_grad(i, nullptr);
+        known.given = false;
         return true;
     }
-    if (!bound.given || !tells_plainly(i, grad) || !recognises(i, grad)) return false;
+    if (!known.given || !tells_plainly(i, grad) || !recognises(i, grad)) return false;
     held_.push_back(py::handle(grad).inc_ref().ptr());
     return true;
 }
@@ -118,14 +124,14 @@ bool DeviceOptimizer::take_plainly(std::size_t i, PyObject* grad) {
 /// complex tensor is never recognised: `g.data = g.data.conj()` makes one a lazy conjugate of its own memory.) Runs code
 /// unless tells_plainly().
 bool DeviceOptimizer::recognises(std::size_t i, PyObject* grad) const {
-    const bool may_be_conjugate = bound_[i].grad_library == Library::torch && forms_[i].shape.is_complex;
+    const bool may_be_conjugate = known_grads_[i].library == Library::torch && forms_[i].shape.is_complex;
     return !may_be_conjugate && known_grads_[i].array.is(grad) && is_unmoved(i, grad);
 }
 
 /// Whether a known array still has the memory that it had. (A CuPy array keeps its own.) Runs code unless
 /// tells_plainly().
 bool DeviceOptimizer::is_unmoved(std::size_t i, PyObject* grad) const {
-    if (bound_[i].grad_library != Library::torch) return true;
+    if (known_grads_[i].library != Library::torch) return true;
     const auto* const address = static_cast<const char*>(known_grads_[i].address);
     if (tells_plainly(i, grad)) return look_at_torch(i, grad) == address;
     return data_pointer(grad) == reinterpret_cast<std::uintptr_t>(address);
@@ -133,7 +139,7 @@ bool DeviceOptimizer::is_unmoved(std::size_t i, PyObject* grad) const {
 
 /// Whether no code runs if an array like the one before is asked where its memory is.
 bool DeviceOptimizer::tells_plainly(std::size_t i, PyObject* grad) const {
-    if (bound_[i].grad_library != Library::torch) return true;
+    if (known_grads_[i].library != Library::torch) return true;
     return TensorType::if_known(grad) != nullptr;
 }
 
@@ -143,7 +149,7 @@ const char* DeviceOptimizer::look_at_cupy(std::size_t i, py::handle grad) const 
                             data = interned("data"), pointer = interned("ptr"), device_id = interned("device_id");
     const Bound& bound = bound_[i];
     const ShapeAndStrides& form = forms_[i].shape;
-    if (bound.grad_library != Library::cupy || !find_attr(grad, dtype).is(bound.grad_dtype)) return nullptr;
+    if (known_grads_[i].library != Library::cupy || !find_attr(grad, dtype).is(bound.grad_dtype)) return nullptr;
     if (!are_equal(find_attr(grad, shape), form.shape(), form.own_ndim())) return nullptr;
     if (!are_equal(find_attr(grad, strides), bound.grad_strides.data(), form.own_ndim())) return nullptr;
     const py::object memory = find_attr(grad, data);
@@ -160,7 +166,7 @@ const char* DeviceOptimizer::look_at_torch(std::size_t i, py::handle grad) const
     const ShapeAndStrides& form = forms_[i].shape;
     const TensorType* const type = TensorType::if_known(grad);
     TensorType::Description found;
-    if (!type || bound.grad_library != Library::torch || !type->describe(grad, found)) return nullptr;
+    if (!type || known_grads_[i].library != Library::torch || !type->describe(grad, found)) return nullptr;
     const dlpack::abi::Tensor& seen = found.tensor;
     const bool is_here = seen.device.is_cuda() && seen.device.id == device_;
     const bool is_same = is_like(seen, {engine_->entry(i).tensor.grad_dtype, form.is_complex}, form.own_ndim(),
@@ -204,9 +210,9 @@ void DeviceOptimizer::take(std::size_t i, const py::object& grad, Names::By by) 
         engine_->set_grad(i, known.address);
     } else {
         if (!take_like_before(i, grad)) take_grad(i, grad, by);
-        if (bound_[i].grad_library != Library::other && !known.array.is(grad.ptr())) known.array.saw(grad.ptr());
+        if (known_grads_[i].library != Library::other && !known.array.is(grad.ptr())) known.array.saw(grad.ptr());
     }
-    bound_[i].given = true;
+    known.given = true;
 }
 
 void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By by) {
@@ -223,7 +229,7 @@ void DeviceOptimizer::take_grad(std::size_t i, const py::object& grad, Names::By
     remember_library(grad, found.library);
     const py::object dtype = found.library == Library::cupy ? grad.attr("dtype") : py::object();
     const Region region = region_of(found.view, -1);
-    bound.grad_library = found.library;
+    known.library = found.library;
     bound.grad_stream = found.stream;
     bound.grad_dtype = dtype;
     grad_libraries_ |= bit_of(found.library);

@@ -5,6 +5,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "runtime/prefetch.hpp"
+
 namespace adamcore::python {
 
 namespace py = pybind11;
@@ -18,6 +20,9 @@ class Recognition {
 public:
     /// Whether it is the object that saw() got last.
     bool is(PyObject* object) const noexcept { return object == object_ && reference_ && referent() == object; }
+
+    /// Prefetches what is() will read.
+    void prefetch() const noexcept { prefetch_line(reference_.ptr()); }
 
     /// Remembers an object that is() did not recognise. Runs no code but the allocator's.
     void saw(PyObject* object) noexcept {
