@@ -35,7 +35,7 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
         plan.has_passes |= all_rules()[rule].pass_count > 0;
         add_temporaries(all_rules()[rule], tensor, packer);
         std::vector<Tile>& tiles = parts[{rule, type, dense}];
-        for (std::int64_t i = 0; i < blocks_for(tensor.size, tile); ++i)
+        for (std::int64_t i = 0; i < blocks_for(tensor.size, dense ? dense_tile : tile); ++i)
             tiles.push_back({static_cast<std::int32_t>(tensors.size()), static_cast<std::uint32_t>(i)});
         tensor.group = entry.clock;
         tensor.grad = nullptr;

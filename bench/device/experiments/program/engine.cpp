@@ -18,7 +18,8 @@ EngineTables EngineTables::pack(Packer& packer, const EngineTables& shared, cons
                                 const Group& group, std::int64_t t) {
     std::vector<cuda::Tile> tiles;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        for (std::int64_t k = 0; k * cuda::tile < tensors[i].size; ++k)
+        const std::int64_t tile = tensors[i].dtype == Dtype::float32 ? cuda::dense_tile : cuda::tile;
+        for (std::int64_t k = 0; k * tile < tensors[i].size; ++k)
             tiles.push_back({static_cast<std::int32_t>(i), static_cast<std::uint32_t>(k)});
     }
     cuda::Constants constants{{}, group.grad_scale, t};

@@ -41,10 +41,10 @@ struct Part {
     int head;
 
     /// `head` is the number of elements before the first whole vector.
-    ADAMCORE_FN static Part of(const Tensor& tensor, std::uint32_t index, std::int64_t head) {
+    ADAMCORE_FN static Part of(const Tensor& tensor, std::uint32_t index, std::int64_t head, std::int64_t size = tile) {
         const std::int64_t most = math::min(head, tensor.size);
-        const std::int64_t first = most + index * tile;
-        return {first, math::min(tile, tensor.size - first), index == 0 ? static_cast<int>(most) : 0};
+        const std::int64_t first = most + index * size;
+        return {first, math::min(size, tensor.size - first), index == 0 ? static_cast<int>(most) : 0};
     }
 };
 
@@ -114,7 +114,8 @@ struct DenseUpdate<Rule, T, std::index_sequence<I...>> {
         const auto known = Known<Step>::of(a, tensor.group);
         const Step& step = known.step;
         const auto scale = scale::multiplier<T>(known.grad_scale * scale_of(a, here.tensor));
-        const Part part = Part::of(tensor, here.index, elements_before_whole<width>(tensor.param, sizeof(T)));
+        const Part part =
+            Part::of(tensor, here.index, elements_before_whole<width>(tensor.param, sizeof(T)), dense_tile);
         const Arrays arrays{global(static_cast<T*>(tensor.param)),
                             global(grad),
                             {global(static_cast<T*>(tensor.state[Operand<Rule, I>::place]))...},
@@ -180,9 +181,9 @@ private:
         const std::int64_t whole = part.count / width;
         if (arrays.are_wide(part.first)) {
             constexpr int stride = threads * width;
-            if (part.count == tile) {
+            if (part.count == dense_tile) {
                 ADAMCORE_UNROLL
-                for (int at = 0; at < tile; at += batch * stride)
+                for (int at = 0; at < dense_tile; at += batch * stride)
                     vectors<HasL2, batch, true>(step, scale, arrays, part.first, at + thread * width, stride);
                 return with_head<HasL2>(step, scale, arrays, part, thread);
             }
