@@ -42,11 +42,12 @@ inline void prefetch_beginning(const Tensor& tensor) noexcept {
     const std::int64_t count = std::min(active_size(tensor), elements_ahead);
     if (count == 0 || tensor.layout) return;
     const auto fetch = [&](const void* array, Dtype dtype) {
-        if (array) prefetch(array, count * static_cast<std::int64_t>(size_of(dtype)));
+        prefetch(array, count * static_cast<std::int64_t>(size_of(dtype)));
     };
     fetch(tensor.param, tensor.dtype);
     fetch(tensor.grad, tensor.grad_dtype);
-    for (const void* state : tensor.state) fetch(state, tensor.state_dtype);
+    for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
+        fetch(tensor.state[slot], tensor.state_dtype);
 }
 
 /// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
@@ -56,9 +57,9 @@ void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tenso
     const Scale whole = group_scale * scale;
     if (!is_direct(tensor, treatment) || !rule.access.is_by_elements() || !scale::is_normal<T>(whole))
         return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
-    void* state[max_slots];
-    for (std::size_t slot = 0; slot < max_slots; ++slot)
-        state[slot] = tensor.state[slot] ? static_cast<T*>(tensor.state[slot]) + begin : nullptr;
+    void* state[max_slots] = {};
+    for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
+        state[slot] = static_cast<T*>(tensor.state[slot]) + begin;
     rule(constants, whole.number, end - begin, static_cast<T*>(tensor.param) + begin,
          static_cast<const T*>(tensor.grad) + begin, state);
 }
@@ -215,17 +216,18 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
         return;
     }
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+    const RuleInfo* const infos = all_rules().data();
     detail::run(size, cuts, parts, pool, reversed, [&] {
         return [&, cache = detail::StepCache<StepStorage>()](std::int64_t i, std::int64_t begin,
                                                              std::int64_t end) mutable {
             const Tensor& tensor = tensors[i];
             if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
             const Group& group = groups[tensor.group];
-            const std::size_t rule = rule_of(group, tensor);
+            const std::size_t rule = tensor.columns == 0 ? infos[group.rule].for_vectors : group.rule;
             const void* constants = latest ? latest[tensor.group].find(tensor, rule) : nullptr;
             if (!constants)
                 constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
-                    all_rules()[rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
+                    infos[rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
                 });
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
