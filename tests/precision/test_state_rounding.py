@@ -162,6 +162,7 @@ def test_nearest_has_the_bits_of_the_encoding(case: Case, rng: np.random.Generat
         optimizer = make(case, p, precision=ac.Precision(state=str(dtype), state_rounding="nearest"))
         state = as_stored(case, random_state(case, rng, p), dtype)
         load(optimizer, {"0": state}, 4)
+        q[...] = p
         reference = make(case, q)
         load(reference, {"0": as_stored(case, state, np.float32)}, 4)
         g = magnitudes(rng, p.shape).astype(np.float32)

@@ -29,7 +29,7 @@ def adafactor(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
 
 ADAFACTOR = dict(lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0)
 
-TUNING = Tuning(dict(lr=0.05), dict(lr=2e-3), dict(lr=0.1))
+TUNING = Tuning(dict(lr=0.05), dict(lr=0.02), dict(lr=0.1), steps=10_000)
 
 
 def case(name: str, **options: Any) -> Case:
@@ -49,10 +49,10 @@ def case(name: str, **options: Any) -> Case:
 
 CASES = [
     case("adafactor"),
-    case("adafactor-ascent", maximize=True, lr=0.1, weight_decay=0.1, eps=(1e-4, 0.1), d=1.5, beta2_decay=-0.5),
 ]
 
 MORE = [
+    case("adafactor-ascent", maximize=True, lr=0.1, weight_decay=0.1, eps=(1e-4, 0.1), d=1.5, beta2_decay=-0.5),
     case("adafactor-d", d=2.0, lr=1.0),
     case("adafactor-decay", weight_decay=0.3, eps=(1e-30, 1e-3)),
     case("adafactor-first", beta2_decay=0.0, eps=(None, 0.0)),

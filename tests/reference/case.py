@@ -36,6 +36,8 @@ class Tuning:
     quadratic: dict[str, Any]
     rosenbrock: dict[str, Any]
     digits: dict[str, Any]
+    steps: int = 40_000
+    """How many steps the second problem takes."""
 
 
 ADAPTIVE = Tuning(dict(lr=0.05), dict(lr=0.05), dict(lr=0.01))

@@ -38,7 +38,7 @@ LAMB = dict(
     always_adapt=False,
 )
 
-TUNING = Tuning(dict(lr=0.02, always_adapt=True), dict(lr=0.02), dict(lr=0.03))
+TUNING = Tuning(dict(lr=0.02, always_adapt=True), dict(lr=0.02), dict(lr=0.03), steps=10_000)
 
 
 def case(name: str, **options: Any) -> Case:
@@ -49,10 +49,10 @@ def case(name: str, **options: Any) -> Case:
 
 CASES = [
     case("lamb"),
-    case("lamb-ascent", maximize=True, lr=0.02, betas=(0.8, 0.99), eps=1e-8, trust_clip=True, grad_averaging=False),
 ]
 
 MORE = [
+    case("lamb-ascent", maximize=True, lr=0.02, betas=(0.8, 0.99), eps=1e-8, trust_clip=True, grad_averaging=False),
     case("lamb-without-decay", weight_decay=0.0),
     case("lamb-always-adapts", weight_decay=0.0, always_adapt=True, lr=0.1),
     case("lamb-without-correction", bias_correction=False, weight_decay=0.1),

@@ -37,9 +37,9 @@ LARS = dict(
     always_adapt=False,
 )
 
-TUNING = Tuning(dict(lr=1.0, always_adapt=True, trust_coeff=0.02), dict(lr=1e-3), dict(lr=10.0))
-MOMENTUM_TUNING = Tuning(dict(lr=1.0, always_adapt=True), dict(lr=1e-4), dict(lr=0.3))
-NESTEROV_TUNING = Tuning(dict(lr=1.0), dict(lr=0.01), dict(lr=0.3))
+TUNING = Tuning(dict(lr=1.0, always_adapt=True, trust_coeff=0.02), dict(lr=2e-3), dict(lr=10.0), steps=15_000)
+MOMENTUM_TUNING = Tuning(dict(lr=1.0, always_adapt=True), dict(lr=2e-4), dict(lr=0.3), steps=15_000)
+NESTEROV_TUNING = Tuning(dict(lr=1.0), dict(lr=0.01), dict(lr=0.3), steps=10_000)
 
 
 def case(name: str, tuning: Tuning = TUNING, **options: Any) -> Case:

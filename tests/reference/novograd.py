@@ -25,8 +25,8 @@ def novograd(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array: 
 
 NOVOGRAD = dict(lr=1e-3, betas=(0.95, 0.98), eps=1e-8, weight_decay=0.0, grad_averaging=False, amsgrad=False)
 
-TUNING = Tuning(dict(lr=0.02), dict(lr=1e-3), dict(lr=0.05))
-AMSGRAD_TUNING = Tuning(dict(lr=0.5), dict(lr=1.0), dict(lr=0.05))
+TUNING = Tuning(dict(lr=0.02), dict(lr=1e-3), dict(lr=0.05), steps=10_000)
+AMSGRAD_TUNING = Tuning(dict(lr=0.5), dict(lr=1.0), dict(lr=0.05), steps=10_000)
 
 
 def case(name: str, tuning: Tuning = TUNING, **options: Any) -> Case:

@@ -71,7 +71,7 @@ PRODIGY = dict(
     growth_rate=float("inf"),
 )
 
-TUNING = Tuning(dict(lr=1.0), dict(lr=1.0), dict(lr=1.0, d_coef=1.0))
+TUNING = Tuning(dict(lr=1.0), dict(lr=1.0), dict(lr=1.0, weight_decay=0.0), steps=10_000)
 
 NUMBERS = {
     "d": Number("d0", later=3e-3),
@@ -97,22 +97,12 @@ def case(name: str, **options: Any) -> Case:
 
 
 CASES = [
-    case("prodigy"),
-    case(
-        "prodigy-ascent",
-        maximize=True,
-        betas=(0.8, 0.99),
-        beta3=0.95,
-        weight_decay=0.1,
-        use_bias_correction=True,
-        d0=1e-4,
-        d_coef=2.0,
-        growth_rate=1.05,
-    ),
+    case("prodigy", weight_decay=0.1, decouple=False, use_bias_correction=True),
 ]
 
 MORE = [
-    case("prodigy-l2", weight_decay=0.1, decouple=False),
+    case("prodigy-defaults"),
+    case("prodigy-ascent", maximize=True, betas=(0.8, 0.99), d0=1e-4, d_coef=2.0, growth_rate=1.05, weight_decay=0.1),
     case("prodigy-decay", weight_decay=0.1, d0=1e-3, lr=0.5),
     case("prodigy-warmup", safeguard_warmup=True, lr=0.3, use_bias_correction=True),
     case("prodigy-slow", growth_rate=1.02, d0=1e-5, beta3=0.9),

@@ -33,7 +33,7 @@ def test_rosenbrock(case: Case) -> None:
         return np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])
 
     x = np.array([-1.2, 1.0])
-    descend(case, x, gradient, 40_000, case.tuning.rosenbrock)
+    descend(case, x, gradient, case.tuning.steps, case.tuning.rosenbrock)
     assert np.linalg.norm(x - 1) < 0.1
 
 
