@@ -21,7 +21,7 @@ BEGIN, END = "<!-- made by bench/gpu_table.py -->\n", "<!-- end -->\n"
 REACHED = {True: "yes", False: "no", None: ""}
 NOT_MEASURED = "not measured"
 RUNS = {
-    "every test in `tests/gpu` passes, with the CPU's bits": ("test", "test-parity"),
+    "every test in `tests/gpu` passes, with the CPU's bits": ("test-graphs", "test", "test-parity"),
     "compute-sanitizer's memcheck finds nothing": ("sanitize-memcheck",),
     "compute-sanitizer's racecheck finds nothing": ("sanitize-racecheck",),
 }

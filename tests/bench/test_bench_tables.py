@@ -130,7 +130,8 @@ def test_a_gpus_records_in_the_readme(record: Any, tmp_path: Path) -> None:
     import gpu_table
 
     record.save(tmp_path / "b.json")
-    tests = [{"name": name, "status": 0, "summary": f"{name} passed"} for name in ("test", "test-parity")]
+    names = ("test-graphs", "test", "test-parity")
+    tests = [{"name": name, "status": 0, "summary": f"{name} passed"} for name in names]
     older = {"facts": {**record.facts, "date": "2025-12-31"}, "parts": []}
     for name, facts, parts in (
         ("older", older["facts"], []),
@@ -145,7 +146,7 @@ def test_a_gpus_records_in_the_readme(record: Any, tmp_path: Path) -> None:
         "# A\n" + gpu_table.BEGIN + "Made-up 9000, driver 0, 2026-01-01, commit none (`b.json`, `c.json`)"
     )
     assert text.endswith("|\n" + gpu_table.END + "after\n")
-    assert "passes, with the CPU's bits | test passed; test-parity passed | yes |" in text
+    assert "passes, with the CPU's bits | test-graphs passed; test passed; test-parity passed | yes |" in text
     assert "memcheck finds nothing | ERROR SUMMARY: 2 errors | no |" in text
     assert "racecheck finds nothing | not measured |" in text
     assert "| gpt2_124m: a float32 step at 0.97 of a copy's bandwidth | 0.980 | yes |" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,27 @@ def test_norms_and_clipping_of_views(library: Library, view: str, rng: np.random
     ac.clip_grad_value_(grad.gpu, 1e-3)
     ac.clip_grad_value_(grad.cpu, 1e-3)
     grad.check()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [(F32, {}), (F32, {"state": "bfloat16"}), (BF16, {}), (BF16, {"master": None, "rounding": "compensated"})],
+    ids=str,
+)
+def test_tiles_of_which_the_head_leaves_little_or_nothing(dtype: np.dtype, options: dict[str, Any]) -> None:
+    """Elements before the first aligned one are taken from the last tile."""
+    rng = np.random.default_rng(3)
+    sizes = [tiles * 2048 + rest for tiles in (1, 2, 4) for rest in (0, 1, 2, 3, 4, 7, 8)]
+    for offset in (1, 2, 3, 5, 7):
+        twins = Twins(
+            CUPY,
+            lambda p: ac.AdamW(p, lr=0.1, precision=ac.Precision(**options)),
+            [magnitudes(rng, (size,)).astype(dtype) for size in sizes],
+            lambda array, offset=offset: CUPY.shifted(array, offset),
+        )
+        for _ in range(2):
+            twins.step([magnitudes(rng, (size,)).astype(dtype) for size in sizes])
+        twins.check()
 
 
 def test_broadcast_gradients(library: Library) -> None:

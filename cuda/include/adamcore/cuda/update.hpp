@@ -44,7 +44,9 @@ struct Part {
     ADAMCORE_FN static Part of(const Tensor& tensor, std::uint32_t index, std::int64_t head, std::int64_t size = tile) {
         const std::int64_t most = math::min(head, tensor.size);
         const std::int64_t first = most + index * size;
-        return {first, math::min(size, tensor.size - first), index == 0 ? static_cast<int>(most) : 0};
+        // The head may leave nothing for the last tile.
+        const std::int64_t left = math::max<std::int64_t>(tensor.size - first, 0);
+        return {first, math::min(size, left), index == 0 ? static_cast<int>(most) : 0};
     }
 };
 
