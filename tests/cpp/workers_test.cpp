@@ -232,15 +232,20 @@ TEST(Stack, OfACallerMayBeSmall) {
         tensor.state_dtype = storage.state;
         tensor.weights = storage.weights;
         if (storage.weights == WeightPolicy::master) tensor.extra[0] = master.data();
-        const std::vector<cpu::Group> groups{group_of<AdamW>(AdamW::Hyper{}, 1.0)};
+        tensor.rows = 300;
+        tensor.columns = size / tensor.rows;
         const std::vector<Tensor> tensors{tensor};
         const std::vector<norm::Reading> readings{{grad.data(), size, storage.grad, {}}};
-        for (const cpu::Kernels* kernels : every_kernels()) {
-            const std::size_t used = stack_of(65536, [&] {
-                dispatch(*kernels, groups, tensors, cpu::Threads{threads});
-                squares_of(*kernels, readings, threads);
-            });
-            EXPECT_LT(used - nothing, 24u << 10) << text_of(storage) << ", " << name_of(kernels->isa);
+        for (const cpu::Group& group : {group_of<AdamW>(AdamW::Hyper{}, 1.0), group_of<Lamb>(Lamb::Hyper{}, 1.0),
+                                        group_of<Adafactor>(Adafactor::Hyper{}, 1.0)}) {
+            for (const cpu::Kernels* kernels : every_kernels()) {
+                const std::size_t used = stack_of(65536, [&] {
+                    dispatch(*kernels, {group}, tensors, cpu::Threads{threads});
+                    squares_of(*kernels, readings, threads);
+                });
+                EXPECT_LT(used - nothing, 24u << 10)
+                    << all_rules()[group.rule].name << ", " << text_of(storage) << ", " << name_of(kernels->isa);
+            }
         }
     }
 }

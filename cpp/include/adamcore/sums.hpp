@@ -20,8 +20,8 @@ inline constexpr int lanes = 32;
 /// The number of rows in a block of a column.
 inline constexpr std::int64_t block = 64;
 
-constexpr std::int64_t leaves_of(std::int64_t size) { return (size + leaf - 1) / leaf; }
-constexpr std::int64_t blocks_of(std::int64_t rows) { return (rows + block - 1) / block; }
+ADAMCORE_FN constexpr std::int64_t leaves_of(std::int64_t size) { return (size + leaf - 1) / leaf; }
+ADAMCORE_FN constexpr std::int64_t blocks_of(std::int64_t rows) { return (rows + block - 1) / block; }
 
 /// The partial sums of the lanes of a leaf.
 struct LaneSums {

@@ -19,7 +19,7 @@ struct Access {
     unsigned full = 0;                            ///< stored in the compute type
 
     /// Whether the kernel uses such an array.
-    constexpr bool touches(unsigned array) const { return ((reads | writes) & array) != 0; }
+    ADAMCORE_FN constexpr bool touches(unsigned array) const { return ((reads | writes) & array) != 0; }
     constexpr bool is_by_elements() const { return (rows | columns) == 0; }
 };
 

@@ -31,15 +31,17 @@ struct DenseSweep {
     }
 };
 
-/// Calls a pass of a rule for `count` elements of such arrays. The terms of sum k are written to terms + k * visit_size.
-/// `count` is at most visit_size. Arrays that are neither read nor written may be null.
+/// Calls a pass of a rule for `count` elements of such arrays. The terms of sum k are written to terms + k * visit_size(sums),
+/// and `count` is at most visit_size(sums). Arrays that are neither read nor written may be null.
 struct PassSweep {
     void (*run)(const void* constants, double grad_scale, std::int64_t count, const void* param, const void* grad,
                 void* const* state, double* terms) noexcept;
     Access access;
-    int sums;
+    std::size_t sums;
 };
-inline constexpr std::int64_t visit_size = 128;
+/// Small enough that the terms of all sums take little of the stack.
+ADAMCORE_FN constexpr std::int64_t visit_size(std::size_t sums) { return sums <= 2 ? 128 : 64; }
+inline constexpr std::int64_t most_terms = 256;
 
 /// The passes of a rule, for one compute type.
 using PassSweeps = std::array<PassSweep, rule::max_passes>;
@@ -83,7 +85,7 @@ ADAMCORE_FN void update_part(const typename Rule::template Step<T>& step, T grad
     put<(writes & rule::param) != 0>(param, i, weight);
 }
 
-/// An element of a pass. Writes its terms to `terms`, visit_size numbers apart.
+/// An element of a pass. Writes its terms to `terms`, visit_size(sums) numbers apart.
 template <class Rule, class Pass, bool HasL2, class T, std::size_t... I, std::size_t... K, class... State>
 ADAMCORE_FN void visit_part(const typename Rule::template Step<T>& step, T grad_scale, std::int64_t i, const T* param,
                             const T* grad, double* terms, std::index_sequence<I...>, std::index_sequence<K...>,
@@ -93,8 +95,9 @@ ADAMCORE_FN void visit_part(const typename Rule::template Step<T>& step, T grad_
     [[maybe_unused]] T value[sizeof...(I) + 1] = {get<(reads & rule::slot(I)) != 0>(state, i)...};
     const auto found = Pass::visit(step, seen_at<reads, HasL2>(step, grad_scale, i, weight, grad), weight, value[K]...);
     (put<(Pass::writes & rule::slot(I)) != 0>(state, i, value[K]), ...);
+    constexpr std::int64_t apart = visit_size(rule::sum_count<Pass>);
     for (std::size_t k = 0; k < rule::sum_count<Pass>; ++k)
-        terms[static_cast<std::int64_t>(k) * visit_size + i] = found.of[k];
+        terms[static_cast<std::int64_t>(k) * apart + i] = found.of[k];
 }
 
 /// Updates elements [begin, begin + count). With a constant `count`, the loop consists of whole vectors.
@@ -198,7 +201,7 @@ struct RuleSweep<Isa, Rule, T, std::index_sequence<I...>> {
 template <class Isa, class Rule, class T, class... Pass>
 constexpr PassSweeps make_pass_sweeps(rule::Passes<Pass...>) {
     return {PassSweep{RulePass<Isa, Rule, Pass, T, rule::ElementArrays<Rule>>::run,
-                      access_of<Rule>(Pass::reads, Pass::writes), static_cast<int>(rule::sum_count<Pass>)}...};
+                      access_of<Rule>(Pass::reads, Pass::writes), rule::sum_count<Pass>}...};
 }
 
 }  // namespace detail

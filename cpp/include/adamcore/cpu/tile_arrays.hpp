@@ -142,6 +142,7 @@ public:
 
 private:
     /// State of double is never decoded, since it is not stored in other types. Rows and columns are.
+    static constexpr std::size_t key_quartets = sizeof(T) == 8 ? 1 : max_slots / state::quartet_size;
     static constexpr std::size_t most_buffers = sizeof(T) == 8 ? most_lines : max_slots;
 
     ADAMCORE_FN bool uses(unsigned slots) const { return (slots >> slots_ & 1) != 0; }
@@ -178,7 +179,7 @@ private:
         if (row == row_) return;
         row_ = row;
         const rounding::Stream stream{treatment_.seed, static_cast<std::uint64_t>(tensor_.step), tensor_.number};
-        for (std::size_t quartet = 0; quartet * state::quartet_size < slots_; ++quartet)
+        for (std::size_t quartet = 0; quartet < key_quartets && quartet * state::quartet_size < slots_; ++quartet)
             convert::random_block(stream, state::row_of(begin, quartet), keys_[quartet]);
     }
 
@@ -241,7 +242,7 @@ private:
     std::size_t slots_ = 0, buffers_ = 0;
     unsigned used_ = 0;     ///< a bit for each slot
     std::int64_t row_ = 0;  ///< of which keys_ are
-    alignas(64) std::uint32_t keys_[max_slots / state::quartet_size][state::quartet_size][rounding::row];
+    alignas(64) std::uint32_t keys_[key_quartets][state::quartet_size][rounding::row];
     alignas(64) T param_buffer_[tile];
     alignas(64) T grad_buffer_[tile];
     alignas(64) T state_buffers_[most_buffers][tile];

@@ -73,7 +73,7 @@ ADAMCORE_FN Terms<sizeof...(X)> terms(X... x) {
 /// Arrays that a pass, or an update, reads or writes. Slots are counted in the order of Rule::slots, and temporaries
 /// behind them.
 inline constexpr unsigned param = 1, grad = 2;
-constexpr unsigned slot(std::size_t index) { return 4u << index; }
+ADAMCORE_FN constexpr unsigned slot(std::size_t index) { return 4u << index; }
 
 template <class... P>
 struct Passes {

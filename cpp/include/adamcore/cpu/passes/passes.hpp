@@ -26,7 +26,8 @@ public:
           pool_(pool),
           treatment_(treatment),
           memory_(static_cast<std::byte*>(workspace.memory)),
-          places_(static_cast<Place*>(workspace.memory)),
+          cuts_(static_cast<plan::Cut*>(workspace.memory)),
+          places_(reinterpret_cast<Place*>(memory_ + places_at)),
           numbers_(numbers),
           latest_(latest) {}
 
@@ -105,7 +106,7 @@ private:
 
     /// Gives each tensor room for its partial sums of pass k. Returns false if no tensor has such a pass.
     bool plan(std::size_t k) noexcept {
-        std::int64_t end = aligned(job_.count * static_cast<std::int64_t>(sizeof(Place)));
+        std::int64_t end = places_at + aligned(job_.count * std::int64_t{sizeof(Place)});
         for (std::int64_t i = 0; i < job_.count; ++i) {
             if (places_[i].constants != 0) end = after_constants(i);
         }
@@ -135,10 +136,9 @@ private:
     template <class UnitsOf, class F>
     void run_units(UnitsOf units_of, std::int64_t work, bool reversed, F f) noexcept {
         const auto size = [&](std::int64_t i) { return units_of(i).size(); };
-        plan::Cut cuts[max_parts + 1];
         const int parts = parts_for(work, pool_.size());
-        plan::split_at(size, job_.count, parts, cuts, [&](std::int64_t i) { return units_of(i).nominal; });
-        detail::run(size, cuts, parts, pool_, reversed, [&] {
+        plan::split_at(size, job_.count, parts, cuts_, [&](std::int64_t i) { return units_of(i).nominal; });
+        detail::run(size, cuts_, parts, pool_, reversed, [&] {
             return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
                 const std::int64_t nominal = units_of(i).nominal;
                 f(i, begin / nominal, (end + nominal - 1) / nominal);
@@ -160,7 +160,7 @@ private:
                               job_.group(i).grad_scale, treatment_.scale_of(i), treatment_};
             const TileVisits& visits = job_.catalog.visits[type_index(tensor)];
             if (pass.is_tabular) return visits.units(visit, begin, end, table(i, k).sums());
-            double* const leaves = partials(i) + begin * visit.pass.sums;
+            double* const leaves = partials(i) + begin * static_cast<std::int64_t>(visit.pass.sums);
             visits.leaves(visit, begin * sums::leaf, std::min(tensor.size, end * sums::leaf), leaves);
         });
     }
@@ -273,6 +273,7 @@ private:
     const Pool& pool_;
     const Treatment& treatment_;
     std::byte* const memory_;
+    plan::Cut* const cuts_;
     Place* const places_;
     double* const numbers_;
     LatestConstants* const latest_;

@@ -34,7 +34,7 @@ struct TableSums {
     double* columns;
     std::int64_t column_stride;
     int row_sums, column_sums;
-    int row_terms[rule::max_sums], column_terms[rule::max_sums];  ///< the indices of the pass's sums
+    std::int64_t row_terms[rule::max_sums], column_terms[rule::max_sums];  ///< where their terms begin
 };
 
 struct TileVisits {
@@ -94,10 +94,9 @@ public:
         for (std::int64_t at = 0, run; at < count; at += run) {
             run = math::min(last_ - column_, count - at);
             for (int k = 0; k < sums_.column_sums; ++k)
-                LaneAdder<Isa>::add_each(column_sums(k) + column_, terms + sums_.column_terms[k] * visit_size + at,
-                                         run);
+                LaneAdder<Isa>::add_each(column_sums(k) + column_, terms + sums_.column_terms[k] + at, run);
             for (int k = 0; k < sums_.row_sums; ++k)
-                LaneAdder<Isa>::add(lanes_[k], column_ - first_, terms + sums_.row_terms[k] * visit_size + at, run);
+                LaneAdder<Isa>::add(lanes_[k], column_ - first_, terms + sums_.row_terms[k] + at, run);
             column_ += run;
             if (column_ == last_) end_row();
         }
@@ -128,13 +127,13 @@ class Visitor {
 public:
     static void leaves(const Visit& visit, std::int64_t begin, std::int64_t end, double* leaves) noexcept {
         Visitor visitor(visit);
-        const int sums = visit.pass.sums;
+        const auto sums = static_cast<int>(visit.pass.sums);
         for (std::int64_t at = begin; at < end; at += sums::leaf) {
             sums::LaneSums lanes[rule::max_sums];
             visitor.elements(0, at, math::min(end, at + sums::leaf),
                              [&](std::int64_t first, const double* terms, std::int64_t count) {
                                  for (int k = 0; k < sums; ++k)
-                                     LaneAdder<Isa>::add(lanes[k], first, terms + k * visit_size, count);
+                                     LaneAdder<Isa>::add(lanes[k], first, terms + k * visitor.size_, count);
                              });
             for (int k = 0; k < sums; ++k) *leaves++ = sums::total(lanes[k]);
         }
@@ -163,7 +162,9 @@ public:
 
 private:
     explicit Visitor(const Visit& visit)
-        : visit_(visit), arrays_(visit.pass.access, visit.tensor, visit.group_scale, visit.scale, visit.treatment) {}
+        : visit_(visit),
+          size_(visit_size(visit.pass.sums)),
+          arrays_(visit.pass.access, visit.tensor, visit.group_scale, visit.scale, visit.treatment) {}
 
     /// Calls `f(first, terms, count)` with the terms of elements [begin, end). Tiles begin at `origin` if nothing is
     /// written; what is written is rounded in tiles of the tensor.
@@ -172,20 +173,21 @@ private:
         if (visit_.pass.access.writes != 0) origin = 0;
         for_each_tile(origin, begin, end, [&](std::int64_t at, std::int64_t count) {
             auto here = arrays_.load(at, count);
-            for (std::int64_t done = 0; done < count; done += visit_size) {
-                const std::int64_t some = math::min(visit_size, count - done);
+            for (std::int64_t done = 0; done < count; done += size_) {
+                const std::int64_t some = math::min(size_, count - done);
                 visit_.pass.run(visit_.constants, arrays_.kernel_scale(), some, here.param, here.grad, here.state,
                                 terms_);
                 f(at + done, terms_, some);
-                here.move(visit_size);
+                here.move(size_);
             }
             arrays_.store(at, count);
         });
     }
 
     const Visit& visit_;
+    const std::int64_t size_;  ///< of what the kernel visits at a time
     TileArrays<Isa, T> arrays_;
-    alignas(64) double terms_[rule::max_sums * visit_size];
+    alignas(64) double terms_[most_terms];
 };
 
 }  // namespace detail

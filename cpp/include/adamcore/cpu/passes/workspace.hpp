@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "adamcore/cpu/passes/catalog.hpp"
+#include "adamcore/plan.hpp"
 #include "adamcore/sums.hpp"
 
 /// The memory in which sums and the constants of tensors are kept during a step.
@@ -17,6 +18,9 @@ struct Workspace {
 };
 
 namespace detail {
+
+/// A workspace begins with the cuts of a pass, which would take much of a small stack, and with the places of tensors.
+inline constexpr std::int64_t places_at = (max_parts + 1) * std::int64_t{sizeof(plan::Cut)};
 
 /// Where a tensor's constants, temporaries and partial sums are, in bytes from the beginning of the workspace. Constants
 /// are at 0 if the tensor has none of its own.
@@ -64,7 +68,7 @@ inline std::int64_t temporary_bytes(const Tensor& tensor, const rule::Slot& slot
 /// needed, or 0 if no tensor has constants of its own.
 template <class F>
 std::int64_t lay_out(const Job& job, F&& f) {
-    std::int64_t at = aligned(job.count * static_cast<std::int64_t>(sizeof(Place)));
+    std::int64_t at = places_at + aligned(job.count * std::int64_t{sizeof(Place)});
     bool is_needed = false;
     std::int64_t pass_bytes[rule::max_passes] = {}, sums_of_all = 0;
     for (std::int64_t i = 0; i < job.count; ++i) {
