@@ -19,7 +19,8 @@ def total(x: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Return the sum of all elements, or along one axis, which then has length 1."""
     if _replayed is not None:
         return next(_replayed)
-    found = np.sum(x, axis=axis, keepdims=axis is not None, dtype=np.float64)
+    # NumPy adds up columns row after row, which would lose digits in float64.
+    found = np.sum(x, axis=axis, keepdims=axis is not None, dtype=np.longdouble).astype(np.float64)
     if _recorded is not None:
         _recorded.append(found)
     return found
