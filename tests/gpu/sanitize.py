@@ -58,6 +58,16 @@ def rules() -> None:
             optimizer.step([put(s, grad, (k + 1) % 3) for k, s in enumerate(SHAPES)])
 
 
+def sums() -> None:
+    """Matrices in parts and whole, and many leaves."""
+    shapes = [(70, 300), (5, 5000), (4200, 33), (2, 65, 33), (40, 3, 3), (40_000,)]
+    for make, dtype in itertools.product((ac.Adafactor, ac.LAMB, ac.Prodigy, ac.NovoGrad), (F32, F64, BF16)):
+        optimizer = make([put(s, dtype, k % 3) for k, s in enumerate(shapes)], clip_norm=1.0)
+        for _ in range(2):
+            optimizer.step([put(s, dtype, (k + 1) % 3) for k, s in enumerate(shapes)])
+        optimizer.load_state_dict(optimizer.state_dict())
+
+
 def strided() -> None:
     """Views, of parameters and of gradients."""
     for dtype in (F32, BF16):
@@ -131,7 +141,7 @@ def graphs() -> None:
         assert optimizer.steps["0"] == 7
 
 
-PARTS: list[Callable[[], None]] = [rules, strided, clipping, scaling, functional, many, graphs]
+PARTS: list[Callable[[], None]] = [rules, sums, strided, clipping, scaling, functional, many, graphs]
 
 
 def chosen(names: list[str]) -> Iterator[Callable[[], None]]:
