@@ -170,7 +170,9 @@ bool UpdateFunction::update(PyObject* const* arguments) {
     const Variant* const variant = variant_of(arguments);
     Group group;
     PlainArrays arrays;
-    if (!variant || Scratch::may_need(variant->rule) || !read_hyper(*variant, arguments, group) || !find_arrays(*variant, arguments, arrays)) return false;
+    if (!variant || Scratch::may_need(variant->rule) || !read_hyper(*variant, arguments, group) ||
+        !find_arrays(*variant, arguments, arrays))
+        return false;
 
     Tensor one;
     std::vector<Tensor> many;
