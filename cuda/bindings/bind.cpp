@@ -198,9 +198,12 @@ std::unique_ptr<BoundOptimizer> DeviceOptimizer::make_like() const {
 /// By way of the CPU's memory: arrays change their dtype once in a training, if ever.
 void DeviceOptimizer::convert(const std::vector<Conversion>& conversions) const {
     if (conversions.empty()) return;
+    const cuda::Stream pool = stream_of_pool(state_device_);
     const GilRelease release;
     const cuda::DeviceScope scope(state_device_);
-    const cuda::Event now;
+    cuda::Event now;
+    now.record(pool);
+    now.wait();  // work that is queued there may still use the memory of the new arrays
     for (const Conversion& each : conversions) {
         const auto size = static_cast<std::size_t>(each.size);
         std::vector<std::byte> from(size * size_of(each.from_dtype)), to(size * size_of(each.to_dtype));
