@@ -146,7 +146,7 @@ LAYERS = [
         "cpu/passes/catalog.hpp",
         {"cpu/passes/visits.hpp", "cpu/sweep.hpp", "cpu/tiles.hpp", "cpu/traffic.hpp", "rule_info.hpp", "tensor.hpp"},
     ),
-    ("cpu/passes/workspace.hpp", {"cpu/passes/catalog.hpp", "sums.hpp"}),
+    ("cpu/passes/workspace.hpp", {"cpu/passes/catalog.hpp", "plan.hpp", "sums.hpp"}),
     ("cpu/passes/tables.hpp", {"cpu/passes/workspace.hpp", "cpu/pieces.hpp", "plan.hpp", "sums.hpp"}),
     (
         "cpu/passes/passes.hpp",
