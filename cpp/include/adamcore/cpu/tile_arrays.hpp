@@ -141,7 +141,7 @@ public:
     }
 
 private:
-    /// State of double is never decoded, since it is not stored in other types. Rows and columns are.
+    /// State of double is never decoded, since it is not stored in other types, nor rounded. Rows and columns are copied.
     static constexpr std::size_t key_quartets = sizeof(T) == 8 ? 1 : max_slots / state::quartet_size;
     static constexpr std::size_t most_buffers = sizeof(T) == 8 ? most_lines : max_slots;
 
