@@ -4,6 +4,7 @@
 #include <adamcore/adamcore.hpp>
 
 #include <cinttypes>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -45,31 +46,64 @@ cpu::Group group_of(std::size_t rule, double weight_decay) {
     return group;
 }
 
-void step(const cpu::Kernels& kernels, const cpu::Group& group, const Tensor& tensor, const Treatment& treatment = {}) {
-    plan::Cut cuts[cpu::max_parts + 1];
-    const int parts = cpu::plan_step(&tensor, 1, 1, cuts);
-    cpu::step(kernels, &group, &tensor, cuts, parts, cpu::Serial{}, treatment);
-}
-
 constexpr std::int64_t size = 1003;
+
+/// The state of a tensor, the numbers of its optimizer, and the memory for steps.
+class State {
+public:
+    State(const cpu::Group& group, Tensor& tensor) : group_(group), tensor_(tensor) {
+        const RuleInfo& info = cpu::all_rules()[group.rule];
+        tensor.rows = 17;
+        tensor.columns = size / tensor.rows;
+        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
+            slots_.emplace_back(size);
+            tensor.state[slot] = slots_.back().data();
+        }
+        for (std::size_t k = 0; k < info.number_count; ++k) numbers_.push_back(info.first_number(group.hyper, k));
+        workspace_.resize(cpu::workspace_size(&group, &tensor, 1) / sizeof(std::max_align_t) + 1);
+    }
+
+    void step(const cpu::Kernels& kernels, const Treatment& treatment = {}) {
+        plan::Cut cuts[cpu::max_parts + 1];
+        const int parts = cpu::plan_step(&tensor_, 1, 1, cuts);
+        const bool is_needed = cpu::workspace_size(&group_, &tensor_, 1) > 0;
+        cpu::step(kernels, &group_, &tensor_, cuts, parts, cpu::Serial{}, treatment, false, nullptr,
+                  {is_needed ? workspace_.data() : nullptr}, numbers_.data());
+    }
+
+    std::uint64_t hash(std::uint64_t hash) const {
+        const RuleInfo& info = cpu::all_rules()[group_.rule];
+        for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
+            const auto count = static_cast<std::size_t>(slot_size(tensor_, info.slots[slot]));
+            hash = hash_of(tensor_.state[slot], count * size_of(slot_dtype(tensor_, info.slots[slot])), hash);
+        }
+        return hash_of(numbers_.data(), numbers_.size() * sizeof(double), hash);
+    }
+
+private:
+    const cpu::Group& group_;
+    const Tensor& tensor_;
+    std::vector<std::vector<double>> slots_;
+    std::vector<double> numbers_;
+    std::vector<std::max_align_t> workspace_;
+};
 
 template <class T>
 std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, double weight_decay) {
-    const RuleInfo& info = cpu::all_rules()[rule];
     const cpu::Group group = group_of(rule, weight_decay);
     Numbers numbers;
-    std::vector<std::vector<T>> arrays(2 + info.slot_count, std::vector<T>(size));
+    std::vector<std::vector<T>> arrays(2, std::vector<T>(size));
     Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
+    State state(group, tensor);
     for (T& x : arrays[0]) x = numbers.next<T>();
 
     for (tensor.step = 1; tensor.step <= 20; ++tensor.step) {
         for (T& x : arrays[1]) x = numbers.next<T>();
-        step(kernels, group, tensor);
+        state.step(kernels);
     }
     std::uint64_t hash = hash_start;
     for (const auto& array : arrays) hash = hash_of(array.data(), array.size() * sizeof(T), hash);
-    return hash;
+    return state.hash(hash);
 }
 
 /// Half-precision parameters, gradients and state, with what `weights` says beside them. Numbers are small enough that
@@ -77,21 +111,20 @@ std::uint64_t hash_of_steps(const cpu::Kernels& kernels, std::size_t rule, doubl
 template <class Half>
 std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, WeightPolicy weights,
                                  StateRounding state_rounding = StateRounding::stochastic) {
-    const RuleInfo& info = cpu::all_rules()[rule];
     const cpu::Group group = group_of(rule, 0.01);
     Numbers numbers;
     const auto fill = [&](std::vector<Half>& array) {
         for (Half& x : array) x = storage::encode<Half>(numbers.next<float>() * 0x1p-22f);
     };
-    std::vector<std::vector<Half>> arrays(2 + info.slot_count, std::vector<Half>(size));
+    std::vector<std::vector<Half>> arrays(2, std::vector<Half>(size));
     // Room for any type's: masters, remainders, what rounding lost, or ties.
     std::vector<std::uint8_t> extras[2] = {std::vector<std::uint8_t>(4 * size), std::vector<std::uint8_t>(4 * size)};
     Tensor tensor = adamcore::tensor(arrays[0].data(), arrays[1].data(), size, 1);
     tensor.state_dtype = dtype_of<Half>;
     tensor.weights = weights;
     tensor.state_rounding = state_rounding;
-    for (std::size_t slot = 0; slot < info.slot_count; ++slot) tensor.state[slot] = arrays[2 + slot].data();
     for (std::size_t i = 0; i < 2; ++i) tensor.extra[i] = extras[i].data();
+    State state(group, tensor);
     fill(arrays[0]);
 
     Treatment treatment;
@@ -100,10 +133,11 @@ std::uint64_t hash_of_half_steps(const cpu::Kernels& kernels, std::size_t rule, 
     treatment.seed = 20150507;
     for (tensor.step = 1; tensor.step <= 20; ++tensor.step) {
         fill(arrays[1]);
-        step(kernels, group, tensor, treatment);
+        state.step(kernels, treatment);
     }
     std::uint64_t hash = hash_start;
     for (const auto& array : arrays) hash = hash_of(array.data(), array.size() * sizeof(Half), hash);
+    hash = state.hash(hash);
     for (const auto& extra : extras) hash = hash_of(extra.data(), extra.size(), hash);
     return hash;
 }
