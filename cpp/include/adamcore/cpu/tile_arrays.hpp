@@ -106,7 +106,7 @@ public:
             if (uses(access.rows | access.columns)) {
                 state_[slots_].buffer = state_buffers_[buffers_++];
             } else {
-                add_slot(uses(access.full) ? compute_dtype(tensor.dtype) : tensor.state_dtype);
+                add_slot(uses(access.full) ? dtype_of<T> : tensor.state_dtype);
             }
         }
     }
