@@ -50,9 +50,16 @@ struct Operand {
         return buffer;
     }
 
-    /// Prefetches the next tile.
-    ADAMCORE_FN void ask(std::int64_t begin) const {
-        if (buffer && axes.count == 0) prefetch(data + (begin + tile) * item, tile * item);
+    /// Prefetches the next tile, or one further on if there are few arrays, into the second-level cache: processors do not
+    /// keep enough lines of a single stream under way.
+    ADAMCORE_FN void ask(std::int64_t begin, [[maybe_unused]] bool are_few) const {
+        if (axes.count != 0) return;
+        if (buffer) prefetch(data + (begin + tile) * item, tile * item);
+#if defined(__GNUC__)
+        if (buffer || !are_few) return;
+        const char* const ahead = data + (begin + 2 * tile) * item;
+        for (std::int64_t at = 0; at < tile * item; at += 64) __builtin_prefetch(ahead + at, 0, 2);
+#endif
     }
 
     void store(std::int64_t begin, std::int64_t count) const {
@@ -197,10 +204,12 @@ private:
     }
 
     ADAMCORE_FN void ask_for_next(std::int64_t begin) const {
-        if (access_.touches(rule::param)) param_.ask(begin);
-        if (access_.touches(rule::grad)) grad_.ask(begin);
+        const unsigned asked = used_ & ~(access_.rows | access_.columns);
+        const bool are_few = asked == 0;
+        if (access_.touches(rule::param)) param_.ask(begin, are_few);
+        if (access_.touches(rule::grad)) grad_.ask(begin, are_few);
         for (std::size_t slot = 0; slot < slots_; ++slot) {
-            if ((used_ & ~(access_.rows | access_.columns)) >> slot & 1) state_[slot].ask(begin);
+            if (asked >> slot & 1) state_[slot].ask(begin, are_few);
         }
         if (!keeps_weights_ || !tensor_.extra[0]) return;
         const std::int64_t item = tensor_.weights == WeightPolicy::master ? 4 : 2;

@@ -24,7 +24,8 @@ inline constexpr auto fields = rule::fields<Hyper>(
 template <class T>
 struct Step {
     double keep, fresh, least;
-    T floor, decay, rate;
+    T floor, ceiling;  ///< of variances, and of the inverses of their roots
+    T decay, rate;
     double relative_rate;
 };
 
@@ -41,7 +42,9 @@ ADAMCORE_FN Step<T> prepare(const Hyper& h, const rule::Context& context) {
     const double fresh = power::pow(t, h.beta2_decay);
     const double least = rule::is_none(h.eps1) ? (sizeof(T) == 8 ? 0x1p-52 : 0x1p-23) : h.eps1;
     const double relative = math::min(h.lr, 1 / math::sqrt(t));
-    return {1 - fresh, fresh, least, floor_of<T>(least), T(h.lr * h.weight_decay), T(0), relative};
+    const T floor = floor_of<T>(least);
+    return {1 - fresh, fresh,   least, floor, T(1 / math::sqrt(static_cast<double>(floor))), T(h.lr * h.weight_decay),
+            T(0),      relative};
 }
 
 template <class T>
@@ -117,8 +120,10 @@ struct AdafactorVector {
 struct Adafactor {
     static constexpr auto name = "adafactor";
     static constexpr auto slots = rule::slots(rule::square("row_var").of_rows(), rule::square("col_var").of_columns());
-    /// row_var divided by its mean, so that a product with col_var does not underflow.
-    static constexpr auto temporaries = rule::slots(rule::unscaled("row_ratio").of_rows());
+    /// The inverse roots of row_var, divided by its mean, and of col_var. A product of two of them takes the place of a
+    /// division and a root for each element, and does not underflow.
+    static constexpr auto temporaries =
+        rule::slots(rule::unscaled("row_scale").of_rows(), rule::unscaled("column_scale").of_columns());
     using Hyper = adafactor::Hyper;
     static constexpr auto fields = adafactor::fields;
     using for_vectors = AdafactorVector;
@@ -130,12 +135,18 @@ struct Adafactor {
         return adafactor::prepare<T>(h, context);
     }
 
+    /// A NaN in a scale is kept.
+    template <class T>
+    ADAMCORE_FN static T direction(const Step<T>& s, T g, T row_scale, T column_scale) {
+        return g * math::min(s.ceiling, row_scale * column_scale);
+    }
+
     struct ParamSize {
         static constexpr auto sums = rule::sums(rule::Over::tensor);
         static constexpr unsigned reads = rule::param, writes = 0;
 
         template <class T, class G>
-        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>&, G, const T& p, T&, T&, T&) {
+        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>&, G, const T& p, T&, T&, T&, T&) {
             const double weight = p;
             return rule::terms(weight * weight);
         }
@@ -152,7 +163,7 @@ struct Adafactor {
         static constexpr unsigned reads = rule::grad, writes = 0;
 
         template <class T, class G>
-        ADAMCORE_FN static rule::Terms<2> visit(const Step<T>&, G g, const T&, T&, T&, T&) {
+        ADAMCORE_FN static rule::Terms<2> visit(const Step<T>&, G g, const T&, T&, T&, T&, T&) {
             const double wide = g;
             return rule::terms(wide * wide, wide * wide);
         }
@@ -164,22 +175,24 @@ struct Adafactor {
         }
         template <class T>
         ADAMCORE_FN static void spread(const Step<T>& s, const rule::Context& context, double total, T* row) {
-            row[1] = T(row[0] / math::max(total / static_cast<double>(context.rows), s.least));
+            const double mean = math::max(total / static_cast<double>(context.rows), s.least);
+            row[1] = T(1 / math::sqrt(row[0] / mean));
         }
         template <class T>
         ADAMCORE_FN static void column(const Step<T>& s, const rule::Context& context, const double* totals,
                                        T* column) {
             column[0] = T(s.keep * column[0] + s.fresh * (totals[0] / static_cast<double>(context.rows)));
+            column[1] = T(1 / math::sqrt(static_cast<double>(column[0])));
         }
     };
 
     struct UpdateSize {
         static constexpr auto sums = rule::sums(rule::Over::tensor);
-        static constexpr unsigned reads = rule::grad | rule::slot(1) | rule::slot(2), writes = 0;
+        static constexpr unsigned reads = rule::grad | rule::slot(2) | rule::slot(3), writes = 0;
 
         template <class T, class G>
-        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T&, T& column, T& row_ratio) {
-            const double u = adafactor::direction(s, T(g), row_ratio * column);
+        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T&, T&, T& row, T& column) {
+            const double u = direction(s, T(g), row, column);
             return rule::terms(u * u);
         }
 
@@ -191,11 +204,11 @@ struct Adafactor {
     };
     using passes = rule::Passes<ParamSize, Moments, UpdateSize>;
 
-    static constexpr unsigned reads = rule::param | rule::grad | rule::slot(1) | rule::slot(2), writes = rule::param;
+    static constexpr unsigned reads = rule::param | rule::grad | rule::slot(2) | rule::slot(3), writes = rule::param;
 
     template <class T, class G>
-    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T&, T& column, T& row_ratio) {
-        p = adafactor::moved(s, p, adafactor::direction(s, T(g), row_ratio * column));
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T&, T&, T& row, T& column) {
+        p = adafactor::moved(s, p, direction(s, T(g), row, column));
     }
 };
 
