@@ -25,14 +25,6 @@ const std::vector<Shape> small_shapes{{1, 0, 5},  {1, 5, 7}, {3, 2, 33},   {1, 7
 const std::vector<Shape> large_shapes{{1, 200, 500}, {1, 0, 50001}, {1, 3, 20011}, {1, 10011, 3}, {2, 70, 129}};
 
 /// Rules that have passes, by index, but not those that only stand for vectors.
-std::vector<std::size_t> rules_with_passes() {
-    std::vector<std::size_t> found;
-    for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
-        if (cpu::all_rules()[rule].pass_count > 0) found.push_back(rule);
-    }
-    return found;
-}
-
 /// The presets, but for some: ratios, decay and limits are at work.
 cpu::Group group_of_presets(std::size_t rule, double weight_decay) {
     const RuleInfo& info = cpu::all_rules()[rule];

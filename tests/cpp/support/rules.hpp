@@ -83,6 +83,15 @@ inline std::vector<std::size_t> rules_to_test() {
     return all;
 }
 
+/// The rules with passes, by index.
+inline std::vector<std::size_t> rules_with_passes() {
+    std::vector<std::size_t> found;
+    for (std::size_t rule = 0; rule < rules::All::size; ++rule) {
+        if (cpu::all_rules()[rule].pass_count > 0) found.push_back(rule);
+    }
+    return found;
+}
+
 /// Every simple rule with every compute type, under sanitizers with float, for TYPED_TEST_SUITE.
 using EveryCase = detail::CasesOf<SimpleRules>::Types;
 
