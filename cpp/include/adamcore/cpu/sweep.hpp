@@ -148,11 +148,12 @@ ADAMCORE_FN void visit_elements(const typename Rule::template Step<T>& constants
                                 State* ADAMCORE_RESTRICT... state) {
     const typename Rule::template Step<T> step = constants;
     constexpr std::int64_t line = 64 / sizeof(T);
+    const std::int64_t whole = count / line * line;
     ADAMCORE_IVDEP
-    for (std::int64_t i = 0; i < count / line * line; ++i)
+    for (std::int64_t i = 0; i < whole; ++i)
         visit_part<Rule, Pass, HasL2, T>(step, grad_scale, i, param, grad, terms, rule::ElementArrays<Rule>{},
                                          std::make_index_sequence<sizeof...(State)>{}, state...);
-    for (std::int64_t i = count / line * line; i < count; ++i)
+    for (std::int64_t i = whole; i < count; ++i)
         visit_part<Rule, Pass, HasL2, T>(step, grad_scale, i, param, grad, terms, rule::ElementArrays<Rule>{},
                                          std::make_index_sequence<sizeof...(State)>{}, state...);
 }
