@@ -6,7 +6,7 @@
 #include <cinttypes>
 #include <cstddef>
 #include <cstdio>
-#include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "../support/hashes.hpp"
@@ -35,13 +35,14 @@ private:
     std::uint64_t state_ = 20150507;
 };
 
-/// A rule with its presets but for the weight decay.
+/// A rule with its presets but for the weight decay, and for the coefficient by which Prodigy's steps are so small that
+/// none becomes NaN, whose sign is the processor's own.
 cpu::Group group_of(std::size_t rule, double weight_decay) {
     const RuleInfo& info = cpu::all_rules()[rule];
     cpu::Group group{rule, {}, 1.0};
     for (std::size_t i = 0; i < info.field_count; ++i) {
-        const bool decays = std::strcmp(info.fields[i].name, "weight_decay") == 0;
-        group.hyper[i] = decays ? weight_decay : info.fields[i].preset;
+        const std::string_view name = info.fields[i].name;
+        group.hyper[i] = name == "weight_decay" ? weight_decay : name == "d_coef" ? 0x1p-30 : info.fields[i].preset;
     }
     return group;
 }
