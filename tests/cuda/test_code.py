@@ -87,7 +87,7 @@ def test_stored_updates_have_registers_for_three_blocks(kernels: dict[str, Kerne
 def test_a_decision_is_small(kernels: dict[str, Kernel]) -> None:
     for name, kernel in of(kernels, r"6DecideI").items():
         raises_t = "Adafactor" in name  # to a power, in double-double
-        assert kernel.size < (27_000 if raises_t else 23_000), name
+        assert kernel.size < (28_000 if raises_t else 23_000), name
 
 
 def wide_loads(code: list[str]) -> list[tuple[int, int]]:

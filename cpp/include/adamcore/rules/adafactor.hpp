@@ -42,9 +42,11 @@ ADAMCORE_FN Step<T> prepare(const Hyper& h, const rule::Context& context) {
     const double fresh = power::pow(t, h.beta2_decay);
     const double least = rule::is_none(h.eps1) ? (sizeof(T) == 8 ? 0x1p-52 : 0x1p-23) : h.eps1;
     const double relative = math::min(h.lr, 1 / math::sqrt(t));
-    const T floor = floor_of<T>(least);
-    return {1 - fresh, fresh,   least, floor, T(1 / math::sqrt(static_cast<double>(floor))), T(h.lr * h.weight_decay),
-            T(0),      relative};
+    // The inverse root of the least floor bounds the inverse, which would be infinite in T for a least number near 0.
+    constexpr double most = sizeof(T) == 8 ? 0x1.6a09e667f3bccp+536 : 0x1.6a09e6p+74;
+    const T ceiling = T(math::min(1 / least, most));
+    const double decay = h.lr * h.weight_decay;
+    return {1 - fresh, fresh, least, floor_of<T>(least), ceiling, T(decay), T(0), relative};
 }
 
 template <class T>
