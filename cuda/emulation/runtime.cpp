@@ -131,7 +131,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     const cudaError_t status = call("", [](World& world, World::Hold&) { world.require_safe_call(); });
-    if (status == cudaSuccess) delete event;
+    if (status != cudaErrorStreamCaptureUnsupported) delete event;  // after an error that stays, it is never used again
     return status;
 }
 
