@@ -91,10 +91,13 @@ def test_a_decision_is_small(kernels: dict[str, Kernel]) -> None:
 
 
 def wide_loads(code: list[str]) -> list[tuple[int, int]]:
-    """Return place and first register of the 16-byte loads of arrays, which are of elements and not of tables."""
+    """Return place and first register of the 16-byte loads of arrays, which are of elements and not of tables.
+
+    Loads of elements have a predicate, "unless an array is unaligned".
+    """
     found = []
     for place, instruction in enumerate(code):
-        load = re.search(r"LDG\.E\.128 R(\d+), desc\[UR\d+\]\[R\d+\.64\]$", instruction)
+        load = re.match(r"@!P\d+ LDG\.E\.128 R(\d+), desc\[UR\d+\]\[R\d+\.64\]$", instruction)
         if load:
             found.append((place, int(load[1])))
     return found
