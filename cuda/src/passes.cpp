@@ -6,12 +6,6 @@
 #include "state.hpp"
 
 namespace adamcore::cuda {
-namespace {
-
-std::int64_t blocks_for(std::int64_t count) { return (count + threads - 1) / threads; }
-
-}  // namespace
-
 void Engine::run_passes(const StepArguments& step, Stream stream) const {
     for (std::size_t i = 0; i < plan_.passes.size(); ++i) {
         const PassPlan& pass = plan_.passes[i];
@@ -69,7 +63,7 @@ void Engine::conclude(const PassPlan& pass, std::size_t index, Stream stream) co
         a.items = part.items;
         a.count = part.count;
         a.all = part.all;
-        conclude_launches(part.type, part.rule, index).conclude(blocks_for(part.count), a, stream);
+        conclude_launches(part.type, part.rule, index).conclude(blocks_for(part.count, threads), a, stream);
     }
 }
 
@@ -78,9 +72,8 @@ void Engine::conclude_lines(const PassPlan& pass, std::size_t index, Stream stre
     LineArguments a = line_arguments(pass);
     for (const LinePart& part : pass.lines) {
         const PassInfo& info = all_rules()[part.rule].passes[index];
-        TotalArguments totals{a.tensors, a.places, a.terms, part.columns, 0, a.control};
-        for (std::size_t sum = 0; sum < info.sum_count; ++sum)
-            totals.column_sums += info.sums[sum] == rule::Over::columns;
+        TotalArguments totals{a.tensors, a.places, a.terms, part.columns, count_over(info, rule::Over::columns),
+                              a.control};
         column_sums(part.column_blocks, totals, stream);
         const ConclusionLaunches& launches = conclude_launches(part.type, part.rule, index);
         a.lines = part.lines;

@@ -10,8 +10,6 @@
 namespace adamcore::cuda {
 namespace {
 
-std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
-
 /// Reserves memory for a rule's temporaries of a tensor, which follow its slots.
 void add_temporaries(const RuleInfo& rule, Tensor& tensor, Packer& packer) {
     for (std::size_t k = 0; k < rule.temporary_count; ++k) {

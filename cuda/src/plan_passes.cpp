@@ -10,12 +10,6 @@
 namespace adamcore::cuda {
 namespace {
 
-std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
-
-std::int64_t count_over(const PassInfo& pass, rule::Over over) {
-    return std::count(pass.sums, pass.sums + pass.sum_count, over);
-}
-
 /// Plans one pass, as tensors are added that have it.
 class PassPlanner {
 public:

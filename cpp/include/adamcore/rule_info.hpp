@@ -75,7 +75,6 @@ struct RuleInfo {
     unsigned common_fields;
     /// The same for fields that a group may also set to 0.
     unsigned common_or_zero_fields;
-    unsigned update_reads, update_writes;  ///< rule::param, ...
 
     /// Whether state begins with a gradient (rule::begins).
     bool begins;
@@ -103,6 +102,18 @@ struct Group {
     HyperValues hyper{};
     double grad_scale = 1.0;
 };
+
+/// The index of the rule that a tensor follows where `rule` has been selected: itself, or the one that it names for vectors.
+inline std::size_t rule_of(const RuleInfo* infos, std::size_t rule, const Tensor& tensor) noexcept {
+    return tensor.columns == 0 ? infos[rule].for_vectors : rule;
+}
+
+/// The number of a pass's sums over what `over` says.
+constexpr int count_over(const PassInfo& pass, rule::Over over) {
+    int count = 0;
+    for (std::size_t k = 0; k < pass.sum_count; ++k) count += pass.sums[k] == over;
+    return count;
+}
 
 /// The number of elements of a tensor's slot, and their type.
 constexpr std::int64_t slot_size(const Tensor& tensor, const rule::Slot& slot) {

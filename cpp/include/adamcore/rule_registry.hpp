@@ -12,7 +12,7 @@ const std::array<RuleInfo, rules::All::size>& all_rules() noexcept;
 
 /// The rule of a tensor of a group: that of the group, or the one that it names for vectors.
 inline std::size_t rule_of(const Group& group, const Tensor& tensor) noexcept {
-    return tensor.columns == 0 ? all_rules()[group.rule].for_vectors : group.rule;
+    return rule_of(all_rules().data(), group.rule, tensor);
 }
 
 /// Storage for any rule's Step<T>.

@@ -9,7 +9,7 @@ from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
-from adamcore.optimizers._momentum import MOMENTUM_KEYS, require_momentum, rule_with_momentum
+from adamcore.optimizers._momentum import MOMENTUM_KEYS, require_momentum, rule_of_function, rule_with_momentum
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -111,14 +111,9 @@ class LARS(Optimizer):
         require_momentum("LARS", group)
 
 
-def _rule_of_function(hyper: Group) -> str:
-    LARS._check_new(hyper)
-    return LARS._rule(hyper)
-
-
 _update_lars = update_function(
     "lars",
-    _rule_of_function,
+    rule_of_function("LARS", "lars"),
     LARS._variant_keys,
     (
         "lr",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from adamcore._arrays.structures import Group
 
 MOMENTUM_KEYS = ("momentum", "dampening", "nesterov")
@@ -23,6 +25,16 @@ def require_momentum(owner: str, group: Group) -> None:
     """Raise ValueError for Nesterov's momentum where there is none."""
     if group["nesterov"] and group["momentum"] == 0:
         _refuse_nesterov(owner)
+
+
+def rule_of_function(owner: str, rule: str) -> Callable[[Group], str]:
+    """Return what selects the rule where there is no momentum that could come later."""
+
+    def rule_for(hyper: Group) -> str:
+        require_momentum(owner, hyper)
+        return rule_with_momentum(owner, rule, hyper)
+
+    return rule_for
 
 
 def _refuse_nesterov(owner: str) -> None:

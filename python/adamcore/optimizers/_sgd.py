@@ -9,7 +9,7 @@ from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._parts.options import Options
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
-from adamcore.optimizers._momentum import MOMENTUM_KEYS, require_momentum, rule_with_momentum
+from adamcore.optimizers._momentum import MOMENTUM_KEYS, require_momentum, rule_of_function, rule_with_momentum
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -89,14 +89,9 @@ class SGD(Optimizer):
         require_momentum("SGD", group)
 
 
-def _rule_of_function(hyper: Group) -> str:
-    SGD._check_new(hyper)
-    return SGD._rule(hyper)
-
-
 _update_sgd = update_function(
     "sgd",
-    _rule_of_function,
+    rule_of_function("SGD", "sgd"),
     SGD._variant_keys,
     ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
     ("momentum_buffer",),

@@ -223,7 +223,7 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
             const Tensor& tensor = tensors[i];
             if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
             const Group& group = groups[tensor.group];
-            const std::size_t rule = tensor.columns == 0 ? infos[group.rule].for_vectors : group.rule;
+            const std::size_t rule = rule_of(infos, group.rule, tensor);
             const void* constants = latest ? latest[tensor.group].find(tensor, rule) : nullptr;
             if (!constants)
                 constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {

@@ -84,21 +84,21 @@ constexpr Field<Hyper> number(const char* name, double Hyper::*member, const Ran
 }
 template <class Hyper>
 constexpr Field<Hyper> finite(const char* name, double Hyper::*member) {
-    return {name, member, Range::finite};
+    return number(name, member, Range::finite);
 }
 template <class Hyper>
 constexpr Field<Hyper> nonnegative(const char* name, double Hyper::*member) {
-    return {name, member, Range::nonnegative};
+    return number(name, member, Range::nonnegative);
 }
 /// In [0, 1].
 template <class Hyper>
 constexpr Field<Hyper> fraction(const char* name, double Hyper::*member) {
-    return {name, member, Range::fraction};
+    return number(name, member, Range::fraction);
 }
 /// In [0, 1).
 template <class Hyper>
 constexpr Field<Hyper> below_one(const char* name, double Hyper::*member) {
-    return {name, member, Range::below_one};
+    return number(name, member, Range::below_one);
 }
 /// True or False.
 template <class Hyper>

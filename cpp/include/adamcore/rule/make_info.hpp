@@ -203,8 +203,6 @@ RuleInfo make_rule_info() {
         info.common_fields = fields_among<Rule>(Rule::common);
         info.common_or_zero_fields = fields_among<Rule>(Rule::common_or_zero);
     }
-    info.update_reads = rule::update_reads<Rule>;
-    info.update_writes = rule::update_writes<Rule>;
     info.begins = rule::begins<Rule>;
     info.has_own_constants = rule::has_own_constants<Rule>;
     info.prepare = prepare_into<Rule>;

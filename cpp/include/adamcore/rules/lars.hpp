@@ -71,7 +71,7 @@ protected:
     /// The buffer begins as the first gradient, whatever it contained, even NaN.
     template <class T>
     ADAMCORE_FN static T next(const Step<T>& s, double g, T buffer) {
-        return T(s.buffer.wide_keep * math::select(s.starts, T(0), buffer) + s.buffer.wide_fresh * g);
+        return average(s.buffer, math::select(s.starts, T(0), buffer), g);
     }
 };
 

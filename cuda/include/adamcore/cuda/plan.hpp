@@ -147,6 +147,9 @@ struct Plan {
 /// Copies axes to the device.
 Axes packed(const Axes& axes, Packer& packer);
 
+/// The number of blocks that it takes for `size` things, if one takes `each`.
+constexpr std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
+
 /// Whether a tensor is updated.
 inline bool is_active(const Entry& entry) { return entry.tensor.grad && entry.tensor.size > 0; }
 

@@ -34,10 +34,7 @@ struct Job {
     std::int64_t count;
 
     const Group& group(std::int64_t i) const { return groups[is_one_group ? 0 : tensors[i].group]; }
-    std::size_t rule(std::int64_t i) const {
-        const std::size_t rule = group(i).rule;
-        return tensors[i].columns == 0 ? catalog.infos[rule].for_vectors : rule;
-    }
+    std::size_t rule(std::int64_t i) const { return rule_of(catalog.infos, group(i).rule, tensors[i]); }
     const RuleInfo& info(std::int64_t i) const { return catalog.infos[rule(i)]; }
     /// Null if the tensor is not updated, or if its rule has no such pass.
     const PassInfo* pass(std::int64_t i, std::size_t k) const {

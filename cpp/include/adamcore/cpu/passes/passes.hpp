@@ -184,7 +184,7 @@ private:
     void finish_tables(std::size_t k) noexcept {
         const auto has = [&](std::int64_t i, rule::Over over) {
             const PassInfo* const pass = job_.pass(i, k);
-            return pass && pass->is_tabular && sums_over(*pass, over) > 0;
+            return pass && pass->is_tabular && count_over(*pass, over) > 0;
         };
         std::int64_t rows = 0, columns = 0;
         for (std::int64_t i = 0; i < job_.count; ++i) {

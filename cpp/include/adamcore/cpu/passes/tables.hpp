@@ -46,7 +46,7 @@ struct Table {
 
     std::int64_t rows() const { return tensor.rows; }
     std::int64_t columns() const { return tensor.columns; }
-    bool has(rule::Over over) const { return sums_over(pass, over) > 0; }
+    bool has(rule::Over over) const { return count_over(pass, over) > 0; }
     double* row_partials() const { return partials; }
     double* column_partials() const { return partials + partials_of(tensor, pass).rows; }
     /// Sums of what row() returns, for the leaves of rows of each matrix.
@@ -66,7 +66,7 @@ struct Table {
     /// Adds up the rows of units [begin, end) of Units::of_rows, and calls row() for each.
     void finish_rows(std::int64_t begin, std::int64_t end) const noexcept {
         const std::int64_t parts = sums::leaves_of(columns()), leaves = sums::leaves_of(rows());
-        const int count = sums_over(pass, rule::Over::rows);
+        const int count = count_over(pass, rule::Over::rows);
         for (std::int64_t unit = begin; unit < end; ++unit) {
             const std::int64_t matrix = unit / leaves, first = (unit - matrix * leaves) * sums::leaf;
             const std::int64_t last = std::min(rows(), first + sums::leaf);

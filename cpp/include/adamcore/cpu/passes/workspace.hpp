@@ -38,10 +38,6 @@ struct PartialCounts {
     std::int64_t all() const { return rows + columns + totals; }
 };
 
-inline int sums_over(const PassInfo& pass, rule::Over over) {
-    return static_cast<int>(std::count(pass.sums, pass.sums + pass.sum_count, over));
-}
-
 /// The number of matrices of a tensor.
 inline std::int64_t matrices_of(const Tensor& tensor) { return tensor.size / (tensor.rows * tensor.columns); }
 
@@ -52,8 +48,8 @@ inline PartialCounts partials_of(const Tensor& tensor, const PassInfo& pass) {
         return counts;
     }
     const std::int64_t matrices = matrices_of(tensor);
-    counts.rows = matrices * tensor.rows * sums::leaves_of(tensor.columns) * sums_over(pass, rule::Over::rows);
-    counts.columns = matrices * sums::blocks_of(tensor.rows) * tensor.columns * sums_over(pass, rule::Over::columns);
+    counts.rows = matrices * tensor.rows * sums::leaves_of(tensor.columns) * count_over(pass, rule::Over::rows);
+    counts.columns = matrices * sums::blocks_of(tensor.rows) * tensor.columns * count_over(pass, rule::Over::columns);
     counts.totals = matrices * sums::leaves_of(tensor.rows);
     return counts;
 }
@@ -86,7 +82,7 @@ std::int64_t lay_out(const Job& job, F&& f) {
             for (std::size_t k = 0; k < info.pass_count; ++k) {
                 const PassInfo& pass = info.passes[k];
                 pass_bytes[k] += partials_of(tensor, pass).all() * std::int64_t{sizeof(double)};
-                sums_of_all += sums_over(pass, rule::Over::all);
+                sums_of_all += count_over(pass, rule::Over::all);
             }
         }
         f(i, place);
