@@ -34,7 +34,9 @@ REFUSED: list[tuple[Callable[..., None], list[np.ndarray], type[Exception], str]
 ]
 
 
-@pytest.mark.parametrize(("function", "state", "error", "message"), REFUSED, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize(
+    ("function", "state", "error", "message"), REFUSED, ids=[f"{case[0].__name__}-{case[3]}" for case in REFUSED]
+)
 def test_bad_state_is_named(
     function: Callable[..., None], state: list[np.ndarray], error: type[Exception], message: str
 ) -> None:
