@@ -15,13 +15,6 @@ from typing import Any
 
 import pytest
 
-# Of tests that need PyTorch and do not have it in their names or parameters.
-OF_TORCH = (
-    "test_bfloat16_through_dlpack",
-    "test_arrays_over_host_memory",
-    "test_steps_from_other_threads",
-    "test_build_info",
-)
 MUCH = 5000
 """New objects, of which some may be garbage."""
 WITHOUT_A_GPU = {"test_what_the_extension_links": "there is no extension for CUDA to look at"}
@@ -44,13 +37,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         name = item.name.partition("[")[0]
         if reason := WITHOUT_A_GPU.get(name):
             left_out.setdefault(reason, []).append(item)
-        elif real_torch() is None and (name in OF_TORCH or "torch" in item.name or "torch" in item.path.name):
+        elif real_torch() is None and _needs_torch(item):
             left_out.setdefault("torch is not installed", []).append(item)
     gone = {item for some in left_out.values() for item in some}
     if gone:
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
     config.stash[_LEFT_OUT] = {reason: len(some) for reason, some in left_out.items()}
+
+
+def _needs_torch(item: pytest.Item) -> bool:
+    return item.get_closest_marker("torch") is not None or "torch" in item.name or "torch" in item.path.name
 
 
 def pytest_collection_finish() -> None:

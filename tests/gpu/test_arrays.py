@@ -54,6 +54,7 @@ def test_any_producer(producer: Any, clip: dict[str, float], library: Library, r
     assert bits_of(saved["exp_avg"]) == bits_of(cpu.state["0"]["exp_avg"])
 
 
+@pytest.mark.torch
 def test_bfloat16_through_dlpack(rng: np.random.Generator) -> None:
     from storage import BF16
 
@@ -152,6 +153,7 @@ def test_one_gradient_for_two_parameters(library: Library) -> None:
     assert all(np.all(library.get(a) == 0.5) for a in p)
 
 
+@pytest.mark.torch
 def test_arrays_over_host_memory() -> None:
     """This is not about CuPy's pinned and managed memory. A tensor on the CPU is a CPU array, or raises an error."""
     tensor = torch.ones(3)

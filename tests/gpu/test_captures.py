@@ -136,6 +136,7 @@ def test_the_default_stream_beside_a_blocking_one_that_is_captured(rng: np.rando
     pair.check(2)
 
 
+@pytest.mark.torch
 def test_gradients_of_a_library_whose_stream_is_the_default_one(rng: np.random.Generator) -> None:
     """It is not asked for anything while a blocking stream is captured."""
     pair = Pair(rng)

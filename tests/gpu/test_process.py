@@ -119,6 +119,7 @@ print("parent goes on")
     assert run_python(code) == "parent goes on"
 
 
+@pytest.mark.torch
 def test_steps_from_other_threads(rng: np.random.Generator) -> None:
     """Threads that have not called CUDA yet, and have no current device."""
     p = magnitudes(rng, (5000,)).astype(F32)
@@ -164,6 +165,7 @@ print([name for name in ("libcuda.so", "libcudart", "adamcore/_cuda") if name in
     assert run_python(code) == "[]"
 
 
+@pytest.mark.torch
 def test_build_info() -> None:
     info = ac.build_info()
     assert info["cuda"] is True
