@@ -146,7 +146,8 @@ constexpr std::uintptr_t address_of(int array) {
 }
 
 template <class T>
-void note_sweep(const void*, double, std::int64_t count, void* param, const void* grad, void* const* state) noexcept {
+void note_sweep(const void*, double, std::int64_t count, std::int64_t, void* param, const void* grad,
+                void* const* state) noexcept {
     const auto place = [](const void* at, int array) {
         return static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(at) - address_of(array)) / sizeof(T));
     };

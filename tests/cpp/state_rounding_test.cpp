@@ -163,7 +163,7 @@ TYPED_TEST(StateRounded, NearestIsTheEncoding) {
 }
 
 /// State becomes the gradient, in every slot.
-void take_gradient_as_state(const void*, double, std::int64_t count, void*, const void* grad,
+void take_gradient_as_state(const void*, double, std::int64_t count, std::int64_t, void*, const void* grad,
                             void* const* state) noexcept {
     for (std::size_t slot = 0; slot < max_slots; ++slot)
         std::memcpy(state[slot], grad, static_cast<std::size_t>(count) * sizeof(float));

@@ -17,13 +17,15 @@ inline constexpr bool slow_build = false;
 
 /// The gradient becomes the weight.
 template <class T>
-void take_gradient(const void*, double, std::int64_t count, void* param, const void* grad, void* const*) noexcept {
+void take_gradient(const void*, double, std::int64_t count, std::int64_t, void* param, const void* grad,
+                   void* const*) noexcept {
     std::memcpy(param, grad, static_cast<std::size_t>(count) * sizeof(T));
 }
 
 /// The weight is written to the first state array.
 template <class T>
-void show_weight(const void*, double, std::int64_t count, void* param, const void*, void* const* state) noexcept {
+void show_weight(const void*, double, std::int64_t count, std::int64_t, void* param, const void*,
+                 void* const* state) noexcept {
     std::memcpy(state[0], param, static_cast<std::size_t>(count) * sizeof(T));
 }
 

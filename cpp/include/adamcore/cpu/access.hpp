@@ -60,6 +60,13 @@ constexpr unsigned reads_with_l2(unsigned reads) {
     return adds ? reads | rule::param : reads;
 }
 
+/// The arrays with one number for each element among those that a kernel reads.
+template <class Rule>
+constexpr unsigned elements_read(unsigned reads) {
+    return reads &
+           ~((arrays_of_shape<Rule>(rule::Shape::rows) | arrays_of_shape<Rule>(rule::Shape::columns)) * rule::slot(0));
+}
+
 template <class Rule>
 constexpr Access access_of(unsigned reads, unsigned writes) {
     static_assert(Rule::slots.size() + rule::temporaries<Rule>.size() <= max_slots, "a rule has at most eight arrays");

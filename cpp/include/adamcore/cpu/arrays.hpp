@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cpu/convert.hpp"
+#include "adamcore/cpu/prefetch.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/layout.hpp"
 #include "adamcore/tensor.hpp"
@@ -17,15 +18,6 @@ namespace adamcore::cpu {
 inline constexpr std::int64_t tile = 256;
 
 namespace detail {
-
-/// Prefetches memory that will be read and perhaps written. Processors prefetch steady streams by themselves, but tiles
-/// are read in bursts, array after array, and without this call they wait for memory at the beginning of each. It is
-/// forced inline also because GCC removes calls of functions that do nothing but prefetch.
-ADAMCORE_FN void prefetch([[maybe_unused]] const void* memory, [[maybe_unused]] std::int64_t bytes) {
-#if defined(__GNUC__)
-    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(memory) + at, 1, 3);
-#endif
-}
 
 /// Copies whole tiles of dense arrays into and out of buffers, for one ISA.
 template <class Isa, class T>

@@ -14,6 +14,7 @@
 #include "adamcore/cpu/passes/passes.hpp"
 #include "adamcore/cpu/passes/workspace.hpp"
 #include "adamcore/cpu/pieces.hpp"
+#include "adamcore/cpu/prefetch.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"
 #include "adamcore/cpu/traffic.hpp"
@@ -60,7 +61,7 @@ void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tenso
     void* state[max_slots] = {};
     for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
         state[slot] = static_cast<T*>(tensor.state[slot]) + begin;
-    rule(constants, whole.number, end - begin, static_cast<T*>(tensor.param) + begin,
+    rule(constants, whole.number, end - begin, 0, static_cast<T*>(tensor.param) + begin,
          static_cast<const T*>(tensor.grad) + begin, state);
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "adamcore/cpu/isa.hpp"
+#include "adamcore/cpu/passes/pass_sweep.hpp"
 #include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/reduce.hpp"
 #include "adamcore/cpu/sweep.hpp"

@@ -11,6 +11,11 @@ ADAMCORE_LOOPS_BEGIN
 /// each element.
 namespace adamcore::cpu::detail {
 
+/// What a buffer contains: `count` times the number of `row`, or something else if it is negative.
+struct FilledRow {
+    std::int64_t row = -1, count = 0;
+};
+
 template <class Isa, class T>
 struct Lines {
     /// Calls `f(at, row, column, count)` for the pieces of elements [begin, begin + count) that lie in one row. `row` is
@@ -27,11 +32,15 @@ struct Lines {
         }
     }
 
-    /// The numbers of the rows of elements [begin, begin + count).
+    /// The numbers of the rows of elements [begin, begin + count). `filled` is what the buffer contains.
     ADAMCORE_OUTLINE static T* rows(const Tensor& tensor, const void* array, std::int64_t begin, std::int64_t count,
-                                    T* buffer) {
+                                    T* buffer, FilledRow& filled) {
         T* const numbers = static_cast<T*>(const_cast<void*>(array));
         if (tensor.columns == 1) return numbers + begin;
+        const std::int64_t first = begin / tensor.columns;
+        const bool is_one = begin + count <= (first + 1) * tensor.columns;
+        if (is_one && first == filled.row && count <= filled.count) return buffer;
+        filled = is_one ? FilledRow{first, count} : FilledRow{};
         for_each_row(tensor, begin, count, [&](std::int64_t at, std::int64_t row, std::int64_t, std::int64_t run) {
             const T number = numbers[row];
             for (std::int64_t i = 0; i < run; ++i) buffer[at + i] = number;

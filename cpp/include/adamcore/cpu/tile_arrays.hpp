@@ -50,16 +50,9 @@ struct Operand {
         return buffer;
     }
 
-    /// Prefetches the next tile, or one further on if there are few arrays, into the second-level cache: processors do not
-    /// keep enough lines of a single stream under way.
-    ADAMCORE_FN void ask(std::int64_t begin, [[maybe_unused]] bool are_few) const {
-        if (axes.count != 0) return;
-        if (buffer) prefetch(data + (begin + tile) * item, tile * item);
-#if defined(__GNUC__)
-        if (buffer || !are_few) return;
-        const char* const ahead = data + (begin + 2 * tile) * item;
-        for (std::int64_t at = 0; at < tile * item; at += 64) __builtin_prefetch(ahead + at, 0, 2);
-#endif
+    /// Prefetches the next tile, if it will be copied.
+    ADAMCORE_FN void ask(std::int64_t begin) const {
+        if (buffer && axes.count == 0) prefetch(data + (begin + tile) * item, tile * item);
     }
 
     void store(std::int64_t begin, std::int64_t count) const {
@@ -110,13 +103,13 @@ public:
         for (; slots_ < max_slots && tensor.state[slots_]; ++slots_) {
             if (uses(access.numbers) || !access.touches(rule::slot(slots_))) continue;
             used_ |= 1u << slots_;
-            if (uses(access.rows | access.columns)) {
-                state_[slots_].buffer = state_buffers_[buffers_++];
-            } else {
-                add_slot(uses(access.full) ? dtype_of<T> : tensor.state_dtype);
-            }
+            if (!uses(access.rows | access.columns)) add_slot(uses(access.full) ? dtype_of<T> : tensor.state_dtype);
         }
+        share_buffers();
     }
+
+    /// The most elements that can be loaded together: more than a tile where nothing but rows and columns is copied.
+    std::int64_t at_once() const { return at_once_; }
 
     /// By what the kernel multiplies gradients.
     double kernel_scale() const { return kernel_scale_; }
@@ -151,6 +144,7 @@ private:
     /// State of double is never decoded, since it is not stored in other types, nor rounded. Rows and columns are copied.
     static constexpr std::size_t key_quartets = sizeof(T) == 8 ? 1 : max_slots / state::quartet_size;
     static constexpr std::size_t most_buffers = sizeof(T) == 8 ? most_lines : max_slots;
+    static constexpr std::size_t most_tiles = 16;  ///< that are loaded together where nothing is copied
 
     ADAMCORE_FN bool uses(unsigned slots) const { return (slots >> slots_ & 1) != 0; }
 
@@ -160,10 +154,26 @@ private:
         store_state_[slots_] = State<Isa>::store(dtype, uses(access_.nonnegative), tensor_.state_rounding);
     }
 
+    /// Divides the buffers that are left among rows and columns.
+    void share_buffers() {
+        const unsigned lines = used_ & (access_.rows | access_.columns);
+        std::size_t count = 0;
+        for (std::size_t slot = 0; slot < slots_; ++slot) count += lines >> slot & 1;
+        const std::size_t share = count > 0 ? (most_buffers - buffers_) / count : most_tiles;
+        const bool copies_param = access_.touches(rule::param) && param_.buffer;
+        const bool copies_grad = access_.touches(rule::grad) && grad_.buffer;
+        if (buffers_ == 0 && !copies_param && !copies_grad) at_once_ = static_cast<std::int64_t>(share) * tile;
+        for (std::size_t slot = 0; slot < slots_; ++slot) {
+            if ((lines >> slot & 1) == 0) continue;
+            state_[slot].buffer = state_buffers_[buffers_];
+            buffers_ += share;
+        }
+    }
+
     ADAMCORE_FN void* load_slot(std::size_t slot, std::int64_t begin, std::int64_t count) {
         if ((used_ >> slot & 1) == 0) return nullptr;
         if ((access_.rows >> slot & 1) != 0)
-            return Lines<Isa, T>::rows(tensor_, tensor_.state[slot], begin, count, state_[slot].buffer);
+            return Lines<Isa, T>::rows(tensor_, tensor_.state[slot], begin, count, state_[slot].buffer, filled_[slot]);
         if ((access_.columns >> slot & 1) != 0)
             return Lines<Isa, T>::columns(tensor_, tensor_.state[slot], begin, count, state_[slot].buffer);
         return state_[slot].load(begin, count);
@@ -204,12 +214,11 @@ private:
     }
 
     ADAMCORE_FN void ask_for_next(std::int64_t begin) const {
+        if (access_.touches(rule::param)) param_.ask(begin);
+        if (access_.touches(rule::grad)) grad_.ask(begin);
         const unsigned asked = used_ & ~(access_.rows | access_.columns);
-        const bool are_few = asked == 0;
-        if (access_.touches(rule::param)) param_.ask(begin, are_few);
-        if (access_.touches(rule::grad)) grad_.ask(begin, are_few);
         for (std::size_t slot = 0; slot < slots_; ++slot) {
-            if (asked >> slot & 1) state_[slot].ask(begin, are_few);
+            if (asked >> slot & 1) state_[slot].ask(begin);
         }
         if (!keeps_weights_ || !tensor_.extra[0]) return;
         const std::int64_t item = tensor_.weights == WeightPolicy::master ? 4 : 2;
@@ -249,7 +258,9 @@ private:
     Operand<Isa, T> param_, grad_, state_[max_slots];
     StoreState store_state_[max_slots];
     std::size_t slots_ = 0, buffers_ = 0;
-    unsigned used_ = 0;     ///< a bit for each slot
+    unsigned used_ = 0;  ///< a bit for each slot
+    std::int64_t at_once_ = tile;
+    FilledRow filled_[max_slots];
     std::int64_t row_ = 0;  ///< of which keys_ are
     alignas(64) std::uint32_t keys_[key_quartets][state::quartet_size][rounding::row];
     alignas(64) T param_buffer_[tile];
@@ -259,9 +270,9 @@ private:
 
 /// Calls `f(begin, count)` for the tiles of elements [begin, end), which are counted from element `origin`.
 template <class F>
-ADAMCORE_FN void for_each_tile(std::int64_t origin, std::int64_t begin, std::int64_t end, F&& f) {
+ADAMCORE_FN void for_each_tile(std::int64_t origin, std::int64_t begin, std::int64_t end, std::int64_t size, F&& f) {
     for (std::int64_t at = begin, next; at < end; at = next) {
-        next = math::min(end, origin + ((at - origin) / tile + 1) * tile);
+        next = math::min(end, origin + ((at - origin) / size + 1) * size);
         f(at, next - at);
     }
 }

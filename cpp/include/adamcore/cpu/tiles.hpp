@@ -26,9 +26,9 @@ struct Tiles {
                       std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
         TileArrays<Isa, T> arrays(rule.access, tensor, group_scale, scale, treatment);
         const double kernel_scale = arrays.kernel_scale();
-        for_each_tile(0, begin, end, [&](std::int64_t at, std::int64_t count) {
+        for_each_tile(0, begin, end, arrays.at_once(), [&](std::int64_t at, std::int64_t count) {
             const auto here = arrays.load(at, count);
-            rule(constants, kernel_scale, count, here.param, here.grad, here.state);
+            rule(constants, kernel_scale, count, end - at - count, here.param, here.grad, here.state);
             arrays.store(at, count);
         });
     }

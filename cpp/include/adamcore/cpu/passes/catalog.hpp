@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "adamcore/cpu/passes/pass_sweep.hpp"
 #include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"

@@ -55,9 +55,8 @@ struct Table {
     TableSums sums() const {
         TableSums found{row_partials(), column_partials(), 0, 0, 0, {}, {}};
         for (std::size_t k = 0; k < pass.sum_count; ++k) {
-            const std::int64_t terms = static_cast<std::int64_t>(k) * visit_size(pass.sum_count);
-            if (pass.sums[k] == rule::Over::rows) found.row_terms[found.row_sums++] = terms;
-            if (pass.sums[k] == rule::Over::columns) found.column_terms[found.column_sums++] = terms;
+            if (pass.sums[k] == rule::Over::rows) found.of_rows[found.row_sums++] = k;
+            if (pass.sums[k] == rule::Over::columns) found.of_columns[found.column_sums++] = k;
         }
         found.column_stride = matrices_of(tensor) * sums::blocks_of(rows()) * columns();
         return found;

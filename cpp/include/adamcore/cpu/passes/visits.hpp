@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "adamcore/cpu/sweep.hpp"
+#include "adamcore/cpu/passes/pass_sweep.hpp"
 #include "adamcore/cpu/tile_arrays.hpp"
 #include "adamcore/sums.hpp"
 #include "adamcore/tensor.hpp"
@@ -34,7 +34,7 @@ struct TableSums {
     double* columns;
     std::int64_t column_stride;
     int row_sums, column_sums;
-    std::int64_t row_terms[rule::max_sums], column_terms[rule::max_sums];  ///< where their terms begin
+    std::size_t of_rows[rule::max_sums], of_columns[rule::max_sums];  ///< which sums of the pass they are
 };
 
 struct TileVisits {
@@ -47,40 +47,16 @@ struct TileVisits {
 
 namespace detail {
 
+/// The sums of neighbouring units of one block of rows, whose elements are visited row by row.
 template <class Isa>
-struct LaneAdder {
-    /// Adds terms to the lanes, the first to lane `first` mod 32.
-    ADAMCORE_OUTLINE static void add(sums::LaneSums& sums, std::int64_t first, const double* terms,
-                                     std::int64_t count) {
-        std::int64_t at = 0;
-        for (std::int64_t lane = first % sums::lanes; lane % sums::lanes != 0 && at < count; ++lane, ++at)
-            sums.of[lane] += terms[at];
-        sums::LaneSums local = sums;
-        for (; at + sums::lanes <= count; at += sums::lanes) {
-            for (int lane = 0; lane < sums::lanes; ++lane) local.of[lane] += terms[at + lane];
-        }
-        for (int lane = 0; lane < count - at; ++lane) local.of[lane] += terms[at + lane];
-        sums = local;
-    }
-
-    ADAMCORE_OUTLINE static void add_each(double* ADAMCORE_RESTRICT sums, const double* ADAMCORE_RESTRICT terms,
-                                          std::int64_t count) {
-        ADAMCORE_IVDEP
-        for (std::int64_t i = 0; i < count; ++i) sums[i] += terms[i];
-    }
-};
-
-/// Distributes the terms of neighbouring elements of one unit to rows and columns.
-template <class Isa>
-class UnitSums {
+class BlockSums {
 public:
-    /// A unit of `block` rows and a leaf of columns, [first, last), whose first row is `row` of all rows.
-    UnitSums(const TableSums& sums, const Tensor& tensor, std::int64_t row, std::int64_t block_of_all,
-             std::int64_t first, std::int64_t last)
+    /// `row` is the first row, of all rows, and the columns are [first, last); `first` begins a leaf.
+    BlockSums(const TableSums& sums, const Tensor& tensor, std::int64_t row, std::int64_t block_of_all,
+              std::int64_t first, std::int64_t last)
         : sums_(sums),
           row_(row),
           leaves_(sums::leaves_of(tensor.columns)),
-          leaf_(first / sums::leaf),
           first_(first),
           last_(last),
           column_(first),
@@ -90,33 +66,38 @@ public:
         }
     }
 
-    void add(const double* terms, std::int64_t count) {
-        for (std::int64_t at = 0, run; at < count; at += run) {
-            run = math::min(last_ - column_, count - at);
-            for (int k = 0; k < sums_.column_sums; ++k)
-                LaneAdder<Isa>::add_each(column_sums(k) + column_, terms + sums_.column_terms[k] + at, run);
-            for (int k = 0; k < sums_.row_sums; ++k)
-                LaneAdder<Isa>::add(lanes_[k], column_ - first_, terms + sums_.row_terms[k] + at, run);
-            column_ += run;
-            if (column_ == last_) end_row();
+    /// Calls `f(count, first_lane, sums)` for the parts of the next `count` elements that lie in one leaf of a row.
+    template <class F>
+    ADAMCORE_FN void for_each_part(std::int64_t count, F&& f) {
+        for (std::int64_t at = 0, part; at < count; at += part) {
+            const std::int64_t end = math::min(last_, (column_ / sums::leaf + 1) * sums::leaf);
+            part = math::min(end - column_, count - at);
+            double* sums[rule::max_sums];
+            for (int k = 0; k < sums_.row_sums; ++k) sums[sums_.of_rows[k]] = lanes_[k].of;
+            for (int k = 0; k < sums_.column_sums; ++k) sums[sums_.of_columns[k]] = column_sums(k) + column_;
+            f(part, column_ % sums::lanes, sums);
+            column_ += part;
+            if (column_ == end) end_leaf();
         }
     }
 
 private:
     double* column_sums(int k) const { return columns_ + k * sums_.column_stride; }
 
-    void end_row() {
+    void end_leaf() {
+        const std::int64_t leaf = (column_ - 1) / sums::leaf;
         for (int k = 0; k < sums_.row_sums; ++k) {
-            sums_.rows[(row_ * leaves_ + leaf_) * sums_.row_sums + k] = sums::total(lanes_[k]);
+            sums_.rows[(row_ * leaves_ + leaf) * sums_.row_sums + k] = sums::total(lanes_[k]);
             lanes_[k] = {};
         }
+        if (column_ < last_) return;
         column_ = first_;
         ++row_;
     }
 
     const TableSums& sums_;
     std::int64_t row_;
-    const std::int64_t leaves_, leaf_, first_, last_;
+    const std::int64_t leaves_, first_, last_;
     std::int64_t column_;
     double* columns_;
     sums::LaneSums lanes_[rule::max_sums];
@@ -127,67 +108,79 @@ class Visitor {
 public:
     static void leaves(const Visit& visit, std::int64_t begin, std::int64_t end, double* leaves) noexcept {
         Visitor visitor(visit);
-        const auto sums = static_cast<int>(visit.pass.sums);
         for (std::int64_t at = begin; at < end; at += sums::leaf) {
             sums::LaneSums lanes[rule::max_sums];
-            visitor.elements(0, at, math::min(end, at + sums::leaf),
-                             [&](std::int64_t first, const double* terms, std::int64_t count) {
-                                 for (int k = 0; k < sums; ++k)
-                                     LaneAdder<Isa>::add(lanes[k], first, terms + k * visitor.size_, count);
-                             });
-            for (int k = 0; k < sums; ++k) *leaves++ = sums::total(lanes[k]);
+            double* sums[rule::max_sums];
+            for (std::size_t k = 0; k < rule::max_sums; ++k) sums[k] = lanes[k].of;
+            const auto add = [&](Tile& here, std::int64_t first, std::int64_t count) {
+                visitor.run({count, 0, end - first - count}, here, sums);
+            };
+            visitor.elements(at, math::min(end, at + sums::leaf), visitor.arrays_.at_once(), add);
+            for (std::size_t k = 0; k < visit.pass.sums; ++k) *leaves++ = sums::total(lanes[k]);
         }
     }
 
     static void units(const Visit& visit, std::int64_t begin, std::int64_t end, const TableSums& sums) noexcept {
         Visitor visitor(visit);
-        const std::int64_t rows = visit.tensor.rows, columns = visit.tensor.columns;
-        const std::int64_t leaves = sums::leaves_of(columns), blocks = sums::blocks_of(rows);
-        for (std::int64_t unit = begin; unit < end; ++unit) {
-            const std::int64_t block_of_all = unit / leaves, matrix = block_of_all / blocks;
-            const std::int64_t from = (block_of_all - matrix * blocks) * sums::block;
-            const std::int64_t row = matrix * rows + from, count = math::min(sums::block, rows - from);
-            const std::int64_t first = (unit - block_of_all * leaves) * sums::leaf;
-            const std::int64_t last = math::min(columns, first + sums::leaf);
-            UnitSums<Isa> unit_sums(sums, visit.tensor, row, block_of_all, first, last);
-            const auto add = [&](std::int64_t, const double* terms, std::int64_t some) { unit_sums.add(terms, some); };
-            if (leaves == 1) {
-                visitor.elements(row * columns, row * columns, (row + count) * columns, add);
-            } else {
-                for (std::int64_t r = row; r < row + count; ++r)
-                    visitor.elements(r * columns + first, r * columns + first, r * columns + last, add);
-            }
+        const std::int64_t leaves = sums::leaves_of(visit.tensor.columns);
+        for (std::int64_t unit = begin, next; unit < end; unit = next) {
+            const std::int64_t block_of_all = unit / leaves, before = block_of_all * leaves;
+            next = math::min(end, before + leaves);
+            visitor.block(sums, block_of_all, (unit - before) * sums::leaf,
+                          math::min(visit.tensor.columns, (next - before) * sums::leaf));
         }
     }
 
 private:
-    explicit Visitor(const Visit& visit)
-        : visit_(visit),
-          size_(visit_size(visit.pass.sums)),
-          arrays_(visit.pass.access, visit.tensor, visit.group_scale, visit.scale, visit.treatment) {}
+    using Tile = typename TileArrays<Isa, T>::Tile;
 
-    /// Calls `f(first, terms, count)` with the terms of elements [begin, end). Tiles begin at `origin` if nothing is
-    /// written; what is written is rounded in tiles of the tensor.
+    explicit Visitor(const Visit& visit)
+        : visit_(visit), arrays_(visit.pass.access, visit.tensor, visit.group_scale, visit.scale, visit.treatment) {}
+
+    /// Visits columns [first, last) of a block of rows, counted over all matrices.
+    void block(const TableSums& sums, std::int64_t block_of_all, std::int64_t first, std::int64_t last) {
+        const std::int64_t rows = visit_.tensor.rows, columns = visit_.tensor.columns;
+        const std::int64_t blocks = sums::blocks_of(rows), matrix = block_of_all / blocks;
+        const std::int64_t from = (block_of_all - matrix * blocks) * sums::block;
+        const std::int64_t row = matrix * rows + from, count = math::min(sums::block, rows - from);
+        BlockSums<Isa> block_sums(sums, visit_.tensor, row, block_of_all, first, last);
+        const auto visit_rows = [&](std::int64_t begin, std::int64_t end, std::int64_t next, std::int64_t at_once) {
+            elements(begin, end, at_once, [&](Tile& here, std::int64_t at, std::int64_t some) {
+                block_sums.for_each_part(some, [&](std::int64_t part, std::int64_t lane, double* const* of) {
+                    at += part;
+                    run({part, lane, next - at}, here, of);
+                    here.move(part);
+                });
+            });
+        };
+        // Rows of which many are loaded at a time are loaded whole, so that each begins with the first lane.
+        const std::int64_t behind = (row + count) * columns;
+        const std::int64_t most = arrays_.at_once();
+        if (columns <= most) return visit_rows(row * columns, behind, behind, most / columns * columns);
+        const bool is_whole = first == 0 && last == columns;
+        for (std::int64_t at = row * columns; at < behind; at += columns)
+            visit_rows(at + first, at + last, is_whole ? behind : at + last, most);
+    }
+
+    /// Calls `f(tile, begin, count)` for the tiles of elements [begin, end). They have `at_once` elements and begin at
+    /// `begin`, unless something is written: then they are those in which updates write too.
     template <class F>
-    ADAMCORE_FN void elements(std::int64_t origin, std::int64_t begin, std::int64_t end, F&& f) {
-        if (visit_.pass.access.writes != 0) origin = 0;
-        for_each_tile(origin, begin, end, [&](std::int64_t at, std::int64_t count) {
+    ADAMCORE_FN void elements(std::int64_t begin, std::int64_t end, std::int64_t at_once, F&& f) {
+        const bool writes = visit_.pass.access.writes != 0;
+        const auto visit_tile = [&](std::int64_t at, std::int64_t count) {
             auto here = arrays_.load(at, count);
-            for (std::int64_t done = 0; done < count; done += size_) {
-                const std::int64_t some = math::min(size_, count - done);
-                visit_.pass.run(visit_.constants, arrays_.kernel_scale(), some, here.param, here.grad, here.state,
-                                terms_);
-                f(at + done, terms_, some);
-                here.move(size_);
-            }
+            f(here, at, count);
             arrays_.store(at, count);
-        });
+        };
+        for_each_tile(writes ? 0 : begin, begin, end, writes ? arrays_.at_once() : at_once, visit_tile);
+    }
+
+    void run(const Span& span, const Tile& at, double* const* sums) const {
+        visit_.pass.run(visit_.constants, arrays_.kernel_scale(), span, at.param, at.grad, at.state, sums);
     }
 
     const Visit& visit_;
-    const std::int64_t size_;  ///< of what the kernel visits at a time
     TileArrays<Isa, T> arrays_;
-    alignas(64) double terms_[most_terms];
 };
 
 }  // namespace detail
