@@ -54,17 +54,12 @@ ADAMCORE_FN T direction(const Step<T>& s, T g, T variance) {
     return g / math::sqrt(math::max(variance, s.floor));
 }
 
-/// The learning rate relative to the size of the parameter.
+/// Makes the learning rate relative to the size of the parameter, and limits the size of the update, given their squares.
 template <class T>
-ADAMCORE_FN void scale_to_param(const Hyper& h, const rule::Context& context, double squares, Step<T>& s) {
-    s.relative_rate *= math::max(h.eps2, math::sqrt(squares / static_cast<double>(context.size)));
-}
-
-/// Limits the size of the update.
-template <class T>
-ADAMCORE_FN void limit_update(const Hyper& h, const rule::Context& context, double squares, Step<T>& s) {
-    const double size = math::sqrt(squares / static_cast<double>(context.size));
-    s.rate = T(s.relative_rate / math::max(1.0, size / h.d));
+ADAMCORE_FN void finish(const Hyper& h, const rule::Context& context, const double* squares, Step<T>& s) {
+    const auto size = static_cast<double>(context.size);
+    const double weights = math::sqrt(squares[0] / size), update = math::sqrt(squares[1] / size);
+    s.rate = T(s.relative_rate * math::max(h.eps2, weights) / math::max(1.0, update / h.d));
 }
 
 template <class T>
@@ -103,8 +98,7 @@ struct AdafactorVector {
         template <class T>
         ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
                                          Step<T>& s) {
-            adafactor::scale_to_param(h, context, totals[0], s);
-            adafactor::limit_update(h, context, totals[1], s);
+            adafactor::finish(h, context, totals, s);
         }
     };
     using passes = rule::Passes<Moment>;
@@ -143,23 +137,6 @@ struct Adafactor {
         return g * math::min(s.ceiling, row_scale * column_scale);
     }
 
-    struct ParamSize {
-        static constexpr auto sums = rule::sums(rule::Over::tensor);
-        static constexpr unsigned reads = rule::param, writes = 0;
-
-        template <class T, class G>
-        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>&, G, const T& p, T&, T&, T&, T&) {
-            const double weight = p;
-            return rule::terms(weight * weight);
-        }
-
-        template <class T>
-        ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
-                                         Step<T>& s) {
-            adafactor::scale_to_param(h, context, totals[0], s);
-        }
-    };
-
     struct Moments {
         static constexpr auto sums = rule::sums(rule::Over::rows, rule::Over::columns);
         static constexpr unsigned reads = rule::grad, writes = 0;
@@ -188,23 +165,24 @@ struct Adafactor {
         }
     };
 
-    struct UpdateSize {
-        static constexpr auto sums = rule::sums(rule::Over::tensor);
-        static constexpr unsigned reads = rule::grad | rule::slot(2) | rule::slot(3), writes = 0;
+    /// Sums the squares of the weights and of the update.
+    struct Sizes {
+        static constexpr auto sums = rule::sums(rule::Over::tensor, rule::Over::tensor);
+        static constexpr unsigned reads = rule::param | rule::grad | rule::slot(2) | rule::slot(3), writes = 0;
 
         template <class T, class G>
-        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T&, T&, T& row, T& column) {
-            const double u = direction(s, T(g), row, column);
-            return rule::terms(u * u);
+        ADAMCORE_FN static rule::Terms<2> visit(const Step<T>& s, G g, const T& p, T&, T&, T& row, T& column) {
+            const double weight = p, u = direction(s, T(g), row, column);
+            return rule::terms(weight * weight, u * u);
         }
 
         template <class T>
         ADAMCORE_FN static void conclude(const Hyper& h, const rule::Context& context, const double* totals,
                                          Step<T>& s) {
-            adafactor::limit_update(h, context, totals[0], s);
+            adafactor::finish(h, context, totals, s);
         }
     };
-    using passes = rule::Passes<ParamSize, Moments, UpdateSize>;
+    using passes = rule::Passes<Moments, Sizes>;
 
     static constexpr unsigned reads = rule::param | rule::grad | rule::slot(2) | rule::slot(3), writes = rule::param;
 
