@@ -1,7 +1,8 @@
 """Rules with sums, which go through memory more than once: python bench/passes.py.
 
-LAMB and the other rules take turns with AdamW on one tensor of float32, and Adafactor with a stream that moves as many
-bytes as its passes. The arrays are far larger than the caches. Medians of all rounds, with quartiles.
+LAMB and the other rules take turns with AdamW on one tensor of float32. Streams go through memory as AdamW, LAMB and
+Adafactor do, with next to no arithmetic. The arrays are far larger than the caches. Medians of all rounds, with
+quartiles.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from statistics import median, quantiles
 from environment import default_threads, describe, limit_threads, load_openmp
 from text import aligned, duration
 
-BYTES = {"AdamW": 28, "LAMB": 40, "LARS": 20, "NovoGrad": 24, "Prodigy": 52, "Adafactor": 24, "the stream": 24}
+BYTES = {"AdamW": 28, "LAMB": 40, "LARS": 20, "NovoGrad": 24, "Prodigy": 52, "Adafactor": 24}
 """What a step reads and writes of an element, if it has momentum and every array is touched as often as it must be."""
 
 
-def optimizers(size: int) -> dict[str, Callable[[], object]]:
-    """A step of each rule with sums over tensors, and of AdamW."""
+STREAM = "'s stream"
+
+
+def optimizers(size: int, threads: int) -> dict[str, Callable[[], object]]:
+    """A step of AdamW, of each rule with sums over tensors, and of the streams of two of them."""
     import numpy as np
 
     import adamcore as ac
+    from peers.stream import Stream, library
 
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal(size, np.float32) for _ in "pg")
@@ -34,7 +39,16 @@ def optimizers(size: int) -> dict[str, Callable[[], object]]:
         "NovoGrad": ac.NovoGrad(p, lr=1e-6),
         "Prodigy": ac.Prodigy(p),
     }
-    return {name: lambda optimizer=optimizer: optimizer.step(g) for name, optimizer in made.items()}
+    Stream.prepare(threads)
+    stream = Stream([p], threads)
+    stream.use([g])
+    lamb = library().stream_lamb
+    lamb.restype, lamb.argtypes = ctypes.c_double, (ctypes.c_void_p,)
+    steps: dict[str, Callable[[], object]] = {
+        name: lambda optimizer=optimizer: optimizer.step(g) for name, optimizer in made.items()
+    }
+    steps["AdamW's stream"], steps["LAMB's stream"] = stream.step, lambda: lamb(stream.pointer)
+    return steps
 
 
 def adafactor(rows: int, columns: int, threads: int) -> dict[str, Callable[[], object]]:
@@ -46,12 +60,12 @@ def adafactor(rows: int, columns: int, threads: int) -> dict[str, Callable[[], o
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal((rows, columns), np.float32) for _ in "pg")
     optimizer = ac.Adafactor(p)
-    stream = library().stream_passes
+    stream = library().stream_adafactor
     stream.restype = ctypes.c_double
     stream.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
     other = p.copy()
     return {
-        "the stream": lambda: stream(other.ctypes.data, g.ctypes.data, other.size, threads),
+        "Adafactor's stream": lambda: stream(other.ctypes.data, g.ctypes.data, other.size, threads),
         "Adafactor": lambda: optimizer.step(g),
     }
 
@@ -74,7 +88,7 @@ def show(title: str, seconds: dict[str, list[float]], elements: int) -> None:
     rows = [(title, "median", "quartiles", "time / first's", "GB/s")]
     for name, times in seconds.items():
         low, middle, high = quantiles(times)
-        rate = f"{BYTES[name] * elements / middle / 1e9:.1f}"
+        rate = f"{BYTES[name.removesuffix(STREAM)] * elements / middle / 1e9:.1f}"
         rows.append((name, duration(middle), f"{duration(low)} to {duration(high)}", f"{middle / first:.3f}", rate))
     print("", *aligned(rows), sep="\n")
 
@@ -92,7 +106,7 @@ def main() -> None:
     facts = describe(threads, ["adamcore", "numpy"])
     print(", ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, (str, int))))
     rows, columns = options.matrix
-    show(f"{options.size} float32", take_turns(optimizers(options.size), options.rounds), options.size)
+    show(f"{options.size} float32", take_turns(optimizers(options.size, threads), options.rounds), options.size)
     show(f"{rows} x {columns} float32", take_turns(adafactor(rows, columns, threads), options.rounds), rows * columns)
 
 
