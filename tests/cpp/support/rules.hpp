@@ -18,6 +18,12 @@
 /// The list of rules as the tests walk it: no test names a rule unless it is about that rule.
 namespace adamcore::test {
 
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+inline constexpr bool slow_build = true;
+#else
+inline constexpr bool slow_build = false;
+#endif
+
 /// One rule with one compute type.
 template <class R, class Type>
 struct Case {

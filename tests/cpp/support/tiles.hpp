@@ -9,12 +9,6 @@
 /// Kernels' tiles without a rule's arithmetic: what numbers go through on their way into buffers and out of them.
 namespace adamcore::test {
 
-#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
-inline constexpr bool slow_build = true;
-#else
-inline constexpr bool slow_build = false;
-#endif
-
 /// The gradient becomes the weight.
 template <class T>
 void take_gradient(const void*, double, std::int64_t count, std::int64_t, void* param, const void* grad,
