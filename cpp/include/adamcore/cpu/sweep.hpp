@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "adamcore/cpu/access.hpp"
-#include "adamcore/cpu/element.hpp"
 #include "adamcore/cpu/prefetch.hpp"
 
 ADAMCORE_LOOPS_BEGIN

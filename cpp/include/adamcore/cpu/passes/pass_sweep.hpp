@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "adamcore/cpu/access.hpp"
-#include "adamcore/cpu/element.hpp"
 #include "adamcore/cpu/prefetch.hpp"
 #include "adamcore/sums.hpp"
 
