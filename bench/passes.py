@@ -12,9 +12,13 @@ import ctypes
 import time
 from collections.abc import Callable
 from statistics import median, quantiles
+from typing import TYPE_CHECKING
 
 from environment import default_threads, describe, limit_threads, load_openmp
 from text import aligned, duration
+
+if TYPE_CHECKING:
+    from problem import Array
 
 BYTES = {"AdamW": 28, "LAMB": 40, "LARS": 20, "NovoGrad": 24, "Prodigy": 52, "Adafactor": 24}
 """What a step reads and writes of an element, if it has momentum and every array is touched as often as it must be."""
@@ -23,12 +27,22 @@ BYTES = {"AdamW": 28, "LAMB": 40, "LARS": 20, "NovoGrad": 24, "Prodigy": 52, "Ad
 STREAM = "'s stream"
 
 
+def call(name: str, arrays: list[Array], threads: int) -> Callable[[], object]:
+    """A call of a function of stream.cpp for arrays of equal size."""
+    from peers.stream import library
+
+    function = library()[name]
+    function.restype = ctypes.c_double
+    function.argtypes = (*[ctypes.c_void_p] * len(arrays), ctypes.c_int64, ctypes.c_int32)
+    return lambda: function(*(array.ctypes.data for array in arrays), arrays[0].size, threads)
+
+
 def optimizers(size: int, threads: int) -> dict[str, Callable[[], object]]:
     """A step of AdamW, of each rule with sums over tensors, and of the streams of two of them."""
     import numpy as np
 
     import adamcore as ac
-    from peers.stream import Stream, library
+    from peers.stream import Stream
 
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal(size, np.float32) for _ in "pg")
@@ -42,30 +56,23 @@ def optimizers(size: int, threads: int) -> dict[str, Callable[[], object]]:
     Stream.prepare(threads)
     stream = Stream([p], threads)
     stream.use([g])
-    lamb = library().stream_lamb
-    lamb.restype, lamb.argtypes = ctypes.c_double, (ctypes.c_void_p,)
-    steps: dict[str, Callable[[], object]] = {
-        name: lambda optimizer=optimizer: optimizer.step(g) for name, optimizer in made.items()
+    return {
+        **{name: lambda optimizer=optimizer: optimizer.step(g) for name, optimizer in made.items()},
+        "AdamW's stream": stream.step,
+        "LAMB's stream": call("stream_lamb", [stream.p, stream.g, stream.m, stream.v], threads),
     }
-    steps["AdamW's stream"], steps["LAMB's stream"] = stream.step, lambda: lamb(stream.pointer)
-    return steps
 
 
 def adafactor(rows: int, columns: int, threads: int) -> dict[str, Callable[[], object]]:
     import numpy as np
 
     import adamcore as ac
-    from peers.stream import library
 
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal((rows, columns), np.float32) for _ in "pg")
     optimizer = ac.Adafactor(p)
-    stream = library().stream_adafactor
-    stream.restype = ctypes.c_double
-    stream.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
-    other = p.copy()
     return {
-        "Adafactor's stream": lambda: stream(other.ctypes.data, g.ctypes.data, other.size, threads),
+        "Adafactor's stream": call("stream_adafactor", [p.copy(), g], threads),
         "Adafactor": lambda: optimizer.step(g),
     }
 

@@ -36,13 +36,7 @@ extern "C" void stream_step(const Stream* stream) {
 
 /// LAMB's traffic: both moments are updated while the parameter is read, and then the parameter is, 40 bytes an element.
 /// Returns a sum that depends on what was only read.
-extern "C" double stream_lamb(const Stream* stream) {
-    float* const p = stream->p;
-    const float* const g = stream->g;
-    float* const m = stream->m;
-    float* const v = stream->v;
-    const std::int64_t size = stream->size;
-    const int threads = stream->threads;
+extern "C" double stream_lamb(float* p, const float* g, float* m, float* v, std::int64_t size, std::int32_t threads) {
     float weights = 0;
 #pragma omp parallel for simd schedule(static) num_threads(threads) reduction(+ : weights)
     for (std::int64_t i = 0; i < size; ++i) {

@@ -5,6 +5,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,6 +77,7 @@ def _flat(arrays: Arrays, phase: int) -> Array:
     return np.concatenate([a.reshape(-1) for a in arrays], out=block[start : start + size])
 
 
+@cache
 def library() -> ctypes.CDLL:
     """Return the functions of stream.cpp, compiled for this processor."""
     with tempfile.TemporaryDirectory() as folder:
