@@ -7,6 +7,7 @@
 
 #include "adamcore/cpu/access.hpp"
 #include "adamcore/cpu/prefetch.hpp"
+#include "adamcore/gradient.hpp"
 
 ADAMCORE_LOOPS_BEGIN
 
