@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reference import adafactor, adagrad, adam, lamb, lars, novograd, prodigy, rmsprop, sgd
+from reference import adafactor, adagrad, adam, adan, lamb, lars, lion, novograd, prodigy, rmsprop, sgd, stable_adamw
 from reference.case import Array, Case, State, magnitudes, random_state
 from reference.optimizer import ReferenceOptimizer
 
@@ -34,10 +34,22 @@ CASES = [
     *novograd.CASES,
     *adafactor.CASES,
     *prodigy.CASES,
+    *adan.CASES,
+    *lion.CASES,
+    *stable_adamw.CASES,
 ]
 """The cases of each rule that every test runs."""
 
-MORE = [*lamb.MORE, *lars.MORE, *novograd.MORE, *adafactor.MORE, *prodigy.MORE]
+MORE = [
+    *lamb.MORE,
+    *lars.MORE,
+    *novograd.MORE,
+    *adafactor.MORE,
+    *prodigy.MORE,
+    *adan.MORE,
+    *lion.MORE,
+    *stable_adamw.MORE,
+]
 """Other hyper-parameters, for the tests of formulas."""
 
 APART = [case for case in CASES if not case.is_joint]

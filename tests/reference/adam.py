@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference.case import MOMENTS, MOMENTS_MAX, Array, Case, State, correction
+from reference.lion import cautious
 
 
 def adam_step(g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
@@ -19,7 +20,8 @@ def adam_step(g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
         second = s["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], second)
     m_hat = s["exp_avg"] / correction(beta1, t)
     v_hat = second / correction(beta2, t)
-    return h["lr"] * m_hat / (np.sqrt(v_hat) + h["eps"])
+    direction = m_hat / (np.sqrt(v_hat) + h["eps"])
+    return h["lr"] * (cautious(direction, g) if h.get("cautious") else direction)
 
 
 def adam(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
@@ -31,7 +33,7 @@ def adamw(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
 
 
 ADAM = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False)
-ADAMW = {**ADAM, "weight_decay": 1e-2}
+ADAMW = {**ADAM, "weight_decay": 1e-2, "cautious": False}
 
 CASES = [
     Case("adam", "Adam", adam, MOMENTS, ADAM),
@@ -40,4 +42,24 @@ CASES = [
     Case("adamw", "AdamW", adamw, MOMENTS, ADAMW, decay_in_gradient=False),
     Case("adamw-ascent", "AdamW", adamw, MOMENTS, ADAMW, dict(maximize=True, lr=0.1), decay_in_gradient=False),
     Case("adamw-amsgrad", "AdamW", adamw, MOMENTS_MAX, ADAMW, dict(amsgrad=True, lr=1e-4), decay_in_gradient=False),
+    Case(
+        "adamw-cautious",
+        "AdamW",
+        adamw,
+        MOMENTS,
+        ADAMW,
+        dict(cautious=True),
+        decay_in_gradient=False,
+        reads_stored_state=True,
+    ),
+    Case(
+        "adamw-amsgrad-cautious",
+        "AdamW",
+        adamw,
+        MOMENTS_MAX,
+        ADAMW,
+        dict(amsgrad=True, cautious=True, weight_decay=0.1),
+        decay_in_gradient=False,
+        reads_stored_state=True,
+    ),
 ]

@@ -15,15 +15,24 @@ _recorded: list[np.ndarray] | None = None
 _replayed: Iterator[np.ndarray] | None = None
 
 
-def total(x: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Return the sum of all elements, or along one axis, which then has length 1."""
+def true(x: np.ndarray) -> np.ndarray:
+    """Return x, or in a run on magnitudes what it was for the true values."""
     if _replayed is not None:
         return next(_replayed)
-    # NumPy adds up columns row after row, which would lose digits in float64.
-    found = np.sum(x, axis=axis, keepdims=axis is not None, dtype=np.longdouble).astype(np.float64)
     if _recorded is not None:
-        _recorded.append(found)
-    return found
+        _recorded.append(x)
+    return x
+
+
+def total(x: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Return the sum of all elements, or along one axis, which then has length 1. Magnitudes do not change it."""
+    # NumPy adds up columns row after row, which would lose digits in float64.
+    return true(np.sum(x, axis=axis, keepdims=axis is not None, dtype=np.longdouble).astype(np.float64))
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a - b, or the sum of its terms in a run on magnitudes."""
+    return a - b if _replayed is None else a + b
 
 
 def norm(x: np.ndarray) -> np.ndarray:

@@ -161,3 +161,51 @@ def test_adafactor_does_not_divide_by_zero(dtype: type) -> None:
         for _ in range(2):
             optimizer.step(np.zeros(shape, dtype))
         assert np.all(p == 1)
+
+
+@pytest.mark.parametrize("make", [ac.AdamW, ac.Lion])
+def test_cautious_updates_move_what_agrees(make: type[ac.Optimizer]) -> None:
+    """Elements whose average points elsewhere than their gradient stay, and the others move further by their share."""
+    p, q = np.zeros(4), np.zeros(4)
+    plain, cautious = make(p, lr=0.5, weight_decay=0.0), make(q, lr=0.5, weight_decay=0.0, cautious=True)
+    for optimizer in (plain, cautious):
+        optimizer.step(np.ones(4))
+    assert np.all(p == q)  # all agree
+    before = p.copy()
+    g = np.array([1.0, -0.01, 1.0, 1.0])
+    for optimizer in (plain, cautious):
+        optimizer.step(g)
+    np.testing.assert_allclose(q - before, (p - before) * np.array([1, 0, 1, 1]) / 0.75, rtol=1e-12)
+
+
+def test_cautious_updates_can_be_switched_on_and_off() -> None:
+    p = np.zeros(3)
+    optimizer = ac.AdamW(p, lr=0.5, weight_decay=0.0)
+    optimizer.step(np.ones(3))
+    optimizer.param_groups[0]["cautious"] = True
+    before = p.copy()
+    optimizer.step(np.full(3, -0.01))
+    assert np.all(p == before)
+    optimizer.param_groups[0]["cautious"] = False
+    optimizer.step(np.full(3, -0.01))
+    assert np.all(p != before)
+
+
+def test_adans_first_difference_is_zero() -> None:
+    p = np.zeros(2)
+    optimizer = ac.Adan(p)
+    optimizer.step(np.array([3.0, -2.0]))
+    assert np.all(optimizer.state["0"]["exp_avg_diff"] == 0)
+    optimizer.step(np.array([4.0, -2.0]))
+    np.testing.assert_allclose(optimizer.state["0"]["exp_avg_diff"], [0.08, 0], rtol=1e-12)
+
+
+def test_stable_adamw_shortens_a_burst() -> None:
+    """A gradient that is 1000 times as large as those before moves the weights by no more than they did."""
+    p = np.zeros(5)
+    optimizer = ac.StableAdamW(p, lr=0.1, weight_decay=0.0)
+    for _ in range(50):
+        optimizer.step(np.ones(5))
+    before = p.copy()
+    optimizer.step(np.full(5, 1000.0))
+    assert np.all(np.abs(p - before) < 0.1)

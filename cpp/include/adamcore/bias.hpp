@@ -52,9 +52,9 @@ ADAMCORE_FN double correction(double beta, std::int64_t t) noexcept { return one
 struct Powers {
     static constexpr int levels = 8;
 
-    double beta;
-    std::int64_t t;
-    DoubleDouble of[levels];
+    double beta = -1;
+    std::int64_t t = 0;
+    DoubleDouble of[levels] = {};
 };
 
 /// Returns the same bits as correction(beta, t), but faster if `known` belongs to `beta` and `t` - 1. A `known.beta` of

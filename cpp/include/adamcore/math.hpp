@@ -100,4 +100,10 @@ ADAMCORE_FN T min(T a, T b) {
     return select(a < b, a, b);
 }
 
+/// -1, 0 or 1. A NaN is kept.
+template <class T>
+ADAMCORE_FN T sign(T x) {
+    return select(x > 0, T(1), select(x < 0, T(-1), x - x));
+}
+
 }  // namespace adamcore::math

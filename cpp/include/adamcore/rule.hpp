@@ -100,7 +100,7 @@ struct DecayCount<Rule, std::void_t<decltype(Rule::decays)>>
 /// The number of decays of a rule, and the most that a rule may have.
 template <class Rule>
 inline constexpr int decay_count = DecayCount<Rule>::value;
-inline constexpr int max_decays = 2;
+inline constexpr int max_decays = 3;
 
 namespace detail {
 

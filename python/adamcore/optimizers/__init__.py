@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from adamcore.optimizers._adafactor import *  # noqa: F403
 from adamcore.optimizers._adagrad import *  # noqa: F403
 from adamcore.optimizers._adam import *  # noqa: F403
+from adamcore.optimizers._adan import *  # noqa: F403
 from adamcore.optimizers._lamb import *  # noqa: F403
 from adamcore.optimizers._lars import *  # noqa: F403
+from adamcore.optimizers._lion import *  # noqa: F403
 from adamcore.optimizers._novograd import *  # noqa: F403
 from adamcore.optimizers._prodigy import *  # noqa: F403
 from adamcore.optimizers._rmsprop import *  # noqa: F403
 from adamcore.optimizers._sgd import *  # noqa: F403
+from adamcore.optimizers._stable_adamw import *  # noqa: F403
 
 if not TYPE_CHECKING:
     # A family's file defines classes, which are public here, and functions, which adamcore.functional makes public.

@@ -123,10 +123,14 @@ class AdamW(Optimizer):
         largest is that since then.
     maximize : bool
         Maximize the objective instead of minimizing it. Weights decay all the same.
+    cautious : bool
+        Move only weights whose direction agrees with the sign of the gradient, and divide the learning rate by their
+        share of the array, or by 0.001 if it is less (Liang et al. 2024). Weight decay stays as it is.
 
     References
     ----------
-    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019. Liang et al., "Cautious Optimizers:
+    Improving Training with One Line of Code", arXiv:2411.16085, 2024.
 
     Examples
     --------
@@ -138,7 +142,7 @@ class AdamW(Optimizer):
     array([0.95, 0.95, 0.95], dtype=float32)
     """
 
-    _variant_keys = ("amsgrad",)
+    _variant_keys = ("amsgrad", "cautious")
 
     def __init__(
         self,
@@ -149,25 +153,34 @@ class AdamW(Optimizer):
         weight_decay: Number = 1e-2,
         amsgrad: bool = False,  # noqa: FBT001, FBT002  (PyTorch's signature)
         *,
+        cautious: bool = False,
         maximize: bool = False,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
-            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize),
+            dict(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                weight_decay=weight_decay,
+                amsgrad=amsgrad,
+                cautious=cautious,
+                maximize=maximize,
+            ),
             options,
         )
 
     @staticmethod
     def _rule(group: Group) -> str:
-        return "adamw_amsgrad" if group["amsgrad"] else "adamw"
+        return "adamw" + "_amsgrad" * bool(group["amsgrad"]) + "_cautious" * bool(group["cautious"])
 
 
 _update_adamw = update_function(
     "adamw",
     AdamW._rule,
     AdamW._variant_keys,
-    ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"),
+    ("lr", "betas", "eps", "weight_decay", "amsgrad", "cautious", "maximize"),
     ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
 )
 
@@ -182,6 +195,7 @@ def adamw(
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
     amsgrad: bool = False,
+    cautious: bool = False,
     maximize: bool = False,
     exp_avg: Arrays | None = None,
     exp_avg_sq: Arrays | None = None,
@@ -192,4 +206,19 @@ def adamw(
     State: ``exp_avg`` and ``exp_avg_sq``; with ``amsgrad=True``, also ``max_exp_avg_sq``.
     `adamcore.functional` describes the arguments.
     """
-    _update_adamw(p, g, state, t, lr, betas, eps, weight_decay, amsgrad, maximize, exp_avg, exp_avg_sq, max_exp_avg_sq)
+    _update_adamw(
+        p,
+        g,
+        state,
+        t,
+        lr,
+        betas,
+        eps,
+        weight_decay,
+        amsgrad,
+        cautious,
+        maximize,
+        exp_avg,
+        exp_avg_sq,
+        max_exp_avg_sq,
+    )

@@ -60,7 +60,7 @@ private:
     bool begins_ = false;
     Dtype compute_ = Dtype::float32;
     StepStorage constants_{};
-    bias::Powers powers_[rule::max_decays]{{-1, 0, {}}, {-1, 0, {}}};
+    bias::Powers powers_[rule::max_decays];
 };
 
 namespace detail {

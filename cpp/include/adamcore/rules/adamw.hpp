@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/rules/adam.hpp"
+#include "adamcore/rules/cautious.hpp"
 
 namespace adamcore {
 
@@ -39,6 +40,55 @@ struct AdamW {
     }
 };
 
+/// AdamW with cautious updates.
+struct AdamWCautious : AdamW {
+    static constexpr auto name = "adamw_cautious";
+
+    /// `whole_rate` is the rate if all elements agree.
+    template <class T>
+    struct Step : AdamW::Step<T> {
+        double whole_rate;
+    };
+
+    template <class T>
+    ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t, const adam::Corrections& corrections) {
+        return {AdamW::prepare<T>(h, t, corrections), h.lr / corrections[0]};
+    }
+
+    /// Updates the moments, and counts the elements that agree. The direction has the sign of the first moment.
+    struct Moments {
+        static constexpr auto sums = cautious::sums;
+        static constexpr unsigned reads = rule::grad | rule::slot(0) | rule::slot(1),
+                                  writes = rule::slot(0) | rule::slot(1);
+
+        template <class T, class G>
+        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T& m, T& v) {
+            m = average(s.first, m, g);
+            v = average_square(s.second, v, g);
+            return cautious::count(m, g);
+        }
+
+        template <class T>
+        ADAMCORE_FN static void conclude(const Hyper&, const rule::Context& context, const double* totals, Step<T>& s) {
+            s.rate = T(s.whole_rate / cautious::share(context, totals[0]));
+        }
+    };
+    using passes = rule::Passes<Moments>;
+
+    static constexpr unsigned reads = rule::param | rule::grad | rule::slot(0) | rule::slot(1), writes = rule::param;
+
+    template <class T, class G>
+    ADAMCORE_FN static T moved(const Step<T>& s, G g, T p, T m, T v) {
+        const T u = adam::direction(s, m, v);
+        return p - (s.decay * p + s.rate * math::select(cautious::agrees(m, g), u, T(0)));
+    }
+
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& v) {
+        p = moved(s, g, p, m, v);
+    }
+};
+
 /// AdamW with AMSGrad's maximum (Reddi, Kale & Kumar 2018).
 struct AdamWAmsgrad : AdamW {
     static constexpr auto name = "adamw_amsgrad";
@@ -50,6 +100,32 @@ struct AdamWAmsgrad : AdamW {
         v = average_square(s.second, v, g);
         v_max = math::max(v_max, v);
         p = p - (s.decay * p + s.rate * adam::direction(s, m, v_max));
+    }
+};
+
+/// Both.
+struct AdamWAmsgradCautious : AdamWCautious {
+    static constexpr auto name = "adamw_amsgrad_cautious";
+    static constexpr auto slots = AdamWAmsgrad::slots;
+
+    struct Moments : AdamWCautious::Moments {
+        static constexpr unsigned reads = AdamWCautious::Moments::reads | rule::slot(2),
+                                  writes = AdamWCautious::Moments::writes | rule::slot(2);
+
+        template <class T, class G>
+        ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T& p, T& m, T& v, T& v_max) {
+            const auto found = AdamWCautious::Moments::visit(s, g, p, m, v);
+            v_max = math::max(v_max, v);
+            return found;
+        }
+    };
+    using passes = rule::Passes<Moments>;
+
+    static constexpr unsigned reads = rule::param | rule::grad | rule::slot(0) | rule::slot(2), writes = rule::param;
+
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T&, T& v_max) {
+        p = moved(s, g, p, m, v_max);
     }
 };
 

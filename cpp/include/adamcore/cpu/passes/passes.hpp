@@ -95,7 +95,7 @@ private:
                 std::copy_n(memory_ + places_[before].constants, job_.catalog.step_bytes, step);
             } else {
                 if (before < 0 || &job_.group(i) != &job_.group(before))
-                    std::fill_n(powers, rule::max_decays, bias::Powers{-1, 0, {}});
+                    std::fill_n(powers, rule::max_decays, bias::Powers{});
                 info.prepare_next(job_.group(i).hyper, context_of(i, own.data()), tensor.dtype,
                                   latest_ ? latest_[tensor.group].powers() : powers, step);
                 own.store();
