@@ -57,7 +57,7 @@ TEST_P(Cuda, EveryRuleAndStorageHasTheBitsOfTheCpu) {
         for (const Storage& storage : slow_build ? some_storages(rule) : every_storage()) {
             std::vector<StoredTensor> here, there;
             for (const std::int64_t size : sizes)
-                here.emplace_back(storage, cpu::all_rules()[rule].slot_count, size, 5);
+                here.emplace_back(storage, cpu::all_rules()[rule], size, 5);
             there = here;
             cuda::Settings settings;
             settings.seed = 42;

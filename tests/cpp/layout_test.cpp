@@ -74,7 +74,7 @@ void expect_update_like_dense(const Storage& storage, Strided strided, const cpu
     constexpr std::int64_t step = 2;
     const auto rules = simple_rules();
     const auto group = distinct_group(rules[random() % rules.size()], true, 0.7);
-    const StoredTensor before(storage, cpu::all_rules()[group.rule].slot_count, size, random());
+    const StoredTensor before(storage, cpu::all_rules()[group.rule], size, random());
     auto dense = before, actual = before;
 
     const OwnAxes param_axes = random_axes(size, static_cast<std::int64_t>(size_of(storage.param)), random);

@@ -17,8 +17,8 @@ constexpr std::int64_t size = 1003;
 struct Pair {
     StoredTensor half, wide;
 
-    Pair(const Storage& storage, std::size_t slots)
-        : half(storage, slots, size, 7), wide({Dtype::float32, storage.grad, Dtype::float32}, slots, size, 7) {}
+    Pair(const Storage& storage, const RuleInfo& rule)
+        : half(storage, rule, size, 7), wide({Dtype::float32, storage.grad, Dtype::float32}, rule, size, 7) {}
 
     void step(const cpu::Kernels& kernels, const cpu::Group& group, std::int64_t number) {
         dispatch_in_parts(kernels, {group}, {half.view(number), wide.view(number)}, 3, cpu::Threads{2});
@@ -53,7 +53,7 @@ TEST(Weights, KeptInFullFollowFloat32) {
     for (const std::size_t rule : simple_rules()) {
         for (const Storage& storage : storages_that_lose_nothing()) {
             for (const cpu::Kernels* kernels : every_kernels()) {
-                Pair pair(storage, cpu::all_rules()[rule].slot_count);
+                Pair pair(storage, cpu::all_rules()[rule]);
                 for (std::int64_t step = 1; step <= StoredTensor::steps; ++step) {
                     pair.step(*kernels, distinct_group(rule, true, 1.0), step);
                     ASSERT_NO_FATAL_FAILURE(expect_same_weights(pair))

@@ -103,21 +103,13 @@ public:
     static constexpr std::int64_t steps = 3;
 
     /// Random numbers of magnitudes 2^-10 to 2^2. State is positive, which suits averages of squares and others alike.
-    StoredTensor(const Storage& storage, std::size_t slots, std::int64_t size, std::uint64_t seed)
-        : storage_(storage), param_(storage.param, size), extras_(extras(storage, size)) {
-        std::mt19937_64 random(seed);
-        grads_.resize(steps, {storage.grad, size});
-        for (Stored& grad : grads_) fill(grad, true, random);
-        state_.resize(slots, {storage.state, size});
-        for (Stored& array : state_) fill(array, false, random);
-        for (std::int64_t i = 0; i < size; ++i) start(i, random_number(true, random));
-        number_ = static_cast<std::uint32_t>(random());
-    }
+    StoredTensor(const Storage& storage, const RuleInfo& info, std::int64_t size, std::uint64_t seed)
+        : StoredTensor(storage, info, 1, 0, size, seed) {}
 
     /// A tensor of `matrices` matrices, or a vector if `rows` is 0, with the state of a rule.
     StoredTensor(const Storage& storage, const RuleInfo& info, std::int64_t matrices, std::int64_t rows,
                  std::int64_t columns, std::uint64_t seed)
-        : StoredTensor(storage, 0, matrices * (rows == 0 ? 1 : rows) * columns, seed) {
+        : StoredTensor(storage, matrices * (rows == 0 ? 1 : rows) * columns, seed) {
         rows_ = rows;
         columns_ = rows == 0 ? 0 : columns;
         std::mt19937_64 random(seed + 1);
@@ -182,6 +174,16 @@ public:
     }
 
 private:
+    /// Without state.
+    StoredTensor(const Storage& storage, std::int64_t size, std::uint64_t seed)
+        : storage_(storage), param_(storage.param, size), extras_(extras(storage, size)) {
+        std::mt19937_64 random(seed);
+        grads_.resize(steps, {storage.grad, size});
+        for (Stored& grad : grads_) fill(grad, true, random);
+        for (std::int64_t i = 0; i < size; ++i) start(i, random_number(true, random));
+        number_ = static_cast<std::uint32_t>(random());
+    }
+
     /// Remainders, of which NaN has none that counts, and the bits of ties pass for arrays without numbers.
     static std::vector<Stored> extras(const Storage& storage, std::int64_t size) {
         switch (storage.weights) {

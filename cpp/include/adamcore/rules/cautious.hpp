@@ -11,7 +11,7 @@ namespace adamcore::cautious {
 /// Whether a step along -direction reduces what the gradient belongs to.
 template <class T, class G>
 ADAMCORE_FN bool agrees(T direction, G g) {
-    return ((direction > 0) & (g > 0)) | ((direction < 0) & (g < 0));
+    return math::select(direction > 0, T(g), math::select(direction < 0, -T(g), T(0))) > 0;
 }
 
 /// Sums the elements that agree.
