@@ -31,7 +31,7 @@ struct Adan {
         Average<T> first, change, second;
         double beta2;
         T first_rate, change_rate, root, eps, decay;
-        bool begins;
+        double begins;  ///< 1 or 0: compilers do not vectorise a choice between doubles by a bool
     };
 
     /// (p - u) / (1 + decay) is computed as p - (decay * p + u) / (1 + decay), which keeps the digits of a small decay.
@@ -48,12 +48,12 @@ struct Adan {
                 T(1 / math::sqrt(corrections[2])),
                 T(h.eps),
                 T(shrinks * decay),
-                context.begins};
+                context.begins ? 1.0 : 0.0};
     }
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& p, T& m, T& d, T& v, T& before) {
-        const double wide = g, change = math::select(s.begins, 0.0, wide - static_cast<double>(before));
+        const double wide = g, change = math::select(s.begins != 0, 0.0, wide - static_cast<double>(before));
         m = average(s.first, m, g);
         d = average(s.change, d, change);
         v = average_square(s.second, v, wide + s.beta2 * change);
