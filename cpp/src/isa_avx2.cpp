@@ -2,5 +2,5 @@
 
 namespace adamcore::cpu {
 extern const Kernels avx2_kernels;
-constexpr Kernels avx2_kernels = detail::make_kernels<isa::Avx2>(Isa::avx2, rules::All{});
+constexpr Kernels avx2_kernels = detail::make_kernels<isa::Avx2>(Isa::avx2, rules::All{}, weight_pass::All{});
 }  // namespace adamcore::cpu

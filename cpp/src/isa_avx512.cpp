@@ -2,5 +2,5 @@
 
 namespace adamcore::cpu {
 extern const Kernels avx512_kernels;
-constexpr Kernels avx512_kernels = detail::make_kernels<isa::Avx512>(Isa::avx512, rules::All{});
+constexpr Kernels avx512_kernels = detail::make_kernels<isa::Avx512>(Isa::avx512, rules::All{}, weight_pass::All{});
 }  // namespace adamcore::cpu

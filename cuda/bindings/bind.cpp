@@ -168,6 +168,31 @@ void DeviceOptimizer::start_state(const Started& started) {
     engine_->order(stream);  // the step may go to another stream
 }
 
+void DeviceOptimizer::rescale(const std::vector<Rescaling>& rescalings) {
+    if (!engine_) return;
+    const cuda::Stream current = stream();
+    std::vector<cuda::RescaledState> states;
+    for (const Rescaling& each : rescalings) {
+        states.push_back({{}, each.factor, each.degree == 2});
+        for (const Rescaling::Array& array : each.arrays)
+            states.back().arrays.push_back({array.data, array.dtype, array.size, {}});
+    }
+    const GilRelease release;
+    engine_->order(current);
+    cuda::rescale_state(device_, states, current);
+    engine_->order(current);  // the next step may go to another stream
+}
+
+void DeviceOptimizer::run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
+                                      const std::vector<double>& shares) {
+    if (!engine_) return;
+    const cuda::Stream current = stream();
+    const GilRelease release;
+    engine_->order(current);
+    cuda::run_weight_pass(device_, pass, tensors, shares, options_.seed, current);
+    engine_->order(current);  // the next step may go to another stream
+}
+
 void DeviceOptimizer::require_changeable_state() const {
     if (!engine_) return;
     engine_->require_free_rules();

@@ -83,6 +83,9 @@ private:
     StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
+    void rescale(const std::vector<Rescaling>& rescalings) override;
+    void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
+                         const std::vector<double>& shares) override;
     void require_changeable_state() const override;
     std::unique_ptr<BoundOptimizer> make_like() const override;
     void convert(const std::vector<Conversion>& conversions) const override;

@@ -1,5 +1,10 @@
 // Operations on arrays without an optimizer.
 
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <new>
+
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
 
@@ -22,6 +27,12 @@ private:
     Block block_;
 };
 
+/// The layout of a parameter in a table.
+const Layout* packed_layout(const Tensor& tensor, Packer& packer) {
+    if (!tensor.layout) return nullptr;
+    return packer.add(std::vector{Layout{packed(tensor.layout->param, packer), Axes{}}});
+}
+
 void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
     for (std::int64_t at = 0; at < size; at += tile)
         tiles.push_back({static_cast<std::int32_t>(place), static_cast<std::uint32_t>(at / tile)});
@@ -39,28 +50,118 @@ void add_arrays(std::int32_t place, const Tensor& tensor, const std::vector<Init
     if (tensor.extra[0]) arrays.push_back({place, Dtype::float32, false, false, nullptr, tensor.size, 0});
 }
 
+/// The tables of one Rescale, which are on the device before it is launched.
+class Rescaling {
+public:
+    Rescaling(int device, const std::vector<Rescaled>& arrays, RescaleArguments arguments, Stream stream)
+        : arguments_(arguments), tables_(device, stream, [&](Packer packer) { return lay_out(arrays, packer); }) {}
+
+    void launch(Stream stream) const { rescale(tile_count_, arguments_, stream); }
+
+private:
+    std::size_t lay_out(const std::vector<Rescaled>& arrays, Packer packer) {
+        std::vector<Tile> tiles;
+        std::vector<Reading> readings;
+        std::vector<void*> data;
+        for (const Rescaled& array : arrays) {
+            add_tiles(readings.size(), array.size, tiles);
+            readings.push_back({0, array.dtype, false, array.size, 0, packed(array.axes, packer)});
+            data.push_back(array.data);
+        }
+        tile_count_ = static_cast<std::int64_t>(tiles.size());
+        arguments_.tiles = packer.add(tiles);
+        arguments_.readings = packer.add(readings);
+        arguments_.arrays = packer.add(data);
+        return packer.size();
+    }
+
+    RescaleArguments arguments_;
+    std::int64_t tile_count_ = 0;
+    Temporary tables_;
+};
+
+/// A pass over the weights of one group and compute type, whose tables are on the device before it is launched.
+class WeightPass {
+public:
+    WeightPass(int device, std::size_t pass, Dtype type, const std::vector<Tensor>& tensors, double share,
+               std::uint64_t seed, Stream stream)
+        : kernel_((type == Dtype::float64 ? weights_double : weights_float)[pass]),
+          tables_(device, stream, [&](Packer packer) { return lay_out(tensors, packer); }) {
+        arguments_.scale = 1;
+        arguments_.limit = Treatment::no_limit;
+        arguments_.seed = seed;
+        HostedConstants& constants = arguments_.hosted[0];
+        constants.grad_scale = 1;
+        visit_compute(type, [&](auto x) {
+            using T = decltype(x);
+            new (constants.step.bytes) weight_pass::Step<T>{static_cast<T>(share)};
+        });
+    }
+
+    void launch(Stream stream) const { kernel_(tile_count_, arguments_, stream); }
+
+private:
+    std::size_t lay_out(const std::vector<Tensor>& tensors, Packer packer) {
+        std::vector<Tile> tiles;
+        std::vector<const void*> grads;
+        std::vector<Tensor> on_device = tensors;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            add_tiles(i, tensors[i].size, tiles);
+            grads.push_back(tensors[i].grad);
+            on_device[i].group = 0;
+            on_device[i].layout = packed_layout(tensors[i], packer);
+        }
+        tile_count_ = static_cast<std::int64_t>(tiles.size());
+        arguments_.tiles = packer.add(tiles);
+        arguments_.grads = packer.add(grads);
+        arguments_.tensors = packer.add(on_device);
+        return packer.size();
+    }
+
+    const Launch<UpdateArguments>& kernel_;
+    UpdateArguments arguments_{};
+    std::int64_t tile_count_ = 0;
+    Temporary tables_;
+};
+
 }  // namespace
 
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream))
         throw Error("gradients cannot be clipped without a step while a CUDA graph is being captured");
-    RescaleArguments arguments{nullptr, nullptr, nullptr, factor, limit};
-    std::vector<Tile> tiles;
-    for (std::size_t i = 0; i < arrays.size(); ++i) add_tiles(i, arrays[i].size, tiles);
-    const Temporary tables(device, stream, [&](Packer packer) {
-        std::vector<Reading> readings;
-        std::vector<void*> data;
-        for (const Rescaled& array : arrays) {
-            readings.push_back({0, array.dtype, false, array.size, 0, packed(array.axes, packer)});
-            data.push_back(array.data);
+    Rescaling(device, arrays, {nullptr, nullptr, nullptr, factor, limit}, stream).launch(stream);
+}
+
+void rescale_state(int device, const std::vector<RescaledState>& states, Stream stream) {
+    const DeviceScope scope(device);
+    if (is_capturing(stream)) throw Error("state cannot be rescaled while a CUDA graph is being captured");
+    std::vector<std::unique_ptr<Rescaling>> prepared;
+    for (const RescaledState& each : states) {
+        if (each.arrays.empty()) continue;
+        const RescaleArguments arguments{nullptr, nullptr, nullptr, each.factor, Treatment::no_limit, each.are_squares};
+        prepared.push_back(std::make_unique<Rescaling>(device, each.arrays, arguments, stream));
+    }
+    for (const auto& each : prepared) each->launch(stream);
+}
+
+void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
+                     const std::vector<double>& shares, std::uint64_t seed, Stream stream) {
+    const DeviceScope scope(device);
+    if (is_capturing(stream)) throw Error("weights cannot be exchanged while a CUDA graph is being captured");
+    std::vector<std::unique_ptr<WeightPass>> prepared;
+    for (std::size_t group = 0; group < shares.size(); ++group) {
+        for (const Dtype type : {Dtype::float32, Dtype::float64}) {
+            const auto is_chosen = [&](const Tensor& tensor) {
+                return static_cast<std::size_t>(tensor.group) == group && compute_dtype(tensor.dtype) == type;
+            };
+            std::vector<Tensor> chosen;
+            std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(chosen), is_chosen);
+            if (chosen.empty()) continue;
+            prepared.push_back(std::make_unique<WeightPass>(device, pass, type, chosen, shares[group], seed, stream));
         }
-        arguments.tiles = packer.add(tiles);
-        arguments.readings = packer.add(readings);
-        arguments.arrays = packer.add(data);
-        return packer.size();
-    });
-    rescale(static_cast<std::int64_t>(tiles.size()), arguments, stream);
+    }
+    for (const auto& each : prepared) each->launch(stream);
 }
 
 void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream) {
@@ -76,10 +177,7 @@ void start_state(int device, const std::vector<Tensor>& tensors, const std::vect
         arguments.tiles = packer.add(tiles);
         arguments.arrays = packer.add(arrays);
         std::vector<Tensor> on_device = tensors;
-        for (Tensor& tensor : on_device) {
-            if (tensor.layout)
-                tensor.layout = packer.add(std::vector{Layout{packed(tensor.layout->param, packer), Axes{}}});
-        }
+        for (Tensor& tensor : on_device) tensor.layout = packed_layout(tensor, packer);
         arguments.tensors = packer.add(on_device);
         return packer.size();
     });

@@ -19,6 +19,7 @@ from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known, current_numbers
+from adamcore._parts.moments import WithMoments
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.options import Options, check_options, require_use_of_precision
 from adamcore._parts.signature import ShownSignature
@@ -32,7 +33,7 @@ Number = float | Callable[[int], float]
 """A hyper-parameter: a number, or a schedule, which gives a number for a number of completed steps."""
 
 
-class Optimizer(Checkpointed, Copyable, Guarded, ABC):
+class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:
@@ -120,6 +121,9 @@ class Optimizer(Checkpointed, Copyable, Guarded, ABC):
 
     _variant_keys: ClassVar[tuple[str, ...]] = ()
     """The hyper-parameters that determine the rule: flags, or numbers for which only 0 is special."""
+
+    _later_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Hyper-parameters that earlier versions did not have, and what these did: what their checkpoints mean."""
 
     __signature__ = ShownSignature()
 

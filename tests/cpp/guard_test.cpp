@@ -110,7 +110,7 @@ TEST(Guard, UpdatesOfEveryStorageStayInsideTheirArrays) {
     const auto group = group_of<AdamW>({}, 1.0);
     for (const Storage& storage : every_storage()) {
         for (const std::int64_t size : {1, 7, 63, 65, 127, 128, 129, 256, 300}) {
-            const StoredTensor before(storage, AdamW::slots.size(), size, 23);
+            const StoredTensor before(storage, info_of<AdamW>(), size, 23);
             auto expected = before;
             update_plainly({group}, {expected.view(1)});
             for (const Against against : {Against::start, Against::end}) {

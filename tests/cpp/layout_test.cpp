@@ -139,7 +139,7 @@ TEST(Layouts, OfABroadcastGradientGiveItToEveryElement) {
     const OwnAxes nowhere{{size}, {0}};
     const Layout layout{{}, nowhere.view()};
     for (const cpu::Kernels* kernels : every_kernels()) {
-        StoredTensor dense({}, 0, size, 3), broadcast({}, 0, size, 3);
+        StoredTensor dense({}, info_of<Sgd>(), size, 3), broadcast({}, info_of<Sgd>(), size, 3);
         for (std::int64_t i = 0; i < size; ++i) dense.grad(1).set(i, dense.grad(1)[0]);
         Tensor view = broadcast.view(1);
         view.layout = &layout;

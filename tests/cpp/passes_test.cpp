@@ -183,7 +183,7 @@ TEST(Passes, OfARuleOfOnesOwnEqualThePlainLoop) {
 }
 
 TEST(Passes, NeedNoWorkspaceWhereThereAreNone) {
-    StoredTensor one({}, cpu::all_rules()[index_of<AdamW>()], 1, 3, 5, 1);
+    StoredTensor one({}, info_of<AdamW>(), 1, 3, 5, 1);
     const Tensor tensor = one.view(1);
     EXPECT_EQ(cpu::workspace_size<AdamW>(&tensor, 1), 0u);
     EXPECT_GT(cpu::workspace_size<Lamb>(&tensor, 1), 0u);

@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::uint64_t seed = 0x0123456789abcdef;
 
-const RuleInfo& info_of(std::size_t rule) { return cpu::all_rules()[rule]; }
-
 /// Treatments that leave gradients their value but for a factor take other ways than those that hold them.
 Treatment scaled_by(double scale) {
     Treatment treatment;
@@ -72,7 +70,7 @@ TEST_P(EveryRule, EqualsThePlainLoopForEveryStorage) {
     for (const Storage& storage : every_storage()) {
         for (const std::int64_t size : {1, 63, 255, 256, 257, 1000, 5000}) {
             decays = !decays;
-            const StoredTensor before(storage, info_of(GetParam()), size, 7);
+            const StoredTensor before(storage, cpu::all_rules()[GetParam()], size, 7);
             const auto group = distinct_group(GetParam(), decays, decays ? 1.0 : 1.0 / 3);
             ASSERT_NO_FATAL_FAILURE(expect_plain_steps(group, before, scaled_by(decays ? -1.0 : 0.7),
                                                        [](auto& actual, auto& expected) { return actual == expected; }))
@@ -112,7 +110,7 @@ void strew_special_values(StoredTensor& tensor) {
 TEST_P(EveryRule, KeepsSpecialValuesInTheirElements) {
     const auto group = distinct_group(GetParam(), true, 1.0);
     for (const Storage& storage : every_storage()) {
-        StoredTensor before(storage, info_of(GetParam()), 997, 11);
+        StoredTensor before(storage, cpu::all_rules()[GetParam()], 997, 11);
         strew_special_values(before);
         Treatment treatment = scaled_by(1.0);
         for (const double limit : {Treatment::no_limit, 0.5}) {
@@ -126,7 +124,7 @@ TEST_P(EveryRule, KeepsSpecialValuesInTheirElements) {
 
 TEST_P(EveryRule, TakesGradientsWithinTheirLimits) {
     for (const Storage& storage : every_storage()) {
-        StoredTensor before(storage, info_of(GetParam()), 1000, 13);
+        StoredTensor before(storage, cpu::all_rules()[GetParam()], 1000, 13);
         before.grad(2).set(500, std::numeric_limits<double>::infinity());
         before.grad(2).set(501, -std::numeric_limits<double>::infinity());
         Treatment treatment = scaled_by(0.7);
@@ -144,7 +142,7 @@ class Model {
 public:
     Model(const Storage& storage, std::size_t rule) {
         for (const std::int64_t size : {1, 700, 64, 1300})
-            tensors_.emplace_back(storage, info_of(rule), size, static_cast<std::uint64_t>(size));
+            tensors_.emplace_back(storage, cpu::all_rules()[rule], size, static_cast<std::uint64_t>(size));
         for (int i = 0; i < 1300; ++i) unit_factors_->push_back(1.0 / (1 + i % 17) + 1e-9 * i);
     }
 
@@ -200,7 +198,8 @@ TEST_P(EveryRule, TakesFactorsOfTensorsAndUnits) {
 /// Neighbours that share a step's constants or, where they are computed in another type, must not.
 TEST_P(EveryRule, StepsTensorsOfAllStoragesInOneCall) {
     std::vector<StoredTensor> expected;
-    for (const Storage& storage : every_storage()) expected.emplace_back(storage, info_of(GetParam()), 100, 17);
+    for (const Storage& storage : every_storage())
+        expected.emplace_back(storage, cpu::all_rules()[GetParam()], 100, 17);
     const auto views = [](std::vector<StoredTensor>& tensors) {
         std::vector<Tensor> all;
         for (StoredTensor& tensor : tensors) all.push_back(tensor.view(2));
@@ -218,7 +217,7 @@ TEST_P(EveryRule, StepsTensorsOfAllStoragesInOneCall) {
 
 TEST(StaticDispatch, EqualsThePlainLoopForEveryStorage) {
     for (const Storage& storage : every_storage()) {
-        const StoredTensor before(storage, info_of(index_of<AdamW>()), 1000, 19);
+        const StoredTensor before(storage, info_of<AdamW>(), 1000, 19);
         auto expected = before, actual = before;
         const auto hyper = distinct_hyper<AdamW>();
         Treatment treatment = scaled_by(0.7);
@@ -233,7 +232,8 @@ TEST(StaticDispatch, EqualsThePlainLoopForEveryStorage) {
 }
 
 TEST(Stochastic, RoundingDependsOnSeedStepTensorAndElement) {
-    StoredTensor tensor({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::stochastic}, 0, 256, 3);
+    StoredTensor tensor({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::stochastic}, info_of<Sgd>(),
+                        256, 3);
     for (std::int64_t i = 0; i < 256; ++i) {
         tensor.start(i, 1.0);
         tensor.grad(1).set(i, 0x1p-9);

@@ -79,7 +79,7 @@ int ties_of(StoredTensor& tensor) {
 /// Weights 1 + k 2^-7 have odd and even bfloat16 numbers; half a unit from them lie ties that round up and down.
 TEST(Weights, WithRemaindersPassThroughTies) {
     for (const cpu::Kernels* kernels : every_kernels()) {
-        Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::remainder}, 0);
+        Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, WeightPolicy::remainder}, info_of<Sgd>());
         for (std::int64_t i = 0; i < size; ++i) {
             const double weight = (i % 3 == 0 ? -1 : 1) * (1 + static_cast<double>(i % 120) * 0x1p-7);
             pair.half.start(i, weight);
@@ -103,7 +103,7 @@ TEST(Weights, WithRemaindersPassThroughTies) {
 TEST(Weights, UnderAMasterMayBeOverwritten) {
     for (const Dtype dtype : {Dtype::bfloat16, Dtype::float16}) {
         for (const cpu::Kernels* kernels : every_kernels()) {
-            Pair pair({dtype, Dtype::float32, Dtype::float32, WeightPolicy::master}, 0);
+            Pair pair({dtype, Dtype::float32, Dtype::float32, WeightPolicy::master}, info_of<Sgd>());
             pair.step(*kernels, plain_descent(0.1), 1);
             for (std::int64_t i = 0; i < size; i += 3) {
                 const double value = rounded(dtype, pair.half.param()[i] * (i % 2 == 0 ? 1.25 : -1) + 0.01);
@@ -119,7 +119,7 @@ TEST(Weights, UnderAMasterMayBeOverwritten) {
 
 /// The farthest that any weight is from the one in float32 after 300 small steps, in units of bfloat16's spacing.
 double drift_under(WeightPolicy weights) {
-    Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, weights}, 0);
+    Pair pair({Dtype::bfloat16, Dtype::float32, Dtype::float32, weights}, info_of<Sgd>());
     for (std::int64_t i = 0; i < size; ++i) {
         const double weight = 1 + static_cast<double>(i % 60) * 0x1p-7;
         for (StoredTensor* tensor : {&pair.half, &pair.wide}) {
@@ -142,7 +142,8 @@ TEST(Weights, AreMadeUpForByCompensationWhereRoundingAloneStands) {
 
 TEST(Weights, ThatOverflowLoseNothingToCompensation) {
     for (const cpu::Kernels* kernels : every_kernels()) {
-        StoredTensor tensor({Dtype::float16, Dtype::float32, Dtype::float32, WeightPolicy::compensated}, 0, size, 3);
+        StoredTensor tensor({Dtype::float16, Dtype::float32, Dtype::float32, WeightPolicy::compensated}, info_of<Sgd>(),
+                            size, 3);
         for (std::int64_t i = 0; i < size; ++i) tensor.grad(1).set(i, -1e6);
         dispatch_in_parts(*kernels, {plain_descent(1)}, {tensor.view(1)}, 1, cpu::Serial{});
         for (std::int64_t i = 0; i < size; ++i) {

@@ -253,3 +253,14 @@ def test_torch_parameters(copied: Callable[[Any], Any]) -> None:
     part = torch.ones(6)[:3]
     with pytest.raises(TypeError, match="'w' is a view of a larger storage"):
         copy.deepcopy(ac.SGD({"w": part}))
+
+
+def test_pickles_of_versions_without_an_option_mean_what_these_did() -> None:
+    optimizer = ac.AdamW({"w": np.ones(3)})
+    make, arguments, state = optimizer.__reduce_ex__(2)
+    for hyper in (state["defaults"], state["groups"][0]["hyper"]):
+        del hyper["cautious"]
+    restored = make(*arguments)
+    restored.__setstate__(state)
+    assert restored.param_groups[0]["cautious"] is False
+    assert restored.step({"w": np.ones(3)}).skipped is False

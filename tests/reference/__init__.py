@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reference import adafactor, adagrad, adam, adan, lamb, lars, lion, novograd, prodigy, rmsprop, sgd, stable_adamw
+from reference import adafactor, adagrad, adam, adan, lamb, lars, lion, novograd, prodigy, rmsprop, schedule_free, sgd, stable_adamw
 from reference.case import Array, Case, State, magnitudes, random_state
 from reference.optimizer import ReferenceOptimizer
 
@@ -37,6 +37,7 @@ CASES = [
     *adan.CASES,
     *lion.CASES,
     *stable_adamw.CASES,
+    *schedule_free.CASES,
 ]
 """The cases of each rule that every test runs."""
 
@@ -49,14 +50,15 @@ MORE = [
     *adan.MORE,
     *lion.MORE,
     *stable_adamw.MORE,
+    *schedule_free.MORE,
 ]
 """Other hyper-parameters, for the tests of formulas."""
 
 APART = [case for case in CASES if not case.is_joint]
 """Those whose tensors do not depend on each other: their bits are the same in optimizers of their own."""
 
-ELEMENTWISE = [case for case in CASES if case.is_elementwise]
-"""Those whose elements do not depend on each other either: the shape of a tensor does not matter."""
+ELEMENTWISE = [case for case in CASES if case.is_elementwise and not case.keeps_numbers]
+"""Those whose elements do not depend on each other either, nor on numbers of their tensor: its shape does not matter."""
 
 FUNCTIONS = APART
 """Those with functions on bare arrays: the others keep numbers for a whole optimizer."""

@@ -65,6 +65,8 @@ class Case:
     decay_in_gradient: bool = True
     initial: str | None = None
     """The option that sets the initial value of the state."""
+    starts: dict[str, float] = field(default_factory=dict)
+    """The initial values of slots that start neither from 0 nor as that option says."""
     averages: dict[str, str] = field(default_factory=dict)
     """Slots with averages of squares, and the slots with averages of the same numbers."""
     tuning: Tuning = ADAPTIVE
@@ -83,6 +85,11 @@ class Case:
     def is_elementwise(self) -> bool:
         """Whether no element depends on another one of its tensor."""
         return self.rule((1, 1))["passes"] == 0
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether a tensor's state has numbers of the whole tensor."""
+        return any(slot.shape == "number" for slot in self.slots_of((1, 1)).values())
 
     @property
     def is_joint(self) -> bool:
@@ -113,7 +120,7 @@ class Case:
 
     def initial_state(self, p: Array) -> State:
         start = self.hyper[self.initial] if self.initial else 0.0
-        state = {name: slot.first(p, start) for name, slot in self.slots_of(p.shape).items()}
+        state = {name: slot.first(p, self.starts.get(name, start)) for name, slot in self.slots_of(p.shape).items()}
         starts = {name: number.start for name, number in self.numbers.items()}
         return {**state, **{k: np.array(self.hyper[v] if isinstance(v, str) else v) for k, v in starts.items()}}
 
@@ -168,6 +175,8 @@ def random_state(case: Case, rng: np.random.Generator, p: Array) -> State:
         numbers = magnitudes(rng, slot.shape_for(p.shape))
         if slot.starts_as_param:
             numbers = p + 0.01 * numbers
+        if slot.shape == "number":
+            numbers = np.abs(numbers)
         dtype = np.float64 if slot.shape == "number" else p.dtype
         state[name] = np.asarray(numbers ** (2 if slot.degree == 2 else 1), dtype)
     for squares, numbers in case.averages.items():

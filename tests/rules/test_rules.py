@@ -155,6 +155,6 @@ def test_defaults_are_those_of_the_rules() -> None:
             tuple_name, place = (rule["hyper"][name][key] for key in ("tuple", "place"))
             default = signature[tuple_name].default[place] if tuple_name else signature[name].default
             assert default == preset
-            assert type(default) is type(preset)
+            assert isinstance(default, bool) == isinstance(preset, bool)
         assert {k: v.default for k, v in signature.items() if k in case.presets} == case.presets
     assert covered == set(_core.rules())

@@ -4,11 +4,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "adamcore/cpu/float_environment.hpp"
+#include "adamcore/cpu/weight_passes.hpp"
 #include "adamcore/rule_registry.hpp"
+#include "adamcore/scale.hpp"
 #include "adamcore/storage/state_rounding.hpp"
+#include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
+#include "runtime/gil.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
 #include "state/layout.hpp"
@@ -172,6 +177,30 @@ void HostOptimizer::start_state(const Started& started) {
         if (tensor.weights == WeightPolicy::master && tensor.extra[0])
             copy_param(tensor, static_cast<float*>(tensor.extra[0]), false);
     }
+}
+
+void HostOptimizer::rescale(const std::vector<Rescaling>& rescalings) {
+    const GilRelease release;
+    const cpu::FloatEnvironment environment;
+    for (const Rescaling& each : rescalings) {
+        for (const Rescaling::Array& array : each.arrays) {
+            visit(array.dtype, [&](auto x) {
+                using Stored = decltype(x);
+                using T = decltype(storage::decode(x));
+                const Multiplier<T> by = scale::multiplier<T>(each.factor);
+                auto* const data = static_cast<Stored*>(array.data);
+                for (std::int64_t i = 0; i < array.size; ++i)
+                    data[i] = as_state<Stored>(by(storage::decode(data[i])), each.degree == 2);
+            });
+        }
+    }
+}
+
+void HostOptimizer::run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
+                                    const std::vector<double>& shares) {
+    const GilRelease release;
+    cpu::run_weight_pass(kernels(), pass, shares.data(), tensors.data(), static_cast<std::int64_t>(tensors.size()),
+                         pool(), options_.seed);
 }
 
 std::unique_ptr<BoundOptimizer> HostOptimizer::make_like() const {

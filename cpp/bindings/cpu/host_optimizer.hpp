@@ -82,6 +82,9 @@ private:
     StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
+    void rescale(const std::vector<Rescaling>& rescalings) override;
+    void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
+                         const std::vector<double>& shares) override;
     void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
     void forget_checked() noexcept override;
     std::unique_ptr<BoundOptimizer> make_like() const override;

@@ -67,11 +67,20 @@ public:
     /// For each group, what add_group() takes besides the arrays and their names: labels, keys, tree, and source or None.
     py::list forms() const;
 
+    /// Makes the moments of some parameters, the slots of degree 1 and 2, what they were at first, and counts the updates
+    /// of these parameters from 0. It does all of this or nothing.
+    void reset_state(const std::vector<std::size_t>& parameters);
+    /// Multiplies slots of degree 2 by `factor`, which is finite and positive, and those of degree 1 by its root.
+    void rescale_state(const std::vector<std::size_t>& parameters, double factor);
+
     std::size_t size() const { return forms_.size(); }
     /// The indices of parameters, by name.
     const py::dict& places() const { return names_->places(); }
     /// Raises RuntimeError if the optimizer is in use.
     void require_idle() const { use_.require_idle(owner()); }
+    /// Moves all weights by a share of their way towards the arrays of a slot, which all of them have. `shares` are by
+    /// group.
+    void approach(const std::string& slot, const std::vector<double>& shares);
 
 protected:
     /// The properties of a parameter's array that are fixed when it is bound.
@@ -106,6 +115,18 @@ protected:
         std::vector<Tensor> tensors;
         std::vector<Initial> initials;
         std::size_t fresh;
+    };
+
+    /// State arrays of one degree, and what they are multiplied by.
+    struct Rescaling {
+        struct Array {
+            void* data;
+            Dtype dtype;
+            std::int64_t size;
+        };
+        std::uint8_t degree;
+        double factor;
+        std::vector<Array> arrays;
     };
 
     /// A group that is being added. The optimizer has not been changed yet.
@@ -169,6 +190,11 @@ protected:
     virtual void adopt(BoundOptimizer& other) noexcept = 0;
     /// Writes the initial values of such arrays.
     virtual void start_state(const Started& started) = 0;
+    /// Multiplies state arrays. No square becomes 0.
+    virtual void rescale(const std::vector<Rescaling>& rescalings) = 0;
+    /// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of().
+    virtual void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
+                                 const std::vector<double>& shares) = 0;
     /// Raises an error if the state arrays cannot change.
     virtual void require_changeable_state() const {}
     /// Sets Tensor::state. If the state has not begun, it begins with the next update if the rule `begins`.
@@ -248,6 +274,10 @@ private:
     static void keep_blocks(Addition& added, std::size_t group);
     /// Prepares the conversion of state to arrays that have been allocated, and the start of what is not converted.
     static void convert_arrays(Addition& added, Renewed renewed);
+    /// The moments of parameters, as they are at first.
+    std::vector<Started> moments_of(const std::vector<bool>& chosen) const;
+    /// Whether a parameter is one of these, by index. Raises IndexError if there is no such parameter.
+    std::vector<bool> chosen_of(const std::vector<std::size_t>& parameters) const;
     /// A parameter's array of a slot that it has.
     void* array_of(std::size_t i, const char* slot) const;
     /// Binds a group's new arrays, for rebind().

@@ -26,6 +26,9 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
              py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"))
         .def("forms", &T::forms)
+        .def("approach", &T::approach, py::arg("slot"), py::arg("shares"), Computes())
+        .def("reset_state", &T::reset_state, py::arg("parameters"), Computes())
+        .def("rescale_state", &T::rescale_state, py::arg("parameters"), py::arg("factor"), Computes())
         .def_property_readonly("places", &T::places)
         .def_property_readonly("completed", &T::completed)
         .def_property_readonly("numbers", &T::numbers)

@@ -19,6 +19,7 @@ class Checkpointed:
     _native: Any
     _rule: Callable[[Group], str]
     _variant_keys: ClassVar[tuple[str, ...]]
+    _later_options: ClassVar[Mapping[str, Any]]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of everything that is needed to resume: state by name, step counts and hyper-parameters.
@@ -95,5 +96,6 @@ class Checkpointed:
             self.defaults,
             self._rule,
             self._variant_keys,
+            self._later_options,
             precision,
         )

@@ -73,7 +73,7 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     """Make a blank optimizer one that goes on in the same way."""
     owner = type(optimizer).__name__
     rule_for, keys = optimizer._rule, optimizer._variant_keys
-    defaults = saved["defaults"]
+    defaults = _with_later_options(optimizer, saved["defaults"])
     own = optimizer.__dict__
     own["options"] = MappingProxyType(saved["options"])
     own["defaults"] = Defaults(owner, defaults, rule_for, keys)
@@ -87,6 +87,7 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     own["_memory"], own["_native"] = make_native(owner, own["options"], array, label)
     for group in groups:
         # A schedule may belong to an object that is not complete yet, so nothing calls it here.
+        group["hyper"] = _with_later_options(optimizer, group["hyper"])
         hyper = with_stand_ins(group["hyper"], rule_for, keys)
         labels, grad_keys, tree, source = group["form"]
         flat = FlatArrays(group["params"], group["names"], labels, grad_keys, tree)
@@ -103,6 +104,11 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     own.update(saved["attributes"])
     for name, value in saved["slots"].items():
         object.__setattr__(optimizer, name, value)
+
+
+def _with_later_options(optimizer: Any, hyper: dict[str, Any]) -> dict[str, Any]:
+    """Return hyper-parameters with those that the version which wrote them did not have."""
+    return {**hyper, **{key: value for key, value in optimizer._later_options.items() if key not in hyper}}
 
 
 def _is_in_place(params: list[Any], form: Any) -> bool:

@@ -49,6 +49,7 @@ class Serializer:
         defaults: Group,
         rule_for: Callable[[Group], str],
         variant_keys: tuple[str, ...],
+        later_options: Mapping[str, Any],
         precision: Precision,
     ) -> None:
         self.owner = owner
@@ -57,6 +58,7 @@ class Serializer:
         self.defaults = defaults
         self.rule_for = rule_for
         self.variant_keys = variant_keys
+        self.later_options = later_options
         self.precision = precision
 
     def save(self) -> dict[str, Any]:
@@ -171,7 +173,8 @@ class Serializer:
         """Check a saved group, and return the values that change in one of the optimizer's groups."""
         label = f"state_dict['param_groups'][{place}]"
         group = self.param_groups[index]
-        found = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
+        own = {str(key): _copied(value) for key, value in saved.items() if key not in ("params", "param_names")}
+        found = {**self.later_options, **own}
         if unknown := [key for key in found if key not in group]:
             raise ValueError(f"{label}: unknown option {unknown[0]!r}")
         if missing := [key for key in self.defaults if key not in found]:

@@ -21,6 +21,7 @@ from adamcore.optimizers._lion import *  # noqa: F403
 from adamcore.optimizers._novograd import *  # noqa: F403
 from adamcore.optimizers._prodigy import *  # noqa: F403
 from adamcore.optimizers._rmsprop import *  # noqa: F403
+from adamcore.optimizers._schedule_free import *  # noqa: F403
 from adamcore.optimizers._sgd import *  # noqa: F403
 from adamcore.optimizers._stable_adamw import *  # noqa: F403
 

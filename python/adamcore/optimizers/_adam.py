@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
@@ -143,6 +144,7 @@ class AdamW(Optimizer):
     """
 
     _variant_keys = ("amsgrad", "cautious")
+    _later_options = MappingProxyType({"cautious": False})
 
     def __init__(
         self,

@@ -143,6 +143,11 @@ std::vector<typename Rule::Hyper> hypers() {
     return {distinct_hyper<Rule>(), without_decay};
 }
 
+template <class Rule>
+const RuleInfo& info_of() {
+    return cpu::all_rules()[index_of<Rule>()];
+}
+
 /// The group of Rule that the run-time engine takes, with the same hyper-parameters.
 template <class Rule>
 cpu::Group group_of(const typename Rule::Hyper& hyper, double grad_scale) {

@@ -12,6 +12,7 @@
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/rules/all.hpp"
+#include "adamcore/weight_passes.hpp"
 
 /// The interface of `adamcore::kernels`: every rule, compiled for every ISA, and chosen at run time.
 namespace adamcore::cpu {
@@ -23,6 +24,7 @@ struct Kernels {
     Isa isa;
     DenseSweep sweep[rules::All::size][compute_type_count];
     PassSweeps passes[rules::All::size][compute_type_count];
+    DenseSweep weight_passes[weight_pass::All::size][compute_type_count];
     TileSweep tiles[compute_type_count];
     TileVisits visits[compute_type_count];
     MeasureLeaves measure;
@@ -31,11 +33,12 @@ struct Kernels {
 
 namespace detail {
 
-template <class Tag, class... Rules>
-constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>) {
+template <class Tag, class... Rules, class... Passes>
+constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>, rule::List<Passes...>) {
     return {isa,
             {{dense_sweep<Tag, Rules, float>, dense_sweep<Tag, Rules, double>}...},
             {{pass_sweeps<Tag, Rules, float>, pass_sweeps<Tag, Rules, double>}...},
+            {{dense_sweep<Tag, Passes, float>, dense_sweep<Tag, Passes, double>}...},
             {tile_sweep<Tag, float>, tile_sweep<Tag, double>},
             {tile_visits<Tag, float>, tile_visits<Tag, double>},
             Reduction<Tag>::measure,

@@ -16,7 +16,8 @@ struct Range {
     bool excludes_least, excludes_most;
     const char* text;  ///< "must be ..."
 
-    static const Range finite, nonnegative, positive, fraction, below_one, nonpositive, at_least_one;
+    static const Range finite, nonnegative, positive, fraction, below_one, between_zero_and_one, nonpositive,
+        at_least_one;
     static const Range from_one;  ///< [1, inf], with infinity
 };
 
@@ -28,6 +29,7 @@ inline constexpr Range Range::nonnegative{0, unlimited, false, false, "a finite 
 inline constexpr Range Range::positive{0, unlimited, true, false, "a finite number > 0"};
 inline constexpr Range Range::fraction{0, 1, false, false, "a number in [0, 1]"};
 inline constexpr Range Range::below_one{0, 1, false, true, "a number in [0, 1)"};
+inline constexpr Range Range::between_zero_and_one{0, 1, true, true, "a number in (0, 1)"};
 inline constexpr Range Range::nonpositive{-unlimited, 0, false, false, "a finite number <= 0"};
 inline constexpr Range Range::at_least_one{1, unlimited, false, false, "a finite number >= 1"};
 inline constexpr Range Range::from_one{1, infinite, false, false, "a number >= 1, or inf"};

@@ -11,6 +11,7 @@
 #include "adamcore/rules/novograd.hpp"
 #include "adamcore/rules/prodigy.hpp"
 #include "adamcore/rules/rmsprop.hpp"
+#include "adamcore/rules/schedule_free_adamw.hpp"
 #include "adamcore/rules/sgd.hpp"
 #include "adamcore/rules/stable_adamw.hpp"
 
@@ -20,6 +21,6 @@ namespace adamcore::rules {
 using All = rule::List<Adam, AdamAmsgrad, AdamW, AdamWAmsgrad, Sgd, SgdMomentum, SgdNesterov, RmsProp, RmsPropMomentum,
                        RmsPropCentered, RmsPropCenteredMomentum, Adagrad, Lamb, Lars, LarsMomentum, LarsNesterov,
                        NovoGrad, NovoGradAmsgrad, Adafactor, AdafactorVector, Prodigy, AdamWCautious,
-                       AdamWAmsgradCautious, Adan, Lion, LionCautious, StableAdamW>;
+                       AdamWAmsgradCautious, Adan, Lion, LionCautious, StableAdamW, ScheduleFreeAdamW>;
 
 }  // namespace adamcore::rules

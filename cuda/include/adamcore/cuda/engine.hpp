@@ -240,6 +240,19 @@ struct Rescaled {
 /// Multiplies arrays in place by `factor` and clips them to [-limit, limit].
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream);
 
+/// State arrays that are multiplied by a factor. If they are averages of squares, none of these becomes 0.
+struct RescaledState {
+    std::vector<Rescaled> arrays;
+    Scale factor;
+    bool are_squares;
+};
+/// Multiplies all of them or, if memory is missing, none.
+void rescale_state(int device, const std::vector<RescaledState>& states, Stream stream);
+
+/// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of(). `shares` are by group.
+void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
+                     const std::vector<double>& shares, std::uint64_t seed, Stream stream);
+
 /// Writes the initial state of new tensors, slot by slot, and what is stored beside their weights.
 void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream);
 

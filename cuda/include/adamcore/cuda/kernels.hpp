@@ -13,6 +13,7 @@
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/rules/all.hpp"
+#include "adamcore/weight_passes.hpp"
 
 /// The compiled part: a kernel for every rule and compute type, and the kernels that measure and decide.
 namespace adamcore::cuda {
@@ -32,6 +33,7 @@ struct Launch {
 
 /// Indexed by the rule's position in rules::All.
 using UpdateLaunches = std::array<Launch<UpdateArguments>, rules::All::size>;
+using WeightLaunches = std::array<Launch<UpdateArguments>, weight_pass::All::size>;
 using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
 /// The kernels of a pass for a compute type, null where the pass needs none.
@@ -49,6 +51,7 @@ struct ConclusionLaunches {
 using ConcludeLaunches = std::array<std::array<ConclusionLaunches, rule::max_passes>, rules::All::size>;
 
 extern const UpdateLaunches dense_float, dense_double, stored_float, stored_double;
+extern const WeightLaunches weights_float, weights_double;
 extern const Launch<MeasureArguments> measure;
 extern const VisitLaunches visit_dense_float, visit_dense_double, visit_stored_float, visit_stored_double;
 extern const ConcludeLaunches conclude_float, conclude_double;

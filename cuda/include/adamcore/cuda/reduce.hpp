@@ -7,6 +7,7 @@
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/gradient.hpp"
 #include "adamcore/norm.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 
 /// Sums of squares in the fixed order of norm.hpp. Threads exchange values through shared memory between phases. All
 /// threads of a block are synchronised at the end of a phase, so tests can run a phase for one thread after the other.
@@ -176,6 +177,7 @@ struct RescaleArguments {
     void* const* arrays;
     Scale factor;
     double limit;
+    bool are_squares = false;  ///< of state, which rounding must not make 0
 };
 
 /// Multiplies arrays in place by a factor and clips them to [-limit, limit].
@@ -199,6 +201,9 @@ struct Rescale {
                 ADAMCORE_UNROLL
                 for (int k = 0; k < width; ++k)
                     values[k] = gradient::held(by(values[k]), gradient::limit_in<T>(a.limit));
+                if constexpr (sizeof x == 2) {
+                    for (int k = 0; a.are_squares && k < count; ++k) values[k] = state::nonzero<decltype(x)>(values[k]);
+                }
                 write(values, a.arrays[here.tensor], reading.dtype, reading.axes, i, count);
             }
         });
