@@ -183,6 +183,12 @@ void DeviceOptimizer::rescale(const std::vector<Rescaling>& rescalings) {
     engine_->order(current);  // the next step may go to another stream
 }
 
+void DeviceOptimizer::require_averages() const {
+    throw py::value_error(owner() +
+                          ": averages of weights are not supported for arrays in CUDA memory: keep one beside the "
+                          "optimizer, by average += (1 - decay) * (parameter - average) after each step");
+}
+
 void DeviceOptimizer::run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                                       const std::vector<double>& shares) {
     if (!engine_) return;

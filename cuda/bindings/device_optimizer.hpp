@@ -84,6 +84,8 @@ private:
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
     void rescale(const std::vector<Rescaling>& rescalings) override;
+    void require_averages() const override;
+    void exchange_weights(const std::vector<void*>&) noexcept override {}
     void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                          const std::vector<double>& shares) override;
     void require_changeable_state() const override;

@@ -286,8 +286,8 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     // The gradients are held, and what is known about device memory stays valid: shapes are copied, and memory stays.
     const Names::Taken taken = names_->take(grads, taker, false);
     expects_new_grads_ = has_new_grads_;
-    require_lenders_in_place();
-    const py::object written = this->written();
+    require_lenders_in_place(false);
+    const py::object written = this->written(false);
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     if (change) commit(std::move(*change));
     if (upcoming) use(std::move(*upcoming));

@@ -35,11 +35,20 @@ from adamcore.optimizers import *  # noqa: F403
 from adamcore.precision import Precision as Precision
 from adamcore.step_info import StepInfo as StepInfo
 
-_ON_FIRST_USE = {"EarlyStopping": "_early_stopping", "schedules": None}
+_ON_FIRST_USE = {
+    "EMA": "_averages",
+    "EarlyStopping": "_early_stopping",
+    "Lookahead": "_averages",
+    "SWA": "_averages",
+    "schedules": None,
+}
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
 if TYPE_CHECKING:
     from adamcore import schedules as schedules
+    from adamcore._averages import EMA as EMA
+    from adamcore._averages import SWA as SWA
+    from adamcore._averages import Lookahead as Lookahead
     from adamcore._early_stopping import EarlyStopping as EarlyStopping
 else:
 
@@ -55,11 +64,14 @@ else:
         return sorted({*globals(), *_ON_FIRST_USE})
 
     __all__ = [
+        "EMA",
         "EarlyStopping",
+        "Lookahead",
         "LossScaler",
         "NonFiniteError",
         "Optimizer",
         "Precision",
+        "SWA",
         "StepInfo",
         "__version__",
         "adam_update",

@@ -125,6 +125,9 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
     _later_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Hyper-parameters that earlier versions did not have, and what these did: what their checkpoints mean."""
 
+    _averages: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """The options of averages of weights, by name."""
+
     __signature__ = ShownSignature()
 
     @staticmethod

@@ -62,7 +62,7 @@ Names::Taken HostOptimizer::take_grads(const py::object& grads, bool hold) {
     has_new_tensors_ = false;
     Names::Taken taken = names_->take(grads, *this, hold);
     expects_new_tensors_ = has_new_tensors_;
-    require_lenders_in_place();
+    require_lenders_in_place(!averages_.empty());
     return taken;
 }
 

@@ -83,6 +83,10 @@ private:
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
     void rescale(const std::vector<Rescaling>& rescalings) override;
+    void require_averages() const override {}
+    void exchange_weights(const std::vector<void*>& arrays) noexcept override;
+    /// Counts a step of the averages, and prepares the passes that follow its updates.
+    cpu::Followers advance_averages() noexcept;
     void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                          const std::vector<double>& shares) override;
     void use_state(std::size_t i, const SlotArrays& state, bool begins) noexcept override;
@@ -152,6 +156,8 @@ private:
     cpu::Workspace workspace_;  ///< of the step that is being prepared
     Norms norms_;
     Units units_;
+    std::vector<std::vector<void*>> averaged_;  ///< the arrays of each average, by tensor
+    std::vector<cpu::Follower> followers_;
     std::vector<Scale> factors_;       ///< of tensors, or of all units
     std::vector<std::size_t> active_;  ///< the tensors that are measured
 };

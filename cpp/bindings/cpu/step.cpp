@@ -36,7 +36,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const bool may_release = elements_ >= worth_releasing(size());
     const Uncounted uncounted(*this);
     const Names::Taken taken = take_grads(grads, may_release);
-    const py::object written = this->written();
+    const py::object written = this->written(!averages_.empty());
     plan();
     workspace_ = scratch_.for_step(groups_.data(), groups_.size(), tensors_.data(), tensors_.size());
     Treatment treatment;
@@ -90,6 +90,9 @@ void HostOptimizer::plan() {
         auto& first = first_active_[static_cast<std::size_t>(tensors_[i].group)];
         if (!first) first = i;
     }
+    averaged_.clear();
+    for (const Averaged& each : averages_) averaged_.push_back(arrays_of_slot(each.slot.name));
+    followers_.resize(averages_.size());
     planned_threads_ = threads;
 }
 
@@ -166,8 +169,20 @@ void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
         const Tensor& tensor = tensors_[*first_active_[group]];
         latest_[group].prepare(groups_[group], tensor);
     }
+    const cpu::Followers followers = advance_averages();
     cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured,
-              latest_.data(), workspace_, numbers_.data());
+              latest_.data(), workspace_, numbers_.data(), followers);
+}
+
+cpu::Followers HostOptimizer::advance_averages() noexcept {
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < averages_.size(); ++k) {
+        Averaged& each = averages_[k];
+        const double share = each.average.advance(each.progress, completed_);
+        if (share != 0)
+            followers_[count++] = {kernels().weight_passes[pass_of(each.average.kind)], share, averaged_[k].data()};
+    }
+    return {followers_.data(), count};
 }
 
 namespace {

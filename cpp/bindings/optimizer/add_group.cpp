@@ -99,23 +99,33 @@ void BoundOptimizer::add_state(Addition& added) {
 void BoundOptimizer::begin_state(Addition& added) {
     const Group& group = added.group.group;
     std::vector<StateSlots> slots;
-    for (const Tensor& tensor : added.tensors) slots.push_back(state_slots(tensor, slots_of(rule_of(group, tensor))));
+    const auto slots_for = [&](std::size_t rule) {
+        RuleSlots all = slots_of(rule);
+        for (const Averaged& each : averages_) all.push_back(each.slot);
+        return all;
+    };
+    for (const Tensor& tensor : added.tensors) slots.push_back(state_slots(tensor, slots_for(rule_of(group, tensor))));
     StateBlock block = allocate_state(added.tensors, slots, added.labels);
     if (block.keeper) added.blocks.push_back(std::move(block));
     std::array<std::vector<Tensor>, cohorts_of_group> started;
     for (std::size_t i = 0; i < added.forms.size(); ++i) {
-        const Tensor& tensor = added.tensors[i];
+        Tensor& tensor = added.tensors[i];
         std::copy(std::begin(tensor.state), std::end(tensor.state), added.forms[i].state.begin());
         started[cohort_of(tensor) % cohorts_of_group].push_back(tensor);
+        for (std::size_t k = slots_of(rule_of(group, tensor)).size(); k < max_slots; ++k) tensor.state[k] = nullptr;
     }
     for (std::size_t cohort = 0; cohort < cohorts_of_group; ++cohort) {
         const std::size_t rule = rule_in(cohort, group.rule);
         KeptSlots& kept = added.kept[cohort];
         kept.rule = rule;
         kept.begins = all_rules()[rule].begins;
-        for (const rule::Slot& slot : slots_of(rule)) kept.slots.push_back({slot});
+        for (const rule::Slot& slot : slots_for(rule)) kept.slots.push_back({slot});
+        if (kept.slots.size() > max_slots)
+            throw py::value_error(owner() + ": a rule's state and the averages of weights have more than " +
+                                  std::to_string(max_slots) + " arrays");
         if (started[cohort].empty()) continue;
         std::vector<Initial> initials = initials_of(rule, group.hyper);
+        for (const Averaged& each : averages_) initials.push_back({each.slot, 0});
         const std::size_t count = initials.size();
         added.started.push_back({std::move(started[cohort]), std::move(initials), count});
     }

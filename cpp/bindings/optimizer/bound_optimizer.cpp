@@ -30,8 +30,9 @@ py::tuple BoundOptimizer::snapshot() {
     for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[cohort_of(tensor_at(i))].begins;
     const auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
     const py::dict numbers = saved_numbers(number_names(), found.numbers);
+    const py::dict progress = averages();
     save(copies);
-    return py::make_tuple(state, found.completed, numbers);
+    return py::make_tuple(state, found.completed, numbers, progress);
 }
 
 py::dict BoundOptimizer::numbers() {
@@ -48,7 +49,8 @@ std::vector<const char*> BoundOptimizer::number_names() const {
 void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
                              const py::object& numbers, const py::function& to_numpy,
                              const std::vector<std::string>& rules, const std::vector<std::string>& family,
-                             bool checked, const py::list& memories) {
+                             bool checked, const py::list& memories,
+                             const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
     for (const std::string& rule : family) possible.push_back(rule_index(rule));
@@ -58,6 +60,7 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
         for (const std::size_t rule : possible) of_cohort.push_back(rule_in(cohort, rule));
         const std::size_t rule = rule_in(cohort, rule_index(rules.at(cohort / cohorts_of_group)));
         wanted.push_back(saved_slots(state, *names_, members_of_cohort(cohort), rule, of_cohort));
+        for (const Averaged& each : averages_) wanted.back().push_back(each.slot);
     }
     StateChange change = take_slots(wanted, possible);
     const StateArrays arrays = state_arrays(change);
@@ -68,6 +71,10 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
     DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
     load(copies_of(checkpoint, arrays), {checkpoint.progress, completed, std::move(new_numbers)});
     commit(std::move(change));
+    for (Averaged& each : averages_) {
+        const auto found = averages.find(each.slot.name);
+        if (found != averages.end()) each.progress = {found->second.first, found->second.second};
+    }
     updates.apply();
     memory_updates.apply();
     loaded();
@@ -146,13 +153,13 @@ void BoundOptimizer::refuse_moved(std::size_t i, const char* by) const {
                           ": the array's memory has moved since the optimizer was made (for example by " + by + ")");
 }
 
-void BoundOptimizer::require_lenders_in_place() const {
+void BoundOptimizer::require_lenders_in_place(bool all) const {
     constexpr std::size_t ahead = 8;  // tensors are scattered in memory
     for (std::size_t k = 0; k < lenders_.size(); ++k) {
         const Lender& lender = lenders_[k];
         if (k + ahead < lenders_.size() && lender.type) TensorType::prefetch(lenders_[k + ahead].array.ptr());
         const Tensor& tensor = tensor_at(lender.tensor);
-        if (!tensor.grad) continue;
+        if (!tensor.grad && !all) continue;
         TensorType::Description found;
         const bool is_there = !lender.type ? data_pointer(lender.array) == lender.pointer
                                            : lender.type->describe(lender.array, found) &&
@@ -168,8 +175,10 @@ void BoundOptimizer::require_lenders_in_place() const {
     }
 }
 
-py::object BoundOptimizer::written() const {
-    const auto is_written = [&](const Lender& lender) { return lender.counts_writes && tensor_at(lender.tensor).grad; };
+py::object BoundOptimizer::written(bool all) const {
+    const auto is_written = [&](const Lender& lender) {
+        return lender.counts_writes && (all || tensor_at(lender.tensor).grad);
+    };
     const auto count = std::count_if(lenders_.begin(), lenders_.end(), is_written);
     if (count == 0) return {};
     if (all_written_ && PyList_GET_SIZE(all_written_.ptr()) == count) return all_written_;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/tensor.hpp"
+#include "adamcore/weight_average.hpp"
 #include "gate/tensors.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
@@ -46,16 +48,17 @@ public:
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys, const py::object& tree,
                    const py::tuple& variant_keys, const py::function& variant, bool checked);
 
-    /// Returns a copy of all state: the dict by name, the number of completed steps, and numbers().
+    /// Returns a copy of all state: the dict by name, the number of completed steps, numbers() and averages().
     py::tuple snapshot();
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
     /// Unless `checked`, NaN and negative numbers are loaded as they are. `memories` are pairs of a dict and new items
-    /// for it, whose keys exist; they are written too.
+    /// for it, whose keys exist; they are written too. `averages` say how far averages have come: steps, and moves.
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::object& numbers,
                  const py::function& to_numpy, const std::vector<std::string>& rules,
-                 const std::vector<std::string>& family, bool checked, const py::list& memories);
+                 const std::vector<std::string>& family, bool checked, const py::list& memories,
+                 const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages);
     /// The numbers of the whole optimizer, by name.
     py::dict numbers();
 
@@ -78,6 +81,14 @@ public:
     const py::dict& places() const { return names_->places(); }
     /// Raises RuntimeError if the optimizer is in use.
     void require_idle() const { use_.require_idle(owner()); }
+    /// Begins an average of all weights, which is the slot `name` of the state. It does all of this or nothing.
+    void add_average(const std::string& name, const WeightAverage& average);
+    /// The averages by name: a dict with "steps" and "averaged" for each.
+    py::dict averages() const;
+    /// Exchanges the weights with an average, or puts them back. Until then, nothing else can use the optimizer. It does
+    /// all of this or nothing.
+    void exchange(const std::string& name, bool back);
+
     /// Moves all weights by a share of their way towards the arrays of a slot, which all of them have. `shares` are by
     /// group.
     void approach(const std::string& slot, const std::vector<double>& shares);
@@ -192,6 +203,10 @@ protected:
     virtual void start_state(const Started& started) = 0;
     /// Multiplies state arrays. No square becomes 0.
     virtual void rescale(const std::vector<Rescaling>& rescalings) = 0;
+    /// Raises an error if memory of this kind has no averages.
+    virtual void require_averages() const = 0;
+    /// Exchanges parameters with dense arrays of their compute type, by tensor. Those of half precision are rounded.
+    virtual void exchange_weights(const std::vector<void*>& arrays) noexcept = 0;
     /// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of().
     virtual void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                                  const std::vector<double>& shares) = 0;
@@ -223,18 +238,20 @@ protected:
     /// Prepares the state that the groups' rules need, if they have changed.
     std::optional<StateChange> follow_rules();
     void commit(StateChange&& change) noexcept;
+    /// The arrays of a slot, by parameter.
+    std::vector<void*> arrays_of_slot(const char* slot) const;
     /// The block that contains an array of a parameter's state.
     const StateBlock& block_of(std::size_t i, const void* array) const;
     static ArrayView view_of_param(const Tensor& tensor, const Form& form);
     std::vector<StateArray> state_arrays(std::size_t i) const;
     /// Raises ValueError, which starts with `label`, for a gradient in memory that a step writes.
     void require_apart(const ArrayView& grad, const void* memory_owner, const std::string& label) const;
-    /// Raises an error if the memory of a parameter with a gradient is no longer its lender's, or has been given another
+    /// Raises an error if the memory of a parameter with a gradient, or of `all`, is no longer its lender's, or has been given another
     /// dtype, shape or strides. Runs foreign code if lenders_run_code().
-    void require_lenders_in_place() const;
+    void require_lenders_in_place(bool all) const;
     bool lenders_run_code() const { return lenders_that_run_code_ > 0; }
-    /// A list of the arrays that count writes and have a gradient. Null if there are none.
-    py::object written() const;
+    /// A list of the arrays that count writes and have a gradient, or of `all`. Null if there are none.
+    py::object written(bool all) const;
     [[noreturn]] void refuse_moved(std::size_t i, const char* by) const;
 
     int traverse_shared(visitproc visit, void* arg) const;
@@ -254,6 +271,18 @@ protected:
     std::size_t lenders_that_run_code_ = 0;
     mutable py::object all_written_;  ///< the list of all arrays that count writes, once written() has returned it
     Regions regions_;
+    /// An average of weights.
+    struct Averaged {
+        rule::Slot slot;
+        WeightAverage average;
+        WeightAverage::Progress progress{};
+        std::vector<std::byte>
+            rounded{};  ///< while exchanged: the numbers that parameters of half precision do not hold
+        bool is_exchanged = false;
+    };
+    std::vector<Averaged> averages_;
+    /// The place in weight_pass::All of the pass that carries an average on.
+    static std::size_t pass_of(WeightAverage::Kind kind) noexcept;
     std::vector<KeptSlots> kept_;                  ///< by cohort
     std::vector<std::vector<StateBlock>> blocks_;  ///< by group
 
@@ -278,6 +307,7 @@ private:
     std::vector<Started> moments_of(const std::vector<bool>& chosen) const;
     /// Whether a parameter is one of these, by index. Raises IndexError if there is no such parameter.
     std::vector<bool> chosen_of(const std::vector<std::size_t>& parameters) const;
+    Averaged& average_named(const std::string& name);
     /// A parameter's array of a slot that it has.
     void* array_of(std::size_t i, const char* slot) const;
     /// Binds a group's new arrays, for rebind().

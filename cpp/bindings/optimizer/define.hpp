@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adamcore/weight_average.hpp"
 #include "runtime/collected.hpp"
 #include "runtime/environment.hpp"
 
@@ -24,8 +25,19 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("require_idle", &T::require_idle)
         .def("snapshot", &T::snapshot)
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
-             py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"))
+             py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"),
+             py::arg("averages"))
         .def("forms", &T::forms)
+        .def(
+            "add_average",
+            [](T& self, const std::string& name, int kind, double decay, bool warms_up, double alpha,
+               std::int64_t every, std::int64_t start) {
+                self.add_average(name, {static_cast<WeightAverage::Kind>(kind), decay, warms_up, alpha, every, start});
+            },
+            py::arg("name"), py::arg("kind"), py::arg("decay"), py::arg("warms_up"), py::arg("alpha"), py::arg("every"),
+            py::arg("start"), Computes())
+        .def("exchange", &T::exchange, py::arg("name"), py::arg("back"), Computes())
+        .def_property_readonly("averages", &T::averages)
         .def("approach", &T::approach, py::arg("slot"), py::arg("shares"), Computes())
         .def("reset_state", &T::reset_state, py::arg("parameters"), Computes())
         .def("rescale_state", &T::rescale_state, py::arg("parameters"), py::arg("factor"), Computes())

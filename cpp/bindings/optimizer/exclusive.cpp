@@ -42,8 +42,13 @@ void Use::refuse(const std::string& owner) const {
                              ": the optimizer is in use by another thread; use a lock if threads share an optimizer");
 }
 
-Exclusive::Exclusive(Use& use, const std::string& owner) : use_(use) {
+Exclusive::Exclusive(Use& use, const std::string& owner, bool is_holder) : use_(use) {
     if (use_.busy_.exchange(true)) use_.refuse(owner);
+    if (use_.reserved_ && !is_holder) {
+        const std::string message = owner + ": " + use_.reserved_;
+        use_.busy_.store(false, std::memory_order_release);
+        throw std::runtime_error(message);
+    }
     use_.thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     use_.forks_.store(forks.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }

@@ -18,6 +18,8 @@ public:
     void require_idle(const std::string& owner) const;
     /// Whether the current thread holds the use, as it does within a schedule.
     bool is_held_here() const { return busy_.load() && thread_.load() == std::this_thread::get_id(); }
+    /// Lets no one but its holder use the optimizer, whose error then says `why`; null ends this.
+    void reserve(const char* why) noexcept { reserved_ = why; }
 
 private:
     friend class Exclusive;
@@ -26,13 +28,15 @@ private:
     std::atomic<bool> busy_{false};
     std::atomic<std::thread::id> thread_{};
     std::atomic<std::uint32_t> forks_{0};  ///< the number of forks when the use began
+    const char* reserved_ = nullptr;       ///< read and written by who has exclusive use
 };
 
 /// Gives its creator exclusive use of the optimizer during its lifetime, so that nobody changes or copies lists, state
 /// or counts during a step. The constructor raises RuntimeError, which starts with `owner`, if the optimizer is in use.
 class Exclusive {
 public:
-    Exclusive(Use& use, const std::string& owner);
+    /// `is_holder` says that the caller has reserved the optimizer.
+    Exclusive(Use& use, const std::string& owner, bool is_holder = false);
     ~Exclusive();
     Exclusive(const Exclusive&) = delete;
     Exclusive& operator=(const Exclusive&) = delete;

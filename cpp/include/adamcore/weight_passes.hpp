@@ -27,6 +27,35 @@ struct Approach {
     }
 };
 
+/// Moves another array towards the weights. With a share of 1 it becomes a copy.
+struct Average {
+    static constexpr auto slots = rule::slots(rule::unscaled("average").in_full());
+    template <class T>
+    using Step = weight_pass::Step<T>;
+
+    static constexpr unsigned reads = rule::param | rule::slot(0), writes = rule::slot(0);
+
+    template <class T>
+    ADAMCORE_FN static T moved(const Step<T>& s, T average, T weight) {
+        return math::select(s.share == 1, weight, average + s.share * (weight - average));
+    }
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G, T& weight, T& average) {
+        average = moved(s, average, weight);
+    }
+};
+
+/// Moves another array towards the weights, which then go on from there (Zhang et al. 2019, "Lookahead optimizer: k steps
+/// forward, 1 step back").
+struct Lookahead : Average {
+    static constexpr unsigned writes = rule::param | rule::slot(0);
+
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>& s, G, T& weight, T& slow) {
+        slow = weight = moved(s, slow, weight);
+    }
+};
+
 /// A tensor as a pass sees it, whose other array is `array`. (A gradient marks tensors that take part; no pass reads it.)
 /// Weights that are rounded at random take the random numbers of step 0, which no step has.
 inline Tensor weights_of(const Tensor& tensor, void* array) noexcept {
@@ -40,6 +69,6 @@ inline Tensor weights_of(const Tensor& tensor, void* array) noexcept {
 }
 
 /// Engines iterate over this list. A Step has the same members in all of them.
-using All = rule::List<Approach>;
+using All = rule::List<Approach, Average, Lookahead>;
 
 }  // namespace adamcore::weight_pass

@@ -20,6 +20,7 @@ class Checkpointed:
     _rule: Callable[[Group], str]
     _variant_keys: ClassVar[tuple[str, ...]]
     _later_options: ClassVar[Mapping[str, Any]]
+    _averages: Mapping[str, Mapping[str, Any]]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of everything that is needed to resume: state by name, step counts and hyper-parameters.
@@ -97,5 +98,6 @@ class Checkpointed:
             self._rule,
             self._variant_keys,
             self._later_options,
+            self._averages,
             precision,
         )

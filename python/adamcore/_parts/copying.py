@@ -13,6 +13,7 @@ from typing import Any, NoReturn, SupportsIndex
 
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import on_host
+from adamcore._parts.averages import begin_native, saved_averages
 from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
 from adamcore._parts.native import bind_group, make_native
@@ -46,7 +47,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
     require_sole_views(
         owner, ((n, a) for group in groups for n, a in zip(group["param_names"], group["params"], strict=True))
     )
-    state, completed, numbers = optimizer._serializer().snapshot()
+    state, completed, numbers, averages = optimizer._serializer().snapshot()
     own = object.__reduce_ex__(optimizer, 2)[2]
     attributes, slots = own if isinstance(own, tuple) else (own, {})
     return {
@@ -64,6 +65,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
         "state": state,
         "completed": completed,
         "numbers": numbers,
+        "averages": saved_averages(optimizer._averages, averages),
         "attributes": {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES},
         "slots": slots or {},
     }
@@ -93,12 +95,16 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
         flat = FlatArrays(group["params"], group["names"], labels, grad_keys, tree)
         made = ParamGroup(owner, flat.arrays, flat.names, hyper)
         bind_group(optimizer._native, optimizer.param_groups, made, flat, source, keys, rule_for, checked=False)
+    averages = saved.get("averages", {})
+    for name, options in averages.items():
+        begin_native(optimizer._native, name, options)
     rules = [rule_for(group) for group in optimizer.param_groups]  # with stand-ins
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)
     numbers = saved.get("numbers", {})  # earlier versions had none
     restore = optimizer._native.restore
-    restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [])  # noqa: FBT003
+    progress = {name: (options["steps"], options["averaged"]) for name, options in averages.items()}
+    restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [], progress)  # noqa: FBT003
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
     own.update(saved["attributes"])

@@ -16,6 +16,7 @@ from adamcore._arrays.structures import Group
 from adamcore._checks.flags import FLAGS
 from adamcore._checks.suggestions import and_more
 from adamcore._core import short_repr
+from adamcore._parts.averages import loaded_averages, saved_averages
 from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import require_values
 from adamcore._parts.loaded_schedules import Choice, Loader, Pair, pairs
@@ -50,6 +51,7 @@ class Serializer:
         rule_for: Callable[[Group], str],
         variant_keys: tuple[str, ...],
         later_options: Mapping[str, Any],
+        averages: Mapping[str, Mapping[str, Any]],
         precision: Precision,
     ) -> None:
         self.owner = owner
@@ -59,13 +61,14 @@ class Serializer:
         self.rule_for = rule_for
         self.variant_keys = variant_keys
         self.later_options = later_options
+        self.averages = averages
         self.precision = precision
 
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         shared = shared_places(self.param_groups)
-        state, completed, numbers = self.snapshot()
+        state, completed, numbers, progress = self.snapshot()
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -75,15 +78,16 @@ class Serializer:
             "state": state,
             **copy.deepcopy(_NOTHING),
             "numbers": numbers,
+            "averages": saved_averages(self.averages, progress),
             "schedules": shared,
         }
 
-    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float]]:
-        """Return a copy of the state by name, the number of completed steps, and the optimizer's numbers."""
-        state, completed, numbers = self.native.snapshot()
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], dict[str, dict[str, int]]]:
+        """Return a copy of the state by name, the number of completed steps, the optimizer's numbers, and averages."""
+        state, completed, numbers, averages = self.native.snapshot()
         for group in self.param_groups:
             self._mark_what_is_to_begin(group, state)
-        return state, completed, numbers
+        return state, completed, numbers, averages
 
     def load(self, state_dict: Mapping[str, Any], *, strict: bool, schedules: Choice | None) -> Unmatched:
         """Check all of `state_dict` against the optimizer, then copy it in."""
@@ -118,7 +122,9 @@ class Serializer:
             require_values(self.owner, merged)
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
         numbers = saved["numbers"]
-        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, loader.memories)  # noqa: FBT003
+        _require_names(saved["averages"], self.averages, "state_dict['averages']")
+        averages = loaded_averages(saved["averages"], self.averages, _count)
+        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, loader.memories, averages)  # noqa: FBT003
         return unmatched
 
     def _rule_of(self, group: Group) -> str:
@@ -208,7 +214,6 @@ def _known_format(state_dict: Any) -> dict[str, Any]:
     for key in ("numbers", "averages"):
         if not isinstance(state_dict[key], Mapping):
             raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(state_dict[key])}")
-    _require_names(state_dict["averages"], (), "state_dict['averages']")
     if state_dict["window"] is not None:
         raise ValueError("state_dict['window']: the optimizer has no open window of gradients")
     return dict(state_dict)

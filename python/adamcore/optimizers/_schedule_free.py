@@ -157,8 +157,10 @@ class ScheduleFreeAdamW(Optimizer):
 
         The `mode` is loaded too: load parameters that were saved at the same time.
         """
-        if not isinstance(state_dict, Mapping) or "mode" not in state_dict:
+        if not isinstance(state_dict, Mapping):
             return super().load_state_dict(state_dict, strict=strict, schedules=schedules)
+        if "mode" not in state_dict:
+            raise ValueError("state_dict: 'mode' is missing")
         mode = state_dict["mode"]
         if mode not in _MODES:
             raise ValueError(f"state_dict['mode']: expected 'train' or 'eval', got {short_repr(mode)}")

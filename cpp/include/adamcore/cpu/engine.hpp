@@ -7,6 +7,7 @@
 
 #include "adamcore/cpu/constants.hpp"
 #include "adamcore/cpu/float_environment.hpp"
+#include "adamcore/cpu/followers.hpp"
 #include "adamcore/cpu/isa.hpp"
 #include "adamcore/cpu/kernels.hpp"
 #include "adamcore/cpu/parallel.hpp"
@@ -18,6 +19,7 @@
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles.hpp"
 #include "adamcore/cpu/traffic.hpp"
+#include "adamcore/cpu/update.hpp"
 #include "adamcore/plan.hpp"
 #include "adamcore/rule/check.hpp"
 #include "adamcore/rule/make_info.hpp"
@@ -29,11 +31,6 @@ namespace adamcore::cpu {
 using adamcore::Group;
 
 namespace detail {
-
-/// Whether a rule can update the tensor's arrays in place, without buffers.
-inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
-    return is_stored_plainly(tensor) && !treatment.prepares();
-}
 
 /// The beginnings of arrays are prefetched this many tensors ahead: where a small array lies, no processor foresees.
 inline constexpr std::int64_t tensors_ahead = 2;
@@ -49,20 +46,6 @@ inline void prefetch_beginning(const Tensor& tensor) noexcept {
     fetch(tensor.grad, tensor.grad_dtype);
     for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
         fetch(tensor.state[slot], tensor.state_dtype);
-}
-
-/// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
-template <class T>
-void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tensor& tensor, std::int64_t begin,
-            std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
-    const Scale whole = group_scale * scale;
-    if (!is_direct(tensor, treatment) || !rule.access.is_by_elements() || !scale::is_normal<T>(whole))
-        return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
-    void* state[max_slots] = {};
-    for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
-        state[slot] = static_cast<T*>(tensor.state[slot]) + begin;
-    rule(constants, whole.number, end - begin, 0, static_cast<T*>(tensor.param) + begin,
-         static_cast<const T*>(tensor.grad) + begin, state);
 }
 
 }  // namespace detail
@@ -83,7 +66,8 @@ namespace detail {
 /// One update of tensors of which some have constants of their own. Returns false if a pass ended the step.
 template <class Pool>
 bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Pool& pool, const Treatment& treatment,
-                      bool reversed, LatestConstants* latest, Workspace workspace, double* numbers) noexcept {
+                      bool reversed, LatestConstants* latest, Workspace workspace, double* numbers,
+                      const Followers& followers = {}) noexcept {
     Passes<Pool> passes(job, pool, treatment, workspace, numbers, latest);
     if (!passes.run(reversed)) return false;
     const auto size = [&](std::int64_t i) { return active_size(job.tensors[i]); };
@@ -99,8 +83,12 @@ bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Po
                 });
             visit_compute(tensor.dtype, [&](auto x) {
                 constexpr auto type = static_cast<std::size_t>(dtype_of<decltype(x)>);
-                update<decltype(x)>(job.catalog.sweeps[rule][type], job.catalog.tiles[type], constants, tensor, begin,
-                                    end, group.grad_scale, treatment.scale_of(i), treatment);
+                update_and_follow(followers, job.catalog.tiles, tensor, i, begin, end, treatment.seed,
+                                  [&](std::int64_t at, std::int64_t next) {
+                                      update<decltype(x)>(job.catalog.sweeps[rule][type], job.catalog.tiles[type],
+                                                          constants, tensor, at, next, group.grad_scale,
+                                                          treatment.scale_of(i), treatment);
+                                  });
             });
         };
     });
@@ -204,17 +192,18 @@ void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper&
 
 /// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
 /// starts with the last part. `latest` has the constants of the groups, or is null. Rules with passes need a workspace,
-/// as above, and `numbers` of the optimizer if they have any. Part of adamcore::kernels.
+/// as above, and `numbers` of the optimizer if they have any. `followers` follow all tensors, also those without
+/// gradients. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
           const Pool& pool, const Treatment& treatment = {}, bool reversed = false, LatestConstants* latest = nullptr,
-          Workspace workspace = {}, double* numbers = nullptr) noexcept {
+          Workspace workspace = {}, double* numbers = nullptr, const Followers& followers = {}) noexcept {
     const std::int64_t count = cuts[parts].tensor;
     if (workspace.memory) {
         const detail::Catalog catalog = detail::catalog_of(kernels);
-        detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool, treatment, reversed,
-                                 latest, workspace, numbers);
-        return;
+        const bool updates = detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool,
+                                                      treatment, reversed, latest, workspace, numbers, followers);
+        return detail::follow_others(followers, kernels.tiles, tensors, count, !updates, pool, treatment.seed);
     }
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     const RuleInfo* const infos = all_rules().data();
@@ -233,11 +222,16 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
             visit_compute(tensor.dtype, [&](auto x) {
                 using T = decltype(x);
                 constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                detail::update<T>(kernels.sweep[rule][type], kernels.tiles[type], constants, tensor, begin, end,
-                                  group.grad_scale, treatment.scale_of(i), treatment);
+                detail::update_and_follow(followers, kernels.tiles, tensor, i, begin, end, treatment.seed,
+                                          [&](std::int64_t at, std::int64_t next) {
+                                              detail::update<T>(kernels.sweep[rule][type], kernels.tiles[type],
+                                                                constants, tensor, at, next, group.grad_scale,
+                                                                treatment.scale_of(i), treatment);
+                                          });
             });
         };
     });
+    detail::follow_others(followers, kernels.tiles, tensors, count, false, pool, treatment.seed);
 }
 
 }  // namespace adamcore::cpu

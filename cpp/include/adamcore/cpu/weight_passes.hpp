@@ -14,21 +14,14 @@ namespace adamcore::cpu {
 template <class Pool>
 void run_weight_pass(const Kernels& kernels, std::size_t pass, const double* shares, const Tensor* tensors,
                      std::int64_t count, const Pool& pool, std::uint64_t seed) noexcept {
-    Treatment treatment;
-    treatment.seed = seed;
     plan::Cut cuts[max_parts + 1];
     const int parts = plan_step(tensors, count, pool.size(), cuts);
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     detail::run(size, cuts, parts, pool, false, [&] {
         return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
             const Tensor& tensor = tensors[i];
-            visit_compute(tensor.dtype, [&](auto x) {
-                using T = decltype(x);
-                constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                const weight_pass::Step<T> step{static_cast<T>(shares[tensor.group])};
-                detail::update<T>(kernels.weight_passes[pass][type], kernels.tiles[type], &step, tensor, begin, end,
-                                  1.0, Scale(1), treatment);
-            });
+            detail::pass_over_weights(kernels.weight_passes[pass], shares[tensor.group], kernels.tiles, tensor, begin,
+                                      end, seed);
         };
     });
 }

@@ -48,10 +48,10 @@ using NumberSlots = std::make_index_sequence<rule::count_of(Rule::slots, rule::S
 }  // namespace internal
 
 /// Calls `f` with what is known of a tensor in the update to which the count of `constants` belongs. f may change the
-/// tensor's numbers.
+/// tensor's numbers, which stay where there are no elements.
 template <class Rule, class F>
 ADAMCORE_FN void with_context(const Tensor& tensor, const Constants& constants, double* shared, F&& f) {
-    internal::with_context<Rule>(tensor, constants, shared, true, internal::NumberSlots<Rule>{}, f);
+    internal::with_context<Rule>(tensor, constants, shared, tensor.size > 0, internal::NumberSlots<Rule>{}, f);
 }
 /// The same for many threads at a time, which must not change numbers.
 template <class Rule, class F>

@@ -1,0 +1,135 @@
+// Averages of weights: slots of the state that belong to no rule, and that every step carries on.
+
+#include <cstring>
+#include <set>
+
+#include "adamcore/rule/make_info.hpp"
+#include "adamcore/weight_passes.hpp"
+#include "gate/written.hpp"
+#include "optimizer/bound_optimizer.hpp"
+#include "runtime/room.hpp"
+
+namespace adamcore::python {
+namespace {
+
+constexpr const char* while_exchanged =
+    "the parameters hold an average of the weights: leave its swap() before you step, save, load or change the "
+    "optimizer";
+
+/// The same text for as long as the program runs, because slots only point to their names.
+const char* lasting(const std::string& name) {
+    static auto& names = *new std::set<std::string>();
+    return names.insert(name).first->c_str();
+}
+
+}  // namespace
+
+std::size_t BoundOptimizer::pass_of(WeightAverage::Kind kind) noexcept {
+    return kind == WeightAverage::Kind::slow ? detail::index_in<weight_pass::Lookahead>(weight_pass::All{})
+                                             : detail::index_in<weight_pass::Average>(weight_pass::All{});
+}
+
+void BoundOptimizer::add_average(const std::string& name, const WeightAverage& average) {
+    const Exclusive exclusive(use_, owner());
+    require_averages();
+    for (const KeptSlots& kept : kept_) {
+        if (kept.find(name.c_str()) < kept.slots.size())
+            throw py::value_error(owner() + ": there is state of this name already: " + name);
+    }
+    const rule::Slot slot = rule::unscaled(lasting(name)).from_param().in_full();
+    StateChange change = state_as_it_is();
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        const std::size_t first = cohorts_of_group * group;
+        std::vector<NewSlots> added;
+        for (std::size_t cohort = first; cohort < first + cohorts_of_group; ++cohort)
+            added.push_back(new_slots(change, cohort, {{slot, 0}}));
+        add_slots(change, group, added);
+    }
+    regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
+    python::make_room(averages_, 1);
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < size(); ++i) {
+        const std::size_t place = change.kept[cohort_of(tensor_at(i))].find(slot.name);
+        tensors.push_back(weight_pass::weights_of(tensor_at(i), change.arrays[i][place]));
+    }
+    require_lenders_in_place(true);
+    // The weights may be kept wider than the parameter, which is what a slot starts as.
+    const std::vector<double> whole(groups_.size(), 1.0);
+    run_weight_pass(pass_of(WeightAverage::Kind::mean), tensors, whole);
+    commit(std::move(change));
+    averages_.push_back({slot, average});
+}
+
+py::dict BoundOptimizer::averages() const {
+    use_.require_readable(owner());
+    py::dict found;
+    for (const Averaged& each : averages_) {
+        py::dict progress;
+        progress["steps"] = each.progress.steps;
+        progress["averaged"] = each.progress.averaged;
+        found[each.slot.name] = progress;
+    }
+    return found;
+}
+
+BoundOptimizer::Averaged& BoundOptimizer::average_named(const std::string& name) {
+    for (Averaged& each : averages_) {
+        if (name == each.slot.name) return each;
+    }
+    throw py::key_error(name);
+}
+
+std::vector<void*> BoundOptimizer::arrays_of_slot(const char* slot) const {
+    std::vector<void*> arrays;
+    for (std::size_t i = 0; i < size(); ++i) arrays.push_back(array_of(i, slot));
+    return arrays;
+}
+
+/// Where the parameter is narrower than the average, what the average loses meanwhile is kept.
+void BoundOptimizer::exchange(const std::string& name, bool back) {
+    Averaged& average = average_named(name);
+    const Exclusive exclusive(use_, owner(), back && average.is_exchanged);
+    if (back != average.is_exchanged) return;
+    const std::vector<void*> arrays = arrays_of_slot(average.slot.name);
+    const auto for_each_half = [&](auto&& f) {
+        std::byte* at = average.rounded.data();
+        for (std::size_t i = 0; i < size(); ++i) {
+            const Tensor& tensor = tensor_at(i);
+            const Dtype type = compute_dtype(tensor.dtype);
+            if (tensor.dtype == type) continue;
+            const std::size_t bytes = static_cast<std::size_t>(tensor.size) * size_of(type);
+            f(at, arrays[i], bytes);
+            at += bytes;
+        }
+    };
+    require_lenders_in_place(true);
+    const py::object written = this->written(true);
+    if (!back) {
+        std::size_t room = 0;
+        for_each_half([&](std::byte*, void*, std::size_t bytes) { room += bytes; });
+        average.rounded.resize(room);
+        for_each_half([](std::byte* kept, void* array, std::size_t bytes) { std::memcpy(kept, array, bytes); });
+    }
+    exchange_weights(arrays);
+    if (written) note_written(written);
+    if (back) {
+        for_each_half([](std::byte* kept, void* array, std::size_t bytes) { std::memcpy(array, kept, bytes); });
+        std::vector<std::byte>().swap(average.rounded);
+    }
+    average.is_exchanged = !back;
+    use_.reserve(back ? nullptr : while_exchanged);
+}
+
+void BoundOptimizer::approach(const std::string& slot, const std::vector<double>& shares) {
+    const Exclusive exclusive(use_, owner());
+    if (shares.size() != groups_.size()) throw py::value_error(owner() + ": there must be a share for each group");
+    const std::vector<void*> arrays = arrays_of_slot(slot.c_str());
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < size(); ++i) tensors.push_back(weight_pass::weights_of(tensor_at(i), arrays[i]));
+    require_lenders_in_place(true);
+    const py::object written = this->written(true);
+    run_weight_pass(detail::index_in<weight_pass::Approach>(weight_pass::All{}), tensors, shares);
+    if (written) note_written(written);
+}
+
+}  // namespace adamcore::python

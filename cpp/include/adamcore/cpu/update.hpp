@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "adamcore/cpu/sweep.hpp"
+#include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/traffic.hpp"
+#include "adamcore/tensor.hpp"
+
+/// The update of a part of one tensor, in place or tile by tile.
+namespace adamcore::cpu::detail {
+
+/// Whether a rule can update the tensor's arrays in place, without buffers.
+inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept {
+    return is_stored_plainly(tensor) && !treatment.prepares();
+}
+
+/// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
+template <class T>
+void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tensor& tensor, std::int64_t begin,
+            std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
+    const Scale whole = group_scale * scale;
+    if (!is_direct(tensor, treatment) || !rule.access.is_by_elements() || !scale::is_normal<T>(whole))
+        return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
+    void* state[max_slots] = {};
+    for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)
+        state[slot] = static_cast<T*>(tensor.state[slot]) + begin;
+    rule(constants, whole.number, end - begin, 0, static_cast<T*>(tensor.param) + begin,
+         static_cast<const T*>(tensor.grad) + begin, state);
+}
+
+}  // namespace adamcore::cpu::detail
