@@ -157,20 +157,3 @@ def weights_of(state: dict[str, np.ndarray], param: np.ndarray) -> np.ndarray:
         return (upper + signed).astype(np.uint32).view(np.float32).astype(np.float64)
     wide = param.astype(np.float64)
     return wide + state["compensation"].astype(np.float64) if "compensation" in state else wide
-
-
-def weights_of(optimizer: ac.Optimizer, name: str, p: np.ndarray) -> np.ndarray:
-    """Return a parameter's weights in the type in which steps are computed, as precisely as they are kept."""
-    state = optimizer.state[name]
-    if "master" in state:
-        return np.array(state["master"])
-    if "remainder" in state:
-        # The lower half of the float32 weight, whose upper half has been rounded to nearest.
-        low = state["remainder"].astype(np.uint32)
-        ties = np.unpackbits(state["remainder_ties"], bitorder="little")[: p.size].reshape(p.shape)
-        rounded_up = (low >= 0x8000) & (ties == 0)
-        high = np.ascontiguousarray(p).view(np.uint16).reshape(p.shape).astype(np.uint32) << 16
-        return (high + low - np.where(rounded_up, np.uint32(0x10000), np.uint32(0))).astype(np.uint32).view(np.float32)
-    if "compensation" in state:
-        return p.astype(np.float32) + state["compensation"].astype(np.float32)
-    return p.astype(np.float64 if p.dtype == F64 else np.float32)

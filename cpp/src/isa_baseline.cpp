@@ -2,5 +2,6 @@
 
 namespace adamcore::cpu {
 extern const Kernels baseline_kernels;
-constexpr Kernels baseline_kernels = detail::make_kernels<isa::Baseline>(Isa::baseline, rules::All{}, weight_pass::All{});
+constexpr Kernels baseline_kernels =
+    detail::make_kernels<isa::Baseline>(Isa::baseline, rules::All{}, weight_pass::All{});
 }  // namespace adamcore::cpu

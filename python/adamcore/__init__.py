@@ -65,13 +65,13 @@ else:
 
     __all__ = [
         "EMA",
+        "SWA",
         "EarlyStopping",
         "Lookahead",
         "LossScaler",
         "NonFiniteError",
         "Optimizer",
         "Precision",
-        "SWA",
         "StepInfo",
         "__version__",
         "adam_update",

@@ -108,8 +108,8 @@ class EMA(_Swappable):
     Steps that are skipped do not count. All parameters take part, also those without a gradient.
 
     The average is part of the step, which has the weights at hand: it reads and writes 8 bytes for each float32 weight,
-    where a pass of its own would take 12. It is also part of the optimizer's state: ``opt.state[parameter][name]`` are its
-    arrays, and `state_dict` and copies of the optimizer have them. To load such a state, make the average first.
+    where a pass of its own would take 12. It is also part of the optimizer's state: ``opt.state[parameter][name]`` is its
+    array, and `state_dict` and copies of the optimizer have it. To load such a state, make the average first.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ class EMA(_Swappable):
 class SWA(_Swappable):
     """The mean of the weights after a step and all later ones (stochastic weight averaging).
 
-    The first weights that it has are those after `start` completed steps, ``opt.completed == start``, and it goes on with
-    every so many steps. Like `EMA`, it is part of the step and of the optimizer's state.
+    The first weights that it has are those after `start` completed steps, ``opt.completed == start``, and it goes on
+    with every so many steps. Like `EMA`, it is part of the step and of the optimizer's state.
 
     Parameters
     ----------
@@ -226,9 +226,9 @@ class SWA(_Swappable):
 class Lookahead(_Average):
     """Slow weights, to which the others return every few steps.
 
-    The slow weights begin as the weights. After every `k` steps they go a share `alpha` of their way to the weights, which
-    then go on from there. Moments are kept. Like `EMA`, this is part of the step and of the optimizer's state. Slow
-    weights are the better ones for evaluation: evaluate after a multiple of `k` steps, where both are equal.
+    The slow weights begin as the weights. After every `k` steps they go a share `alpha` of their way to the weights,
+    which then go on from there. Moments are kept. Like `EMA`, this is part of the step and of the optimizer's state.
+    Slow weights are the better ones for evaluation: evaluate after a multiple of `k` steps, where both are equal.
 
     Parameters
     ----------

@@ -56,8 +56,7 @@ TEST_P(Cuda, EveryRuleAndStorageHasTheBitsOfTheCpu) {
         const cpu::Group group = distinct_group(rule, rule % 2 == 0, -1.0);
         for (const Storage& storage : slow_build ? some_storages(rule) : every_storage()) {
             std::vector<StoredTensor> here, there;
-            for (const std::int64_t size : sizes)
-                here.emplace_back(storage, cpu::all_rules()[rule], size, 5);
+            for (const std::int64_t size : sizes) here.emplace_back(storage, cpu::all_rules()[rule], size, 5);
             there = here;
             cuda::Settings settings;
             settings.seed = 42;

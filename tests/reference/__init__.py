@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from reference import adafactor, adagrad, adam, adan, lamb, lars, lion, novograd, prodigy, rmsprop, schedule_free, sgd, stable_adamw
+from reference import (
+    adafactor,
+    adagrad,
+    adam,
+    adan,
+    lamb,
+    lars,
+    lion,
+    novograd,
+    prodigy,
+    rmsprop,
+    schedule_free,
+    sgd,
+    stable_adamw,
+)
 from reference.case import Array, Case, State, magnitudes, random_state
 from reference.optimizer import ReferenceOptimizer
 
@@ -58,7 +72,7 @@ APART = [case for case in CASES if not case.is_joint]
 """Those whose tensors do not depend on each other: their bits are the same in optimizers of their own."""
 
 ELEMENTWISE = [case for case in CASES if case.is_elementwise and not case.keeps_numbers]
-"""Those whose elements do not depend on each other either, nor on numbers of their tensor: its shape does not matter."""
+"""Those whose elements depend neither on each other nor on numbers of their tensor: its shape does not matter."""
 
 FUNCTIONS = APART
 """Those with functions on bare arrays: the others keep numbers for a whole optimizer."""

@@ -25,9 +25,7 @@ def schedule_free_adamw(p: Array, g: Array, s: State, t: int, h: dict[str, Any])
     return moved
 
 
-PRESETS = dict(
-    lr=0.0025, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, warmup_steps=0, r=0.0, weight_lr_power=2.0
-)
+PRESETS = dict(lr=0.0025, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, warmup_steps=0, r=0.0, weight_lr_power=2.0)
 
 TUNING = Tuning(dict(lr=0.2), dict(lr=0.5), dict(lr=0.02), steps=10_000)
 

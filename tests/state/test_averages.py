@@ -14,7 +14,8 @@ import adamcore as ac
 from helpers import everything, everywhere, make
 from pairs import products
 from reference import CASES, Case, magnitudes
-from storage import BF16, F16, F32, F64, weights_of
+from storage import BF16, F16, F32, F64
+from storage import weights_of as stored_weights
 
 SHAPES = [(33, 5), (7,), (), (0,), (2, 3, 4), (9000,)]
 STORAGE = [
@@ -33,6 +34,11 @@ KINDS: list[Callable[[ac.Optimizer], Any]] = [
     lambda opt: ac.SWA(opt, start=1),
     lambda opt: ac.Lookahead(opt, k=2, alpha=0.25),
 ]
+
+
+def weights_of(optimizer: ac.Optimizer, name: str, p: np.ndarray) -> np.ndarray:
+    """Return weights as precisely as they are kept, in the type in which steps are computed."""
+    return stored_weights(optimizer.state[name], p).astype(np.float64 if p.dtype == F64 else np.float32)
 
 
 def draw(rng: np.random.Generator, dtype: Any, order: Any = "C") -> dict[str, np.ndarray]:
@@ -231,8 +237,8 @@ def test_a_resumed_run_has_the_bits_of_the_unbroken_one(kind: int, dtype: Any, r
         other.load_state_dict({**saved, "averages": {}})
     other.load_state_dict(saved)
     copies = [(other, resumed, q)]
-    for duplicate in (copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))):
-        params, made, ema = duplicate((p, optimizer, average))
+    pickled = pickle.dumps((p, optimizer, average))
+    for params, made, ema in (copy.deepcopy((p, optimizer, average)), pickle.loads(pickled)):  # noqa: S301
         copies.append((made, ema, params))
     for _ in range(4):
         grads = gradients(rng, dtype)
