@@ -36,20 +36,20 @@ from adamcore.precision import Precision as Precision
 from adamcore.step_info import StepInfo as StepInfo
 
 _ON_FIRST_USE = {
-    "EMA": "_averages",
+    "EMA": "averages",
     "EarlyStopping": "_early_stopping",
-    "Lookahead": "_averages",
-    "SWA": "_averages",
+    "Lookahead": "averages",
+    "SWA": "averages",
     "schedules": None,
 }
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
 if TYPE_CHECKING:
     from adamcore import schedules as schedules
-    from adamcore._averages import EMA as EMA
-    from adamcore._averages import SWA as SWA
-    from adamcore._averages import Lookahead as Lookahead
     from adamcore._early_stopping import EarlyStopping as EarlyStopping
+    from adamcore.averages import EMA as EMA
+    from adamcore.averages import SWA as SWA
+    from adamcore.averages import Lookahead as Lookahead
 else:
 
     def __getattr__(name: str) -> object:

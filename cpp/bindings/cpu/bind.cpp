@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "adamcore/cpu/float_environment.hpp"
-#include "adamcore/cpu/weight_passes.hpp"
+#include "adamcore/cpu/weight_passes/run.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/storage/state_rounding.hpp"

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "adamcore/rule/make_info.hpp"
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 #include "gate/written.hpp"
 #include "optimizer/bound_optimizer.hpp"
 #include "runtime/room.hpp"

@@ -11,7 +11,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/tensor.hpp"
-#include "adamcore/weight_average.hpp"
+#include "adamcore/weights/average.hpp"
 #include "gate/tensors.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"

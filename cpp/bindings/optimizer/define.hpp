@@ -3,7 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "adamcore/weight_average.hpp"
+#include "adamcore/weights/average.hpp"
 #include "runtime/collected.hpp"
 #include "runtime/environment.hpp"
 

@@ -1,4 +1,4 @@
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 #include "updates.hpp"
 
 namespace adamcore::cuda {

@@ -37,7 +37,9 @@ class ScheduleFreeAdamW(Optimizer):
 
     with Adam's second moment :math:`\hat v_t`, corrected for its bias. Gradients are those at :math:`y`, and the
     result is the average :math:`x`. The parameters hold :math:`y` between steps. `eval` makes them :math:`x`, for
-    validation and for saving the model, and `train` makes them :math:`y` again.
+    validation and for saving the model, and `train` makes them :math:`y` again, up to rounding. Parameters of half
+    precision should have a master weight, which is the default, or a remainder: what `eval` rounds away is lost else.
+    Networks with batch normalisation need their statistics computed anew at :math:`x`.
 
     Parameters
     ----------
@@ -55,12 +57,6 @@ class ScheduleFreeAdamW(Optimizer):
     weight_lr_power : float
         The exponent :math:`p` >= 0 of the largest learning rate so far in them.
 
-    Notes
-    -----
-    `train` after `eval` gives back :math:`y` up to rounding. Parameters of half precision should have a master weight
-    or a remainder, which is the default: without, what `eval` rounds away is lost. Networks with batch normalisation
-    need their statistics computed anew at :math:`x`.
-
     References
     ----------
     Defazio et al., "The Road Less Scheduled", NeurIPS 2024.
@@ -74,7 +70,7 @@ class ScheduleFreeAdamW(Optimizer):
     ...     info = opt.step(w - np.array([1.0, -2.0]))
     >>> opt.eval()
     >>> w.round(2)
-    array([ 0.98, -1.95])
+    array([ 1.  , -1.96])
     >>> opt.train()
     """
 
@@ -111,7 +107,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     @staticmethod
     def _rule(group: Group) -> str:  # noqa: ARG004
-        return "schedule_free_adamw"
+        return "schedulefreeadamw"
 
     @property
     def mode(self) -> str:

@@ -66,7 +66,7 @@ class StableAdamW(Optimizer):
 
     @staticmethod
     def _rule(group: Group) -> str:  # noqa: ARG004
-        return "stable_adamw"
+        return "stableadamw"
 
 
 _update_stableadamw = update_function(

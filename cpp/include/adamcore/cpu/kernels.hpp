@@ -7,12 +7,12 @@
 #include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/reduce.hpp"
 #include "adamcore/cpu/sweep.hpp"
-#include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/rules/all.hpp"
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 
 /// The interface of `adamcore::kernels`: every rule, compiled for every ISA, and chosen at run time.
 namespace adamcore::cpu {

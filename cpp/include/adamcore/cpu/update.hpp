@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "adamcore/cpu/sweep.hpp"
-#include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/cpu/traffic.hpp"
 #include "adamcore/tensor.hpp"
 

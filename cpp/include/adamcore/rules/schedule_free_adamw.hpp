@@ -11,7 +11,7 @@ namespace adamcore {
 /// Schedule-free AdamW (Defazio et al. 2024, "The road less scheduled"). Between steps the parameter holds the points y
 /// at which gradients are computed. The averages x of the points z, which are the result, follow from y and z.
 struct ScheduleFreeAdamW {
-    static constexpr auto name = "schedule_free_adamw";
+    static constexpr auto name = "schedulefreeadamw";
     static constexpr auto slots =
         rule::slots(rule::unscaled("z").from_param().in_full(), rule::square("exp_avg_sq"),
                     rule::unscaled("lr_max").of_tensor(), rule::unscaled("weight_sum").of_tensor());

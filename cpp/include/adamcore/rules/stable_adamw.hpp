@@ -8,7 +8,7 @@ namespace adamcore {
 /// StableAdamW (Wortsman et al. 2023, "Stable and low-precision training for large-scale vision-language models"): AdamW
 /// whose rate is reduced for tensors whose gradients are larger than their second moments.
 struct StableAdamW {
-    static constexpr auto name = "stable_adamw";
+    static constexpr auto name = "stableadamw";
     static constexpr auto slots = rule::slots("exp_avg", rule::square("exp_avg_sq"));
 
     struct Hyper {

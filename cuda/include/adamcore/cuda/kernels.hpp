@@ -13,7 +13,7 @@
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/rules/all.hpp"
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 
 /// The compiled part: a kernel for every rule and compute type, and the kernels that measure and decide.
 namespace adamcore::cuda {

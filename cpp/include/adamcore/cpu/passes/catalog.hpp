@@ -6,7 +6,7 @@
 #include "adamcore/cpu/passes/pass_sweep.hpp"
 #include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/sweep.hpp"
-#include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/cpu/traffic.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/tensor.hpp"

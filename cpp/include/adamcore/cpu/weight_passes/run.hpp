@@ -5,9 +5,9 @@
 
 #include "adamcore/cpu/engine.hpp"
 #include "adamcore/cpu/kernels.hpp"
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 
-/// Runs the passes of weight_passes.hpp on the pool. Part of adamcore::kernels. Nothing here allocates.
+/// Runs the passes of weights/passes.hpp on the pool. Part of adamcore::kernels. Nothing here allocates.
 namespace adamcore::cpu {
 
 /// Runs a pass, one of weight_pass::All, over tensors from weight_pass::weights_of(). `shares` are by group.

@@ -5,8 +5,8 @@
 
 #include "adamcore/cpu/access.hpp"
 #include "adamcore/cpu/arrays.hpp"
-#include "adamcore/cpu/lines.hpp"
 #include "adamcore/cpu/state.hpp"
+#include "adamcore/cpu/tiles/lines.hpp"
 #include "adamcore/cpu/weights.hpp"
 #include "adamcore/tensor.hpp"
 

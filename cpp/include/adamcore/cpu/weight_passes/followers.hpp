@@ -4,11 +4,11 @@
 #include <cstdint>
 
 #include "adamcore/cpu/pieces.hpp"
-#include "adamcore/cpu/tiles.hpp"
+#include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/cpu/traffic.hpp"
 #include "adamcore/cpu/update.hpp"
 #include "adamcore/plan.hpp"
-#include "adamcore/weight_passes.hpp"
+#include "adamcore/weights/passes.hpp"
 
 /// Passes over weights that follow the updates of a step, piece by piece, while the weights are in cache.
 namespace adamcore::cpu {

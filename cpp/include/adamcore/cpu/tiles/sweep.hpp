@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "adamcore/cpu/sweep.hpp"
-#include "adamcore/cpu/tile_arrays.hpp"
+#include "adamcore/cpu/tiles/arrays.hpp"
 #include "adamcore/tensor.hpp"
 
 ADAMCORE_LOOPS_BEGIN

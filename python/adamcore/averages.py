@@ -107,8 +107,8 @@ class EMA(_Swappable):
     ``a += (1 - d) * (weight - a)``, with ``d = min(decay, (1 + n) / (10 + n))``, or ``d = decay`` without `warmup`.
     Steps that are skipped do not count. All parameters take part, also those without a gradient.
 
-    The average is part of the step, which has the weights at hand: it reads and writes 8 bytes for each float32 weight,
-    where a pass of its own would take 12. It is also part of the optimizer's state: ``opt.state[parameter][name]`` is its
+    The average is part of the step, which has the weights at hand. It moves 8 bytes for each float32 weight, where a
+    pass of its own would take 12. It is also part of the optimizer's state: ``opt.state[parameter][name]`` is its
     array, and `state_dict` and copies of the optimizer have it. To load such a state, make the average first.
 
     Parameters
