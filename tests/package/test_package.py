@@ -169,7 +169,14 @@ LAYERS = [
     ("cpu/update.hpp", {"cpu/sweep.hpp", "cpu/tiles/sweep.hpp", "cpu/traffic.hpp", "tensor.hpp"}),
     (
         "cpu/weight_passes/followers.hpp",
-        {"cpu/pieces.hpp", "cpu/tiles/sweep.hpp", "cpu/traffic.hpp", "cpu/update.hpp", "plan.hpp", "weights/passes.hpp"},
+        {
+            "cpu/pieces.hpp",
+            "cpu/tiles/sweep.hpp",
+            "cpu/traffic.hpp",
+            "cpu/update.hpp",
+            "plan.hpp",
+            "weights/passes.hpp",
+        },
     ),
     (
         "cpu/kernels.hpp",
