@@ -67,6 +67,27 @@ std::int64_t DeviceOptimizer::count_completed() const {
     return engine_->completed();
 }
 
+void DeviceOptimizer::settle() {
+    const auto exclusive = exclusive_for_counts();
+    settle_spikes();
+}
+
+void DeviceOptimizer::settle_spikes() {
+    if (!unsettled_) return;
+    const cuda::Outcome outcome = [&] {
+        const GilRelease release;
+        return unsettled_->report.read();
+    }();
+    if (outcome.culprit < 0) unsettled_->history->record(outcome.norm, unsettled_->limit);
+    unsettled_.reset();
+}
+
+void DeviceOptimizer::refuse_capture_of_guard() const {
+    throw cuda::Error(owner() +
+                      ": a step with a SpikeGuard cannot be captured into a CUDA graph, because the host decides which "
+                      "norm is a spike; use a number as clip_norm");
+}
+
 std::vector<double> DeviceOptimizer::shared_numbers() {
     if (!engine_) return {};
     const auto exclusive = exclusive_for_counts();

@@ -15,6 +15,7 @@
 #include "gate/recognition.hpp"
 #include "gate/tensors.hpp"
 #include "gate/walk.hpp"
+#include "guards/spike_history.hpp"
 #include "optimizer/bound_optimizer.hpp"
 #include "overruns.hpp"
 #include "scaler.hpp"
@@ -42,6 +43,7 @@ public:
     std::int64_t steps(std::size_t tensor) const;
     /// Warns if captured steps have come after the last uploaded value of a schedule.
     std::int64_t completed();
+    void settle() override;
     int device() const { return device_; }
 
     /// Called by the garbage collector.
@@ -104,6 +106,16 @@ private:
     void load(const Copies& copies, const Counts& counts) override;
     void loaded() override;
 
+    /// A step that a SpikeGuard has not heard of yet.
+    struct Unsettled {
+        std::shared_ptr<SpikeHistory> history;
+        SpikeLimit limit;
+        cuda::Report report;
+    };
+    /// Tells it to the guard. Waits for the latest step.
+    void settle_spikes();
+    [[noreturn]] void refuse_capture_of_guard() const;
+
     cuda::Settings settings() const;
     std::optional<Exclusive> exclusive_for_counts() const;
     void upload_groups(const py::list& param_groups, std::int64_t steps);
@@ -158,8 +170,9 @@ private:
     bool has_known_grads_ = false;             ///< whether any gradient has been checked against all parameters
     bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
     std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
-    std::int64_t uploaded_steps_ = 0;                         ///< for how many the latest upload() has brought values
-    std::size_t uploaded_listing_ = 0;                        ///< Groups::listing() of then
+    std::optional<Unsettled> unsettled_;
+    std::int64_t uploaded_steps_ = 0;   ///< for how many the latest upload() has brought values
+    std::size_t uploaded_listing_ = 0;  ///< Groups::listing() of then
     Overruns overruns_;
 };
 

@@ -269,14 +269,17 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.loss_scale = groups_.checked_loss_scale(loss_scale);
     request.scaling = scaler ? scaler->on_device() : nullptr;
     request.check = check || scaler || request.loss_scale != 1 || options_.checks;
-    const bool may_skip = request.check;
     stream_ = stream();
+    const std::shared_ptr<SpikeHistory> history = history_in(options_.guard);
+    if (history && engine_->is_captured(stream_)) refuse_capture_of_guard();
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
     const bool follows = groups_.has_schedules() || !engine_->forecast().is_none();
     const bool captured = (follows || scaler) && engine_->is_captured(stream_);
     // Reading the count would wait for the device, which ends a capture.
     if (groups_.has_schedules() && (completed_ || !captured)) groups_.evaluate(param_groups, count_completed());
+    settle_spikes();
+    if (history) request.spikes = history->next();
     std::optional<Upcoming> upcoming;
     if (captured && follows) upcoming = evaluate_for_capture();
     std::optional<StateChange> change = follow_rules();
@@ -299,11 +302,12 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
         if (scaler && !captured) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
-    if (may_skip || engine_->has_captured()) completed_.reset();
+    if (history) unsettled_ = Unsettled{history, request.spikes, *report};
+    if (request.check || request.spikes.skips || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
     if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
     if (!report) return py::none();
-    return py::cast(StepReport(*report, names_, taken.by));
+    return py::cast(StepReport(*report, request.spikes, names_, taken.by));
 }
 
 }  // namespace adamcore::python

@@ -15,11 +15,11 @@ namespace adamcore::python {
 /// The result of a step on a device, which is read on demand.
 class StepReport {
 public:
-    StepReport(cuda::Report report, std::shared_ptr<const Names> names, Names::By by)
-        : report_(std::move(report)), names_(std::move(names)), by_(by) {}
+    StepReport(cuda::Report report, SpikeLimit limit, std::shared_ptr<const Names> names, Names::By by)
+        : report_(std::move(report)), limit_(limit), names_(std::move(names)), by_(by) {}
 
-    /// Whether the step was skipped, the gradients' norm, and the label of the first gradient that is not finite, or
-    /// None. Waits for the optimizer's latest step.
+    /// Whether the step was skipped, the gradients' norm, the label of the first gradient that is not finite, or None,
+    /// and whether the norm is a spike. Waits for the optimizer's latest step.
     py::tuple read() {
         if (!known_ || report_.is_captured()) {
             const cuda::Outcome outcome = [&] {
@@ -32,11 +32,13 @@ public:
         return py::make_tuple(outcome.skipped != 0, outcome.norm,
                               outcome.culprit < 0
                                   ? py::object(py::none())
-                                  : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_)));
+                                  : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_)),
+                              outcome.culprit < 0 && limit_.is_exceeded_by(outcome.norm));
     }
 
 private:
     cuda::Report report_;
+    SpikeLimit limit_;
     std::shared_ptr<const Names> names_;
     Names::By by_;
     std::optional<cuda::Outcome> known_;

@@ -242,6 +242,7 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     }
     a.measures = measures_;
     a.check = request.check;
+    a.spikes = request.spikes;
     a.sums = by_blocks ? plan_.total_fold.sums : plan_.totals;
     a.count = static_cast<std::int32_t>(by_blocks ? plan_.total_fold.blocks : a.look.count);
     a.levels = measures_ ? levels_of(a.count) : 0;

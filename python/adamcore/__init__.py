@@ -40,6 +40,7 @@ _ON_FIRST_USE = {
     "EarlyStopping": "_early_stopping",
     "Lookahead": "averages",
     "SWA": "averages",
+    "SpikeGuard": "_guards",
     "schedules": None,
 }
 """Names that are imported when they are first used, and their modules, or None for modules."""
@@ -47,6 +48,7 @@ _ON_FIRST_USE = {
 if TYPE_CHECKING:
     from adamcore import schedules as schedules
     from adamcore._early_stopping import EarlyStopping as EarlyStopping
+    from adamcore._guards import SpikeGuard as SpikeGuard
     from adamcore.averages import EMA as EMA
     from adamcore.averages import SWA as SWA
     from adamcore.averages import Lookahead as Lookahead
@@ -72,6 +74,7 @@ else:
         "NonFiniteError",
         "Optimizer",
         "Precision",
+        "SpikeGuard",
         "StepInfo",
         "__version__",
         "adam_update",

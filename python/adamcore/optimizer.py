@@ -19,6 +19,7 @@ from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known, current_numbers
+from adamcore._parts.guards import take_guard
 from adamcore._parts.moments import WithMoments
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.options import Options, check_options, require_use_of_precision
@@ -72,7 +73,7 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
     All optimizers also accept these keyword-only arguments:
 
     - ``clip_norm``: maximum L2 norm of all gradients of all groups together. If it is exceeded, the gradients are
-      scaled as by `clip_grad_norm_`.
+      scaled as by `clip_grad_norm_`. A `SpikeGuard` instead of a number clips or skips only spikes.
     - ``clip_norm_per_tensor``: maximum L2 norm of each gradient by itself.
     - ``clip_adaptive``: maximum ratio of the norm of a unit of a gradient to the norm of the same unit of the weights,
       where the latter counts as at least 1e-3. A unit is what one index of the first axis selects; an array with fewer
@@ -150,6 +151,7 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
             self._add_group(group, flat, source)
         arrays = [array for group in self.param_groups for array in group["params"]]
         require_use_of_precision(type(self).__name__, self.options["precision"], arrays)
+        take_guard(self, self.options)
 
     def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
         """Update every parameter that has a gradient, in place.

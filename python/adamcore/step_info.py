@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     _Pair = tuple[bool, float | None]
+    _Values = tuple[bool, float | None, bool]
 else:
     _Pair = object
 
@@ -22,11 +23,15 @@ class StepInfo(_Pair):
     Attributes
     ----------
     skipped : bool
-        Whether the step was skipped because a gradient was not finite. Nothing was updated then.
+        Whether the step was skipped because a gradient was not finite, or because a `SpikeGuard` skips the norm as a
+        spike. Nothing was updated then.
     grad_norm : float or None
         The global L2 norm of the gradients, after unscaling and before clipping, or None if it was not computed. It is
         computed if there is a loss scale, if ``nonfinite`` is not "propagate", and if norms are clipped. It is inf or
         NaN if a gradient is not finite.
+    spike : bool
+        Whether a `SpikeGuard` found `grad_norm` to be a spike. The step was then skipped, or its gradients clipped. It
+        is not unpacked.
     """
 
     __slots__ = ("_known", "_read")
@@ -38,7 +43,8 @@ class StepInfo(_Pair):
             skipped: bool = False,  # noqa: FBT001, FBT002
             grad_norm: float | None = None,
             *,
-            read: Callable[[], tuple[bool, float | None]] | None = None,
+            spike: bool = False,
+            read: Callable[[], _Values] | None = None,
         ) -> Self: ...
 
     def __init__(
@@ -46,12 +52,13 @@ class StepInfo(_Pair):
         skipped: bool = False,  # noqa: FBT001, FBT002  (in the order of unpacking)
         grad_norm: float | None = None,
         *,
-        read: Callable[[], tuple[bool, float | None]] | None = None,
+        spike: bool = False,
+        read: Callable[[], _Values] | None = None,
     ) -> None:
-        self._known = (skipped, grad_norm)
+        self._known = (skipped, grad_norm, spike)
         self._read = read
 
-    def _values(self) -> tuple[bool, float | None]:
+    def _values(self) -> _Values:
         if self._read is not None:
             self._known = self._read()
         return self._known
@@ -66,24 +73,32 @@ class StepInfo(_Pair):
         """The global norm of the gradients, or None."""
         return self._values()[1]
 
+    @property
+    def spike(self) -> bool:
+        """Whether a `SpikeGuard` found the norm to be a spike."""
+        return self._values()[2]
+
+    def _pair(self) -> tuple[bool, float | None]:
+        return self._values()[:2]
+
     if not TYPE_CHECKING:
 
         def __iter__(self) -> Iterator[bool | float | None]:
-            return iter(self._values())
+            return iter(self._pair())
 
         def __len__(self) -> int:
             return 2
 
         def __getitem__(self, place: int) -> bool | float | None:
-            return self._values()[place]
+            return self._pair()[place]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, StepInfo):
             return self._values() == other._values()
-        return isinstance(other, tuple) and self._values() == other
+        return isinstance(other, tuple) and self._pair() == other
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        skipped, grad_norm = self._values()
-        return f"StepInfo(skipped={skipped}, grad_norm={grad_norm})"
+        skipped, grad_norm, spike = self._values()
+        return f"StepInfo(skipped={skipped}, grad_norm={grad_norm}{', spike=True' if spike else ''})"

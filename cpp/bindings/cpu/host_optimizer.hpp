@@ -39,8 +39,8 @@ public:
     /// all of them; or skips all of them, if a gradient is not finite and `check`, a loss_scale other than 1 or the
     /// options demand finite gradients.
     ///
-    /// Returns None, or if gradients were measured, whether the step was skipped, their norm, and the label of the
-    /// first gradient that is not finite, or None.
+    /// Returns None, or if gradients were measured, whether the step was skipped, their norm, the label of the first
+    /// gradient that is not finite if the step was skipped for it, or else None, and whether the norm is a spike.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check);
 
     /// The state of a parameter: name -> an array that is a view of the memory itself.
@@ -126,13 +126,14 @@ private:
     /// Adds `by` to the step count of each tensor that has a gradient.
     void count_step(int by) noexcept;
     void plan();
-    /// Measures gradients as the options demand, and completes `treatment`. Returns the sum of their squares and, if
-    /// there is one, the first tensor whose gradient is not finite.
+    /// What is known of gradients.
     struct Measured {
-        norm::Squares squares;
-        std::optional<std::size_t> culprit;
+        double norm = 0;                       ///< after unscaling
+        std::optional<std::size_t> culprit{};  ///< the first tensor whose gradient is not finite
+        bool is_spike = false;
     };
-    Measured measure(Treatment& treatment);
+    /// Measures gradients as the options demand, and completes `treatment`.
+    Measured measure(Treatment& treatment, SpikeLimit limit);
     Measured measure_units(Treatment& treatment);
     void update(const Treatment& treatment, bool measured) noexcept;
 

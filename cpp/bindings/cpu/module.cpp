@@ -8,6 +8,7 @@
 #include "cpu/host_optimizer.hpp"
 #include "cpu/update_function.hpp"
 #include "gate/foreign.hpp"
+#include "guards/spike_history.hpp"
 #include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
 #include "runtime/text.hpp"
@@ -114,6 +115,7 @@ ADAMCORE_MODULE(_core, m) {
 
     define_errors();
     define_schedules(m);
+    define_guards(m);
     define_calls<HostCalls>(m);
     define_update_function(m);
 

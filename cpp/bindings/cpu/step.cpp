@@ -5,6 +5,7 @@
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/written.hpp"
+#include "guards/spike_history.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/fast_call.hpp"
 #include "runtime/gil.hpp"
@@ -44,16 +45,22 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     treatment.seed = options_.seed;
     if (options_.clip == Clip::value) treatment.limit = options_.limit;
     const bool measures = check || adamcore::measures(options_.clip);
+    const std::shared_ptr<SpikeHistory> history = history_in(options_.guard);
+    const SpikeLimit limit = history ? history->next() : SpikeLimit{};
 
     Measured measured;
     bool skipped = false;
     // What is returned is made now, because nothing may fail once something has changed. The number is set later, which
     // nobody sees.
     const py::object norm = measures ? py::object(py::float_(0.0)) : py::object();
-    const py::object result = measures ? py::object(py::make_tuple(false, norm, py::none())) : py::none();
+    const auto result_of = [&](bool is_skipped, const py::object& label, bool is_spike) -> py::object {
+        return py::make_tuple(is_skipped, norm, label, is_spike);
+    };
+    const py::object result = measures ? result_of(false, py::none(), false) : py::none();
+    const py::object of_spike = history ? result_of(limit.skips, py::none(), true) : py::object();
     const auto work = [&] {
-        if (measures) measured = measure(treatment);
-        skipped = check && measured.culprit;
+        if (measures) measured = measure(treatment, limit);
+        skipped = (check && measured.culprit) || (measured.is_spike && limit.skips);
         if (skipped) return;
         if (change) {
             if (is_counted_) count_step(-1);
@@ -67,11 +74,12 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
         const GilRelease release;
         work();
     }
+    if (measures) reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = measured.norm;
+    if (history && !measured.culprit) history->record(measured.norm, limit);
     if (written && !skipped) note_written(written);
     if (!measures) return result;
-    reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = norm::root(measured.squares, Scale(1) / scale);
-    if (!skipped) return result;
-    return py::make_tuple(true, norm, names_->grad_label(*measured.culprit, taken.by));
+    if (measured.is_spike) return of_spike;
+    return skipped ? result_of(true, py::str(names_->grad_label(*measured.culprit, taken.by)), false) : result;
 }
 
 void HostOptimizer::plan() {
@@ -96,7 +104,7 @@ void HostOptimizer::plan() {
     planned_threads_ = threads;
 }
 
-HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment) {
+HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment, SpikeLimit limit) {
     if (options_.clip == Clip::units) return measure_units(treatment);
     norms_.clear();
     for (const std::size_t i : active_) {
@@ -105,13 +113,15 @@ HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment) {
         norms_.add({tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}});
     }
     norms_.measure();
-    Measured measured{norms_.sum(), {}};
+    const Scale scale = treatment.scale;
+    const norm::Squares squares = norms_.sum();
+    Measured measured{norm::root(squares, scale)};
     for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
         if (!norm::fits(norms_.of(at), tensors_[active_[at]].narrows_grad())) measured.culprit = active_[at];
     }
-    const Scale scale = treatment.scale;
+    measured.is_spike = !measured.culprit && limit.is_exceeded_by(measured.norm);
     if (options_.clip == Clip::norm)
-        treatment.scale = scale * norm::clip_factor(measured.squares, scale, options_.limit);
+        treatment.scale = scale * norm::clip_factor(squares, scale, measured.is_spike ? limit.norm : options_.limit);
     if (options_.clip == Clip::norm_per_tensor) {
         factors_.assign(size(), 1.0);
         for (std::size_t at = 0; at < active_.size(); ++at)
@@ -155,7 +165,8 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
         if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
         at += 2 * count;
     }
-    measured.squares = sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    const norm::Squares squares = sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    measured.norm = norm::root(squares, treatment.scale);
     return measured;
 }
 

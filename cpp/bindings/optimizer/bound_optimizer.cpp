@@ -20,7 +20,7 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
       pointer(data_pointer(given)),
       counts_writes(python::counts_writes(given)) {}
 
-BoundOptimizer::BoundOptimizer(std::string owner, Options options) : groups_(std::move(owner)), options_(options) {}
+BoundOptimizer::BoundOptimizer(std::string owner, Options options) : groups_(std::move(owner)), options_(std::move(options)) {}
 
 py::tuple BoundOptimizer::snapshot() {
     const Exclusive exclusive(use_, owner());

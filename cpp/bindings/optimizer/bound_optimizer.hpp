@@ -75,6 +75,8 @@ public:
     void reset_state(const std::vector<std::size_t>& parameters);
     /// Multiplies slots of degree 2 by `factor`, which is finite and positive, and those of degree 1 by its root.
     void rescale_state(const std::vector<std::size_t>& parameters, double factor);
+    /// Tells the SpikeGuard of all steps so far. On a device this waits for them.
+    virtual void settle() {}
 
     std::size_t size() const { return forms_.size(); }
     /// The indices of parameters, by name.

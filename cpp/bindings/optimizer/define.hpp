@@ -23,6 +23,7 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("state", &T::state, py::arg("tensor"))
         .def("steps", &T::steps, py::arg("tensor"))
         .def("require_idle", &T::require_idle)
+        .def("settle", &T::settle, Computes())
         .def("snapshot", &T::snapshot)
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
              py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"),

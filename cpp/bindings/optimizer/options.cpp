@@ -40,6 +40,8 @@ Options read_options(const py::dict& options) {
     read.seed = options["seed"].cast<std::uint64_t>();
     read.clip = named(clip_names, options["clip"]);
     read.limit = options["limit"].cast<double>();
+    const py::object guard = options["guard"];
+    if (!guard.is_none()) read.guard = guard.cast<py::dict>();
     read.checks = options["checks"].cast<bool>();
     return read;
 }

@@ -20,6 +20,7 @@ struct Options {
     std::uint64_t seed = 0;
     Clip clip = Clip::none;
     double limit = 0;
+    py::object guard{};   ///< the memory of the SpikeGuard that is the limit of Clip::norm, or null
     bool checks = false;  ///< whether gradients that are not finite stop a step
 
     WeightPolicy weights_of(Dtype param) const { return is_half(param) ? half_weights : WeightPolicy::plain; }
@@ -35,7 +36,7 @@ struct Options {
 };
 
 /// Reads the dict that Python's Optimizer creates from its arguments, which are checked there: "weights", "state",
-/// "state_rounding", "seed", "clip", "limit" and "checks".
+/// "state_rounding", "seed", "clip", "limit", "guard" and "checks".
 Options read_options(const py::dict& options);
 
 /// Raises ValueError, which starts with `label`, if the options cannot be used with a parameter of this dtype.

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+
+#include "adamcore/math.hpp"
 
 namespace adamcore {
 
@@ -9,5 +12,13 @@ enum class Clip : std::uint8_t { none, norm, norm_per_tensor, units, value };
 
 /// Whether this way of clipping needs norms.
 constexpr bool measures(Clip clip) { return clip != Clip::none && clip != Clip::value; }
+
+/// What a step with Clip::norm is told of spikes before its gradients are measured. By default there are none.
+struct SpikeLimit {
+    double norm = std::numeric_limits<double>::infinity();  ///< a larger norm is a spike
+    bool skips = false;  ///< whether a spike is skipped; otherwise its gradients are clipped to this norm
+
+    ADAMCORE_FN bool is_exceeded_by(double other) const { return other > norm; }
+};
 
 }  // namespace adamcore

@@ -89,7 +89,6 @@ class Checkpointed:
         return None if strict else unmatched
 
     def _serializer(self) -> Serializer:
-        precision = self.options["precision"]
         return Serializer(
             type(self).__name__,
             self._native,
@@ -99,5 +98,5 @@ class Checkpointed:
             self._variant_keys,
             self._later_options,
             self._averages,
-            precision,
+            self.options,
         )

@@ -16,6 +16,7 @@ from adamcore._arrays.memory import on_host
 from adamcore._parts.averages import begin_native, saved_averages
 from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
+from adamcore._parts.guards import take_guard
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.sole_views import require_sole_views
 from adamcore._parts.variants import rules_of
@@ -107,6 +108,7 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [], progress)  # noqa: FBT003
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
+    take_guard(optimizer, own["options"])
     own.update(saved["attributes"])
     for name, value in saved["slots"].items():
         object.__setattr__(optimizer, name, value)

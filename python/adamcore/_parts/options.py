@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from adamcore._checks.numbers import as_float
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import is_less, short_repr
+from adamcore._parts.guards import OPTION, guard_in, is_guard
 from adamcore.precision import Precision
+
+if TYPE_CHECKING:
+    from adamcore._guards import SpikeGuard
 
 NonFinite = Literal["propagate", "skip", "raise"]
 
@@ -24,7 +29,7 @@ CLIPS = {
 class Options(TypedDict, total=False):
     """Keyword arguments of every optimizer; `Optimizer` describes them."""
 
-    clip_norm: float | None
+    clip_norm: float | SpikeGuard | None
     clip_norm_per_tensor: float | None
     clip_adaptive: float | None
     clip_value: float | None
@@ -48,7 +53,7 @@ def check_options(owner: str, given: dict[str, Any], hyper: Iterable[str]) -> di
         )
     options = {**PRESETS, **given}
     for name in CLIPS:
-        if options[name] is not None:
+        if options[name] is not None and not (name == OPTION and is_guard(options[name])):
             options[name] = _limit(owner, name, options[name])
     clips = [name for name in CLIPS if options[name] is not None]
     if len(clips) > 1:
@@ -67,13 +72,15 @@ def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return checked options in the form that C++ reads."""
     precision = options["precision"]
     clip = next((name for name in CLIPS if options[name] is not None), None)
+    guard = guard_in(options)
     return {
         "weights": precision._weights,
         "state": precision.state,
         "state_rounding": precision.state_rounding,
         "seed": precision.seed,
         "clip": CLIPS[clip] if clip else "none",
-        "limit": options[clip] if clip else 0.0,
+        "limit": math.inf if guard else options[clip] if clip else 0.0,
+        "guard": guard._memory if guard else None,
         "checks": options["nonfinite"] != "propagate",
     }
 
@@ -94,6 +101,8 @@ def _may_be_half(array: Any) -> bool:
 
 
 def _limit(owner: str, name: str, value: Any) -> float:
+    if is_guard(value):
+        raise TypeError(f"{owner}: {name} must be a number > 0, got {short_repr(value)}, which only {OPTION} can be")
     limit = as_float(value, f"{owner}: {name}", "a number > 0")
     if not is_less(0.0, limit):
         raise ValueError(f"{owner}: {name} must be a number > 0, got {short_repr(value)}")

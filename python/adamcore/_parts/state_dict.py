@@ -19,10 +19,10 @@ from adamcore._core import short_repr
 from adamcore._parts.averages import loaded_averages, saved_averages
 from adamcore._parts.clock import with_stand_ins
 from adamcore._parts.groups import require_values
+from adamcore._parts.guards import guard_in, loaded_guards, saved_guards
 from adamcore._parts.loaded_schedules import Choice, Loader, Pair, pairs
 from adamcore._parts.saved_schedules import CODE, Sharing, saved_value, shared_places
 from adamcore._parts.variants import rules_of
-from adamcore.precision import Precision
 
 FORMAT = 2
 
@@ -52,7 +52,7 @@ class Serializer:
         variant_keys: tuple[str, ...],
         later_options: Mapping[str, Any],
         averages: Mapping[str, Mapping[str, Any]],
-        precision: Precision,
+        options: Mapping[str, Any],
     ) -> None:
         self.owner = owner
         self.native = native
@@ -62,7 +62,8 @@ class Serializer:
         self.variant_keys = variant_keys
         self.later_options = later_options
         self.averages = averages
-        self.precision = precision
+        self.precision = options["precision"]
+        self.guard = guard_in(options)
 
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
@@ -80,6 +81,7 @@ class Serializer:
             "numbers": numbers,
             "averages": saved_averages(self.averages, progress),
             "schedules": shared,
+            "guards": saved_guards(self.guard),
         }
 
     def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], dict[str, dict[str, int]]]:
@@ -120,11 +122,12 @@ class Serializer:
             rules.append(self._rule_of(merged))
             _core.check_hyper(rules[-1], self.owner, merged, completed, i)
             require_values(self.owner, merged)
+        memories = [*loader.memories, *loaded_guards(self.guard, saved["guards"], schedules)]
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
         numbers = saved["numbers"]
         _require_names(saved["averages"], self.averages, "state_dict['averages']")
         averages = loaded_averages(saved["averages"], self.averages, _count)
-        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, loader.memories, averages)  # noqa: FBT003
+        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, memories, averages)  # noqa: FBT003
         return unmatched
 
     def _rule_of(self, group: Group) -> str:
@@ -209,14 +212,15 @@ def _known_format(state_dict: Any) -> dict[str, Any]:
     if state_dict.get("format") != FORMAT:
         _require_names(state_dict, required, "state_dict")
         groups = [_group_of_format_1(group) for group in _list_of_groups(state_dict["param_groups"])]
-        return {**state_dict, **_NOTHING, "schedules": [], "param_groups": groups}
-    _require_names(state_dict, (*required, *_NOTHING, "schedules"), "state_dict")
+        return {**state_dict, **_NOTHING, "schedules": [], "guards": {}, "param_groups": groups}
+    found = {"guards": {}, **state_dict}  # earlier versions had none
+    _require_names(found, (*required, *_NOTHING, "schedules", "guards"), "state_dict")
     for key in ("numbers", "averages"):
-        if not isinstance(state_dict[key], Mapping):
-            raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(state_dict[key])}")
-    if state_dict["window"] is not None:
+        if not isinstance(found[key], Mapping):
+            raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(found[key])}")
+    if found["window"] is not None:
         raise ValueError("state_dict['window']: the optimizer has no open window of gradients")
-    return dict(state_dict)
+    return found
 
 
 def _group_of_format_1(group: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,10 @@ from adamcore.step_info import StepInfo
 STEPPED = StepInfo()
 """What a step returns that measured nothing."""
 
+Measured = tuple[bool, float, str | None, bool]
+"""What a native step returns: whether it was skipped, the norm, the name of a gradient that is not finite, and whether
+the norm is a spike."""
+
 
 def step_on_host(
     optimizer: object,
@@ -24,19 +28,18 @@ def step_on_host(
     """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
-        skipped, norm, _ = native.step(grads, param_groups, loss_scale.scale, True)  # noqa: FBT003
+        skipped, norm, _, spike = native.step(grads, param_groups, loss_scale.scale, True)  # noqa: FBT003
         loss_scale.belong_to(optimizer)
-        loss_scale.update(overflow=skipped)
-        return StepInfo(skipped, norm)
+        loss_scale.update(overflow=skipped and not spike)
+        return StepInfo(skipped, norm, spike=spike)
     measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003
     return STEPPED if measured is None else info_of(measured, loss_scale, options)
 
 
-def info_of(
-    measured: tuple[bool, float, str | None], loss_scale: float | LossScaler, options: Mapping[str, Any]
-) -> StepInfo:
+def info_of(measured: Measured, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> StepInfo:
     """Return what a step has measured, or raise a NonFiniteError if the options say so."""
-    return StepInfo(*_skipped_and_norm(measured, loss_scale, options))
+    skipped, norm, spike = _values(measured, loss_scale, options)
+    return StepInfo(skipped, norm, spike=spike)
 
 
 def step_on_device(
@@ -59,12 +62,13 @@ def step_on_device(
     if report is None:
         return STEPPED
 
-    def read() -> tuple[bool, float | None]:
+    def read() -> tuple[bool, float | None, bool]:
         measured = report.read()
         if scaler is None:
-            return _skipped_and_norm(measured, loss_scale, options)
+            return _values(measured, loss_scale, options)
         scaler.pull()
-        return measured[0], measured[1]
+        skipped, norm, _, spike = measured
+        return skipped, norm, spike
 
     info = StepInfo(read=read)
     if options["nonfinite"] == "raise":
@@ -72,10 +76,8 @@ def step_on_device(
     return info
 
 
-def _skipped_and_norm(
-    measured: tuple[bool, float, str | None], loss_scale: float | LossScaler, options: Mapping[str, Any]
-) -> tuple[bool, float]:
-    skipped, norm, culprit = measured
-    if skipped and loss_scale == 1 and options["nonfinite"] == "raise":
+def _values(measured: Measured, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> tuple[bool, float, bool]:
+    skipped, norm, culprit, spike = measured
+    if skipped and not spike and loss_scale == 1 and options["nonfinite"] == "raise":
         raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
-    return skipped, norm
+    return skipped, norm, spike

@@ -90,6 +90,7 @@ struct DecideArguments {
     bool decides;           ///< false: what has been decided stands; clocks of another rule or type are to be advanced
     bool measures;          ///< false, too, where it does not decide
     bool check;             ///< whether a gradient that is not finite stops the step
+    SpikeLimit spikes;      ///< of the gradients' norm
     norm::Squares* sums;    ///< look.totals or, where Look has been, what Fold has made of them
     std::int32_t count;     ///< of sums
     int levels;             ///< levels_of(count), or 0 if nothing is measured
@@ -213,11 +214,15 @@ private:
             Outcome outcome{0, 0, shared.culprit[0]};
             const norm::Squares squares = a.count > 0 ? terms_of(a, shared)[0] : norm::Squares{};
             outcome.norm = norm::root(squares, scale);
-            outcome.skipped = a.check && outcome.culprit >= 0;
+            const bool overflow = a.check && outcome.culprit >= 0;
+            const bool is_spike = outcome.culprit < 0 && a.spikes.is_exceeded_by(outcome.norm);
+            outcome.skipped = overflow || (is_spike && a.spikes.skips);
             skip = outcome.skipped ? Control::skipped : 0;
-            if (a.look.clip == Clip::norm)
-                scale = scale::product(scale, norm::clip_factor(squares, scale, a.look.limit));
-            if (a.look.scaling) update(*a.look.scaling, skip != 0);
+            if (a.look.clip == Clip::norm) {
+                const double limit = is_spike ? a.spikes.norm : a.look.limit;
+                scale = scale::product(scale, norm::clip_factor(squares, scale, limit));
+            }
+            if (a.look.scaling) update(*a.look.scaling, overflow);
             if (a.outcome) *a.outcome = outcome;
         }
         if (!skip) complete(*a.course, a.follows);

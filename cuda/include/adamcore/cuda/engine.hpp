@@ -36,6 +36,7 @@ struct StepRequest {
     double loss_scale = 1;
     LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
     bool check = false;              ///< whether a gradient that is not finite stops the step
+    SpikeLimit spikes{};             ///< of the gradients' norm, with Clip::norm
 };
 
 /// The values that hyper-parameters will have in the steps after `begin` completed ones. By default none changes.
