@@ -26,7 +26,7 @@ def guards_of(twins: Twins) -> tuple[ac.SpikeGuard, ac.SpikeGuard]:
 def gradients(rng: np.random.Generator, norm: float, dtype: Any = F32) -> list[np.ndarray]:
     wide = [np.asarray(rng.standard_normal(s)) for s in SHAPES]
     size = math.sqrt(sum(float(np.sum(g**2)) for g in wide))
-    return [(g * (norm / size)).astype(dtype) for g in wide]
+    return [np.asarray(g * (norm / size)).astype(dtype) for g in wide]
 
 
 @pytest.mark.parametrize("action", ["clip", "skip"])
@@ -38,7 +38,7 @@ def test_decisions_and_bits(action: Any, look: str, library: Library, rng: np.ra
         groups = [{"params": params[:2]}, {"params": params[2:], "maximize": True}]
         return ac.AdamW(groups, lr=rate, clip_norm=guard, nonfinite="skip")
 
-    twins = Twins(library, build, [magnitudes(rng, s).astype(F32) for s in SHAPES])
+    twins = Twins(library, build, [np.asarray(magnitudes(rng, s), F32) for s in SHAPES])
     infos = []
     for i, norm in enumerate(with_spikes(noise(60), SPIKES)):
         grads: list[Any] = gradients(rng, norm)
@@ -67,11 +67,11 @@ def test_with_scalers_half_precision_and_passes(dtype: Any, case: str, rng: np.r
     def build(params: Any) -> ac.Optimizer:
         return getattr(ac, case)(params, clip_norm=ac.SpikeGuard(window=16, action="skip", max_skips=1))
 
-    twins = Twins(CUPY, build, [magnitudes(rng, s).astype(dtype) for s in SHAPES])
-    scalers = [ac.LossScaler(1024.0, growth_interval=4, min_scale=2.0**-20) for _ in range(2)]
+    twins = Twins(CUPY, build, [np.asarray(magnitudes(rng, s)).astype(dtype) for s in SHAPES])
+    scalers = [ac.LossScaler(4.0, growth_interval=4) for _ in range(2)]
     infos = []
     for i, norm in enumerate(with_spikes(noise(30), {18: 100.0, 19: 100.0, 25: 100.0})):
-        grads = gradients(rng, norm * 16, dtype)
+        grads = gradients(rng, norm * scalers[0].scale, dtype)
         if i == 22:
             grads[0][5] = math.inf
         infos.append(twins.step(grads, scales=(scalers[0], scalers[1])))
@@ -116,9 +116,7 @@ def test_checkpoints_and_copies(library: Library, rng: np.random.Generator) -> N
 
 
 def test_raise_is_for_gradients_that_are_not_finite(library: Library) -> None:
-    optimizer = ac.SGD(
-        library.put(np.zeros(2)), clip_norm=ac.SpikeGuard(window=2, action="skip"), nonfinite="raise"
-    )
+    optimizer = ac.SGD(library.put(np.zeros(2)), clip_norm=ac.SpikeGuard(window=2, action="skip"), nonfinite="raise")
     for _ in range(2):
         optimizer.step(library.put(np.ones(2)))
     assert optimizer.step(library.put(np.full(2, 1e3))).spike

@@ -303,7 +303,7 @@ def test_signatures_can_be_read(name: str) -> None:
     text = str(inspect.signature(getattr(ac, name)))
     assert "ForwardRef" not in text
     assert "lr: float | collections.abc.Callable[[int], float] = " in text
-    assert "clip_norm: float | None = None, clip_norm_per_tensor: float | None = None" in text
+    assert "clip_norm: float | adamcore._guards.SpikeGuard | None = None, clip_norm_per_tensor: float | None" in text
     assert "nonfinite: Literal['propagate', 'skip', 'raise'] = 'propagate'" in text
     assert "options" not in text
     assert all(

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "python" / "adamcore"
 LAYERS = [
     {"_core", "_cuda"},  # the compiled modules
     {"_checks", "step_info"},
-    {"_arrays", "_files", "guards", "precision", "schedules"},
-    {"_early_stopping", "_scaling"},
+    {"_arrays", "_files", "precision", "schedules"},
+    {"_early_stopping", "_guards", "_scaling"},
     {"loss_scaler"},
     {"_build", "_parts", "norms"},
     {"optimizer"},

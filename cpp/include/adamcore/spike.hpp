@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
 #include "adamcore/math.hpp"
 #include "adamcore/power.hpp"
@@ -18,15 +19,26 @@ inline double median(const double* sorted, std::size_t count) noexcept {
 
 /// The median of the distances of `count` > 0 sorted numbers from `middle`.
 inline double median_distance(const double* sorted, std::size_t count, double middle) noexcept {
-    auto above = static_cast<std::size_t>(std::lower_bound(sorted, sorted + count, middle) - sorted);
-    std::size_t below = above;
-    double before = 0, last = 0;
-    for (std::size_t taken = 0; taken <= count / 2; ++taken) {  // the nearest ones, one after the other
-        const bool goes_down = below > 0 && (above == count || middle - sorted[below - 1] <= sorted[above] - middle);
-        before = last;
-        last = goes_down ? middle - sorted[--below] : sorted[above++] - middle;
+    const auto below = static_cast<std::size_t>(std::lower_bound(sorted, sorted + count, middle) - sorted);
+    const std::size_t above = count - below, nearer = count / 2;
+    const auto down = [&](std::size_t i) { return middle - sorted[below - 1 - i]; };
+    const auto up = [&](std::size_t i) { return sorted[below + i] - middle; };
+    // How many of the `nearer` numbers that are nearest lie below: as few as possible.
+    std::size_t least = nearer > above ? nearer - above : 0, most = std::min(nearer, below);
+    while (least < most) {
+        const std::size_t i = least + (most - least) / 2;
+        if (down(i) < up(nearer - i - 1)) {
+            least = i + 1;
+        } else {
+            most = i;
+        }
     }
-    return count % 2 ? last : 0.5 * (before + last);
+    const std::size_t others = nearer - least;
+    constexpr double none = std::numeric_limits<double>::infinity();
+    const double next = std::min(least < below ? down(least) : none, others < above ? up(others) : none);
+    if (count % 2) return next;
+    const double last = std::max(least > 0 ? down(least - 1) : 0, others > 0 ? up(others - 1) : 0);
+    return 0.5 * (last + next);
 }
 
 /// The largest norm that is no spike: the median of `count` > 0 norms, multiplied by e^(k max(s, 0.05)), where s is the

@@ -25,7 +25,9 @@ def _signature_of(init: Callable[..., None]) -> inspect.Signature:
     own = [p.replace(annotation=notes.get(p.name, p.annotation)) for p in given if p.kind is not p.VAR_KEYWORD]
     if len(own) == len(given):
         return inspect.Signature(own)
-    notes = typing.get_type_hints(Options)
+    from adamcore._guards import SpikeGuard  # noqa: PLC0415  (which few optimizers need)
+
+    notes = typing.get_type_hints(Options, localns={"SpikeGuard": SpikeGuard})
     taken = {p.name for p in own}
     return inspect.Signature(
         own

@@ -38,8 +38,12 @@ def step_on_host(
 
 def info_of(measured: Measured, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> StepInfo:
     """Return what a step has measured, or raise a NonFiniteError if the options say so."""
-    skipped, norm, spike = _values(measured, loss_scale, options)
-    return StepInfo(skipped, norm, spike=spike)
+    skipped, norm, culprit, spike = measured
+    if spike:
+        return StepInfo(skipped, norm, spike=True)
+    if skipped:
+        _raise_if_wanted(culprit, loss_scale, options)
+    return StepInfo(skipped, norm)
 
 
 def step_on_device(
@@ -63,11 +67,11 @@ def step_on_device(
         return STEPPED
 
     def read() -> tuple[bool, float | None, bool]:
-        measured = report.read()
-        if scaler is None:
-            return _values(measured, loss_scale, options)
-        scaler.pull()
-        skipped, norm, _, spike = measured
+        skipped, norm, culprit, spike = report.read()
+        if scaler is not None:
+            scaler.pull()
+        elif skipped and not spike:
+            _raise_if_wanted(culprit, loss_scale, options)
         return skipped, norm, spike
 
     info = StepInfo(read=read)
@@ -76,8 +80,7 @@ def step_on_device(
     return info
 
 
-def _values(measured: Measured, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> tuple[bool, float, bool]:
-    skipped, norm, culprit, spike = measured
-    if skipped and not spike and loss_scale == 1 and options["nonfinite"] == "raise":
+def _raise_if_wanted(culprit: str | None, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> None:
+    """Raise NonFiniteError for a step that was skipped, if the options say so."""
+    if loss_scale == 1 and options["nonfinite"] == "raise":
         raise NonFiniteError(f"{culprit}: there are values that are not finite; nothing has changed")
-    return skipped, norm, spike
