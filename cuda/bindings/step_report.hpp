@@ -33,7 +33,7 @@ public:
                               outcome.culprit < 0
                                   ? py::object(py::none())
                                   : py::str(names_->grad_label(static_cast<std::size_t>(outcome.culprit), by_)),
-                              outcome.culprit < 0 && limit_.is_exceeded_by(outcome.norm));
+                              outcome.culprit < 0 && outcome.norm > limit_.norm);
     }
 
 private:

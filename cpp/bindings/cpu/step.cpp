@@ -119,7 +119,7 @@ HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment, SpikeLimit 
     for (std::size_t at = 0; at < active_.size() && !measured.culprit; ++at) {
         if (!norm::fits(norms_.of(at), tensors_[active_[at]].narrows_grad())) measured.culprit = active_[at];
     }
-    measured.is_spike = !measured.culprit && limit.is_exceeded_by(measured.norm);
+    measured.is_spike = !measured.culprit && measured.norm > limit.norm;
     if (options_.clip == Clip::norm)
         treatment.scale = scale * norm::clip_factor(squares, scale, measured.is_spike ? limit.norm : options_.limit);
     if (options_.clip == Clip::norm_per_tensor) {

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "adamcore/math.hpp"
-
 namespace adamcore {
 
 /// How gradients are clipped: all together, tensor by tensor, unit by unit (Brock et al. 2021), or element by element.
@@ -17,8 +15,6 @@ constexpr bool measures(Clip clip) { return clip != Clip::none && clip != Clip::
 struct SpikeLimit {
     double norm = std::numeric_limits<double>::infinity();  ///< a larger norm is a spike
     bool skips = false;  ///< whether a spike is skipped; otherwise its gradients are clipped to this norm
-
-    ADAMCORE_FN bool is_exceeded_by(double other) const { return other > norm; }
 };
 
 }  // namespace adamcore

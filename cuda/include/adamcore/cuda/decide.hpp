@@ -215,7 +215,7 @@ private:
             const norm::Squares squares = a.count > 0 ? terms_of(a, shared)[0] : norm::Squares{};
             outcome.norm = norm::root(squares, scale);
             const bool overflow = a.check && outcome.culprit >= 0;
-            const bool is_spike = outcome.culprit < 0 && a.spikes.is_exceeded_by(outcome.norm);
+            const bool is_spike = outcome.culprit < 0 && outcome.norm > a.spikes.norm;
             outcome.skipped = overflow || (is_spike && a.spikes.skips);
             skip = outcome.skipped ? Control::skipped : 0;
             if (a.look.clip == Clip::norm) {
