@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "gate/foreign.hpp"
 #include "runtime/text.hpp"
 

@@ -1,4 +1,4 @@
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,6 +11,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import adamcore as ac
@@ -117,13 +118,14 @@ LAYERS = [
     ("rule/pass.hpp", {"math.hpp", "rule/slot.hpp"}),
     ("rule.hpp", {"bias.hpp", "math.hpp", "rule/"}),
     ("rule/check.hpp", {"rule.hpp"}),
+    ("rule/tensor.hpp", {"rule.hpp", "tensor.hpp"}),
     ("rule/make_info.hpp", {"bias.hpp", "rule.hpp", "rule/check.hpp", "rule_info.hpp"}),
-    ("layout.hpp", {"math.hpp"}),
+    ("storage/layout.hpp", {"math.hpp"}),
     ("storage/formats.hpp", {"dtype.hpp", "math.hpp"}),
     ("storage/rounding.hpp", {"math.hpp", "storage/formats.hpp"}),
     ("storage/state_rounding.hpp", {"math.hpp", "storage/formats.hpp", "storage/rounding.hpp"}),
-    ("tensor.hpp", {"dtype.hpp", "layout.hpp", "math.hpp", "scale.hpp"}),
-    ("norm.hpp", {"layout.hpp", "math.hpp", "scale.hpp", "storage/formats.hpp", "sums.hpp"}),
+    ("tensor.hpp", {"dtype.hpp", "math.hpp", "scale.hpp", "storage/layout.hpp"}),
+    ("norm.hpp", {"math.hpp", "scale.hpp", "storage/formats.hpp", "storage/layout.hpp", "sums.hpp"}),
     ("rules/", {"average.hpp", "bias.hpp", "math.hpp", "power.hpp", "rule.hpp", "rules/"}),
     ("weights/average.hpp", {"math.hpp"}),
     ("weights/passes.hpp", {"rule.hpp", "tensor.hpp"}),
@@ -141,7 +143,7 @@ LAYERS = [
     ("cpu/prefetch.hpp", {"rule.hpp"}),
     ("cpu/sweep.hpp", {"cpu/access.hpp", "cpu/prefetch.hpp", "gradient.hpp", "rule.hpp", "rule/check.hpp"}),
     ("cpu/convert.hpp", {"storage/formats.hpp", "storage/rounding.hpp"}),
-    ("cpu/arrays.hpp", {"cpu/convert.hpp", "cpu/prefetch.hpp", "gradient.hpp", "layout.hpp", "tensor.hpp"}),
+    ("cpu/arrays.hpp", {"cpu/convert.hpp", "cpu/prefetch.hpp", "gradient.hpp", "storage/layout.hpp", "tensor.hpp"}),
     ("cpu/weights.hpp", {"cpu/arrays.hpp"}),
     ("cpu/state.hpp", {"cpu/arrays.hpp", "storage/state_rounding.hpp"}),
     ("cpu/tiles/lines.hpp", {"cpu/arrays.hpp", "tensor.hpp"}),
@@ -193,10 +195,44 @@ LAYERS = [
     ("cpu/engine.hpp", {"cpu/", "plan.hpp", "rule/check.hpp", "rule/make_info.hpp", "tensor.hpp"}),
     ("cpu/weight_passes/run.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "weights/passes.hpp"}),
     ("cpu/norm.hpp", {"cpu/", "norm.hpp", "plan.hpp"}),
+    ("optimizer/slab.hpp", set()),
+    ("optimizer/arguments.hpp", {"dtype.hpp", "tensor.hpp"}),
+    ("optimizer/ranges.hpp", {"dtype.hpp", "tensor.hpp"}),
+    ("optimizer/hyper.hpp", {"rule_info.hpp"}),
+    ("optimizer/state_slots.hpp", {"rule_info.hpp", "tensor.hpp"}),
+    ("optimizer/start.hpp", {"rule_info.hpp", "storage/", "tensor.hpp"}),
+    (
+        "optimizer/new_tensor.hpp",
+        {"optimizer/slab.hpp", "optimizer/start.hpp", "optimizer/state_slots.hpp", "rule_info.hpp", "tensor.hpp"},
+    ),
+    (
+        "optimizer/base.hpp",
+        {
+            "cpu/float_environment.hpp",
+            "cpu/passes/workspace.hpp",
+            "optimizer/arguments.hpp",
+            "optimizer/hyper.hpp",
+            "optimizer/new_tensor.hpp",
+            "optimizer/ranges.hpp",
+            "optimizer/slab.hpp",
+            "optimizer/state_slots.hpp",
+            "rule_info.hpp",
+            "tensor.hpp",
+        },
+    ),
+    (
+        "optimizer/calls.hpp",
+        {"cpu/parallel.hpp", "optimizer/arguments.hpp", "optimizer/base.hpp", "tensor.hpp"},
+    ),
+    (
+        "optimizer/by_name.hpp",
+        {"cpu/engine.hpp", "cpu/kernels.hpp", "optimizer/calls.hpp", "rule_registry.hpp", "tensor.hpp"},
+    ),
+    ("optimizer.hpp", {"cpu/engine.hpp", "optimizer/calls.hpp", "tensor.hpp"}),
     ("cuda/runtime.hpp", set()),
     ("cuda/memory.hpp", {"cuda/runtime.hpp"}),
     ("cuda/table.hpp", {"norm.hpp", "rule_registry.hpp", "tensor.hpp"}),
-    ("cuda/access.hpp", {"layout.hpp", "math.hpp", "storage/formats.hpp"}),
+    ("cuda/access.hpp", {"math.hpp", "storage/formats.hpp", "storage/layout.hpp"}),
     ("cuda/sequence.hpp", {"cuda/runtime.hpp"}),
     ("cuda/fold.hpp", {"cuda/table.hpp", "sums.hpp"}),
     (
@@ -254,7 +290,21 @@ LAYERS = [
         "cuda/engine.hpp",
         {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
     ),
-    ("adamcore.hpp", {"cpu/", "plan.hpp", "rule.hpp", "rules/all.hpp", "schedule.hpp", "tensor.hpp", "version.hpp"}),
+    (
+        "adamcore.hpp",
+        {
+            "cpu/",
+            "optimizer.hpp",
+            "optimizer/by_name.hpp",
+            "plan.hpp",
+            "rule.hpp",
+            "rule/tensor.hpp",
+            "rules/all.hpp",
+            "schedule.hpp",
+            "tensor.hpp",
+            "version.hpp",
+        },
+    ),
 ]
 
 
@@ -340,14 +390,38 @@ def test_a_cpp_project_finds_the_package(tmp_path: Path) -> None:
             "-DCMAKE_BUILD_TYPE=Release",
             f"-Dadamcore_DIR={ac.get_cmake_dir()}",
         ],
-        [*cmake, "--build", str(tmp_path)],
+        [*cmake, "--build", str(tmp_path), "--target", "consumer_headers", "consumer_kernels", "trajectories"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     programs = [p for p in tmp_path.iterdir() if p.is_file() and p.stat().st_mode & 0o100 and not p.suffix]
-    assert len(programs) >= 2
+    assert {program.name for program in programs} == {"consumer_headers", "consumer_kernels", "trajectories"}
+    printed = {}
     for program in programs:
-        assert subprocess.run([str(program)], check=False).returncode == 0
+        printed[program.name] = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
+    require_trajectories_of_python(printed["trajectories"])
+
+
+def require_trajectories_of_python(printed: str) -> None:
+    """What optimizers in C++ make of a vector and a matrix has the bits of Python's. (consumer/trajectories.cpp)"""
+    optimizers = {
+        "adamw": lambda params: ac.AdamW(params, lr=0.125, weight_decay=0.25),
+        "adagrad": lambda params: ac.Adagrad(params, lr=0.125, initial_accumulator_value=0.5),
+        "sgd_momentum": lambda params: ac.SGD(params, lr=0.125, momentum=0.75),
+        "lamb": lambda params: ac.LAMB(params, lr=0.125),
+        "prodigy": lambda params: ac.Prodigy(params, d0=0.125),
+        "adafactor": lambda params: ac.Adafactor(params, lr=0.125),
+    }
+    lines = dict(line.split(maxsplit=1) for line in printed.splitlines())
+    assert lines.keys() == optimizers.keys()
+    for name, make in optimizers.items():
+        vector = (1 + np.arange(5) / 8).astype(np.float32)
+        matrix = (2 - np.arange(12) / 8).astype(np.float32).reshape(3, 4)
+        opt = make([vector, matrix])
+        for t in range(1, 6):
+            grad = ((7 * np.arange(12) + 3 * t) % 11 / 8 - 0.5).astype(np.float32)
+            opt.step([None if t == 2 else grad[:5], grad.reshape(3, 4)])
+        assert [float.fromhex(x) for x in lines[name].split()] == [*vector.tolist(), *matrix.ravel().tolist()], name
 
 
 def test_the_wheel_is_small() -> None:

@@ -131,7 +131,7 @@ std::vector<py::object> prepare(const py::list& arrays, const std::vector<std::s
 
 CheckedUpdate check(const BareUpdate& update, const Gate& gate) {
     CheckedUpdate checked;
-    checked.group = {rule_index(update.rule), {}, update.maximize ? -1.0 : 1.0};
+    checked.group = {find_rule(update.rule), {}, update.maximize ? -1.0 : 1.0};
     const RuleInfo& rule = all_rules()[checked.group.rule];
     if (update.state.size() != rule.slot_count)
         throw py::value_error(update.owner + ": expected " + std::to_string(rule.slot_count) + " state arrays, got " +

@@ -2,10 +2,11 @@
 // group added.
 
 #include <algorithm>
-#include <cstring>
 
 #include "adamcore/cpu/float_environment.hpp"
 #include "adamcore/cpu/weight_passes/run.hpp"
+#include "adamcore/optimizer/slab.hpp"
+#include "adamcore/optimizer/start.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/storage/state_rounding.hpp"
@@ -19,54 +20,6 @@
 #include "state/layout.hpp"
 
 namespace adamcore::python {
-namespace {
-
-/// A number as state that is stored in T.
-template <class T, class X>
-T as_state(X value, [[maybe_unused]] bool is_square) {
-    if constexpr (sizeof(T) == 2) {
-        return state::encode<T>(static_cast<float>(value), is_square, false, 0);
-    } else {
-        return static_cast<T>(value);
-    }
-}
-
-/// Copies the parameter to a dense array of T.
-template <class T>
-void copy_param(const Tensor& tensor, T* to, bool is_square) {
-    const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
-    visit(tensor.dtype, [&](auto x) {
-        using Stored = decltype(x);
-        for_each_run(
-            axes, sizeof(Stored), 0, tensor.size, [&](std::int64_t offset, std::int64_t stride, std::int64_t count) {
-                const char* from = static_cast<const char*>(tensor.param) + offset;
-                for (std::int64_t k = 0; k < count; ++k)
-                    *to++ =
-                        as_state<T>(storage::decode(*reinterpret_cast<const Stored*>(from + k * stride)), is_square);
-            });
-    });
-}
-
-/// Writes the first values of a state array. An array that is fresh is zero.
-void start_slot(const Tensor& tensor, const Initial& initial, void* array, bool is_fresh) {
-    const Dtype dtype = slot_dtype(tensor, initial.slot);
-    const std::int64_t size = slot_size(tensor, initial.slot);
-    const bool is_square = initial.slot.is_nonnegative(), is_copy = initial.slot.start == rule::Start::param;
-    if (size == 0) return;
-    if (!is_copy && initial.value == 0) {
-        if (!is_fresh) std::memset(array, 0, static_cast<std::size_t>(size) * size_of(dtype));
-        return;
-    }
-    visit(dtype, [&](auto x) {
-        using T = decltype(x);
-        auto* const data = static_cast<T*>(array);
-        is_copy ? copy_param(tensor, data, is_square)
-                : void(std::fill_n(data, size, as_state<T>(initial.value, is_square)));
-    });
-}
-
-}  // namespace
-
 struct HostOptimizer::GroupBinding : Binding {
     GroupBinding(HostOptimizer& of, Addition& added_) : optimizer(of), added(added_) {
         take_params();
@@ -169,13 +122,11 @@ StateBlock HostOptimizer::allocate_state(std::vector<Tensor>& tensors, const std
     return {keeper, address, size};
 }
 
-/// Masters begin as the parameters, remainders and compensations with zero.
 void HostOptimizer::start_state(const Started& started) {
     for (const Tensor& tensor : started.tensors) {
         for (std::size_t slot = 0; slot < started.initials.size(); ++slot)
             start_slot(tensor, started.initials[slot], tensor.state[slot], slot < started.fresh);
-        if (tensor.weights == WeightPolicy::master && tensor.extra[0])
-            copy_param(tensor, static_cast<float*>(tensor.extra[0]), false);
+        start_master(tensor);
     }
 }
 

@@ -16,7 +16,6 @@
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/norms.hpp"
 #include "cpu/scratch.hpp"
-#include "cpu/slab.hpp"
 #include "cpu/units.hpp"
 #include "gate/arrays.hpp"
 #include "gate/recognition.hpp"

@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "adamcore/rule_registry.hpp"
 #include "adamcore/version.hpp"
 #include "calls/define.hpp"
 #include "cpu/calls.hpp"
@@ -126,7 +127,7 @@ ADAMCORE_MODULE(_core, m) {
             HyperValues values;
             Timetable timetable;
             timetable.begin(completed);
-            HyperReader(rule_index(rule), owner).read_at(hyper, group, timetable, values);
+            HyperReader(find_rule(rule), owner).read_at(hyper, group, timetable, values);
         },
         py::arg("rule"), py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
         "Raise an error unless all hyper-parameters of a rule exist and are in range.", Computes());

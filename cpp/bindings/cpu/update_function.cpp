@@ -64,7 +64,7 @@ UpdateFunction::UpdateFunction(const Names& names, py::function rule_for, py::fu
 
 UpdateFunction::Variant UpdateFunction::make_variant(const std::string& rule, PyObject* const* arguments) const {
     Variant variant;
-    variant.rule = rule_index(rule);
+    variant.rule = find_rule(rule);
     for (const std::size_t argument : variant_arguments_)
         variant.values.push_back(py::reinterpret_borrow<py::object>(arguments[argument]));
     const RuleInfo& info = all_rules()[variant.rule];
@@ -101,7 +101,7 @@ const UpdateFunction::Variant* UpdateFunction::variant_of(PyObject* const* argum
         if (!error.matches(PyExc_ValueError)) throw;
         return nullptr;
     }
-    if (!is_plain(all_rules()[rule_index(rule)])) return nullptr;
+    if (!is_plain(all_rules()[find_rule(rule)])) return nullptr;
     Variant variant = make_variant(rule, arguments);
     Variant& place = variants_[variant_count_++ % variants_.size()];
     std::swap(place, variant);

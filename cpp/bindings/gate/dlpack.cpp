@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "gate/dlpack_abi.hpp"
 #include "gate/foreign.hpp"
 #include "runtime/gil.hpp"

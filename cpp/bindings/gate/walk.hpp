@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "gate/view.hpp"
 
 /// How strided arrays are walked: the order in which elements are counted, and the strides.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "adamcore/rule_registry.hpp"
 #include "groups/agreement.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/interned.hpp"
@@ -29,7 +30,7 @@ py::dict plain_copy(const py::dict& dict) {
 
 /// The name of the rule that hyper-parameters select, as an index.
 std::size_t rule_of(const py::function& variant, const py::dict& hyper) {
-    return rule_index(run_python([&] { return variant(hyper); }).cast<std::string>());
+    return find_rule(run_python([&] { return variant(hyper); }).cast<std::string>());
 }
 
 }  // namespace

@@ -49,14 +49,6 @@ std::string words_of(const FieldInfo& field) {
 
 }  // namespace
 
-std::size_t rule_index(const std::string& name) {
-    const auto& rules = all_rules();
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        if (rules[i].name == name) return i;
-    }
-    throw py::value_error("there is no rule named '" + name + "'");
-}
-
 Py_ssize_t tuple_size(const RuleInfo& rule, const FieldInfo& field) {
     if (!field.tuple) return 0;
     return std::count_if(rule.fields.begin(), rule.fields.begin() + static_cast<std::ptrdiff_t>(rule.field_count),

@@ -14,9 +14,6 @@ namespace adamcore::python {
 
 namespace py = pybind11;
 
-/// The index of a rule in all_rules(), by name.
-std::size_t rule_index(const std::string& name);
-
 /// The key under which users put the value of a field, which may be a tuple that has it.
 inline const char* key_of(const FieldInfo& field) { return field.tuple ? field.tuple : field.name; }
 

@@ -53,12 +53,12 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
                              const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
-    for (const std::string& rule : family) possible.push_back(rule_index(rule));
+    for (const std::string& rule : family) possible.push_back(find_rule(rule));
     std::vector<RuleSlots> wanted;
     for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
         std::vector<std::size_t> of_cohort;
         for (const std::size_t rule : possible) of_cohort.push_back(rule_in(cohort, rule));
-        const std::size_t rule = rule_in(cohort, rule_index(rules.at(cohort / cohorts_of_group)));
+        const std::size_t rule = rule_in(cohort, find_rule(rules.at(cohort / cohorts_of_group)));
         wanted.push_back(saved_slots(state, *names_, members_of_cohort(cohort), rule, of_cohort));
         for (const Averaged& each : averages_) wanted.back().push_back(each.slot);
     }

@@ -6,12 +6,6 @@
 #include "adamcore/rule_registry.hpp"
 
 namespace adamcore::python {
-namespace {
-
-std::size_t bytes_of(std::int64_t size, std::size_t bits) { return (static_cast<std::size_t>(size) * bits + 7) / 8; }
-
-}  // namespace
-
 RuleSlots slots_of(std::size_t rule) {
     const RuleInfo& info = all_rules()[rule];
     return {info.slots, info.slots + info.slot_count};
@@ -29,34 +23,6 @@ std::size_t KeptSlots::find(const char* name) const {
     std::size_t i = 0;
     while (i < slots.size() && std::string_view(slots[i].slot.name) != name) ++i;
     return i;
-}
-
-StateSlot state_slot(const Tensor& tensor, const rule::Slot& slot, std::size_t index) {
-    const Dtype dtype = slot_dtype(tensor, slot);
-    return {slot, name_of(dtype), bytes_of(slot_size(tensor, slot), 8 * size_of(dtype)), index};
-}
-
-StateSlots weight_slots(const Tensor& tensor) {
-    const auto bits = extra_bits(tensor.weights);
-    const auto slot = [&](const char* name, const char* dtype, std::size_t index) -> StateSlot {
-        return {rule::unscaled(name), dtype, bytes_of(tensor.size, bits[index]), index, true, bits[index] == 1};
-    };
-    switch (tensor.weights) {
-        case WeightPolicy::master: return {slot("master", "float32", 0)};
-        case WeightPolicy::remainder: return {slot("remainder", "uint16", 0), slot("remainder_ties", "uint8", 1)};
-        case WeightPolicy::compensated: return {slot("compensation", name_of(tensor.dtype), 0)};
-        case WeightPolicy::plain:
-        case WeightPolicy::stochastic: break;
-    }
-    return {};
-}
-
-StateSlots state_slots(const Tensor& tensor, const RuleSlots& rule_slots) {
-    StateSlots slots;
-    for (std::size_t i = 0; i < rule_slots.size(); ++i) slots.push_back(state_slot(tensor, rule_slots[i], i));
-    const StateSlots beside = weight_slots(tensor);
-    slots.insert(slots.end(), beside.begin(), beside.end());
-    return slots;
 }
 
 bool counts_in_c_order(const RuleInfo& rule) {

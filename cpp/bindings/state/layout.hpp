@@ -7,37 +7,22 @@
 #include <utility>
 #include <vector>
 
+#include "adamcore/optimizer/state_slots.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/tensor.hpp"
 
-/// The arrays that make up a parameter's state, and their positions in a group's block of memory.
+/// The arrays that the parameters of a group have, and their positions in its block of memory.
 namespace adamcore::python {
-
-/// One array of a tensor's state: a slot of its rule, or what is stored beside a half-precision weight.
-struct StateSlot {
-    rule::Slot slot;    ///< its name is the key in `opt.state[parameter]`
-    const char* dtype;  ///< NumPy's name of it; if the parameter is complex, that of a part
-    std::size_t bytes;
-    std::size_t index;      ///< into Tensor::state or Tensor::extra
-    bool is_extra = false;  ///< whether it is in Tensor::extra
-    bool is_bits = false;   ///< a bit for each weight, in whole bytes
-};
-
-/// Arrays of one tensor, in the order in which they are shown, saved and laid out.
-using StateSlots = std::vector<StateSlot>;
 
 using RuleSlots = std::vector<rule::Slot>;
 
 /// The slots of a rule, and how they begin.
 RuleSlots slots_of(std::size_t rule);
 std::vector<Initial> initials_of(std::size_t rule, const HyperValues& hyper);
-
-/// A slot of a tensor's rule, whose array is Tensor::state[index].
-StateSlot state_slot(const Tensor& tensor, const rule::Slot& slot, std::size_t index);
-/// What is stored beside a half-precision weight.
-StateSlots weight_slots(const Tensor& tensor);
 /// All arrays of a tensor whose rule has these slots.
-StateSlots state_slots(const Tensor& tensor, const RuleSlots& slots);
+inline StateSlots state_slots(const Tensor& tensor, const RuleSlots& slots) {
+    return adamcore::state_slots(tensor, slots.data(), slots.size());
+}
 
 /// Whether elements of a rule's parameters are counted in C order: sums have a shape that memory does not change.
 bool counts_in_c_order(const RuleInfo& rule);
@@ -51,11 +36,6 @@ inline std::size_t cohort_of(const Tensor& tensor) {
 }
 /// The rule of a cohort in whose group `rule` has been selected; see rule_of().
 std::size_t rule_in(std::size_t cohort, std::size_t rule);
-
-/// The pointer in a tensor that has the address of this array.
-inline void*& address_of(Tensor& tensor, const StateSlot& slot) {
-    return slot.is_extra ? tensor.extra[slot.index] : tensor.state[slot.index];
-}
 
 /// The addresses of a tensor's arrays, by slot.
 using SlotArrays = std::array<void*, max_slots>;

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/storage/formats.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "adamcore/sums.hpp"
 
 /// Sums of squares in the fixed shape of sums.hpp, so that the bits of a norm depend only on the values of the elements.

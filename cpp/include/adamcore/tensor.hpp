@@ -7,9 +7,9 @@
 #include <type_traits>
 
 #include "adamcore/dtype.hpp"
-#include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
 #include "adamcore/scale.hpp"
+#include "adamcore/storage/layout.hpp"
 
 namespace adamcore {
 

@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "support/stored.hpp"
 
 /// Arrays that do not lie densely, and nested loops over them.

@@ -5,7 +5,7 @@
 #include "adamcore/cpu/convert.hpp"
 #include "adamcore/cpu/prefetch.hpp"
 #include "adamcore/gradient.hpp"
-#include "adamcore/layout.hpp"
+#include "adamcore/storage/layout.hpp"
 #include "adamcore/tensor.hpp"
 
 ADAMCORE_LOOPS_BEGIN

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "adamcore/layout.hpp"
 #include "adamcore/math.hpp"
 #include "adamcore/storage/formats.hpp"
+#include "adamcore/storage/layout.hpp"
 
 #if defined(__CUDACC__)
 #define ADAMCORE_UNROLL _Pragma("unroll")
