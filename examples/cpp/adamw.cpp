@@ -1,4 +1,4 @@
-// One AdamW step on all parameters of a model, on your own thread pool.
+// AdamW for all parameters of a model, on your own thread pool.
 //
 //     dir=$(python -c "import adamcore; print(adamcore.get_cmake_dir())")
 //     cmake -S examples/cpp -B build/example -Dadamcore_DIR="$dir"
@@ -7,7 +7,6 @@
 #include <adamcore/adamcore.hpp>
 #include <cmath>
 #include <condition_variable>
-#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <mutex>
@@ -72,30 +71,27 @@ private:
     std::vector<std::thread> workers_;
 };
 
-/// A parameter of your model, with its gradient and AdamW's two moments, which start at zero.
+/// A parameter of your model, with its gradient. The optimizer has the rest.
 struct Parameter {
-    explicit Parameter(std::size_t size) : value(size, 1.0f), grad(size, 0.5f), exp_avg(size), exp_avg_sq(size) {}
+    explicit Parameter(std::size_t size) : value(size, 1.0f), grad(size, 0.5f) {}
 
-    adamcore::Tensor view(std::int64_t step) {
-        return adamcore::tensor(value.data(), grad.data(), static_cast<std::int64_t>(value.size()), step,
-                                exp_avg.data(), exp_avg_sq.data());
-    }
-
-    std::vector<float> value, grad, exp_avg, exp_avg_sq;
+    std::vector<float> value, grad;
 };
 
 int main() {
     std::vector<Parameter> model;
     for (const std::size_t size : {784u * 256u, 256u, 256u * 10u, 10u}) model.emplace_back(size);
 
-    const ThreadPool pool(2);
     adamcore::AdamW::Hyper hyper;
     hyper.lr = 1e-3;
     hyper.weight_decay = 1e-2;
+    adamcore::Optimizer<adamcore::AdamW> opt(hyper);
+    for (Parameter& parameter : model) opt.add(parameter.value.data(), parameter.value.size());
 
-    std::vector<adamcore::Tensor> tensors;
-    for (Parameter& parameter : model) tensors.push_back(parameter.view(/*step=*/1));
-    adamcore::cpu::step<adamcore::AdamW>(tensors.data(), static_cast<std::int64_t>(tensors.size()), hyper, pool);
+    std::vector<const float*> grads;
+    for (const Parameter& parameter : model) grads.push_back(parameter.grad.data());
+    const ThreadPool pool(2);
+    opt.step(grads, pool);
 
     // In the first step the normalized gradient is 1, so each parameter becomes 1 - lr * (1 + weight_decay * 1).
     const float expected = 0.99899f;

@@ -5,7 +5,6 @@
 
 #include <adamcore/adamcore.hpp>
 #include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <random>
 #include <vector>
@@ -17,18 +16,15 @@ constexpr int steps = 1000;
 /// Weights to be found from gradients that are noisy, as those of mini-batches are.
 class Problem {
 public:
-    explicit Problem(std::size_t size) : weights_(size), grads_(size), exp_avg_(size), exp_avg_sq_(size) {}
+    explicit Problem(std::size_t size) : weights_(size), grads_(size) { opt_.add(weights_.data(), size); }
 
     template <class Rate, class Decay>
-    void step(std::int64_t completed, const Rate& rate, const Decay& weight_decay) {
+    void step(const Rate& rate, const Decay& weight_decay) {
         for (std::size_t i = 0; i < weights_.size(); ++i) grads_[i] = weights_[i] - target + noise_(random_);
-        adamcore::AdamW::Hyper hyper;
-        hyper.lr = rate(static_cast<double>(completed));
-        hyper.weight_decay = weight_decay(static_cast<double>(completed));
-        const adamcore::Tensor tensor =
-            adamcore::tensor(weights_.data(), grads_.data(), static_cast<std::int64_t>(weights_.size()), completed + 1,
-                             exp_avg_.data(), exp_avg_sq_.data());
-        adamcore::cpu::step<adamcore::AdamW>(&tensor, 1, hyper);
+        const auto completed = static_cast<double>(opt_.completed());
+        opt_.hyper().lr = rate(completed);
+        opt_.hyper().weight_decay = weight_decay(completed);
+        opt_.step(grads_);
     }
 
     /// The root mean square of the weights' errors.
@@ -43,14 +39,15 @@ private:
 
     std::mt19937 random_{7};
     std::normal_distribution<float> noise_;
-    std::vector<float> weights_, grads_, exp_avg_, exp_avg_sq_;
+    std::vector<float> weights_, grads_;
+    adamcore::Optimizer<adamcore::AdamW> opt_;
 };
 
 template <class Rate>
 double error_after_training(const Rate& rate) {
     const schedules::Linear weight_decay{1e-2, 0, steps};
     Problem problem(1000);
-    for (std::int64_t completed = 0; completed < steps; ++completed) problem.step(completed, rate, weight_decay);
+    for (int step = 0; step < steps; ++step) problem.step(rate, weight_decay);
     return problem.error();
 }
 

@@ -14,8 +14,9 @@ using Array = py::array_t<float, py::array::c_style>;
 void step_arrays(Array param, const Array& grad, Array buffer, std::int64_t t, double lr, double momentum) {
     if (grad.size() != param.size() || buffer.size() != param.size())
         throw py::value_error("grad and buffer must have the size of param");
-    step<NormalizedSgd>({adamcore::tensor(param.mutable_data(), grad.data(), param.size(), t, buffer.mutable_data())},
-                        {lr, momentum});
+    step<NormalizedSgd>(
+        {adamcore::tensor<NormalizedSgd>(param.mutable_data(), grad.data(), param.size(), t, buffer.mutable_data())},
+        {lr, momentum});
 }
 
 PYBIND11_MODULE(own_rule, m) {

@@ -108,6 +108,13 @@ inline std::size_t rule_of(const RuleInfo* infos, std::size_t rule, const Tensor
     return tensor.columns == 0 ? infos[rule].for_vectors : rule;
 }
 
+/// The number of state arrays that a tensor has.
+constexpr std::size_t state_count(const Tensor& tensor) {
+    std::size_t count = 0;
+    while (count < max_slots && tensor.state[count]) ++count;
+    return count;
+}
+
 /// The number of a pass's sums over what `over` says.
 constexpr int count_over(const PassInfo& pass, rule::Over over) {
     int count = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -31,6 +32,17 @@ namespace adamcore::cpu {
 using adamcore::Group;
 
 namespace detail {
+
+/// Whether every tensor that is updated has the number of state arrays that its rule has. Without `groups`, all have the
+/// first rule. Steps assert this.
+inline bool have_state(const RuleInfo* infos, const Group* groups, const Tensor* tensors, std::int64_t count) noexcept {
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (active_size(tensors[i]) == 0) continue;
+        const std::size_t rule = rule_of(infos, groups ? groups[tensors[i].group].rule : 0, tensors[i]);
+        if (state_count(tensors[i]) != infos[rule].slot_count) return false;
+    }
+    return true;
+}
 
 /// The beginnings of arrays are prefetched this many tensors ahead: where a small array lies, no processor foresees.
 inline constexpr std::int64_t tensors_ahead = 2;
@@ -95,6 +107,25 @@ bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Po
     return true;
 }
 
+/// A rule, and the one that it names for vectors.
+template <class Rule>
+using StaticRules = std::conditional_t<std::is_same_v<Rule, rule::for_vectors<Rule>>, rule::List<Rule>,
+                                       rule::List<Rule, rule::for_vectors<Rule>>>;
+
+/// Their descriptions.
+template <class Rule>
+const RuleInfo* static_infos() noexcept {
+    static const auto infos = adamcore::detail::make_rule_infos(StaticRules<Rule>{});
+    return infos.data();
+}
+
+template <class Rule>
+Group group_of(const typename Rule::Hyper& hyper) noexcept {
+    Group group;
+    for (std::size_t k = 0; k < Rule::fields.size(); ++k) group.hyper[k] = hyper.*Rule::fields[k].member;
+    return group;
+}
+
 /// The kernels of a rule and of the one that it names for vectors, for the instruction set for which the caller compiles.
 template <class Rule, class List>
 struct StaticKernels;
@@ -107,22 +138,15 @@ struct StaticKernels<Rule, rule::List<Rules...>> {
     static constexpr TileSweep tiles[] = {tile_sweep<isa::Static, float>, tile_sweep<isa::Static, double>};
     static constexpr TileVisits visits[] = {tile_visits<isa::Static, float>, tile_visits<isa::Static, double>};
 
-    /// Calls `f` with a job of all tensors as one group.
+    /// Calls `f` with a job of these tensors.
     template <class F>
-    static decltype(auto) with_job(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper,
+    static decltype(auto) with_job(const Group* groups, bool is_one_group, const Tensor* tensors, std::int64_t count,
                                    F&& f) {
         using Storage = adamcore::detail::StepRoom<rule::List<Rules...>>;
-        static const auto infos = adamcore::detail::make_rule_infos(rule::List<Rules...>{});
-        Group group;
-        for (std::size_t k = 0; k < Rule::fields.size(); ++k) group.hyper[k] = hyper.*Rule::fields[k].member;
-        const Catalog catalog{infos.data(), sweeps, passes, tiles, visits, sizeof(Storage)};
-        return f(Job{catalog, &group, true, tensors, count});
+        const Catalog catalog{static_infos<Rule>(), sweeps, passes, tiles, visits, sizeof(Storage)};
+        return f(Job{catalog, groups, is_one_group, tensors, count});
     }
 };
-
-template <class Rule>
-using StaticRules = std::conditional_t<std::is_same_v<Rule, rule::for_vectors<Rule>>, rule::List<Rule>,
-                                       rule::List<Rule, rule::for_vectors<Rule>>>;
 
 /// Whether a step with this rule may need memory.
 template <class Rule>
@@ -141,7 +165,8 @@ std::size_t workspace_size([[maybe_unused]] const Tensor* tensors, [[maybe_unuse
         const auto measure = [](const detail::Job& job) {
             return static_cast<std::size_t>(detail::lay_out(job, [](std::int64_t, const detail::Place&) {}));
         };
-        return detail::StaticKernels<Rule, detail::StaticRules<Rule>>::with_job(tensors, count, {}, measure);
+        const Group group;
+        return detail::StaticKernels<Rule, detail::StaticRules<Rule>>::with_job(&group, true, tensors, count, measure);
     }
     return 0;
 }
@@ -153,41 +178,63 @@ inline std::size_t workspace_size(const Group* groups, const Tensor* tensors, st
     return static_cast<std::size_t>(detail::lay_out({catalog, groups, false, tensors, count}, ignore));
 }
 
+namespace detail {
+
+/// One update of tensors of one rule. If `is_one_group`, all are in the first group.
+template <class Rule, class Pool>
+void step_statically(const Group* groups, bool is_one_group, const Tensor* tensors, std::int64_t count,
+                     const Pool& pool, const Treatment& treatment, [[maybe_unused]] Workspace workspace,
+                     [[maybe_unused]] double* numbers) noexcept {
+    static_assert(rule::is_rule<Rule>());
+    assert(have_state(static_infos<Rule>(), nullptr, tensors, count));
+    plan::Cut cuts[max_parts + 1];
+    const int parts = plan_step(tensors, count, pool.size(), cuts);
+    if constexpr (has_passes<Rule>) {
+        StaticKernels<Rule, StaticRules<Rule>>::with_job(groups, is_one_group, tensors, count, [&](const Job& job) {
+            step_with_passes(job, cuts, parts, pool, treatment, false, nullptr, workspace, numbers);
+        });
+    } else {
+        const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+        run(size, cuts, parts, pool, false, [&] {
+            using Storage = adamcore::detail::StepRoom<rule::List<Rule>>;
+            return [&, cache = StepCache<Storage>()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+                const Tensor& tensor = tensors[i];
+                const Group& group = groups[is_one_group ? 0 : tensor.group];
+                visit_compute(tensor.dtype, [&](auto x) {
+                    using T = decltype(x);
+                    const void* constants = cache.get(tensor, 0, [&](const Tensor& t, void* out) {
+                        adamcore::detail::prepare_in<Rule, T>(group.hyper, context_of(t), nullptr, out);
+                    });
+                    update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor, begin,
+                              end, group.grad_scale, treatment.scale_of(i), treatment);
+                });
+            };
+        });
+    }
+}
+
+}  // namespace detail
+
 /// One update with one rule that is known at compile time, with the instruction set for which the caller compiles.
 ///
 /// Gradients are processed as `treatment` says (a scale of -1 ascends). The bits of the result do not depend on the
 /// pool, or on how tensors are distributed among calls. A rule with passes needs a workspace of workspace_size<Rule>()
 /// bytes, and a rule with numbers of the optimizer (rule::numbers) needs these; they begin as Rule::first_number().
+/// State begins as rule::initial() and the slots say. `Optimizer` takes care of all this. tensor<Rule>() makes tensors
+/// with the right number of state arrays; that each has them is asserted here.
 template <class Rule, class Pool = Serial>
 void step(const Tensor* tensors, std::int64_t count, const typename Rule::Hyper& hyper, const Pool& pool = {},
-          const Treatment& treatment = {}, [[maybe_unused]] Workspace workspace = {},
-          [[maybe_unused]] double* numbers = nullptr) noexcept {
-    static_assert(rule::is_rule<Rule>());
-    plan::Cut cuts[max_parts + 1];
-    const int parts = plan_step(tensors, count, pool.size(), cuts);
-    if constexpr (detail::has_passes<Rule>) {
-        detail::StaticKernels<Rule, detail::StaticRules<Rule>>::with_job(
-            tensors, count, hyper, [&](const detail::Job& job) {
-                detail::step_with_passes(job, cuts, parts, pool, treatment, false, nullptr, workspace, numbers);
-            });
-    } else {
-        const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
-        detail::run(size, cuts, parts, pool, false, [&] {
-            using Storage = adamcore::detail::StepRoom<rule::List<Rule>>;
-            return [&, cache = detail::StepCache<Storage>()](std::int64_t i, std::int64_t begin,
-                                                             std::int64_t end) mutable {
-                const Tensor& tensor = tensors[i];
-                visit_compute(tensor.dtype, [&](auto x) {
-                    using T = decltype(x);
-                    const void* constants = cache.get(tensor, 0, [&](const Tensor& t, void* out) {
-                        new (out) typename Rule::template Step<T>(rule::prepare<Rule, T>(hyper, detail::context_of(t)));
-                    });
-                    detail::update<T>(dense_sweep<isa::Static, Rule, T>, tile_sweep<isa::Static, T>, constants, tensor,
-                                      begin, end, 1.0, treatment.scale_of(i), treatment);
-                });
-            };
-        });
-    }
+          const Treatment& treatment = {}, Workspace workspace = {}, double* numbers = nullptr) noexcept {
+    const Group group = detail::group_of<Rule>(hyper);
+    detail::step_statically<Rule>(&group, true, tensors, count, pool, treatment, workspace, numbers);
+}
+
+/// The same for tensors of several groups, in one sweep. `groups` have the hyper-parameters in the order of
+/// Rule::fields, and 0 as their rule.
+template <class Rule, class Pool = Serial>
+void step(const Group* groups, const Tensor* tensors, std::int64_t count, const Pool& pool = {},
+          const Treatment& treatment = {}, Workspace workspace = {}, double* numbers = nullptr) noexcept {
+    detail::step_statically<Rule>(groups, false, tensors, count, pool, treatment, workspace, numbers);
 }
 
 /// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
@@ -199,6 +246,7 @@ void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, co
           const Pool& pool, const Treatment& treatment = {}, bool reversed = false, LatestConstants* latest = nullptr,
           Workspace workspace = {}, double* numbers = nullptr, const Followers& followers = {}) noexcept {
     const std::int64_t count = cuts[parts].tensor;
+    assert(detail::have_state(all_rules().data(), groups, tensors, count));
     if (workspace.memory) {
         const detail::Catalog catalog = detail::catalog_of(kernels);
         const bool updates = detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool,
