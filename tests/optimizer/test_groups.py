@@ -54,7 +54,7 @@ def test_unknown_keys_are_refused_at_once(way: int, key: str, hint: str) -> None
             write(key, 0.5)[way](shown)
         assert str(caught.value).startswith(
             f"AdamW: unknown option {key!r} in {place}; the known options are lr, betas, eps, weight_decay, amsgrad, "
-            f"maximize{hint}"
+            f"cautious, maximize{hint}"
         )
         assert dict(shown) == before
 

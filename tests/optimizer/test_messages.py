@@ -230,7 +230,7 @@ def test_what_a_schedule_raises_is_its_own() -> None:
 )
 def test_unknown_arguments(argument: str, meant: str | None) -> None:
     known = (
-        "lr, betas, eps, weight_decay, amsgrad, maximize, clip_norm, clip_norm_per_tensor, clip_adaptive, clip_value"
+        "lr, betas, eps, weight_decay, amsgrad, cautious, maximize, clip_norm, clip_norm_per_tensor, clip_adaptive, clip_value"
     )
     with pytest.raises(TypeError) as caught:
         ac.AdamW(np.ones(3), **{argument: 0.1})

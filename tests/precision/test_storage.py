@@ -99,6 +99,10 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
         with replayed(sums):
             terms = case.step(np.abs(before), np.abs(wide_g), stored, t, dtype=dtype, maximize=False)
 
+    def bound(size: np.ndarray, change: np.ndarray) -> np.ndarray:
+        return more * (2 * ulp(size, compute) + 4 * ulp(change, compute))
+
+    initial = {k: a.astype(np.float64) for k, a in state.items()}
     compute, more = storage.compute_dtype, 1 if storage.compute_dtype is np.float32 else 4
     with np.errstate(over="ignore"):
         for slot, dtype in types.items():
@@ -106,6 +110,8 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
                 assert kept[slot][()] == pytest.approx(expected_state[slot][()], rel=1e-12)
                 continue
             error = more * (3 if slot == "momentum_buffer" else 2) * ulp(terms_state[slot], compute)
+            if slots[slot].starts_as_param:
+                error = bound(np.abs(initial[slot]), np.abs(np.abs(initial[slot]) - terms_state[slot]))
             stored = kept[slot].astype(np.float64)
             low, high = expected_state[slot] - error, expected_state[slot] + error
             if dtype in HALVES and storage.state_rounding == "stochastic":
@@ -119,7 +125,7 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
 
         change = np.maximum(np.abs(np.abs(before) - terms), np.abs(before - expected))
         scale = np.maximum(np.abs(before), np.abs(expected))
-        error = more * (2 * ulp(scale, compute) + 4 * ulp(change, compute))
+        error = bound(scale, change)
         low, high = expected - error, expected + error
         check_weights(storage, optimizer.state["0"], p0, low, high)
     assert np.any(p0 != p)

@@ -17,7 +17,8 @@ def adam_step(g: Array, s: State, t: int, h: dict[str, Any]) -> Array:
     s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g**2
     second = s["exp_avg_sq"]
     if h["amsgrad"]:
-        second = s["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], second)
+        s["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], second)
+        second = s["max_exp_avg_sq"]
     m_hat = s["exp_avg"] / correction(beta1, t)
     v_hat = second / correction(beta2, t)
     direction = m_hat / (np.sqrt(v_hat) + h["eps"])

@@ -17,7 +17,8 @@ def novograd(p: Array, g: Array, s: State, t: int, h: dict[str, Any]) -> Array: 
     s["exp_avg_sq"] = square if s["exp_avg_sq"] == 0 else beta2 * s["exp_avg_sq"] + (1 - beta2) * square
     second = s["exp_avg_sq"]
     if h["amsgrad"]:
-        second = s["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], second)
+        s["max_exp_avg_sq"] = np.maximum(s["max_exp_avg_sq"], second)
+        second = s["max_exp_avg_sq"]
     direction = g / (np.sqrt(second) + h["eps"]) + h["weight_decay"] * p
     s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1 if h["grad_averaging"] else 1) * direction
     return p - h["lr"] * s["exp_avg"]
