@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <deque>
 
@@ -67,6 +68,7 @@ private:
     static std::size_t measure(const Group*, const Tensor* tensor) { return cpu::workspace_size<Rule>(tensor, 1); }
     template <class Pool>
     void run(const Pool& pool, const Treatment& treatment) noexcept {
+        assert(this->has_room(cpu::workspace_size<Rule>(tensor_data(), count())));
         cpu::step<Rule>(group_data(), tensor_data(), count(), pool, treatment, workspace(), number_data());
     }
 

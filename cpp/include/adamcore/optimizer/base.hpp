@@ -48,7 +48,7 @@ private:
     }
 };
 
-/// What optimizers of every rule have: tensors with their state and counts, and groups.
+/// What optimizers of every rule have: tensors with their state and counts, and groups. One thread at a time may use it.
 ///
 /// Errors are std::invalid_argument (std::out_of_range for an index) or std::bad_alloc, and leave everything as it was.
 class OptimizerBase {
@@ -59,12 +59,12 @@ public:
 
     /// The number of calls of step(), and of updates of a tensor, which are fewer if it had no gradient in some.
     std::int64_t completed() const { return completed_; }
-    std::int64_t steps(std::size_t tensor) const { return tensors_.at(tensor).step - 1; }
+    std::int64_t steps(std::size_t tensor) const { return tensors_.at(tensor).step; }
 
     /// Continues from a state that has been saved: call it after the state arrays have been written.
     void set_steps(std::size_t tensor, std::int64_t steps) {
         if (steps < 0) throw std::invalid_argument(label(tensor) + ": the number of its steps is negative");
-        tensors_.at(tensor).step = steps + 1;
+        tensors_.at(tensor).step = steps;
     }
 
     /// The arrays of a tensor's state, in the order of the rule's slots, then what is stored beside half-precision
@@ -113,6 +113,8 @@ protected:
     const Tensor* tensor_data() const { return tensors_.data(); }
     std::int64_t count() const { return static_cast<std::int64_t>(tensors_.size()); }
     cpu::Workspace workspace() const { return {workspace_.get()}; }
+    /// Whether the workspace has as many bytes as a step needs. This is asserted.
+    bool has_room(std::size_t bytes) const { return bytes <= workspace_room_; }
     double* number_data() { return numbers_.data(); }
     void require_group(std::size_t group) const {
         if (group < groups_.size()) return;
@@ -143,12 +145,13 @@ protected:
         Tensor tensor = described;
         require_numbers();
         const Group& group = groups_[static_cast<std::size_t>(tensor.group)];
-        tensor.step = tensor.first = 1;
+        tensor.step = tensor.first = 1;  // for measure()
         if (tensor.number == 0) tensor.number = static_cast<std::uint32_t>(size());
         std::unique_ptr<Slab> memory = detail::make_state(tensor, rule_info(tensor), group.hyper);
         tensor.grad = &tensor;  // as if there were a gradient
         const std::size_t bytes = workspace_bytes_ + bytes_beside_others(measure(tensor));
         tensor.grad = nullptr;
+        tensor.step = 0;
         std::vector<double> numbers = numbers_;
         if (tensors_.empty()) numbers = first_numbers(group);
         ranges_.make_room();
@@ -164,24 +167,25 @@ protected:
         return tensors_.size() - 1;
     }
 
-    /// Takes the gradients of a step, one for each tensor.
+    /// Takes the gradients of a step, one for each tensor, and counts it, unless this throws.
     template <class Grads>
     void take(const Grads& grads) {
-        std::size_t i = 0;
-        for (const auto& each : grads) {
-            if (i < tensors_.size()) take(i, each);
-            ++i;
+        std::size_t count = 0;
+        try {
+            for (const auto& each : grads) {
+                if (count < tensors_.size()) take(count, each);
+                ++count;
+            }
+            require_count(count);
+        } catch (...) {
+            for (std::size_t i = 0; i < count && i < tensors_.size(); ++i) count_update(tensors_[i], -1);
+            throw;
         }
-        require_count(i);
+        ++completed_;
     }
     void take_one(const Grad& grad) {
         require_count(1);
         take(0, grad);
-    }
-
-    /// Counts a step that has been done.
-    void count_step() noexcept {
-        for (Tensor& tensor : tensors_) tensor.step += tensor.grad != nullptr;
         ++completed_;
     }
 
@@ -206,7 +210,10 @@ private:
                                         "; where there is no gradient, pass nullptr");
         tensor.grad = grad.data;
         tensor.grad_dtype = grad.dtype;
+        count_update(tensor, 1);
     }
+    /// A loop of its own over thousands of tensors would miss caches.
+    static void count_update(Tensor& tensor, int by) { tensor.step += tensor.grad ? by : 0; }
 
     std::vector<double> first_numbers(const Group& group) const {
         const RuleInfo& rule = infos_[group.rule];
@@ -238,7 +245,7 @@ private:
 
     const RuleInfo* infos_;
     std::vector<Group> groups_;
-    std::vector<Tensor> tensors_;  ///< `step` is the number of the next update
+    std::vector<Tensor> tensors_;  ///< `step` counts the updates done, and in a step the one that is being done
     std::vector<std::unique_ptr<Slab>> memory_;
     detail::Ranges ranges_;
     std::vector<double> numbers_;

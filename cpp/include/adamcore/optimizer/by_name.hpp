@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -59,6 +60,7 @@ private:
     }
     template <class Pool>
     void run(const Pool& pool, const Treatment& treatment) noexcept {
+        assert(has_room(cpu::workspace_size(group_data(), tensor_data(), count())));
         plan::Cut cuts[cpu::max_parts + 1];
         const int parts = cpu::plan_step(tensor_data(), count(), pool.size(), cuts);
         cpu::step(*kernels_, group_data(), tensor_data(), cuts, parts, pool, treatment, false, nullptr, workspace(),

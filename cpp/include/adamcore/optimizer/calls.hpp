@@ -49,7 +49,6 @@ public:
             take(grads);
         }
         self().run(pool, treatment);
-        count_step();
     }
     template <class Pool = cpu::Serial>
     void step(std::initializer_list<Grad> grads, const Pool& pool = {}, const Treatment& treatment = {}) {
