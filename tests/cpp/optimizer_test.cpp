@@ -218,7 +218,7 @@ TEST(Optimizer, RefusesParametersThatDoNotFit) {
     std::vector<float16> half(12);
     Optimizer<AdamW> opt;
     opt.add(p.data(), p.size());
-    const auto message = [&](auto* param, const Shape& shape, std::size_t group = 0) {
+    const auto message = [&](auto* param, const ArrayShape& shape, std::size_t group = 0) {
         return message_of([&] { opt.add(param, shape, group); });
     };
     EXPECT_TRUE(contains(message(p.data() + 11, 1), "tensor 1 shares memory with tensor 0"));

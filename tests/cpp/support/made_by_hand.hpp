@@ -28,7 +28,7 @@ struct Arrays {
     }
 
     std::int64_t size() const { return rows == 0 ? columns : rows * columns; }
-    Shape shape() const { return rows == 0 ? Shape(columns) : Shape(rows, columns); }
+    ArrayShape shape() const { return rows == 0 ? ArrayShape(columns) : ArrayShape(rows, columns); }
     const T* grad(int step) const { return grads[static_cast<std::size_t>(step) % grads.size()].data(); }
 
     std::int64_t rows, columns;

@@ -12,11 +12,11 @@
 namespace adamcore {
 
 /// The lengths of a dense array's axes, in C order: `n`, or `{rows, columns}`, or `{matrices, rows, columns}`.
-class Shape {
+class ArrayShape {
 public:
     template <class... Lengths,
               class = std::enable_if_t<(sizeof...(Lengths) > 0) && (std::is_integral_v<Lengths> && ...)>>
-    Shape(Lengths... lengths) {  // an integer alone is a shape
+    ArrayShape(Lengths... lengths) {  // an integer alone is a shape
         for (const std::int64_t length : {static_cast<std::int64_t>(lengths)...}) {
             is_valid_ = is_valid_ && length >= 0 && (length == 0 || size_ <= most / length);
             size_ = is_valid_ ? size_ * length : 0;
@@ -44,7 +44,7 @@ private:
 /// of the tensor may be set before it is added, such as `group`, `weights`, `state_dtype`, `state_rounding`, and, for
 /// rounding at random, `number`, which otherwise is the tensor's place among those that have been added.
 template <class T>
-Tensor parameter(T* data, const Shape& shape) {
+Tensor parameter(T* data, const ArrayShape& shape) {
     Tensor tensor;
     tensor.param = data;
     tensor.size = shape.is_valid() ? shape.size() : -1;

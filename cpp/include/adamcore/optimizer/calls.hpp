@@ -22,7 +22,7 @@ class OptimizerCalls : public OptimizerBase {
 public:
     /// Adds a dense parameter in C order, and returns its number. The memory stays valid as long as the optimizer.
     template <class T>
-    std::size_t add(T* param, const Shape& shape, std::size_t group = 0) {
+    std::size_t add(T* param, const ArrayShape& shape, std::size_t group = 0) {
         Tensor tensor = parameter(param, shape);
         require_group(group);
         tensor.group = static_cast<std::int32_t>(group);
