@@ -72,13 +72,13 @@ TEST(ByName, EveryRuleSteps) {
 
 /// A step asserts that what add() has reserved is enough, whatever the order and the shapes.
 TEST(ByName, EveryRuleReservesItsWorkspace) {
-    const Shape shapes[] = {5, {3, 7000}, 0, {2, 5, 6}, {7000, 3}, 9000, {1, 1}, {0, 4}};
+    const ArrayShape shapes[] = {5, {3, 7000}, 0, {2, 5, 6}, {7000, 3}, 9000, {1, 1}, {0, 4}};
     for (const RuleInfo& info : all_rules()) {
         NamedOptimizer opt(info.name);
         std::vector<std::vector<float>> params;
         std::vector<const float*> grads;
         const std::vector<float> g(21000, 0.5f);
-        for (const Shape& shape : shapes) params.emplace_back(static_cast<std::size_t>(shape.size()), 1.0f);
+        for (const ArrayShape& shape : shapes) params.emplace_back(static_cast<std::size_t>(shape.size()), 1.0f);
         for (std::size_t i = 0; i < params.size(); ++i) {
             opt.add(params[i].data(), shapes[i]);
             grads.push_back(g.data());
