@@ -25,11 +25,11 @@ std::size_t find_rule(std::string_view name) {
 namespace {
 
 std::size_t find_field(const RuleInfo& rule, std::string_view name) {
-    std::string names;
     for (std::size_t i = 0; i < rule.field_count; ++i) {
         if (rule.fields[i].name == name) return i;
-        names += (i > 0 ? ", " : "") + std::string(rule.fields[i].name);
     }
+    std::string names;
+    for (std::size_t i = 0; i < rule.field_count; ++i) names += (i > 0 ? ", " : "") + std::string(rule.fields[i].name);
     throw std::invalid_argument(std::string(rule.name) + " has no hyper-parameter '" + std::string(name) +
                                 "'; it has " + names);
 }

@@ -74,29 +74,36 @@ namespace cpu {
 
 namespace detail {
 
+/// Throws std::invalid_argument, which says why a tensor does not fit its group.
+[[noreturn]] inline void refuse(const Group& group, const Tensor& tensor, std::int64_t index) {
+    const RuleInfo& rule = all_rules()[rule_of(group, tensor)];
+    const std::string label = std::string(rule.name) + ": tensor " + std::to_string(index);
+    if (tensor.group != 0) throw std::invalid_argument(label + " is not in group 0, which is the only one");
+    std::string slots;
+    for (std::size_t k = 0; k < rule.slot_count; ++k) slots += (k > 0 ? ", " : ": ") + std::string(rule.slots[k].name);
+    throw std::invalid_argument(label + " has " + std::to_string(state_count(tensor)) +
+                                " state arrays, and the rule has " + std::to_string(rule.slot_count) + slots);
+}
+
 /// Throws std::invalid_argument unless a step with this group's rule can use the tensors and what is lent.
 inline void require_usable(const Group& group, const Tensor* tensors, std::int64_t count, Workspace workspace,
                            const double* numbers) {
     const RuleInfo* const infos = all_rules().data();
-    const std::string name(infos[group.rule].name);
     for (std::int64_t i = 0; i < count; ++i) {
-        const std::string label = name + ": tensor " + std::to_string(i);
-        if (tensors[i].group != 0) throw std::invalid_argument(label + " is not in group 0, which is the only one");
-        const RuleInfo& rule = infos[rule_of(infos, group.rule, tensors[i])];
-        if (active_size(tensors[i]) == 0 || state_count(tensors[i]) == rule.slot_count) continue;
-        std::string slots;
-        for (std::size_t k = 0; k < rule.slot_count; ++k)
-            slots += (k > 0 ? ", " : ": ") + std::string(rule.slots[k].name);
-        throw std::invalid_argument(label + " has " + std::to_string(state_count(tensors[i])) +
-                                    " state arrays, and the rule has " + std::to_string(rule.slot_count) + slots);
+        const Tensor& tensor = tensors[i];
+        const bool has_state =
+            active_size(tensor) == 0 || state_count(tensor) == infos[rule_of(infos, group.rule, tensor)].slot_count;
+        if (tensor.group != 0 || !has_state) refuse(group, tensor, i);
     }
-    const std::size_t bytes = workspace_size(&group, tensors, count);
-    if (bytes > 0 && !workspace.memory)
-        throw std::invalid_argument(name + " needs a workspace, here of " + std::to_string(bytes) +
+    const RuleInfo& rule = infos[group.rule];
+    const bool may_need = rule.has_own_constants || infos[rule.for_vectors].has_own_constants;
+    const std::size_t bytes = may_need && !workspace.memory ? workspace_size(&group, tensors, count) : 0;
+    if (bytes > 0)
+        throw std::invalid_argument(std::string(rule.name) + " needs a workspace, here of " + std::to_string(bytes) +
                                     " bytes: cpu::workspace_size() returns their number");
-    if (infos[group.rule].number_count > 0 && !numbers)
-        throw std::invalid_argument(name + " keeps numbers between steps, and needs an array of " +
-                                    std::to_string(infos[group.rule].number_count));
+    if (rule.number_count > 0 && !numbers)
+        throw std::invalid_argument(std::string(rule.name) + " keeps numbers between steps, and needs an array of " +
+                                    std::to_string(rule.number_count));
 }
 
 }  // namespace detail
