@@ -14,4 +14,5 @@
 #include "adamcore/rules/all.hpp"
 #include "adamcore/schedule.hpp"
 #include "adamcore/tensor.hpp"
+#include "adamcore/tree.hpp"
 #include "adamcore/version.hpp"
