@@ -2,5 +2,6 @@
 
 namespace adamcore::cpu {
 extern const Kernels avx512_kernels;
-constexpr Kernels avx512_kernels = detail::make_kernels<isa::Avx512>(Isa::avx512, rules::All{}, weight_pass::All{});
+constexpr Kernels avx512_kernels =
+    detail::make_kernels<isa::Avx512>(Isa::avx512, rules::All{}, weight_pass::All{}, leaf::All{});
 }  // namespace adamcore::cpu

@@ -263,6 +263,7 @@ void DeviceOptimizer::adopt(BoundOptimizer& other) noexcept {
     engine_.swap(from.engine_);
     bound_.swap(from.bound_);
     known_grads_.swap(from.known_grads_);
+    sum_forms_.clear();
     held_.swap(from.held_);
     has_known_grads_ = false;
     grad_libraries_ |= from.grad_libraries_;
@@ -277,7 +278,7 @@ cuda::Settings DeviceOptimizer::settings() const {
     return settings;
 }
 
-void DeviceOptimizer::walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const {
+void DeviceOptimizer::walk(GradWalk& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const {
     const int first_axis = is_clipped_by_units(form) ? 1 : 0;
     auto layout = layout_of(param, grad, form.order);
     Walk measured_param(param, c_order(param.ndim), first_axis), measured_grad(grad, c_order(grad.ndim), first_axis);
@@ -287,7 +288,7 @@ void DeviceOptimizer::walk(Bound& bound, const Form& form, const ArrayView& para
     bound.measured_grad = std::move(measured_grad);
 }
 
-void DeviceOptimizer::describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const {
+void DeviceOptimizer::describe_walks(const GradWalk& bound, const Form& form, cuda::Entry& entry) const {
     const bool by_units = is_clipped_by_units(form) && entry.tensor.size > 0;
     entry.tensor.layout = bound.layout ? &bound.layout->layout : nullptr;
     entry.units = by_units ? form.shape.shape()[0] : 1;

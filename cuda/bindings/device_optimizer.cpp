@@ -136,6 +136,7 @@ int DeviceOptimizer::traverse(visitproc visit, void* arg) const {
         Py_VISIT(bound.param_lent.ptr());
         Py_VISIT(bound.lent.ptr());
     }
+    for (const StateBlock& block : window_.blocks()) Py_VISIT(block.keeper.ptr());
     for (const std::vector<StateBlock>& blocks : blocks_) {
         for (const StateBlock& block : blocks) Py_VISIT(block.keeper.ptr());
     }

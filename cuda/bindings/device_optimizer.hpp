@@ -32,7 +32,8 @@ public:
 
     /// Like HostOptimizer::step(), but returns None or a StepReport.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
-                    Scaler* scaler);
+                    Scaler* scaler, const py::object& weight);
+    void accumulate(const py::object& grads, const py::list& param_groups, const py::object& weight);
     /// Copies hyper-parameters to the device, for steps that have been captured: those of schedules for the next `steps`
     /// steps.
     void upload(const py::list& param_groups, std::int64_t steps);
@@ -70,16 +71,30 @@ private:
         }
     };
 
-    struct Bound {
-        py::object param, param_lent;
-        Library library = Library::other;
+    /// How a gradient is walked.
+    struct GradWalk {
         std::vector<Py_ssize_t> grad_strides;
-        std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
-        py::object lent;                          ///< what keeps memory that is in no library's pool
-        py::object grad_dtype;                    ///< the object, of a CuPy array
         std::unique_ptr<OwnedLayout> layout;
         Walk measured_param, measured_grad;
     };
+
+    struct Bound : GradWalk {
+        py::object param, param_lent;
+        Library library = Library::other;
+        std::optional<cuda::Stream> grad_stream;  ///< of a library without a current one
+        py::object lent;                          ///< what keeps memory that is in no library's pool
+        py::object grad_dtype;                    ///< the object, of a CuPy array
+    };
+
+    /// A parameter's sum as its gradient.
+    struct SumForm {
+        GradWalk walk{};
+        const void* described = nullptr;  ///< the array that `walk` and `dtype` describe
+        const void* grad = nullptr;       ///< it, if the step uses it
+        Dtype dtype = Dtype::float32;
+        bool differs = false;  ///< whether it is walked in another way than the gradient accepted last
+    };
+    class WindowStep;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
     StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
@@ -148,9 +163,15 @@ private:
     void take_grad(std::size_t tensor, const py::object& grad, Names::By by);
     void expect(std::size_t tensor, DeviceArray grad);
     /// Determines how a parameter and its gradient are walked.
-    void walk(Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;
+    void walk(GradWalk& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;
     /// Sets the members of an entry that depend on this.
-    void describe_walks(const Bound& bound, const Form& form, cuda::Entry& entry) const;
+    void describe_walks(const GradWalk& bound, const Form& form, cuda::Entry& entry) const;
+    /// Raises an error in a capture: what is captured would go on with the sums of now.
+    void require_no_capture() const;
+    void add(const Leaf& leaf);
+    void describe_sum(std::size_t i, const Sum& sum);
+    /// Exchanges the tensors' gradients, and how they are walked, for the sums.
+    void exchange_grads();
     bool is_clipped_by_units(const Form& form) const {
         return options_.clip == Clip::units && form.shape.own_ndim() >= 2;
     }
@@ -162,6 +183,7 @@ private:
     int state_device_ = -1;  ///< the same, while the first group is added too
     std::vector<Bound> bound_;
     std::vector<KnownGrad> known_grads_;
+    std::vector<SumForm> sum_forms_;           ///< by parameter, once a step has used sums
     py::object cupy_type_;                     ///< of the CuPy arrays that have been examined
     const TensorType* tensor_type_ = nullptr;  ///< of a tensor that tells PyTorch's current stream
     std::vector<PyObject*> held_;              ///< gradients of the step under way, a reference each

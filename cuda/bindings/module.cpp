@@ -61,7 +61,9 @@ ADAMCORE_MODULE(_cuda, m) {
              }),
              py::arg("owner"), py::arg("options"), py::arg("library"))
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"), py::arg("scaler"), Computes())
+             py::arg("check"), py::arg("scaler"), py::arg("weight"), Computes())
+        .def("accumulate", &DeviceOptimizer::accumulate, py::arg("grads"), py::arg("param_groups"), py::arg("weight"),
+             Computes())
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), py::arg("steps"), Computes())
         .def_property_readonly("device", &DeviceOptimizer::device);
 }

@@ -5,9 +5,11 @@
 #include "device_optimizer.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
+#include "grad_taker.hpp"
 #include "runtime/gil.hpp"
 #include "runtime/prefetch.hpp"
 #include "step_report.hpp"
+#include "window_step.hpp"
 
 namespace adamcore::python {
 namespace {
@@ -37,36 +39,6 @@ bool are_equal(const py::object& tuple, const Py_ssize_t* values, int count) {
 }
 
 }  // namespace
-
-/// It holds references to gradients, because a step releases the GIL and the user's lists may change meanwhile.
-struct DeviceOptimizer::GradTaker : Names::Taker {
-    explicit GradTaker(DeviceOptimizer& taker) : optimizer(taker) { optimizer.held_.reserve(optimizer.size()); }
-    ~GradTaker() override {
-        for (PyObject* const grad : optimizer.held_) Py_DECREF(grad);
-        optimizer.held_.clear();
-    }
-    GradTaker(const GradTaker&) = delete;
-    GradTaker& operator=(const GradTaker&) = delete;
-
-    bool take_plainly(PyObject* const* grads) override {
-        constexpr std::size_t ahead = 8;
-        for (std::size_t i = 0; i < optimizer.size(); ++i) {
-            if (i + ahead < optimizer.size()) {
-                optimizer.known_grads_[i + ahead].array.prefetch();
-                prefetch_line(grads[i + ahead]);
-            }
-            if (!optimizer.take_plainly(i, grads[i])) return false;
-        }
-        return true;
-    }
-    void prepare(std::size_t tensor, py::object& grad, Names::By by) override { optimizer.prepare(tensor, grad, by); }
-    void take(std::size_t tensor, const py::object& prepared, Names::By by) override {
-        optimizer.take(tensor, prepared, by);
-    }
-    bool is_wary() const override { return optimizer.expects_new_grads_; }
-
-    DeviceOptimizer& optimizer;
-};
 
 void DeviceOptimizer::remember_library(const py::object& array, Library library) {
     if (library == Library::cupy) cupy_type_ = py::type::of(array);
@@ -259,8 +231,11 @@ void DeviceOptimizer::expect(std::size_t i, DeviceArray grad) {
 }
 
 py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
-                                 bool check, Scaler* scaler) {
+                                 bool check, Scaler* scaler, const py::object& weight) {
     const Exclusive exclusive(use_, owner());
+    const double leaf_weight = window_.checked_weight(weight);
+    const bool has_grads = !grads.is_none();
+    if (!has_grads) window_.require_leaf();
     if (scaler && scaler->device() != device_)
         throw py::value_error(owner() + ": the LossScaler's scale is on CUDA device " +
                               std::to_string(scaler->device()) + ", but the parameters are on device " +
@@ -269,9 +244,11 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     request.loss_scale = groups_.checked_loss_scale(loss_scale);
     request.scaling = scaler ? scaler->on_device() : nullptr;
     request.check = check || scaler || request.loss_scale != 1 || options_.checks;
+    const bool may_skip = request.check, raises = options_.raises && !check && !scaler && request.loss_scale == 1;
     stream_ = stream();
     const std::shared_ptr<SpikeHistory> history = history_in(options_.guard);
     if (history && engine_->is_captured(stream_)) refuse_capture_of_guard();
+    if (window_.is_open()) require_no_capture();
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
     const bool follows = groups_.has_schedules() || !engine_->forecast().is_none();
@@ -284,11 +261,11 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (captured && follows) upcoming = evaluate_for_capture();
     std::optional<StateChange> change = follow_rules();
     GradTaker taker(*this);
-    has_known_grads_ = true;
-    has_new_grads_ = false;
-    // The gradients are held, and what is known about device memory stays valid: shapes are copied, and memory stays.
-    const Names::Taken taken = names_->take(grads, taker, false);
-    expects_new_grads_ = has_new_grads_;
+    Names::By by = Names::By::sum;
+    if (has_grads) by = taker.take(grads);
+    std::optional<WindowStep> window;
+    if (window_.is_open())
+        window.emplace(*this, has_grads ? std::optional(window_.prepare(leaf_weight)) : std::nullopt);
     require_lenders_in_place(false);
     const py::object written = this->written(false);
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
@@ -296,18 +273,20 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (upcoming) use(std::move(*upcoming));
     request.stream = stream_;
     request.others = other_streams(stream_);
+    if (window) window->add(request, raises);
     const auto report = [&] {
         // A full queue may wait for work that needs the GIL, and so may the loading of a kernel at its first launch.
         const GilRelease release;
         if (scaler && !captured) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
+    if (window) window->end(report, raises);
     if (history) unsettled_ = Unsettled{history, request.spikes, *report};
-    if (request.check || request.spikes.skips || engine_->has_captured()) completed_.reset();
+    if (may_skip || request.spikes.skips || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
     if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
     if (!report) return py::none();
-    return py::cast(StepReport(*report, request.spikes, names_, taken.by));
+    return py::cast(StepReport(*report, request.spikes, names_, window ? Names::By::sum : by));
 }
 
 }  // namespace adamcore::python

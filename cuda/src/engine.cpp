@@ -126,23 +126,29 @@ Report Engine::measure(const StepRequest& request) {
     return *run(with_check, false);
 }
 
-std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
+void Engine::prepare(const StepRequest& request) {
     const DeviceScope scope(device_);
-    const bool capturing = is_capturing(request.stream);
+    make_ready(request, true, is_capturing(request.stream));
+}
+
+void Engine::make_ready(const StepRequest& request, bool updates, bool capturing) {
     const bool measures = request.check || adamcore::measures(settings_.clip);
     if (measures != measures_) {
         measures_ = measures;
         planned_ = false;
     }
+    if (capturing) return require_settled();
+    sequence_->follow(request.stream);
+    if (settle(request.stream)) load_kernels(updates);
+}
+
+std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
+    const DeviceScope scope(device_);
+    const bool capturing = is_capturing(request.stream);
     const std::vector<Stream> others = joined(request, capturing);
-    if (capturing) {
-        require_settled();
-    } else {
-        sequence_->follow(request.stream);
-        if (settle(request.stream)) load_kernels(updates);
-    }
+    make_ready(request, updates, capturing);
     std::optional<Report> report;
-    if (measures) report = reports_->make(reports_, capturing, sequence_);
+    if (measures_) report = reports_->make(reports_, capturing, sequence_);
     const Preparation by = capturing                       ? Preparation::replays
                            : updates && is_hosted(request) ? Preparation::host
                                                            : Preparation::device;
@@ -216,7 +222,7 @@ void Engine::measure_gradients(const StepRequest& request, const void* const* gr
     const std::int64_t blocks = (plan_.units + threads - 1) / threads;
     units(blocks,
           {plan_.fold.sums, plan_.fold.first, plan_.units, plan_.unit_squares, plan_.unit_factors, settings_.limit,
-           request.scaling, request.loss_scale},
+           request.scaling, request.loss_scale, request.divisor},
           stream);
     fold(plan_.unit_fold.blocks, {plan_.unit_fold.tiles, plan_.unit_squares, plan_.unit_fold.sums}, stream);
 }
@@ -233,6 +239,7 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.look.clip = settings_.clip;
     a.look.limit = settings_.limit;
     a.look.loss_scale = request.loss_scale;
+    a.look.divisor = request.divisor;
     a.look.scaling = request.scaling;
     a.look.tensor_factors = plan_.tensor_factors;
     a.look.culprits = plan_.culprits;
@@ -276,7 +283,7 @@ StepArguments Engine::arguments_of(const StepRequest& request, const void* const
     a.by_units = settings_.clip == Clip::units;
     a.seed = settings_.seed;
     if (hosted) {
-        a.scale = Scale(1) / request.loss_scale;
+        a.scale = Scale(1) / (Scale(request.loss_scale) * request.divisor);
     } else {
         a.constants = state_->constants;
         a.control = state_->control;

@@ -27,10 +27,10 @@ private:
     Block block_;
 };
 
-/// The layout of a parameter in a table.
+/// The layout of a parameter and its gradient in a table.
 const Layout* packed_layout(const Tensor& tensor, Packer& packer) {
     if (!tensor.layout) return nullptr;
-    return packer.add(std::vector{Layout{packed(tensor.layout->param, packer), Axes{}}});
+    return packer.add(std::vector{Layout{packed(tensor.layout->param, packer), packed(tensor.layout->grad, packer)}});
 }
 
 void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
@@ -80,21 +80,23 @@ private:
     Temporary tables_;
 };
 
-/// A pass over the weights of one group and compute type, whose tables are on the device before it is launched.
-class WeightPass {
+/// A pass over tensors of one compute type, whose tables are on the device before it is launched. `step(T{})` is what the
+/// kernel knows before the loop over elements.
+class ElementPass {
 public:
-    WeightPass(int device, std::size_t pass, Dtype type, const std::vector<Tensor>& tensors, double share,
-               std::uint64_t seed, Stream stream)
-        : kernel_((type == Dtype::float64 ? weights_double : weights_float)[pass]),
-          tables_(device, stream, [&](Packer packer) { return lay_out(tensors, packer); }) {
+    template <class MakeStep>
+    ElementPass(int device, const Launch<UpdateArguments>& kernel, Dtype type, const std::vector<Tensor>& tensors,
+                MakeStep&& step, std::uint64_t seed, Stream stream)
+        : kernel_(kernel), tables_(device, stream, [&](Packer packer) { return lay_out(tensors, packer); }) {
         arguments_.scale = 1;
         arguments_.limit = Treatment::no_limit;
         arguments_.seed = seed;
         HostedConstants& constants = arguments_.hosted[0];
         constants.grad_scale = 1;
         visit_compute(type, [&](auto x) {
-            using T = decltype(x);
-            new (constants.step.bytes) weight_pass::Step<T>{static_cast<T>(share)};
+            using Step = decltype(step(x));
+            static_assert(sizeof(Step) <= sizeof constants.step.bytes);
+            new (constants.step.bytes) Step(step(x));
         });
     }
 
@@ -124,6 +126,13 @@ private:
     Temporary tables_;
 };
 
+template <class IsChosen>
+std::vector<Tensor> chosen_of(const std::vector<Tensor>& tensors, IsChosen&& is_chosen) {
+    std::vector<Tensor> chosen;
+    std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(chosen), is_chosen);
+    return chosen;
+}
+
 }  // namespace
 
 void rescale_arrays(int device, const std::vector<Rescaled>& arrays, Scale factor, double limit, Stream stream) {
@@ -149,16 +158,37 @@ void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& te
                      const std::vector<double>& shares, std::uint64_t seed, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("weights cannot be exchanged while a CUDA graph is being captured");
-    std::vector<std::unique_ptr<WeightPass>> prepared;
+    std::vector<std::unique_ptr<ElementPass>> prepared;
     for (std::size_t group = 0; group < shares.size(); ++group) {
         for (const Dtype type : {Dtype::float32, Dtype::float64}) {
             const auto is_chosen = [&](const Tensor& tensor) {
                 return static_cast<std::size_t>(tensor.group) == group && compute_dtype(tensor.dtype) == type;
             };
-            std::vector<Tensor> chosen;
-            std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(chosen), is_chosen);
+            const std::vector<Tensor> chosen = chosen_of(tensors, is_chosen);
             if (chosen.empty()) continue;
-            prepared.push_back(std::make_unique<WeightPass>(device, pass, type, chosen, shares[group], seed, stream));
+            const auto step = [&](auto x) {
+                return weight_pass::Step<decltype(x)>{static_cast<decltype(x)>(shares[group])};
+            };
+            const WeightLaunches& kernels = type == Dtype::float64 ? weights_double : weights_float;
+            prepared.push_back(std::make_unique<ElementPass>(device, kernels[pass], type, chosen, step, seed, stream));
+        }
+    }
+    for (const auto& each : prepared) each->launch(stream);
+}
+
+void add_leaf(int device, const std::vector<LeafPass>& passes, Stream stream) {
+    const DeviceScope scope(device);
+    if (is_capturing(stream)) throw Error("gradients cannot be accumulated while a CUDA graph is being captured");
+    std::vector<std::unique_ptr<ElementPass>> prepared;
+    for (const LeafPass& pass : passes) {
+        for (const Dtype type : {Dtype::float32, Dtype::float64}) {
+            const auto is_chosen = [&](const Tensor& tensor) { return compute_dtype(tensor.dtype) == type; };
+            const std::vector<Tensor> chosen = chosen_of(pass.tensors, is_chosen);
+            if (chosen.empty()) continue;
+            const auto step = [&](auto x) { return leaf::prepare<decltype(x)>(pass.weights); };
+            const auto& kernel =
+                (type == Dtype::float64 ? leaves_double : leaves_float)[static_cast<std::size_t>(pass.pass)];
+            prepared.push_back(std::make_unique<ElementPass>(device, kernel, type, chosen, step, 0, stream));
         }
     }
     for (const auto& each : prepared) each->launch(stream);

@@ -152,6 +152,11 @@ class LossScaler:
                 )
             object.__setattr__(self, name, value)
 
+    @property
+    def is_at_floor(self) -> bool:
+        """Whether an overflow raises an error, because the scale cannot shrink any more."""
+        return self.scale <= self.min_scale
+
     def get_scale(self) -> float:
         """Return `scale`. This is PyTorch's name for it."""
         return self.scale

@@ -14,6 +14,7 @@ from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
 from adamcore._checks.numbers import as_int
+from adamcore._parts.accumulating import Accumulating
 from adamcore._parts.attributes import Guarded
 from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
@@ -34,7 +35,7 @@ Number = float | Callable[[int], float]
 """A hyper-parameter: a number, or a schedule, which gives a number for a number of completed steps."""
 
 
-class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
+class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:
@@ -153,7 +154,7 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
         require_use_of_precision(type(self).__name__, self.options["precision"], arrays)
         take_guard(self, self.options)
 
-    def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
+    def step(self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0) -> StepInfo:
         """Update every parameter that has a gradient, in place.
 
         Parameters
@@ -163,10 +164,13 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
             one flat sequence in order, or a mapping. Each gradient has the shape of its parameter, and any supported
             dtype and strides; it is complex if and only if the parameter is. The gradient of a parameter without axes
             may be a Python float or a NumPy number. Pass None to leave a parameter, or all parameters in a container,
-            with their state and step counts unchanged. Gradients are not modified.
+            with their state and step counts unchanged; a sole parameter is ``[None]``. Gradients are not modified. The
+            step uses their mean with those that `accumulate` has added. If all have been added there, omit `grads`.
         loss_scale : float or LossScaler
             The factor of the loss, by which gradients are divided as they are read. With a `LossScaler`, or a number
             other than 1, the step is skipped if a gradient is not finite: no parameter, state or step count changes.
+        weight : float
+            The weight of `grads` in that mean, a finite number > 0.
 
         Returns
         -------
@@ -176,10 +180,10 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
         Raises
         ------
         TypeError, ValueError
-            If a gradient, a hyper-parameter or a parameter is invalid. Nothing has changed then.
+            If a gradient, a hyper-parameter or a parameter is invalid, or there are no gradients. Nothing has changed.
         NonFiniteError
             If a gradient is not finite, and ``nonfinite="raise"`` or the `LossScaler` is at its floor. No parameter,
-            state or step count has changed then.
+            state or step count has changed then, and accumulated gradients are still there.
 
         Examples
         --------
@@ -193,11 +197,13 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
         """
         if type(loss_scale) is float and self._memory is HOST:
             # step_on_host() without its call, which takes a tenth of a small step.
-            measured = self._native.step(grads, self.param_groups, loss_scale, False)  # noqa: FBT003
+            measured = self._native.step(grads, self.param_groups, loss_scale, False, weight, False)  # noqa: FBT003
             return STEPPED if measured is None else info_of(measured, loss_scale, self.options)
         if self._memory is HOST:
-            return step_on_host(self, self._native, self.param_groups, self.options, grads, loss_scale)
-        return step_on_device(self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale)
+            return step_on_host(self, self._native, self.param_groups, self.options, grads, loss_scale, weight)
+        return step_on_device(
+            self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale, weight
+        )
 
     def upload(self, steps: int = 1024) -> None:
         """Copy hyper-parameters to the device, for steps that have been captured into a CUDA graph.
@@ -230,8 +236,7 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
         Parameters
         ----------
         group : mapping
-            ``{"params": <one array, a sequence or a mapping>, "lr": ..., ...}``. Hyper-parameters that are not in it
-            get the optimizer's defaults.
+            ``{"params": <one array, a sequence or a mapping>, "lr": ..., ...}``. The defaults complete it.
 
         Examples
         --------
@@ -326,10 +331,8 @@ class Optimizer(Checkpointed, Copyable, WithMoments, Guarded, ABC):
 
         Raises
         ------
-        IndexError
-            If there is no such group.
-        TypeError, ValueError
-            If a number is not valid, or what a schedule gives.
+        IndexError, TypeError, ValueError
+            If there is no such group, or if a number is not valid, or what a schedule gives.
 
         Examples
         --------

@@ -104,7 +104,7 @@ LAYERS = [
     ("math.hpp", set()),
     ("double_double.hpp", {"math.hpp"}),
     ("bias.hpp", {"double_double.hpp", "math.hpp"}),
-    ("clip.hpp", set()),
+    ("optimizer/clip.hpp", set()),
     ("scale.hpp", {"math.hpp"}),
     ("power.hpp", {"double_double.hpp", "math.hpp", "scale.hpp"}),
     ("gradient.hpp", {"math.hpp", "scale.hpp"}),
@@ -156,6 +156,8 @@ LAYERS = [
     ("cpu/constants.hpp", {"bias.hpp", "cpu/float_environment.hpp", "rule_registry.hpp", "tensor.hpp"}),
     ("cpu/pieces.hpp", {"cpu/float_environment.hpp", "plan.hpp"}),
     ("cpu/passes/pass_sweep.hpp", {"cpu/access.hpp", "cpu/prefetch.hpp", "sums.hpp"}),
+    ("passes/leaves.hpp", {"math.hpp", "rule.hpp"}),
+    ("cpu/passes/leaves.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "passes/leaves.hpp"}),
     ("cpu/passes/visits.hpp", {"cpu/passes/pass_sweep.hpp", "cpu/tiles/arrays.hpp", "sums.hpp", "tensor.hpp"}),
     (
         "cpu/passes/catalog.hpp",
@@ -191,7 +193,15 @@ LAYERS = [
     ),
     (
         "cpu/kernels.hpp",
-        {"cpu/", "dtype.hpp", "rule_info.hpp", "rules/all.hpp", "rule_registry.hpp", "weights/passes.hpp"},
+        {
+            "cpu/",
+            "dtype.hpp",
+            "passes/",
+            "rule_info.hpp",
+            "rules/all.hpp",
+            "rule_registry.hpp",
+            "weights/passes.hpp",
+        },
     ),
     ("cpu/engine.hpp", {"cpu/", "plan.hpp", "rule/check.hpp", "rule/make_info.hpp", "tensor.hpp"}),
     ("cpu/weight_passes/run.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "weights/passes.hpp"}),
@@ -280,16 +290,16 @@ LAYERS = [
     ("cuda/passes/matrices.hpp", {"cuda/elements/elements.hpp", "cuda/passes/lines.hpp"}),
     (
         "cuda/decide.hpp",
-        {"bias.hpp", "clip.hpp", "cuda/passes/numbers.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rule/make_info.hpp"},
+        {"bias.hpp", "optimizer/clip.hpp", "cuda/passes/numbers.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rule/make_info.hpp"},
     ),
     ("cuda/kernels.hpp", {"cuda/", "rules/all.hpp", "weights/passes.hpp"}),
     (
         "cuda/plan.hpp",
-        {"clip.hpp", "cuda/memory.hpp", "cuda/passes/table.hpp", "cuda/table.hpp", "norm.hpp", "tensor.hpp"},
+        {"optimizer/clip.hpp", "cuda/memory.hpp", "cuda/passes/table.hpp", "cuda/table.hpp", "norm.hpp", "tensor.hpp"},
     ),
     (
         "cuda/engine.hpp",
-        {"clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
+        {"optimizer/clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
     ),
     (
         "adamcore.hpp",

@@ -223,7 +223,7 @@ BAD: list[tuple[Callable[[dict[str, Any]], Any], type, str]] = [
     (lambda s: s.pop("schedules"), ValueError, "'schedules' is missing"),
     (lambda s: s["numbers"].update(d=1.0), ValueError, r"\['numbers'\]: 'd' is not in the optimizer"),
     (lambda s: s["averages"].update(ema={}), ValueError, r"\['averages'\]: 'ema' is not in the optimizer"),
-    (lambda s: s.update(window={}), ValueError, r"\['window'\]: the optimizer has no open window"),
+    (lambda s: s.update(window={}), ValueError, r"\['window'\]: 'leaves' is missing"),
     (
         lambda s: s["param_groups"][0].update(lr=schedules.Constant(-1.0).to_dict()),
         ValueError,

@@ -9,7 +9,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "adamcore/clip.hpp"
+#include "adamcore/optimizer/clip.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/tensor.hpp"

@@ -197,6 +197,7 @@ void HostOptimizer::adopt(BoundOptimizer& other) noexcept {
     pins_.swap(from.pins_);
     active_.swap(from.active_);
     descrs_ = from.descrs_;
+    sum_forms_.clear();
     has_checked_ = false;
     planned_threads_ = 0;
 }
@@ -211,11 +212,12 @@ void HostOptimizer::use_state(std::size_t i, const SlotArrays& state, bool begin
 void HostOptimizer::forget_checked() noexcept {
     if (!has_checked_) return;
     for (Bound& each : bound_) each.checked_grad = nullptr;
+    for (SumForm& each : sum_forms_) each.form.checked_grad = nullptr;
     has_checked_ = false;
 }
 
 /// Everything that can fail comes first.
-void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param,
+void HostOptimizer::expect(Tensor& tensor, GradForm& known, const Form& form, const ArrayView& param,
                            const ArrayView& grad) {
     const bool like_param = std::equal(grad.strides, grad.strides + grad.ndim, form.shape.strides());
     PyObject* const descr = usual_descr(grad.element());
@@ -232,11 +234,11 @@ void HostOptimizer::expect(Tensor& tensor, Bound& bound, const Form& form, const
     }
     tensor.grad_dtype = grad.dtype;
     tensor.layout = unusual && unusual->layout ? &unusual->layout->layout : nullptr;
-    bound.descr = descr;
-    bound.grad_begin = static_cast<std::ptrdiff_t>(region.begin - reinterpret_cast<std::uintptr_t>(grad.data));
-    bound.grad_bytes = region.end - region.begin;
-    bound.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data(), grad.is_complex} : form.shape;
-    bound.unusual = std::move(unusual);
+    known.descr = descr;
+    known.grad_begin = static_cast<std::ptrdiff_t>(region.begin - reinterpret_cast<std::uintptr_t>(grad.data));
+    known.grad_bytes = region.end - region.begin;
+    known.expected = unusual ? ShapeAndStrides{grad.ndim, unusual->axes.data(), grad.is_complex} : form.shape;
+    known.unusual = std::move(unusual);
 }
 
 }  // namespace adamcore::python

@@ -92,6 +92,8 @@ void HostOptimizer::clear() noexcept {
     const auto bound = std::move(bound_);
     const auto pins = std::move(pins_);
     const auto blocks = std::move(blocks_);
+    window_.clear();
+    sum_forms_.clear();
     clear_shared();
 }
 

@@ -34,13 +34,19 @@ class HostOptimizer final : public BoundOptimizer, private Names::Taker {
 public:
     HostOptimizer(std::string owner, const Options& options);
 
-    /// Does one update of all parameters that have a gradient. Raises an error before anything has changed; or updates
+    /// Does one update of all parameters that have a gradient: `grads`, or if the window of accumulation is open, its mean
+    /// together with `grads`, of this weight, unless they are None. Raises an error before anything has changed; or updates
     /// all of them; or skips all of them, if a gradient is not finite and `check`, a loss_scale other than 1 or the
-    /// options demand finite gradients.
+    /// options demand finite gradients. Then the window is empty, unless an error follows where the step is skipped
+    /// (`raises`, or the options say so).
     ///
     /// Returns None, or if gradients were measured, whether the step was skipped, their norm, the label of the first
     /// gradient that is not finite if the step was skipped for it, or else None, and whether the norm is a spike.
-    py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check);
+    py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
+                    const py::object& weight, bool raises);
+    /// Adds gradients to the window of accumulation, which no step has used yet. Raises an error before anything has
+    /// changed, or does it.
+    void accumulate(const py::object& grads, const py::list& param_groups, const py::object& weight);
 
     /// The state of a parameter: name -> an array that is a view of the memory itself.
     py::dict state(std::size_t tensor) const;
@@ -61,21 +67,70 @@ private:
         Walk in_c_order;
     };
 
-    /// The values that a step compares for each tensor.
-    struct Bound {
-        py::object param;
-        PyObject* descr = nullptr;  ///< of the gradient accepted last, borrowed from usual_descr(), and its layout
+    /// What is known of the gradient accepted last.
+    struct GradForm {
+        PyObject* descr = nullptr;  ///< borrowed from usual_descr()
         ShapeAndStrides expected;
         const void* checked_grad = nullptr;  ///< known not to overlap anything that the optimizer writes
         std::ptrdiff_t grad_begin = 0;       ///< from its address to the first byte that it touches
         std::size_t grad_bytes = 0;          ///< from there to the last one
-        bool is_lent = false;                ///< whether `param` is our own array over memory of another library
         Recognition grad_tensor;             ///< a tensor known not to be a lazy negative view
         std::unique_ptr<Unusual> unusual;
     };
 
+    /// The values that a step compares for each tensor.
+    struct Bound : GradForm {
+        py::object param;
+        bool is_lent = false;  ///< whether `param` is our own array over memory of another library
+    };
+
+    /// A parameter's sum as its gradient.
+    struct SumForm {
+        GradForm form;
+        const void* described = nullptr;  ///< the array that the other members describe
+        const void* grad = nullptr;       ///< it, if the step uses it
+        Dtype dtype = Dtype::float32;
+        const Layout* layout = nullptr;
+    };
+
+    /// A step with an open window of accumulation. While it lives, the sums of the window are the tensors' gradients.
+    class WindowStep {
+    public:
+        /// `last` is the leaf that the step itself brings, if there is one. If the step `keeps_sums`, take_back() can undo
+        /// add(). Raises an error before anything has changed.
+        WindowStep(HostOptimizer& of, std::optional<Leaf> last, bool keeps_sums);
+        ~WindowStep();
+        WindowStep(const WindowStep&) = delete;
+        WindowStep& operator=(const WindowStep&) = delete;
+
+        /// By what the sums are divided.
+        Scale divisor() const;
+        /// Adds the last leaf.
+        void add() const noexcept;
+        void take_back() const noexcept;
+
+    private:
+        void back_up();
+
+        HostOptimizer& optimizer_;
+        std::optional<Leaf> leaf_;
+        std::unique_ptr<std::byte[]> backup_;
+        Copies copies_;
+    };
+
+    /// Takes back the count of a step that is not done.
+    struct Uncounted {
+        explicit Uncounted(HostOptimizer& of) : optimizer(of) {}
+        ~Uncounted() {
+            if (optimizer.is_counted_) optimizer.count_step(-1);
+        }
+        Uncounted(const Uncounted&) = delete;
+        Uncounted& operator=(const Uncounted&) = delete;
+
+        HostOptimizer& optimizer;
+    };
+
     struct GroupBinding;
-    struct Uncounted;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
     StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
@@ -115,13 +170,21 @@ private:
     void examine(std::size_t tensor, const ArrayView& grad, const void* memory_owner, const std::string& label);
     void set_grad(std::size_t tensor, const void* grad) noexcept;
     /// Prepares for gradients of this layout and dtype.
-    static void expect(Tensor& tensor, Bound& bound, const Form& form, const ArrayView& param, const ArrayView& grad);
+    static void expect(Tensor& tensor, GradForm& known, const Form& form, const ArrayView& param,
+                       const ArrayView& grad);
+    /// Raises an error if the memory of a parameter that has a gradient is not what it was.
+    void require_params_in_place() const;
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     /// The place of a type in `descrs_`.
     static std::size_t place_of(Element element) {
         return 2 * static_cast<std::size_t>(element.dtype) + element.is_complex;
     }
+    Names::Taken take_uncounted(const py::object& grads);
+    void add(const Leaf& leaf) const noexcept;
+    void describe_sum(std::size_t i, const Sum& sum);
+    /// Exchanges the tensors' gradients, and what is known of them, for the sums.
+    void exchange_grads() noexcept;
     /// Adds `by` to the step count of each tensor that has a gradient.
     void count_step(int by) noexcept;
     void plan();
@@ -158,6 +221,7 @@ private:
     Units units_;
     std::vector<std::vector<void*>> averaged_;  ///< the arrays of each average, by tensor
     std::vector<cpu::Follower> followers_;
+    std::vector<SumForm> sum_forms_;   ///< by parameter, once a step has used sums
     std::vector<Scale> factors_;       ///< of tensors, or of all units
     std::vector<std::size_t> active_;  ///< the tensors that are measured
 };

@@ -141,6 +141,8 @@ ADAMCORE_MODULE(_core, m) {
                       return std::make_unique<HostOptimizer>(std::move(owner), read_options(options));
                   }),
                   py::arg("owner"), py::arg("options"));
+    optimizer.def("accumulate", &HostOptimizer::accumulate, py::arg("grads"), py::arg("param_groups"),
+                  py::arg("weight"), Computes());
     add_step(optimizer);
 }
 

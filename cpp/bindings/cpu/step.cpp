@@ -12,22 +12,13 @@
 
 namespace adamcore::python {
 
-/// Takes back the count of a step that is not done.
-struct HostOptimizer::Uncounted {
-    explicit Uncounted(HostOptimizer& of) : optimizer(of) {}
-    ~Uncounted() {
-        if (optimizer.is_counted_) optimizer.count_step(-1);
-    }
-    Uncounted(const Uncounted&) = delete;
-    Uncounted& operator=(const Uncounted&) = delete;
-
-    HostOptimizer& optimizer;
-};
-
 py::object HostOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
-                               bool check) {
+                               bool check, const py::object& weight, bool raises) {
     const Exclusive exclusive(use_, owner());
-    const double scale = groups_.checked_loss_scale(loss_scale);
+    const double scale = groups_.checked_loss_scale(loss_scale), leaf_weight = window_.checked_weight(weight);
+    const bool has_window = window_.is_open(), has_grads = !grads.is_none();
+    if (!has_grads) window_.require_leaf();
+    raises = raises || (options_.raises && !check && scale == 1);
     check = check || scale != 1 || options_.checks;
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
@@ -36,12 +27,20 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     // First take references to the gradients, then look at them: from here on no code runs that could free them.
     const bool may_release = elements_ >= worth_releasing(size());
     const Uncounted uncounted(*this);
-    const Names::Taken taken = take_grads(grads, may_release);
+    const Names::Taken taken = !has_grads   ? Names::Taken{{}, Names::By::structure}
+                               : has_window ? take_uncounted(grads)
+                                            : take_grads(grads, may_release);
+    std::optional<WindowStep> window;
+    if (has_window) {
+        window.emplace(*this, has_grads ? std::optional(window_.prepare(leaf_weight)) : std::nullopt, raises);
+        require_params_in_place();
+    }
     const py::object written = this->written(!averages_.empty());
     plan();
     workspace_ = scratch_.for_step(groups_.data(), groups_.size(), tensors_.data(), tensors_.size());
     Treatment treatment;
-    treatment.scale = Scale(1) / scale;
+    const Scale multiplier = Scale(1) / (window ? Scale(scale) * window->divisor() : Scale(scale));
+    treatment.scale = multiplier;
     treatment.seed = options_.seed;
     if (options_.clip == Clip::value) treatment.limit = options_.limit;
     const bool measures = check || adamcore::measures(options_.clip);
@@ -59,6 +58,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const py::object result = measures ? result_of(false, py::none(), false) : py::none();
     const py::object of_spike = history ? result_of(limit.skips, py::none(), true) : py::object();
     const auto work = [&] {
+        if (window) window->add();
         if (measures) measured = measure(treatment, limit);
         skipped = (check && measured.culprit) || (measured.is_spike && limit.skips);
         if (skipped) return;
@@ -74,12 +74,17 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
         const GilRelease release;
         work();
     }
+    const bool fails = raises && skipped && measured.culprit;  // it is about to raise an error
+    if (window && fails) window->take_back();
+    if (window && !fails) window_.close();
     if (measures) reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = measured.norm;
     if (history && !measured.culprit) history->record(measured.norm, limit);
     if (written && !skipped) note_written(written);
     if (!measures) return result;
     if (measured.is_spike) return of_spike;
-    return skipped ? result_of(true, py::str(names_->grad_label(*measured.culprit, taken.by)), false) : result;
+    if (!skipped) return result;
+    const Names::By by = window ? Names::By::sum : taken.by;
+    return result_of(true, py::str(names_->grad_label(*measured.culprit, by)), false);
 }
 
 void HostOptimizer::plan() {
@@ -207,22 +212,23 @@ HostOptimizer* optimizer_in(PyObject* self) {
 PyObject* call_step(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return translate_errors(
         [&]() -> PyObject* {
-            require_arguments(count, 4);
+            require_arguments(count, 6);
             HostOptimizer* const optimizer = optimizer_in(self);
             if (!optimizer) throw py::type_error("HostOptimizer: __init__ has not been called");
             const auto object = [&](int i) { return py::reinterpret_borrow<py::object>(arguments[i]); };
             if (!PyList_Check(arguments[1])) throw py::type_error("param_groups must be a list");
-            const int check = PyObject_IsTrue(arguments[3]);
-            if (check < 0) throw py::error_already_set();
+            const int check = PyObject_IsTrue(arguments[3]), raises = PyObject_IsTrue(arguments[5]);
+            if (check < 0 || raises < 0) throw py::error_already_set();
             const cpu::FloatEnvironment environment;
-            return optimizer->step(object(0), object(1), object(2), check != 0).release().ptr();
+            return optimizer->step(object(0), object(1), object(2), check != 0, object(4), raises != 0).release().ptr();
         },
         static_cast<PyObject*>(nullptr));
 }
 
-PyMethodDef step_definition = fast_method(
-    "step", call_step,
-    "step($self, grads, param_groups, loss_scale, check, /)\n--\n\nOne update of all parameters that have a gradient.");
+PyMethodDef step_definition = fast_method("step", call_step,
+                                          "step($self, grads, param_groups, loss_scale, check, weight, raises, "
+                                          "/)\n--\n\nOne update of all parameters that have "
+                                          "a gradient.");
 
 }  // namespace
 

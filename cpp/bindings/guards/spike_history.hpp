@@ -7,7 +7,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "adamcore/clip.hpp"
+#include "adamcore/optimizer/clip.hpp"
 
 namespace adamcore::python {
 

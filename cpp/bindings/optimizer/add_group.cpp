@@ -26,6 +26,7 @@ void BoundOptimizer::add_group(const py::list& param_groups, const py::dict& gro
                                const std::vector<std::string>& keys, const py::object& tree,
                                const py::tuple& variant_keys, const py::function& variant, bool checked) {
     const Exclusive exclusive(use_, owner());
+    window_.require_closed("add_param_group");
     const auto structure = std::make_shared<const Tree>(read_tree(tree, size()));
     Groups::Candidate candidate = groups_.look_at(group, variant_keys, variant, count_completed());
     if (checked) groups_.require_agreement_of(candidate.group);

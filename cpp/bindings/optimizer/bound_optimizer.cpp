@@ -7,7 +7,6 @@
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
 #include "optimizer/dict_updates.hpp"
-#include "optimizer/numbers.hpp"
 #include "runtime/room.hpp"
 #include "state/layout.hpp"
 
@@ -20,7 +19,8 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
       pointer(data_pointer(given)),
       counts_writes(python::counts_writes(given)) {}
 
-BoundOptimizer::BoundOptimizer(std::string owner, Options options) : groups_(std::move(owner)), options_(std::move(options)) {}
+BoundOptimizer::BoundOptimizer(std::string owner, Options options)
+    : groups_(std::move(owner)), options_(std::move(options)) {}
 
 py::tuple BoundOptimizer::snapshot() {
     const Exclusive exclusive(use_, owner());
@@ -28,11 +28,17 @@ py::tuple BoundOptimizer::snapshot() {
     const StateChange now = state_as_it_is();
     std::vector<bool> begins(size());
     for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[cohort_of(tensor_at(i))].begins;
-    const auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
+    auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
+    const py::object window = window_.saved(copies);
     const py::dict numbers = saved_numbers(number_names(), found.numbers);
     const py::dict progress = averages();
     save(copies);
-    return py::make_tuple(state, found.completed, numbers, progress);
+    return py::make_tuple(state, found.completed, numbers, progress, window);
+}
+
+std::int64_t BoundOptimizer::accumulated() const {
+    use_.require_readable(owner());
+    return window_.leaves();
 }
 
 py::dict BoundOptimizer::numbers() {
@@ -50,7 +56,8 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
                              const py::object& numbers, const py::function& to_numpy,
                              const std::vector<std::string>& rules, const std::vector<std::string>& family,
                              bool checked, const py::list& memories,
-                             const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages) {
+                             const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages,
+                             const py::object& window) {
     const Exclusive exclusive(use_, owner());
     std::vector<std::size_t> possible;
     for (const std::string& rule : family) possible.push_back(find_rule(rule));
@@ -64,13 +71,17 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
     }
     StateChange change = take_slots(wanted, possible);
     const StateArrays arrays = state_arrays(change);
+    Accumulation::Loaded new_window = window_.loaded(window, to_numpy);
     Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy, checked);
     for (std::size_t i = 0; i < size(); ++i)
         checkpoint.progress[i].has_begun &= change.kept[cohort_of(tensor_at(i))].begins;
     std::vector<double> new_numbers = loaded_numbers(numbers, number_names(), checked);
     DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
-    load(copies_of(checkpoint, arrays), {checkpoint.progress, completed, std::move(new_numbers)});
+    Copies copies = copies_of(checkpoint, arrays);
+    copies.insert(copies.end(), new_window.copies.begin(), new_window.copies.end());
+    load(copies, {checkpoint.progress, completed, std::move(new_numbers)});
     commit(std::move(change));
+    window_.use(std::move(new_window));
     for (Averaged& each : averages_) {
         const auto found = averages.find(each.slot.name);
         if (found != averages.end()) each.progress = {found->second.first, found->second.second};

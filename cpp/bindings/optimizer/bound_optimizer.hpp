@@ -16,6 +16,7 @@
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "groups/groups.hpp"
+#include "optimizer/accumulation.hpp"
 #include "optimizer/checkpoint.hpp"
 #include "optimizer/exclusive.hpp"
 #include "optimizer/options.hpp"
@@ -48,7 +49,7 @@ public:
                    const std::vector<std::string>& labels, const std::vector<std::string>& keys, const py::object& tree,
                    const py::tuple& variant_keys, const py::function& variant, bool checked);
 
-    /// Returns a copy of all state: the dict by name, the number of completed steps, numbers() and averages().
+    /// Returns a copy of all state: by name, the number of completed steps, numbers(), averages() and Accumulation::saved().
     py::tuple snapshot();
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
@@ -58,7 +59,8 @@ public:
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::object& numbers,
                  const py::function& to_numpy, const std::vector<std::string>& rules,
                  const std::vector<std::string>& family, bool checked, const py::list& memories,
-                 const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages);
+                 const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages,
+                 const py::object& window);
     /// The numbers of the whole optimizer, by name.
     py::dict numbers();
 
@@ -79,6 +81,8 @@ public:
     virtual void settle() {}
 
     std::size_t size() const { return forms_.size(); }
+    /// The number of leaves in the window of accumulation.
+    std::int64_t accumulated() const;
     /// The indices of parameters, by name.
     const py::dict& places() const { return names_->places(); }
     /// Raises RuntimeError if the optimizer is in use.
@@ -287,8 +291,10 @@ protected:
     static std::size_t pass_of(WeightAverage::Kind kind) noexcept;
     std::vector<KeptSlots> kept_;                  ///< by cohort
     std::vector<std::vector<StateBlock>> blocks_;  ///< by group
+    Accumulation window_{*this};
 
 private:
+    friend class Accumulation;
     void require_apart(Addition& added);
     void make_room(const Addition& added);
     void commit(Addition&& added) noexcept;

@@ -32,6 +32,7 @@ struct Place {
 };
 
 std::string text_of(const Place& where) { return where.text(); }
+const std::string& text_of(const std::string& where) { return where; }
 
 py::array empty_like(const StateArray& array) { return {array.dtype, array.shape, array.strides}; }
 
@@ -65,7 +66,8 @@ bool is_laid_out_like(const py::array& array, const StateArray& like) {
 }
 
 /// A NumPy array that can be examined without running foreign code.
-py::object prepared(const py::object& given, const py::function& to_numpy, const Place& where) {
+template <class Where>
+py::object prepared(const py::object& given, const py::function& to_numpy, const Where& where) {
     if (is_exactly_numpy(given)) return given;
     const bool is_numpy = py::isinstance<py::array>(given);
     if (!is_numpy && !is_one_array(given))
@@ -76,7 +78,8 @@ py::object prepared(const py::object& given, const py::function& to_numpy, const
 }
 
 /// Raises an error unless the array has the dtype and the shape of the state array.
-void require_like(const py::array& array, const StateArray& like, const Place& where) {
+template <class Where>
+void require_like(const py::array& array, const StateArray& like, const Where& where) {
     const py::dtype dtype = array.dtype();
     if (!dtype.is(like.dtype) && !dtype.equal(like.dtype))
         throw py::type_error(text_of(where) + ": dtype " + py::str(dtype).cast<std::string>() +
@@ -186,6 +189,19 @@ std::vector<StateArray> arrays_of(const Tensor& tensor, const RuleSlots& slots, 
     return arrays;
 }
 
+py::array copy_of(const StateArray& array, const std::function<std::string()>& where, Copies& copies) {
+    try {
+        py::array copy = empty_like(array);
+        copies.push_back({array_proxy(copy.ptr())->data, array.data, array.bytes});
+        return copy;
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_MemoryError)) throw;
+        const std::string message = "state_dict: no memory for a copy of " + where() + ", " + size_text(array.bytes);
+        py::raise_from(error, PyExc_MemoryError, message.c_str());
+        throw py::error_already_set();
+    }
+}
+
 std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
                                           const std::vector<bool>& begins, const Names& names) {
     static const py::handle step_key = interned("step"), begun_key = interned("begun");
@@ -195,19 +211,9 @@ std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::
         py::dict saved;
         saved[step_key] = progress[i].step;
         if (begins[i] && progress[i].step > 0 && !progress[i].has_begun) saved[begun_key] = 0;
-        for (const StateArray& array : arrays[i]) {
-            try {
-                py::array copy = empty_like(array);
-                copies.push_back({array_proxy(copy.ptr())->data, array.data, array.bytes});
-                saved[array.name] = std::move(copy);
-            } catch (py::error_already_set& error) {
-                if (!error.matches(PyExc_MemoryError)) throw;
-                const std::string message = "state_dict: no memory for a copy of state[" + repr_of(names.key(i)) +
-                                            "][" + repr_of(array.name) + "], " + size_text(array.bytes);
-                py::raise_from(error, PyExc_MemoryError, message.c_str());
-                throw py::error_already_set();
-            }
-        }
+        for (const StateArray& array : arrays[i])
+            saved[array.name] = copy_of(
+                array, [&] { return "state[" + repr_of(names.key(i)) + "][" + repr_of(array.name) + "]"; }, copies);
         state[names.key(i)] = std::move(saved);
     }
     return {std::move(state), std::move(copies)};
@@ -274,6 +280,17 @@ Checkpoint read_checkpoint(const py::object& given, const StateArrays& arrays, c
     }
     if (checked) require_numbers(checkpoint.sources, arrays, names);
     return checkpoint;
+}
+
+py::object plain_array(const py::object& given, const py::function& to_numpy, const std::string& where) {
+    return prepared(given, to_numpy, where);
+}
+
+py::object read_array(const py::object& array, const StateArray& like, const std::string& where,
+                      const Regions& written) {
+    const auto found = py::reinterpret_borrow<py::array>(array);
+    require_like(found, like, where);
+    return laid_out(found, like, written);
 }
 
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays) {

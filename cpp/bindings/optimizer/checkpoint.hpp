@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,10 @@ struct Copy {
 
 using Copies = std::vector<Copy>;
 
+/// Returns a new NumPy array like a state array, and adds the copy that fills it to `copies`. Raises a MemoryError that
+/// says `where()`.
+py::array copy_of(const StateArray& array, const std::function<std::string()>& where, Copies& copies);
+
 /// Returns {name: {"step": n, slot: a new NumPy array, ...}} and the copies that fill it. Where it matters (`begins`, by
 /// parameter) that state has not begun although there have been steps, "begun" is 0. Raises a MemoryError that names
 /// the array.
@@ -72,7 +77,21 @@ struct Checkpoint {
 Checkpoint read_checkpoint(const py::object& state, const StateArrays& arrays, const Names& names,
                            const Regions& written, const py::function& to_numpy, bool checked);
 
+/// An array of a checkpoint as a NumPy array that can be examined without running foreign code. `where` starts messages.
+py::object plain_array(const py::object& given, const py::function& to_numpy, const std::string& where);
+/// The same in the layout of a state array. Raises an error unless dtype and shape match. An array that shares memory with
+/// `written` is copied.
+py::object read_array(const py::object& array, const StateArray& like, const std::string& where,
+                      const Regions& written);
+
 /// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);
+
+/// A dict of numbers by name.
+py::dict saved_numbers(const std::vector<const char*>& names, const std::vector<double>& numbers);
+
+/// Reads what saved_numbers() returned. Raises TypeError or ValueError, which names the number, if one is missing,
+/// surplus or no real number, and if `checked`, also if it is not finite.
+std::vector<double> loaded_numbers(const py::object& given, const std::vector<const char*>& names, bool checked);
 
 }  // namespace adamcore::python

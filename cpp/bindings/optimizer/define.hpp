@@ -27,7 +27,7 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("snapshot", &T::snapshot)
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
              py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"),
-             py::arg("averages"))
+             py::arg("averages"), py::arg("window"))
         .def("forms", &T::forms)
         .def(
             "add_average",
@@ -44,6 +44,7 @@ py::class_<T> define_optimizer(py::module_& m, const char* name) {
         .def("rescale_state", &T::rescale_state, py::arg("parameters"), py::arg("factor"), Computes())
         .def_property_readonly("places", &T::places)
         .def_property_readonly("completed", &T::completed)
+        .def_property_readonly("accumulated", &T::accumulated)
         .def_property_readonly("numbers", &T::numbers)
         .def("__len__", &T::size);
     keep_memory_for_instances<T>();

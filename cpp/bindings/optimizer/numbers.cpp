@@ -1,9 +1,10 @@
-#include "optimizer/numbers.hpp"
+// The numbers that a rule keeps for the whole optimizer, in checkpoints.
 
 #include <cmath>
 #include <string>
 
 #include "groups/timetable.hpp"
+#include "optimizer/checkpoint.hpp"
 #include "optimizer/entries.hpp"
 #include "runtime/number.hpp"
 

@@ -43,6 +43,7 @@ Options read_options(const py::dict& options) {
     const py::object guard = options["guard"];
     if (!guard.is_none()) read.guard = guard.cast<py::dict>();
     read.checks = options["checks"].cast<bool>();
+    read.raises = options["raises"].cast<bool>();
     return read;
 }
 

@@ -5,7 +5,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "adamcore/clip.hpp"
+#include "adamcore/optimizer/clip.hpp"
 #include "adamcore/tensor.hpp"
 
 /// The options of a whole optimizer: precision, clipping, and checks for gradients that are not finite.
@@ -22,6 +22,7 @@ struct Options {
     double limit = 0;
     py::object guard{};   ///< the memory of the SpikeGuard that is the limit of Clip::norm, or null
     bool checks = false;  ///< whether gradients that are not finite stop a step
+    bool raises = false;  ///< whether an error follows, unless a loss scale is used
 
     WeightPolicy weights_of(Dtype param) const { return is_half(param) ? half_weights : WeightPolicy::plain; }
     Dtype state_of(Dtype param) const { return param == Dtype::float64 ? param : state; }
@@ -36,7 +37,7 @@ struct Options {
 };
 
 /// Reads the dict that Python's Optimizer creates from its arguments, which are checked there: "weights", "state",
-/// "state_rounding", "seed", "clip", "limit", "guard" and "checks".
+/// "state_rounding", "seed", "clip", "limit", "guard", "checks" and "raises".
 Options read_options(const py::dict& options);
 
 /// Raises ValueError, which starts with `label`, if the options cannot be used with a parameter of this dtype.

@@ -40,6 +40,7 @@ void BoundOptimizer::rebind(const py::list& params) {
     }
     std::optional<DictUpdates> updates;
     const Exclusive exclusive(use_, owner());
+    window_.require_closed("rebind");
     if (params.size() != groups_.size()) throw py::value_error(owner() + ": rebind: the number of groups has changed");
     before_rebind();
     other = make_like();
@@ -59,6 +60,7 @@ void BoundOptimizer::rebind(const py::list& params) {
     blocks_.swap(other->blocks_);
     std::swap(regions_, other->regions_);
     std::swap(containers_, other->containers_);
+    window_.swap(other->window_);  // the new arrays may be of another type
     adopt(*other);
     for (std::size_t i = 0; i < size(); ++i) use_rule(i);
     updates->apply();

@@ -58,6 +58,7 @@ std::vector<py::str> exact_names(const py::list& names) {
 }
 
 std::string Names::grad_label(std::size_t tensor, By by) const {
+    if (by == By::sum) return "accumulated " + grad_label(tensor, By::name);
     if (by == By::name) return "grads['" + name(tensor) + "']";
     if (by == By::order) return "grads[" + std::to_string(tensor) + "]";
     return "grads" + entries_[tensor].key;

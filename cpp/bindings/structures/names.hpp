@@ -21,7 +21,8 @@ public:
     enum class By : std::uint8_t {
         structure,  ///< as the parameters: "grads['enc']['w']"
         name,       ///< "grads['enc.w']"
-        order       ///< in a list for all groups: "grads[3]"
+        order,      ///< in a list for all groups: "grads[3]"
+        sum         ///< not in this call: they were accumulated
     };
 
     /// Receives gradients, one for each parameter.

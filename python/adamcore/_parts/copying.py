@@ -48,7 +48,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
     require_sole_views(
         owner, ((n, a) for group in groups for n, a in zip(group["param_names"], group["params"], strict=True))
     )
-    state, completed, numbers, averages = optimizer._serializer().snapshot()
+    state, completed, numbers, averages, window = optimizer._serializer().snapshot()
     own = object.__reduce_ex__(optimizer, 2)[2]
     attributes, slots = own if isinstance(own, tuple) else (own, {})
     return {
@@ -67,6 +67,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
         "completed": completed,
         "numbers": numbers,
         "averages": saved_averages(optimizer._averages, averages),
+        "window": window,
         "attributes": {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES},
         "slots": slots or {},
     }
@@ -102,10 +103,10 @@ def _restore(optimizer: Any, saved: dict[str, Any]) -> None:
     rules = [rule_for(group) for group in optimizer.param_groups]  # with stand-ins
     values: list[dict[str, Any]] = [{} for _ in groups]
     family = rules_of(rule_for, keys, defaults)
-    numbers = saved.get("numbers", {})  # earlier versions had none
+    numbers, window = saved.get("numbers", {}), saved.get("window")  # earlier versions had none
     restore = optimizer._native.restore
     progress = {name: (options["steps"], options["averaged"]) for name, options in averages.items()}
-    restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [], progress)  # noqa: FBT003
+    restore(values, saved["state"], saved["completed"], numbers, on_host, rules, family, False, [], progress, window)  # noqa: FBT003
     for group, made in zip(groups, optimizer.param_groups, strict=True):
         made.update({key: value for key, value in group["hyper"].items() if key not in OWN_KEYS})
     take_guard(optimizer, own["options"])

@@ -82,6 +82,7 @@ def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "limit": math.inf if guard else options[clip] if clip else 0.0,
         "guard": guard._memory if guard else None,
         "checks": options["nonfinite"] != "propagate",
+        "raises": options["nonfinite"] == "raise",
     }
 
 

@@ -69,7 +69,7 @@ class Serializer:
         """Return a copy of the optimizer's state between two steps."""
         groups = [_saved_group(group) for group in self.param_groups]
         shared = shared_places(self.param_groups)
-        state, completed, numbers, progress = self.snapshot()
+        state, completed, numbers, progress, window = self.snapshot()
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -80,16 +80,17 @@ class Serializer:
             **copy.deepcopy(_NOTHING),
             "numbers": numbers,
             "averages": saved_averages(self.averages, progress),
+            "window": window,
             "schedules": shared,
             "guards": saved_guards(self.guard),
         }
 
-    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], dict[str, dict[str, int]]]:
-        """Return a copy of the state by name, the number of completed steps, the optimizer's numbers, and averages."""
-        state, completed, numbers, averages = self.native.snapshot()
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], Any, Any]:
+        """Return a copy of the state by name, the number of completed steps, numbers, averages and the open window."""
+        state, completed, numbers, averages, window = self.native.snapshot()
         for group in self.param_groups:
             self._mark_what_is_to_begin(group, state)
-        return state, completed, numbers, averages
+        return state, completed, numbers, averages, window
 
     def load(self, state_dict: Mapping[str, Any], *, strict: bool, schedules: Choice | None) -> Unmatched:
         """Check all of `state_dict` against the optimizer, then copy it in."""
@@ -103,13 +104,14 @@ class Serializer:
         completed = _count(saved["completed"], "state_dict['completed']")
         groups = _list_of_groups(saved["param_groups"])
         loader = Loader(schedules, Sharing(saved["schedules"], groups), keeps_own=saved["format"] == 1)
-        state, unmatched = saved["state"], Unmatched([], [])
+        state, window, unmatched = saved["state"], saved["window"], Unmatched([], [])
         if strict:
             self._require_same_groups(groups)
             matches: list[int | None] = list(range(len(groups)))
         else:
             matches = self._matches(groups)
             state, unmatched = self._completed_state(state)
+            window = _without(window, unmatched.unexpected)
         loader.compare(
             pair for i, match in enumerate(matches) if match is not None for pair in self._pairs(i, groups, match)
         )
@@ -127,7 +129,8 @@ class Serializer:
         numbers = saved["numbers"]
         _require_names(saved["averages"], self.averages, "state_dict['averages']")
         averages = loaded_averages(saved["averages"], self.averages, _count)
-        self.native.restore(values, state, completed, numbers, on_host, rules, family, True, memories, averages)  # noqa: FBT003
+        restore = self.native.restore
+        restore(values, state, completed, numbers, on_host, rules, family, True, memories, averages, window)  # noqa: FBT003
         return unmatched
 
     def _rule_of(self, group: Group) -> str:
@@ -197,6 +200,13 @@ class Serializer:
         return {key: value for key, value in values.items() if value is not group[key]}
 
 
+def _without(window: Any, names: list[str]) -> Any:
+    """Return a saved window without the sums of parameters that the optimizer lacks."""
+    if not isinstance(window, Mapping) or not isinstance(window.get("sums"), Mapping):
+        return window  # restore() says what is wrong
+    return {**window, "sums": {name: array for name, array in window["sums"].items() if name not in names}}
+
+
 def _label(group: int, key: str) -> str:
     return f"state_dict['param_groups'][{group}][{key!r}]"
 
@@ -218,8 +228,6 @@ def _known_format(state_dict: Any) -> dict[str, Any]:
     for key in ("numbers", "averages"):
         if not isinstance(found[key], Mapping):
             raise TypeError(f"state_dict[{key!r}]: expected a dict, got {short_repr(found[key])}")
-    if found["window"] is not None:
-        raise ValueError("state_dict['window']: the optimizer has no open window of gradients")
     return found
 
 

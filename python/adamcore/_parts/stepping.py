@@ -24,15 +24,17 @@ def step_on_host(
     options: Mapping[str, Any],
     grads: Any,
     loss_scale: float | LossScaler,
+    weight: float,
 ) -> StepInfo:
     """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
-        skipped, norm, _, spike = native.step(grads, param_groups, loss_scale.scale, True)  # noqa: FBT003
+        raises = loss_scale.is_at_floor
+        skipped, norm, _, spike = native.step(grads, param_groups, loss_scale.scale, True, weight, raises)  # noqa: FBT003
         loss_scale.belong_to(optimizer)
         loss_scale.update(overflow=skipped and not spike)
         return StepInfo(skipped, norm, spike=spike)
-    measured = native.step(grads, param_groups, loss_scale, False)  # noqa: FBT003
+    measured = native.step(grads, param_groups, loss_scale, False, weight, False)  # noqa: FBT003
     return STEPPED if measured is None else info_of(measured, loss_scale, options)
 
 
@@ -54,13 +56,14 @@ def step_on_device(
     options: Mapping[str, Any],
     grads: Any,
     loss_scale: float | LossScaler,
+    weight: float,
 ) -> StepInfo:
     """Queue one step on a CUDA device. `optimizer` is only what a loss scaler is told: whose steps change it."""
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)
     on_device = scaler.bind(memory, native.device) if scaler else None
-    report = native.step(grads, param_groups, 1.0 if scaler else loss_scale, scaler is not None, on_device)
+    report = native.step(grads, param_groups, 1.0 if scaler else loss_scale, scaler is not None, on_device, weight)
     if scaler:
         scaler.belong_to(optimizer)
     if report is None:

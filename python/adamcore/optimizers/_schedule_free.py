@@ -128,7 +128,7 @@ class ScheduleFreeAdamW(Optimizer):
         """
         self._enter("train", [1 - beta for beta in self._beta1()])
 
-    def step(self, grads: Any, *, loss_scale: float | LossScaler = 1.0) -> StepInfo:
+    def step(self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0) -> StepInfo:
         """Update every parameter that has a gradient, in place. See `Optimizer.step`.
 
         Raises
@@ -140,7 +140,7 @@ class ScheduleFreeAdamW(Optimizer):
             raise RuntimeError(
                 f"{type(self).__name__}: the parameters hold their averages: call train() before the next step"
             )
-        return super().step(grads, loss_scale=loss_scale)
+        return super().step(grads, loss_scale=loss_scale, weight=weight)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of everything that is needed to resume. It has also the `mode` of the parameters."""

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "adamcore/bias.hpp"
-#include "adamcore/clip.hpp"
 #include "adamcore/norm.hpp"
+#include "adamcore/optimizer/clip.hpp"
 #include "adamcore/rules/all.hpp"
 #include "common/before.hpp"
 #include "common/kernel.hpp"

@@ -9,6 +9,7 @@
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/dtype.hpp"
+#include "adamcore/passes/leaves.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/rules/all.hpp"
@@ -25,6 +26,7 @@ struct Kernels {
     DenseSweep sweep[rules::All::size][compute_type_count];
     PassSweeps passes[rules::All::size][compute_type_count];
     DenseSweep weight_passes[weight_pass::All::size][compute_type_count];
+    DenseSweep leaves[leaf::All::size][compute_type_count];
     TileSweep tiles[compute_type_count];
     TileVisits visits[compute_type_count];
     MeasureLeaves measure;
@@ -33,12 +35,13 @@ struct Kernels {
 
 namespace detail {
 
-template <class Tag, class... Rules, class... Passes>
-constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>, rule::List<Passes...>) {
+template <class Tag, class... Rules, class... Passes, class... Leaves>
+constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>, rule::List<Passes...>, rule::List<Leaves...>) {
     return {isa,
             {{dense_sweep<Tag, Rules, float>, dense_sweep<Tag, Rules, double>}...},
             {{pass_sweeps<Tag, Rules, float>, pass_sweeps<Tag, Rules, double>}...},
             {{dense_sweep<Tag, Passes, float>, dense_sweep<Tag, Passes, double>}...},
+            {{dense_sweep<Tag, Leaves, float>, dense_sweep<Tag, Leaves, double>}...},
             {tile_sweep<Tag, float>, tile_sweep<Tag, double>},
             {tile_visits<Tag, float>, tile_visits<Tag, double>},
             Reduction<Tag>::measure,

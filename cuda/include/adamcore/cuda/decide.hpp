@@ -4,10 +4,10 @@
 #include <new>
 
 #include "adamcore/bias.hpp"
-#include "adamcore/clip.hpp"
 #include "adamcore/cuda/passes/numbers.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
+#include "adamcore/optimizer/clip.hpp"
 #include "adamcore/rule/make_info.hpp"
 
 /// Computes what must be known before gradients are applied: whether they are finite, how they are clipped, the number
@@ -24,6 +24,7 @@ struct LookArguments {
     Clip clip;
     double limit;
     double loss_scale;
+    Scale divisor;           ///< of accumulated gradients
     LossScaling* scaling;    ///< or null
     Scale* tensor_factors;   ///< or null
     std::int32_t* culprits;  ///< of each block of Look: the first tensor whose gradient is not finite, or -1
@@ -44,7 +45,8 @@ ADAMCORE_FN std::int32_t look_at(const LookArguments& a, std::int64_t i) {
     const norm::Squares total = total_at(a.terms, a.first, i);
     a.totals[i] = total;
     if (a.clip == Clip::norm_per_tensor)
-        a.tensor_factors[measured.tensor] = norm::clip_factor(total, unscaling(a.scaling, a.loss_scale), a.limit);
+        a.tensor_factors[measured.tensor] =
+            norm::clip_factor(total, unscaling(a.scaling, a.loss_scale, a.divisor), a.limit);
     return norm::fits(total, measured.narrows != 0) ? -1 : measured.tensor;
 }
 
@@ -208,7 +210,7 @@ private:
     }
 
     ADAMCORE_FN static void decide(const Arguments& a, Shared& shared) {
-        Scale scale = unscaling(a.look.scaling, a.look.loss_scale);
+        Scale scale = unscaling(a.look.scaling, a.look.loss_scale, a.look.divisor);
         std::int32_t skip = 0;
         if (a.measures) {
             Outcome outcome{0, 0, shared.culprit[0]};

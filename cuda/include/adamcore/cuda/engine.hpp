@@ -7,11 +7,12 @@
 #include <optional>
 #include <vector>
 
-#include "adamcore/clip.hpp"
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/runtime.hpp"
 #include "adamcore/cuda/sequence.hpp"
+#include "adamcore/optimizer/clip.hpp"
+#include "adamcore/passes/leaves.hpp"
 #include "adamcore/rule_info.hpp"
 
 namespace adamcore::cuda {
@@ -35,6 +36,7 @@ struct StepRequest {
     std::vector<Stream> others{};
     double loss_scale = 1;
     LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
+    Scale divisor{};                 ///< of accumulated gradients, in addition to the loss scale
     bool check = false;              ///< whether a gradient that is not finite stops the step
     SpikeLimit spikes{};             ///< of the gradients' norm, with Clip::norm
 };
@@ -122,6 +124,8 @@ public:
     /// Queues one update of all tensors that have a gradient. Returns the position of its report if gradients are
     /// measured. Raises Error.
     std::optional<Report> step(const StepRequest& request);
+    /// Reserves the memory that the step will need, unless it is captured. Raises Error.
+    void prepare(const StepRequest& request);
     /// Queues only the measuring of gradients.
     Report measure(const StepRequest& request);
     /// The factor by which gradients were multiplied in the latest step. Waits for it.
@@ -160,6 +164,7 @@ private:
     /// Who computes a step's constants.
     enum class Preparation : std::uint8_t { host, device, replays };
 
+    void make_ready(const StepRequest& request, bool updates, bool capturing);
     void require_open() const;
     void require_settled() const;
     void count_anew();
@@ -253,6 +258,15 @@ void rescale_state(int device, const std::vector<RescaledState>& states, Stream 
 /// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of(). `shares` are by group.
 void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
                      const std::vector<double>& shares, std::uint64_t seed, Stream stream);
+
+/// A pass over sums of gradients: tensors whose parameter is the sum.
+struct LeafPass {
+    leaf::Pass pass;
+    leaf::Weights weights;
+    std::vector<Tensor> tensors;
+};
+/// Runs these passes one after the other or, if memory is missing, none of them.
+void add_leaf(int device, const std::vector<LeafPass>& passes, Stream stream);
 
 /// Writes the initial state of new tensors, slot by slot, and what is stored beside their weights.
 void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream);

@@ -12,6 +12,7 @@
 #include "adamcore/cuda/start.hpp"
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
+#include "adamcore/passes/leaves.hpp"
 #include "adamcore/rules/all.hpp"
 #include "adamcore/weights/passes.hpp"
 
@@ -34,6 +35,7 @@ struct Launch {
 /// Indexed by the rule's position in rules::All.
 using UpdateLaunches = std::array<Launch<UpdateArguments>, rules::All::size>;
 using WeightLaunches = std::array<Launch<UpdateArguments>, weight_pass::All::size>;
+using LeafLaunches = std::array<Launch<UpdateArguments>, leaf::All::size>;
 using DecideLaunches = std::array<Launch<DecideArguments>, rules::All::size>;
 
 /// The kernels of a pass for a compute type, null where the pass needs none.
@@ -52,6 +54,7 @@ using ConcludeLaunches = std::array<std::array<ConclusionLaunches, rule::max_pas
 
 extern const UpdateLaunches dense_float, dense_double, stored_float, stored_double;
 extern const WeightLaunches weights_float, weights_double;
+extern const LeafLaunches leaves_float, leaves_double;
 extern const Launch<MeasureArguments> measure;
 extern const VisitLaunches visit_dense_float, visit_dense_double, visit_stored_float, visit_stored_double;
 extern const ConcludeLaunches conclude_float, conclude_double;

@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "adamcore/clip.hpp"
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/passes/table.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/norm.hpp"
+#include "adamcore/optimizer/clip.hpp"
 #include "adamcore/tensor.hpp"
 
 /// Turns a model's tensors into tables in device memory. It runs once, and again when the kinds of gradients change. It

@@ -149,10 +149,11 @@ struct UnitArguments {
     double limit;
     const LossScaling* scaling;  ///< or null, and then loss_scale
     double loss_scale;
+    Scale divisor;
 };
 
-ADAMCORE_AWAY inline Scale unscaling(const LossScaling* scaling, double loss_scale) {
-    return Scale(1) / (scaling ? scaling->scale : loss_scale);
+ADAMCORE_AWAY inline Scale unscaling(const LossScaling* scaling, double loss_scale, Scale divisor) {
+    return Scale(1) / (Scale(scaling ? scaling->scale : loss_scale) * divisor);
 }
 
 /// Computes the factors of adaptive clipping, with one thread for each unit.
@@ -167,7 +168,7 @@ struct Units {
         const norm::Squares weights = total_of(a.terms, a.first, unit);
         const norm::Squares grads = total_of(a.terms, a.first, a.units + unit);
         a.grad_squares[unit] = grads;
-        a.factors[unit] = norm::adaptive_factor(weights, grads, unscaling(a.scaling, a.loss_scale), a.limit);
+        a.factors[unit] = norm::adaptive_factor(weights, grads, unscaling(a.scaling, a.loss_scale, a.divisor), a.limit);
     }
 };
 
