@@ -257,7 +257,8 @@ class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC)
         new arrays. The dtype of a parameter may change as far as the optimizer's `Precision` allows. State is converted
         if it must be; from float64 to float32 it is rounded to nearest. If both arrays have half precision, a float32
         master is kept. As in every step, it counts only where the array is its rounded value. Everything else that is
-        stored beside half-precision weights begins anew, with the values of the new array.
+        stored beside half-precision weights begins anew, with the values of the new array. CUDA graphs with captured
+        steps go on updating the former arrays, together with the state: capture them anew.
 
         Parameters
         ----------
@@ -269,10 +270,6 @@ class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC)
         ------
         TypeError, ValueError
             If an array is missing, unknown, or of another shape, or cannot be a parameter. Nothing has changed then.
-
-        Notes
-        -----
-        CUDA graphs with captured steps go on updating the former arrays, together with the state. Capture them anew.
 
         Examples
         --------

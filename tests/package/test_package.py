@@ -290,7 +290,14 @@ LAYERS = [
     ("cuda/passes/matrices.hpp", {"cuda/elements/elements.hpp", "cuda/passes/lines.hpp"}),
     (
         "cuda/decide.hpp",
-        {"bias.hpp", "optimizer/clip.hpp", "cuda/passes/numbers.hpp", "cuda/reduce.hpp", "cuda/table.hpp", "rule/make_info.hpp"},
+        {
+            "bias.hpp",
+            "optimizer/clip.hpp",
+            "cuda/passes/numbers.hpp",
+            "cuda/reduce.hpp",
+            "cuda/table.hpp",
+            "rule/make_info.hpp",
+        },
     ),
     ("cuda/kernels.hpp", {"cuda/", "rules/all.hpp", "weights/passes.hpp"}),
     (
@@ -299,7 +306,14 @@ LAYERS = [
     ),
     (
         "cuda/engine.hpp",
-        {"optimizer/clip.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/runtime.hpp", "cuda/sequence.hpp", "rule_info.hpp"},
+        {
+            "optimizer/clip.hpp",
+            "cuda/memory.hpp",
+            "cuda/plan.hpp",
+            "cuda/runtime.hpp",
+            "cuda/sequence.hpp",
+            "rule_info.hpp",
+        },
     ),
     (
         "adamcore.hpp",

@@ -99,19 +99,13 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
         with replayed(sums):
             terms = case.step(np.abs(before), np.abs(wide_g), stored, t, dtype=dtype, maximize=False)
 
-    def bound(size: np.ndarray, change: np.ndarray) -> np.ndarray:
-        return more * (2 * ulp(size, compute) + 4 * ulp(change, compute))
-
-    initial = {k: a.astype(np.float64) for k, a in state.items()}
     compute, more = storage.compute_dtype, 1 if storage.compute_dtype is np.float32 else 4
     with np.errstate(over="ignore"):
         for slot, dtype in types.items():
             if slots[slot].shape == "number":
                 assert kept[slot][()] == pytest.approx(expected_state[slot][()], rel=1e-12)
                 continue
-            error = more * (3 if slot == "momentum_buffer" else 2) * ulp(terms_state[slot], compute)
-            if slots[slot].starts_as_param:
-                error = bound(np.abs(initial[slot]), np.abs(np.abs(initial[slot]) - terms_state[slot]))
+            error = more * error_of_state(case, slot, state[slot], terms_state[slot], compute)
             stored = kept[slot].astype(np.float64)
             low, high = expected_state[slot] - error, expected_state[slot] + error
             if dtype in HALVES and storage.state_rounding == "stochastic":
@@ -125,11 +119,23 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
 
         change = np.maximum(np.abs(np.abs(before) - terms), np.abs(before - expected))
         scale = np.maximum(np.abs(before), np.abs(expected))
-        error = bound(scale, change)
+        error = more * error_of_weights(scale, change, compute)
         low, high = expected - error, expected + error
         check_weights(storage, optimizer.state["0"], p0, low, high)
     assert np.any(p0 != p)
     assert optimizer.steps["0"] == t
+
+
+def error_of_weights(size: np.ndarray, change: np.ndarray, compute: Any) -> np.ndarray:
+    return 2 * ulp(size, compute) + 4 * ulp(change, compute)
+
+
+def error_of_state(case: Case, slot: str, before: np.ndarray, terms: np.ndarray, compute: Any) -> np.ndarray:
+    """How far a state array may be from the reference, given the magnitudes of all terms."""
+    if case.slots_of(before.shape)[slot].starts_as_param:
+        size = np.abs(before.astype(np.float64))
+        return error_of_weights(size, np.abs(size - terms), compute)
+    return (3 if slot == "momentum_buffer" else 2) * ulp(terms, compute)
 
 
 def check_weights(storage: Storage, kept: dict, p: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:

@@ -118,34 +118,6 @@ protected:
         bool counts_writes;
     };
 
-    /// State that is read as one dtype and written as another.
-    struct Conversion {
-        void* to;
-        const void* from;
-        std::int64_t size;
-        Dtype to_dtype, from_dtype;
-    };
-
-    /// Tensors of one rule whose state gets initial values. `tensors` have the arrays. Slots from `fresh` on have been
-    /// in use before.
-    struct Started {
-        std::vector<Tensor> tensors;
-        std::vector<Initial> initials;
-        std::size_t fresh;
-    };
-
-    /// State arrays of one degree, and what they are multiplied by.
-    struct Rescaling {
-        struct Array {
-            void* data;
-            Dtype dtype;
-            std::int64_t size;
-        };
-        std::uint8_t degree;
-        double factor;
-        std::vector<Array> arrays;
-    };
-
     /// A group that is being added. The optimizer has not been changed yet.
     struct Addition {
         py::list params;

@@ -8,7 +8,7 @@
 
 namespace adamcore::python {
 
-std::vector<BoundOptimizer::Started> BoundOptimizer::moments_of(const std::vector<bool>& chosen) const {
+std::vector<Started> BoundOptimizer::moments_of(const std::vector<bool>& chosen) const {
     std::vector<Started> started;
     for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
         const KeptSlots& kept = kept_[cohort];

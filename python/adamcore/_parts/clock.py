@@ -1,7 +1,8 @@
-"""Hyper-parameters that are schedules: callables that give a number for a number of completed steps."""
+"""Hyper-parameters that are schedules, functions of the number of steps, and the rules that numbers select."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -39,6 +40,19 @@ def with_stand_ins(hyper: Group, rule_for: Callable[[Group], str], variant_keys:
             continue
         break
     return numbers
+
+
+def rules_of(rule_for: Callable[[Group], str], keys: Iterable[str], defaults: Group) -> list[str]:
+    """Return the names of all rules that groups can select, by trying each combination of values that matter.
+
+    `keys` are the hyper-parameters that select the rule. They are flags, or numbers for which only 0 is special.
+    """
+    choices = {key: (False, True) if isinstance(defaults[key], bool) else (0.0, 0.5) for key in keys}
+    found: dict[str, None] = {}
+    for values in itertools.product(*choices.values()):
+        with contextlib.suppress(ValueError):  # these values cannot be combined
+            found[rule_for({**defaults, **dict(zip(choices, values, strict=True))})] = None
+    return list(found)
 
 
 def _usual(key: str, _: object, place: int) -> Any:

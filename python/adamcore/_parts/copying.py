@@ -14,12 +14,11 @@ from typing import Any, NoReturn, SupportsIndex
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import on_host
 from adamcore._parts.averages import begin_native, saved_averages
-from adamcore._parts.clock import with_stand_ins
+from adamcore._parts.clock import rules_of, with_stand_ins
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
 from adamcore._parts.guards import take_guard
 from adamcore._parts.native import bind_group, make_native
 from adamcore._parts.sole_views import require_sole_views
-from adamcore._parts.variants import rules_of
 
 _OWN_ATTRIBUTES = ("options", "defaults", "param_groups", "_memory", "_native")
 

@@ -17,12 +17,11 @@ from adamcore._checks.flags import FLAGS
 from adamcore._checks.suggestions import and_more
 from adamcore._core import short_repr
 from adamcore._parts.averages import loaded_averages, saved_averages
-from adamcore._parts.clock import with_stand_ins
+from adamcore._parts.clock import rules_of, with_stand_ins
 from adamcore._parts.groups import require_values
 from adamcore._parts.guards import guard_in, loaded_guards, saved_guards
 from adamcore._parts.loaded_schedules import Choice, Loader, Pair, pairs
 from adamcore._parts.saved_schedules import CODE, Sharing, saved_value, shared_places
-from adamcore._parts.variants import rules_of
 
 FORMAT = 2
 
