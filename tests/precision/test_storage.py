@@ -126,11 +126,11 @@ def check_one_step(case: Case, storage: Storage, rng: np.random.Generator, size:
     assert optimizer.steps["0"] == t
 
 
-def error_of_weights(size: np.ndarray, change: np.ndarray, compute: Any) -> np.ndarray:
+def error_of_weights(size: np.ndarray, change: np.ndarray, compute: type) -> np.ndarray:
     return 2 * ulp(size, compute) + 4 * ulp(change, compute)
 
 
-def error_of_state(case: Case, slot: str, before: np.ndarray, terms: np.ndarray, compute: Any) -> np.ndarray:
+def error_of_state(case: Case, slot: str, before: np.ndarray, terms: np.ndarray, compute: type) -> np.ndarray:
     """How far a state array may be from the reference, given the magnitudes of all terms."""
     if case.slots_of(before.shape)[slot].starts_as_param:
         size = np.abs(before.astype(np.float64))
