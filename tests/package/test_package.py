@@ -299,7 +299,7 @@ LAYERS = [
             "rule/make_info.hpp",
         },
     ),
-    ("cuda/kernels.hpp", {"cuda/", "rules/all.hpp", "weights/passes.hpp"}),
+    ("cuda/kernels.hpp", {"cuda/", "passes/", "rules/all.hpp", "weights/passes.hpp"}),
     (
         "cuda/plan.hpp",
         {"optimizer/clip.hpp", "cuda/memory.hpp", "cuda/passes/table.hpp", "cuda/table.hpp", "norm.hpp", "tensor.hpp"},
@@ -312,6 +312,7 @@ LAYERS = [
             "cuda/plan.hpp",
             "cuda/runtime.hpp",
             "cuda/sequence.hpp",
+            "passes/leaves.hpp",
             "rule_info.hpp",
         },
     ),
