@@ -42,6 +42,7 @@ def everything(opt: ac.Optimizer) -> Any:
         dict(opt.steps),
         opt._native.completed,
         len(opt._native),
+        repr(opt.state_dict()["window"]),
     )
 
 
@@ -101,6 +102,30 @@ def step_with_new_options(opt: ac.Optimizer) -> Callable[[], Any]:
 def step_with_more_state(opt: ac.Optimizer) -> Callable[[], Any]:
     opt.param_groups[0]["amsgrad"] = True
     return step(opt)
+
+
+def first_leaf(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads = grads_for(arrays())
+    return lambda: opt.accumulate(grads)
+
+
+def second_leaf(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads = grads_for(arrays())
+    opt.accumulate({name: g.astype(np.float64) for name, g in grads.items()}, weight=0.3)
+    return lambda: opt.accumulate({**grads, "p0": None})
+
+
+def last_leaf(opt: ac.Optimizer) -> Callable[[], Any]:
+    grads = grads_for(arrays())
+    opt.accumulate(grads, weight=0.3)
+    return lambda: opt.step(grads)
+
+
+def load_window(opt: ac.Optimizer) -> Callable[[], Any]:
+    opt.accumulate(grads_for(arrays("p", 2.0)), weight=0.3)
+    saved = opt.state_dict()
+    opt.step()
+    return lambda: opt.load_state_dict(saved)
 
 
 def with_schedules(opt: ac.Optimizer) -> Any:
@@ -227,6 +252,10 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "load_state_dict": lambda: method(load),
     "load_state_dict, half-precision state": lambda: method(load, **HALF),
     "state_dict": lambda: method(save),
+    "accumulate": lambda: method(first_leaf),
+    "accumulate, second leaf": lambda: method(second_leaf),
+    "step with a window": lambda: method(last_leaf, nonfinite="raise"),
+    "load_state_dict, window": lambda: method(load_window),
     "rebind": lambda: method(rebind),
     "rebind by units": lambda: method(rebind, clip_adaptive=0.1),
     "rebind to float64": lambda: method(rebind_wider),

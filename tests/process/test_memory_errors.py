@@ -30,6 +30,21 @@ def test_every_allocation_fails(failing_new: Path) -> None:
     assert len(lines) >= 20
 
 
+def test_accumulation_takes_one_buffer() -> None:
+    """There is memory for the sums of 100 MB, and for half as much besides."""
+    assert limited("""
+        opt = ac.SGD(w["large"], lr=1.0)
+        leaf = np.broadcast_to(np.ones(1, np.float16), w["large"].shape)
+        limit(150 * MB)
+        for weight in (1, 2, 3):
+            opt.accumulate(leaf, weight=weight)
+        opt.step(leaf)
+        opt.accumulate(leaf)
+        opt.step()
+        print(w["large"][0, 0], w["large"][99, -1])
+    """) == ["-2.0 -2.0"]
+
+
 LIMITED = """
     import resource
     import numpy as np, adamcore as ac
@@ -144,8 +159,17 @@ for i in range(300):
 grads = {"a": np.ones(3), "b": np.ones(2)}
 for i in range(60):
     optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
-    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False), i)
+    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False, 1.0, False), i)
     assert list(optimizer.steps.values()) == [stepped, stepped], i
+
+for i in range(60):
+    optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
+    leaves = succeeds(optimizer._native.accumulate, (grads, optimizer.param_groups, 1.0), i)
+    assert optimizer.accumulated == leaves
+    optimizer.accumulate(grads)
+    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False, 1.0, False), i)
+    assert list(optimizer.steps.values()) == [stepped, stepped], i
+    assert optimizer.accumulated == (0 if stepped else leaves + 1)
 print("done")
 """
 

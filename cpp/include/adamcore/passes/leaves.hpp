@@ -44,10 +44,12 @@ struct Exact<float> {
         const double sum = a + b, lost = b - (sum - a);
         std::int64_t bits;
         std::memcpy(&bits, &sum, sizeof bits);
-        const bool is_larger = (lost > 0) == (sum > 0);  // in magnitude than `sum`, if anything was lost
-        const std::int64_t to_odd = math::select(is_larger, std::int64_t{1}, std::int64_t{-1});
-        const bool moves = (lost > 0 || lost < 0) && (bits & 1) == 0;
-        bits += math::select(moves, to_odd, std::int64_t{0});
+        // What was lost makes the magnitude larger or smaller, if it is a number other than 0.
+        const double outwards = math::select(sum > 0, lost, -lost);
+        const std::int64_t none = 0, even = (bits & 1) - 1;  // all ones or none
+        const std::int64_t larger = math::select(outwards > 0, even, none),
+                           smaller = math::select(outwards < 0, even, none);
+        bits += smaller - larger;
         double odd;
         std::memcpy(&odd, &bits, sizeof odd);
         return math::select(x - x == 0, static_cast<float>(odd), x);  // `low` may be 0, and 0 times infinity is NaN
