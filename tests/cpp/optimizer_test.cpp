@@ -177,6 +177,25 @@ TEST(Optimizer, KeepsHalfPrecisionWeightsWithMasters) {
     EXPECT_NE(small.state(0, "exp_avg").as<bfloat16>()[0].bits, 0);
 }
 
+TEST(Optimizer, TakesStridedParameters) {
+    std::vector<float> pairs(200), dense(100), g(100, 0.5f);
+    for (std::size_t i = 0; i < dense.size(); ++i) pairs[2 * i] = dense[i] = static_cast<float>(i);
+    const std::int64_t shape[] = {100}, apart[] = {8}, together[] = {4};
+    const Layout layout{{1, shape, apart}, {1, shape, together}};
+    Tensor tensor = parameter(pairs.data(), 100);
+    tensor.layout = &layout;
+    Optimizer<Prodigy> opt, expected;
+    opt.add(tensor);
+    expected.add(dense.data(), dense.size());
+    EXPECT_EQ(opt.state(0, "p0").as<float>()[99], 99.0f);
+    for (int t = 0; t < 3; ++t) {
+        opt.step(g);
+        expected.step(g);
+    }
+    for (std::size_t i = 0; i < dense.size(); ++i) ASSERT_EQ(pairs[2 * i], dense[i]);
+    EXPECT_EQ(pairs[1], 0.0f);
+}
+
 TEST(Optimizer, ContinuesFromSavedState) {
     std::vector<float> p(50, 1.0f), g(50, 0.5f);
     Optimizer<AdamW> opt;
