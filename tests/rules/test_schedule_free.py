@@ -131,7 +131,10 @@ def test_steps_in_evaluation_raise_an_error() -> None:
     before = everything(optimizer)
     with pytest.raises(RuntimeError, match=r"ScheduleFreeAdamW: the parameters hold their averages: call train\(\)"):
         optimizer.step(np.ones(3))
+    with pytest.raises(RuntimeError, match=r"call train\(\) before the next step"):
+        optimizer.accumulate(np.ones(3))
     assert everything(optimizer) == before
+    assert optimizer.accumulated == 0
     optimizer.train()
     assert not optimizer.step(np.ones(3)).skipped
 

@@ -136,11 +136,25 @@ class ScheduleFreeAdamW(Optimizer):
         RuntimeError
             After `eval`, until `train` is called. Nothing has changed then.
         """
+        self._require_train()
+        return super().step(grads, loss_scale=loss_scale, weight=weight)
+
+    def accumulate(self, grads: Any, *, weight: float = 1.0) -> None:
+        """Add gradients to those of the next step. See `Optimizer.accumulate`.
+
+        Raises
+        ------
+        RuntimeError
+            After `eval`, until `train` is called: such gradients are not those of the next step. Nothing has been added.
+        """
+        self._require_train()
+        super().accumulate(grads, weight=weight)
+
+    def _require_train(self) -> None:
         if self._mode == "eval":
             raise RuntimeError(
                 f"{type(self).__name__}: the parameters hold their averages: call train() before the next step"
             )
-        return super().step(grads, loss_scale=loss_scale, weight=weight)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of everything that is needed to resume. It has also the `mode` of the parameters."""
