@@ -13,8 +13,8 @@ namespace py = pybind11;
 
 /// Defines the members that the classes for the CPU and for CUDA share. T is derived from BoundOptimizer.
 template <class T>
-py::class_<T> define_optimizer(py::module_& m, const char* name) {
-    py::class_<T> optimizer(m, name, collected<T>(), "The native part of an optimizer.");
+py::class_<T> define_optimizer(py::module_& m, const char* class_name) {
+    py::class_<T> optimizer(m, class_name, collected<T>(), "The native part of an optimizer.");
     optimizer
         .def("add_group", &T::add_group, py::arg("param_groups"), py::arg("group"), py::arg("source"), py::arg("names"),
              py::arg("labels"), py::arg("keys"), py::arg("tree"), py::arg("variant_keys"), py::arg("variant"),
