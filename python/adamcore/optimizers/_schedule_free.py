@@ -145,7 +145,8 @@ class ScheduleFreeAdamW(Optimizer):
         Raises
         ------
         RuntimeError
-            After `eval`, until `train` is called: such gradients are not those of the next step. Nothing has been added.
+            After `eval`, until `train` is called, because such gradients are not those of the next step. Nothing has
+            been added.
         """
         self._require_train()
         super().accumulate(grads, weight=weight)
