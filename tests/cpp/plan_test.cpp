@@ -171,7 +171,7 @@ void expect_whole(std::int64_t size, int threads) {
     }
     kernels.tiles[0] = kernels.tiles[1] = note_tiles;
     Group group{};
-    while (all_rules()[group.rule].slot_count == 0) ++group.rule;
+    while (all_rules()[group.rule].slot_count != 1) ++group.rule;
     Tensor one = tensor<T>(reinterpret_cast<T*>(address_of(0)), reinterpret_cast<T*>(address_of(1)), size, 1);
     one.grad_dtype = dtype_of<G>;
     one.state[0] = reinterpret_cast<void*>(address_of(2));
