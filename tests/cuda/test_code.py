@@ -85,12 +85,12 @@ def test_stored_updates_have_registers_for_three_blocks(kernels: dict[str, Kerne
 
 
 POWERS = {"Adafactor": 28_000, "ScheduleFree": 32_000}
-"""Rules that raise numbers to a power, in double-double, and how large their decisions may be. The second divides more."""
+"""Rules that raise numbers to a power, in double-double, and how large their decisions may be."""
 
 
 def test_a_decision_is_small(kernels: dict[str, Kernel]) -> None:
     for name, kernel in of(kernels, r"6DecideI").items():
-        limit = next((size for rule, size in POWERS.items() if rule in name), 23_000)
+        limit = next((size for rule, size in POWERS.items() if rule in name), 25_000)
         assert kernel.size < limit, name
 
 
