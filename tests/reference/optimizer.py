@@ -56,5 +56,5 @@ class ReferenceOptimizer:
         for name, p in self.params.items():
             self.params[name] = disturbed(p)
             slots = self.case.slots_of(p.shape)
-            stored = [k for k, slot in slots.items() if slot.shape != "number" and not slot.starts_as_param]
+            stored = [k for k, slot in slots.items() if slot.shape != "number" and k != "p0"]
             self.states[name].update({k: disturbed(self.states[name][k]) for k in stored})

@@ -63,8 +63,9 @@ struct AdamWCautious : AdamW {
 
         template <class T, class G>
         ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T& m, T& v) {
-            m = average(s.first, m, g);
-            v = average_square(s.second, v, g);
+            const double gradient = g;
+            m = average(s.first, m, gradient);
+            v = average_square(s.second, v, gradient);
             return cautious::count(m, g);
         }
 

@@ -33,11 +33,12 @@ struct ScheduleFreeAdamW {
     ADAMCORE_FN static double initial(const Hyper&, std::size_t slot) { return slot == 2 ? -1 : 0; }
 
     /// `share` is the weight of the newest z in x, and `pull` what the direction is multiplied by in y. `root` is
-    /// 1 / sqrt(1 - beta2^t).
+    /// 1 / sqrt(1 - beta2^t). Points are computed in double and rounded once: they are far from zero, where steps are small.
     template <class T>
     struct Step {
         Average<T> second;
-        T root, eps, decay, rate, pull, share;
+        T root, eps;
+        double decay, rate, pull, share;
     };
 
     /// The numbers of the tensor are the largest learning rate so far, and the sum of the weights of all z.
@@ -53,18 +54,19 @@ struct ScheduleFreeAdamW {
         return {make_average<T>(h.beta2, 1 - h.beta2),
                 T(1 / math::sqrt(context.corrections[0])),
                 T(h.eps),
-                T(h.weight_decay),
-                T(rate),
-                T(rate * (1 - h.beta1 * (1 - share))),
-                T(share)};
+                h.weight_decay,
+                rate,
+                rate * (1 - h.beta1 * (1 - share)),
+                share};
     }
 
     template <class T, class G>
     ADAMCORE_FN static void update(const Step<T>& s, G g, T& y, T& z, T& v) {
-        v = average_square(s.second, v, g);
-        const T direction = T(g) / (math::sqrt(v) * s.root + s.eps) + s.decay * y;
-        y = y + (s.share * (z - y) - s.pull * direction);
-        z = z - s.rate * direction;
+        const double point = y, newest = z, gradient = g;
+        v = average_square(s.second, v, gradient);
+        const double direction = T(g) / (math::sqrt(v) * s.root + s.eps) + s.decay * point;
+        y = T(point + (s.share * (newest - point) - s.pull * direction));
+        z = T(newest - s.rate * direction);
     }
 };
 

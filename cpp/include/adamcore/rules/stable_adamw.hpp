@@ -49,7 +49,7 @@ struct StableAdamW {
         template <class T, class G>
         ADAMCORE_FN static rule::Terms<1> visit(const Step<T>& s, G g, const T&, T& m, T& v) {
             m = average(s.first, m, g);
-            v = average_square(s.second, v, g);
+            v = average_square(s.second, v, static_cast<double>(g));
             const double relative = T(g) / math::max(s.eps, math::sqrt(v) * s.root);
             return rule::terms(relative * relative);
         }
