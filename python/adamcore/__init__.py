@@ -34,6 +34,7 @@ from adamcore.optimizer import Optimizer as Optimizer
 from adamcore.optimizers import *  # noqa: F403
 from adamcore.precision import Precision as Precision
 from adamcore.step_info import StepInfo as StepInfo
+from adamcore.step_stats import StepStats as StepStats
 
 _ON_FIRST_USE = {
     "EMA": "averages",
@@ -76,6 +77,7 @@ else:
         "Precision",
         "SpikeGuard",
         "StepInfo",
+        "StepStats",
         "__version__",
         "adam_update",
         "build_info",

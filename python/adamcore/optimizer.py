@@ -29,6 +29,7 @@ from adamcore._parts.stepping import STEPPED, info_of, step_on_device, step_on_h
 from adamcore._parts.views import ByName, Slots
 from adamcore.loss_scaler import LossScaler
 from adamcore.step_info import StepInfo
+from adamcore.step_stats import Columns
 
 Array = NDArray[Any]
 Number = float | Callable[[int], float]
@@ -154,7 +155,9 @@ class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC)
         require_use_of_precision(type(self).__name__, self.options["precision"], arrays)
         take_guard(self, self.options)
 
-    def step(self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0) -> StepInfo:
+    def step(
+        self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0, stats: Columns = False
+    ) -> StepInfo:
         """Update every parameter that has a gradient, in place.
 
         Parameters
@@ -171,11 +174,13 @@ class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC)
             other than 1, the step is skipped if a gradient is not finite: no parameter, state or step count changes.
         weight : float
             The weight of `grads` in that mean, a finite number > 0.
+        stats : bool, str or iterable of str
+            Whether to return `StepStats`, or which of its columns. They change no bit of the parameters.
 
         Returns
         -------
         StepInfo
-            Whether the step was skipped, and the norm of the gradients if it was computed.
+            Whether the step was skipped, the norm of the gradients if it was computed, and statistics.
 
         Raises
         ------
@@ -195,15 +200,11 @@ class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC)
         >>> w
         array([0., 0., 0.], dtype=float32)
         """
-        if type(loss_scale) is float and self._memory is HOST:
-            # step_on_host() without its call, which takes a tenth of a small step.
-            measured = self._native.step(grads, self.param_groups, loss_scale, False, weight, False)  # noqa: FBT003
+        if stats is False and type(loss_scale) is float and self._memory is HOST:  # a call takes time
+            measured = self._native.step(grads, self.param_groups, loss_scale, False, weight, False, 0)  # noqa: FBT003
             return STEPPED if measured is None else info_of(measured, loss_scale, self.options)
-        if self._memory is HOST:
-            return step_on_host(self, self._native, self.param_groups, self.options, grads, loss_scale, weight)
-        return step_on_device(
-            self, self._native, self._memory, self.param_groups, self.options, grads, loss_scale, weight
-        )
+        step = step_on_host if self._memory is HOST else step_on_device
+        return step(self, grads, loss_scale, weight, stats)
 
     def upload(self, steps: int = 1024) -> None:
         """Copy hyper-parameters to the device, for steps that have been captured into a CUDA graph.

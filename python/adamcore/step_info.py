@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from adamcore.step_stats import StepStats
+
 if TYPE_CHECKING:
     # Type checkers see a tuple, so that unpacking works. It is not a tuple, because it waits for a device when read.
     from typing_extensions import Self
@@ -27,14 +29,18 @@ class StepInfo(_Pair):
         spike. Nothing was updated then.
     grad_norm : float or None
         The global L2 norm of the gradients, after unscaling and before clipping, or None if it was not computed. It is
-        computed if there is a loss scale, if ``nonfinite`` is not "propagate", and if norms are clipped. It is inf or
-        NaN if a gradient is not finite.
+        computed if there is a loss scale, if ``nonfinite`` is not "propagate", if norms are clipped, and with
+        statistics. It is inf or NaN if a gradient is not finite.
     spike : bool
         Whether a `SpikeGuard` found `grad_norm` to be a spike. The step was then skipped, or its gradients clipped. It
         is not unpacked.
+    stats : StepStats or None
+        Statistics of each parameter, if the step was asked for them. They are not unpacked, and not compared by ``==``.
     """
 
-    __slots__ = ("_known", "_read")
+    __slots__ = ("_known", "_read", "stats")
+
+    stats: StepStats | None
 
     if TYPE_CHECKING:
 
@@ -44,6 +50,7 @@ class StepInfo(_Pair):
             grad_norm: float | None = None,
             *,
             spike: bool = False,
+            stats: StepStats | None = None,
             read: Callable[[], _Values] | None = None,
         ) -> Self: ...
 
@@ -53,10 +60,12 @@ class StepInfo(_Pair):
         grad_norm: float | None = None,
         *,
         spike: bool = False,
+        stats: StepStats | None = None,
         read: Callable[[], _Values] | None = None,
     ) -> None:
         self._known = (skipped, grad_norm, spike)
         self._read = read
+        self.stats = stats
 
     def _values(self) -> _Values:
         if self._read is not None:

@@ -15,7 +15,9 @@ PACKAGE = ROOT / "python" / "adamcore"
 
 LAYERS = [
     {"_core", "_cuda"},  # the compiled modules
-    {"_checks", "step_info"},
+    {"_checks"},
+    {"step_stats"},
+    {"step_info"},
     {"_arrays", "_files", "precision", "schedules"},
     {"_early_stopping", "_guards", "_scaling"},
     {"loss_scaler"},

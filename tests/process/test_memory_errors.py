@@ -157,17 +157,19 @@ for i in range(300):
     assert list(optimizer.steps.values()) == [loaded, loaded]
 
 grads = {"a": np.ones(3), "b": np.ones(2)}
-for i in range(60):
-    optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
-    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False, 1.0, False), i)
-    assert list(optimizer.steps.values()) == [stepped, stepped], i
+for columns in (0, 2047):
+    for i in range(80):
+        optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
+        arguments = (grads, optimizer.param_groups, 1.0, False, 1.0, False, columns)
+        stepped = succeeds(optimizer._native.step, arguments, i)
+        assert list(optimizer.steps.values()) == [stepped, stepped], i
 
 for i in range(60):
     optimizer = ac.SGD({"a": np.ones(3), "b": np.ones(2)}, lr=0.5, clip_norm=1.0)
     leaves = succeeds(optimizer._native.accumulate, (grads, optimizer.param_groups, 1.0), i)
     assert optimizer.accumulated == leaves
     optimizer.accumulate(grads)
-    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False, 1.0, False), i)
+    stepped = succeeds(optimizer._native.step, (grads, optimizer.param_groups, 1.0, False, 1.0, False, 0), i)
     assert list(optimizer.steps.values()) == [stepped, stepped], i
     assert optimizer.accumulated == (0 if stepped else leaves + 1)
 print("done")

@@ -42,8 +42,11 @@ public:
     ///
     /// Returns None, or if gradients were measured, whether the step was skipped, their norm, the label of the first
     /// gradient that is not finite if the step was skipped for it, or else None, and whether the norm is a spike.
+    ///
+    /// With `columns`, bits of statistics::Column, returns that, an array with a row for each column, and the sizes of the
+    /// parameters.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
-                    const py::object& weight, bool raises);
+                    const py::object& weight, bool raises, unsigned columns);
     /// Adds gradients to the window of accumulation, which no step has used yet. Raises an error before anything has
     /// changed, or does it.
     void accumulate(const py::object& grads, const py::list& param_groups, const py::object& weight);
@@ -131,6 +134,7 @@ private:
     };
 
     struct GroupBinding;
+    class ObservedStep;
 
     std::unique_ptr<Binding> bind(Addition& added) override;
     StateBlock allocate_state(std::vector<Tensor>& tensors, const std::vector<StateSlots>& slots,
@@ -197,7 +201,7 @@ private:
     /// Measures gradients as the options demand, and completes `treatment`.
     Measured measure(Treatment& treatment, SpikeLimit limit);
     Measured measure_units(Treatment& treatment);
-    void update(const Treatment& treatment, bool measured) noexcept;
+    void update(const Treatment& treatment, bool measured, ObservedStep* observed) noexcept;
 
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done
     std::vector<Bound> bound_;

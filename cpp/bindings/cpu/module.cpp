@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/rule_registry.hpp"
+#include "adamcore/statistics/columns.hpp"
 #include "adamcore/version.hpp"
 #include "calls/define.hpp"
 #include "cpu/calls.hpp"
@@ -99,6 +100,9 @@ std::vector<std::string> built_isas() {
 ADAMCORE_MODULE(_core, m) {
     m.doc() = "adamcore's native module. Use the adamcore package instead.";
     m.attr("__version__") = ADAMCORE_VERSION;
+    py::tuple columns(statistics::column_count);
+    for (std::size_t i = 0; i < statistics::column_count; ++i) columns[i] = statistics::column_names[i];
+    m.attr("step_columns") = columns;
     m.def("rules", &rules, "The descriptions of all rules, by name.");
 
     m.def(

@@ -4,6 +4,7 @@
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
+#include "cpu/observed_step.hpp"
 #include "gate/written.hpp"
 #include "guards/spike_history.hpp"
 #include "runtime/environment.hpp"
@@ -13,7 +14,7 @@
 namespace adamcore::python {
 
 py::object HostOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
-                               bool check, const py::object& weight, bool raises) {
+                               bool check, const py::object& weight, bool raises, unsigned columns) {
     const Exclusive exclusive(use_, owner());
     const double scale = groups_.checked_loss_scale(loss_scale), leaf_weight = window_.checked_weight(weight);
     const bool has_window = window_.is_open(), has_grads = !grads.is_none();
@@ -47,26 +48,37 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const std::shared_ptr<SpikeHistory> history = history_in(options_.guard);
     const SpikeLimit limit = history ? history->next() : SpikeLimit{};
 
+    std::optional<ObservedStep> observed;
+    if (columns != 0) observed.emplace(*this, columns, measures);
+
     Measured measured;
     bool skipped = false;
     // What is returned is made now, because nothing may fail once something has changed. The number is set later, which
     // nobody sees.
-    const py::object norm = measures ? py::object(py::float_(0.0)) : py::object();
+    const bool returns = measures || observed;
+    const py::object norm = returns ? py::object(py::float_(0.0)) : py::object();
     const auto result_of = [&](bool is_skipped, const py::object& label, bool is_spike) -> py::object {
-        return py::make_tuple(is_skipped, norm, label, is_spike);
+        py::object measurements = py::make_tuple(is_skipped, norm, label, is_spike);
+        return observed ? observed->with_table(measurements) : measurements;
     };
-    const py::object result = measures ? result_of(false, py::none(), false) : py::none();
+    const py::object result = returns ? result_of(false, py::none(), false) : py::none();
     const py::object of_spike = history ? result_of(limit.skips, py::none(), true) : py::object();
     const auto work = [&] {
         if (window) window->add();
         if (measures) measured = measure(treatment, limit);
         skipped = (check && measured.culprit) || (measured.is_spike && limit.skips);
-        if (skipped) return;
-        if (change) {
-            if (is_counted_) count_step(-1);
-            commit(std::move(*change));
+        if (!skipped) {
+            if (change) {
+                if (is_counted_) count_step(-1);
+                commit(std::move(*change));
+            }
+            update(treatment, measures, observed ? &*observed : nullptr);
+        } else if (observed) {
+            observed->observe_grads();
         }
-        update(treatment, measures);
+        if (!observed) return;
+        const double found = observed->finish(multiplier, !skipped);
+        if (!measures) measured.norm = found;
     };
     if (!may_release || active_elements_ < worth_releasing(size())) {
         work();
@@ -77,10 +89,10 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     const bool fails = raises && skipped && measured.culprit;  // it is about to raise an error
     if (window && fails) window->take_back();
     if (window && !fails) window_.close();
-    if (measures) reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = measured.norm;
+    if (returns) reinterpret_cast<PyFloatObject*>(norm.ptr())->ob_fval = measured.norm;
     if (history && !measured.culprit) history->record(measured.norm, limit);
     if (written && !skipped) note_written(written);
-    if (!measures) return result;
+    if (!returns) return result;
     if (measured.is_spike) return of_spike;
     if (!skipped) return result;
     const Names::By by = window ? Names::By::sum : taken.by;
@@ -170,13 +182,14 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
         if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
         at += 2 * count;
     }
-    const norm::Squares squares = sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
+    units_.pairs = totals;
+    const norm::Squares squares = sums::sum_pairs(units_.pairs.data(), static_cast<std::int64_t>(totals.size()));
     measured.norm = norm::root(squares, treatment.scale);
     return measured;
 }
 
 /// What was measured last is in cache, so the update begins there.
-void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
+void HostOptimizer::update(const Treatment& treatment, bool measured, ObservedStep* observed) noexcept {
     if (!is_counted_) count_step(1);
     is_counted_ = false;
     ++completed_;
@@ -186,8 +199,11 @@ void HostOptimizer::update(const Treatment& treatment, bool measured) noexcept {
         latest_[group].prepare(groups_[group], tensor);
     }
     const cpu::Followers followers = advance_averages();
-    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts_.data(), parts_, pool(), treatment, measured,
-              latest_.data(), workspace_, numbers_.data(), followers);
+    if (observed) observed->begin();
+    const plan::Cut* const cuts = observed ? observed->cuts() : cuts_.data();
+    cpu::step(kernels(), groups_.data(), tensors_.data(), cuts, observed ? observed->parts() : parts_, pool(),
+              treatment, measured, latest_.data(), workspace_, numbers_.data(), followers,
+              observed ? &observed->observer() : nullptr);
 }
 
 cpu::Followers HostOptimizer::advance_averages() noexcept {
@@ -212,22 +228,28 @@ HostOptimizer* optimizer_in(PyObject* self) {
 PyObject* call_step(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return translate_errors(
         [&]() -> PyObject* {
-            require_arguments(count, 6);
+            require_arguments(count, 7);
             HostOptimizer* const optimizer = optimizer_in(self);
             if (!optimizer) throw py::type_error("HostOptimizer: __init__ has not been called");
             const auto object = [&](int i) { return py::reinterpret_borrow<py::object>(arguments[i]); };
             if (!PyList_Check(arguments[1])) throw py::type_error("param_groups must be a list");
             const int check = PyObject_IsTrue(arguments[3]), raises = PyObject_IsTrue(arguments[5]);
             if (check < 0 || raises < 0) throw py::error_already_set();
+            const unsigned long columns = PyLong_AsUnsignedLong(arguments[6]);
+            if (PyErr_Occurred()) throw py::error_already_set();
             const cpu::FloatEnvironment environment;
-            return optimizer->step(object(0), object(1), object(2), check != 0, object(4), raises != 0).release().ptr();
+            return optimizer
+                ->step(object(0), object(1), object(2), check != 0, object(4), raises != 0,
+                       static_cast<unsigned>(columns))
+                .release()
+                .ptr();
         },
         static_cast<PyObject*>(nullptr));
 }
 
 PyMethodDef step_definition = fast_method("step", call_step,
                                           "step($self, grads, param_groups, loss_scale, check, weight, raises, "
-                                          "/)\n--\n\nOne update of all parameters that have "
+                                          "columns, /)\n--\n\nOne update of all parameters that have "
                                           "a gradient.");
 
 }  // namespace

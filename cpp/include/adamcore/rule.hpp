@@ -49,6 +49,10 @@
 /// bool begins = true`, and its prepare(h, t, begins) or its Context says whether this is the update. Which update that
 /// is need not be the tensor's first: a rule may take the place of one that has no such state.
 ///
+/// Statistics read the moments that slots describe. A rule whose steps are not about lr / (sqrt(v / c) + eps) times an
+/// average of gradients, where c is the correction of its last decay, says so: `template <class T>
+/// static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context)`.
+///
 /// A rule whose weight decay is an L2 term declares this with a member `double l2` of its Step. Engines add l2 * p to
 /// the gradient before they call update() or a pass. This sum of a large and a small number is kept in double, the type
 /// G, so that averages of it are rounded only once. Without decay G is T.

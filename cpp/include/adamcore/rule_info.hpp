@@ -92,6 +92,9 @@ struct RuleInfo {
     /// The initial value of state slot `slot`, and of number `index` of the optimizer.
     double (*initial)(const HyperValues& hyper, std::size_t slot) noexcept;
     double (*first_number)(const HyperValues& hyper, std::size_t index) noexcept;
+    /// The slots of the moments that statistics read, or -1, and what they know of the second one.
+    int first_moment, second_moment;
+    rule::SecondMoment (*describe_second)(const HyperValues& hyper, Dtype dtype, const rule::Context& context) noexcept;
     /// Whether gradients of a group with these hyper-parameters are part of the sums over all tensors.
     bool (*takes_part)(const HyperValues& hyper) noexcept;
 };

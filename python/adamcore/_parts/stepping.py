@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adamcore._arrays.structures import Group
 from adamcore.loss_scaler import LossScaler, NonFiniteError
 from adamcore.step_info import StepInfo
+from adamcore.step_stats import Columns, StepStats, columns_of
 
 STEPPED = StepInfo()
 """What a step returns that measured nothing."""
@@ -17,53 +17,58 @@ Measured = tuple[bool, float, str | None, bool]
 the norm is a spike."""
 
 
-def step_on_host(
-    optimizer: object,
-    native: Any,
-    param_groups: list[Group],
-    options: Mapping[str, Any],
-    grads: Any,
-    loss_scale: float | LossScaler,
-    weight: float,
-) -> StepInfo:
-    """Do one step on the CPU. `optimizer` is only what a loss scaler is told: whose steps change it."""
+def step_on_host(optimizer: Any, grads: Any, loss_scale: float | LossScaler, weight: float, stats: Columns) -> StepInfo:
+    """Do one step of an optimizer on the CPU."""
+    native, groups = optimizer._native, optimizer.param_groups
+    columns = columns_of(stats, type(optimizer).__name__)
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
         raises = loss_scale.is_at_floor
-        skipped, norm, _, spike = native.step(grads, param_groups, loss_scale.scale, True, weight, raises)  # noqa: FBT003
+        found = native.step(grads, groups, loss_scale.scale, True, weight, raises, columns)  # noqa: FBT003
+        (skipped, norm, _, spike), statistics = _apart(native, columns, found)
         loss_scale.belong_to(optimizer)
         loss_scale.update(overflow=skipped and not spike)
-        return StepInfo(skipped, norm, spike=spike)
-    measured = native.step(grads, param_groups, loss_scale, False, weight, False)  # noqa: FBT003
-    return STEPPED if measured is None else info_of(measured, loss_scale, options)
+        return StepInfo(skipped, norm, spike=spike, stats=statistics)
+    found = native.step(grads, groups, loss_scale, False, weight, False, columns)  # noqa: FBT003
+    if found is None:
+        return STEPPED
+    measured, statistics = _apart(native, columns, found)
+    return info_of(measured, loss_scale, optimizer.options, statistics)
 
 
-def info_of(measured: Measured, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> StepInfo:
+def _apart(native: Any, columns: int, found: Any) -> tuple[Measured, StepStats | None]:
+    """Return what a step has measured, and its statistics if it was asked for any."""
+    if not columns:
+        return found, None
+    measured, table, sizes = found
+    return measured, StepStats(native.places, columns, table, sizes)
+
+
+def info_of(
+    measured: Measured,
+    loss_scale: float | LossScaler,
+    options: Mapping[str, Any],
+    statistics: StepStats | None = None,
+) -> StepInfo:
     """Return what a step has measured, or raise a NonFiniteError if the options say so."""
     skipped, norm, culprit, spike = measured
-    if spike:
-        return StepInfo(skipped, norm, spike=True)
-    if skipped:
+    if skipped and not spike:
         _raise_if_wanted(culprit, loss_scale, options)
-    return StepInfo(skipped, norm)
+    return StepInfo(skipped, norm, spike=spike, stats=statistics)
 
 
 def step_on_device(
-    optimizer: object,
-    native: Any,
-    memory: Any,
-    param_groups: list[Group],
-    options: Mapping[str, Any],
-    grads: Any,
-    loss_scale: float | LossScaler,
-    weight: float,
+    optimizer: Any, grads: Any, loss_scale: float | LossScaler, weight: float, stats: Columns
 ) -> StepInfo:
-    """Queue one step on a CUDA device. `optimizer` is only what a loss scaler is told: whose steps change it."""
+    """Queue one step of an optimizer on a CUDA device."""
+    native, groups, options = optimizer._native, optimizer.param_groups, optimizer.options
+    if columns_of(stats, type(optimizer).__name__):
+        raise ValueError(f"{type(optimizer).__name__}.step: stats are of arrays in CPU memory, and not yet of CUDA's")
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)
-    on_device = scaler.bind(memory, native.device) if scaler else None
-    report = native.step(grads, param_groups, 1.0 if scaler else loss_scale, scaler is not None, on_device, weight)
+    on_device = scaler.bind(optimizer._memory, native.device) if scaler else None
+    report = native.step(grads, groups, 1.0 if scaler else loss_scale, scaler is not None, on_device, weight)
     if scaler:
         scaler.belong_to(optimizer)
     if report is None:

@@ -15,6 +15,7 @@ from adamcore.loss_scaler import LossScaler
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
 from adamcore.step_info import StepInfo
+from adamcore.step_stats import Columns
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -128,7 +129,9 @@ class ScheduleFreeAdamW(Optimizer):
         """
         self._enter("train", [1 - beta for beta in self._beta1()])
 
-    def step(self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0) -> StepInfo:
+    def step(
+        self, grads: Any = None, *, loss_scale: float | LossScaler = 1.0, weight: float = 1.0, stats: Columns = False
+    ) -> StepInfo:
         """Update every parameter that has a gradient, in place. See `Optimizer.step`.
 
         Raises
@@ -137,7 +140,7 @@ class ScheduleFreeAdamW(Optimizer):
             After `eval`, until `train` is called. Nothing has changed then.
         """
         self._require_train()
-        return super().step(grads, loss_scale=loss_scale, weight=weight)
+        return super().step(grads, loss_scale=loss_scale, weight=weight, stats=stats)
 
     def accumulate(self, grads: Any, *, weight: float = 1.0) -> None:
         """Add gradients to those of the next step. See `Optimizer.accumulate`.

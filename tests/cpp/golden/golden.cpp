@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../support/hashes.hpp"
+#include "../support/observed.hpp"
 #include "../support/powers.hpp"
 #include "../support/schedules.hpp"
 
@@ -189,6 +190,41 @@ void print_norms(const cpu::Kernels& kernels) {
         std::printf("norm of float64 %a\n", norm_of<double>(kernels, spread));
 }
 
+/// The sums of an observed step. AdamW's sweep is fused if all arrays are float32.
+template <class P, class G>
+std::uint64_t hash_of_statistics(const cpu::Kernels& kernels, const char* rule) {
+    constexpr std::int64_t count = 9001;
+    const cpu::Group group = named_group(rule);
+    Numbers numbers;
+    const auto draw = [&](auto& values) {
+        using Stored = std::decay_t<decltype(values[0])>;
+        using T = decltype(storage::decode(Stored{}));
+        for (auto& x : values) x = storage::encode<Stored>(static_cast<T>(numbers.next<float>() * 0x1p-22f));
+    };
+    std::vector<P> param(count);
+    std::vector<G> grad(count);
+    using T = decltype(storage::decode(P{}));
+    std::vector<T> state[2] = {std::vector<T>(count), std::vector<T>(count)};
+    draw(param);
+    Tensor tensor = adamcore::tensor(param.data(), grad.data(), count, 1, state[0].data(), state[1].data());
+    std::uint64_t hash = hash_start;
+    for (tensor.step = 1; tensor.step <= 3; ++tensor.step) {
+        draw(grad);
+        const statistics::Sums sums = test::observed_step(kernels, group, tensor, statistics::all_parts, true);
+        for (const double sum : {sums.grads.sum, sums.weights, sums.updates, sums.products, sums.firsts, sums.seconds,
+                                 sums.largest, static_cast<double>(sums.zeros), static_cast<double>(sums.lost)})
+            hash = hash_of(&sum, sizeof sum, hash);
+    }
+    return hash;
+}
+
+void print_statistics(const cpu::Kernels& kernels) {
+    for (const char* rule : {"adamw", "rmsprop_momentum"})
+        std::printf("statistics %s %016" PRIx64 " %016" PRIx64 " %016" PRIx64 "\n", rule,
+                    hash_of_statistics<float, float>(kernels, rule), hash_of_statistics<double, float>(kernels, rule),
+                    hash_of_statistics<bfloat16, float16>(kernels, rule));
+}
+
 void print_schedules() {
     test::for_each_schedule([](const char* name, const auto& schedule) {
         std::printf("schedule %s %016" PRIx64 "\n", name, test::hash_of_schedule(schedule));
@@ -211,6 +247,7 @@ int main() {
         std::printf("isa %s\n", cpu::name_of(isa));
         for (std::size_t rule = 0; rule < rules::All::size; ++rule) print_steps(*kernels, rule);
         print_norms(*kernels);
+        print_statistics(*kernels);
         // They do not depend on the ISA, but same.py compares what follows the name of one.
         print_powers();
         print_schedules();

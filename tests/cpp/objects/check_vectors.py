@@ -26,6 +26,7 @@ FOREIGN = {"baseline": {"c4", "c5", "62"}, "avx2": {"62"}, "avx512": set()}
 FUNCTION = re.compile(r"[0-9a-f]+ <(?P<name>.+)>:")
 SWEEP = re.compile(
     r"\b(?:sweep_elements|RuleSweep)<adamcore::cpu::isa::\w+, adamcore::(?P<rule>\w+), .*?\b(?P<dtype>float|double)\b"
+    r"|\bRuleFused<adamcore::cpu::isa::\w+, adamcore::(?P<fused>\w+), "
 )
 
 
@@ -69,7 +70,8 @@ def read(objdump: str, archive: str) -> Findings:
         if encoding and encoding["first"] in FOREIGN.get(isa, ()):
             found.foreign.append(f"{isa} {name}: encoded for another processor: {instruction['text']}")
         if isa in WIDEST and (sweep := SWEEP.search(name)):
-            found.sweeps[Function(isa, sweep["rule"], sweep["dtype"], name)].append(instruction["text"])
+            kind = (f"{sweep['fused']}, observed", "float") if sweep["fused"] else (sweep["rule"], sweep["dtype"])
+            found.sweeps[Function(isa, *kind, name)].append(instruction["text"])
     return found
 
 
@@ -97,7 +99,8 @@ def missing_loops(found: dict[Function, list[str]]) -> list[str]:
     for function, instructions in found.items():
         loop = function[:3]
         wanted.add(loop)
-        operations = ["mul", "div", "sqrt"] if function.rule == "AdamW" else ["mul"]
+        is_adamw = function.rule in ("AdamW", "AdamW, observed")
+        operations = ["mul", "div", "sqrt"] if is_adamw else ["mul"]
         if all(has(instructions, operation, function.isa) for operation in operations):
             seen.add(loop)
     if not any(rule == "AdamW" for _, rule, _ in wanted):

@@ -16,6 +16,7 @@
 #include "adamcore/cpu/passes/workspace.hpp"
 #include "adamcore/cpu/pieces.hpp"
 #include "adamcore/cpu/prefetch.hpp"
+#include "adamcore/cpu/statistics/observer.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/cpu/traffic.hpp"
@@ -63,28 +64,86 @@ inline void prefetch_beginning(const Tensor& tensor) noexcept {
 }  // namespace detail
 
 /// Divides `count` tensors among a pool of `threads` threads. Returns the number of parts; `cuts` has room for
-/// max_parts + 1 positions.
-inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, plan::Cut* cuts) noexcept {
+/// max_parts + 1 positions. Cuts inside tensors are at multiples of `unit` elements: of sums::leaf if the step is observed.
+inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, plan::Cut* cuts,
+                     std::int64_t unit = plan::grain) noexcept {
     const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
     std::int64_t work = 0;
     for (std::int64_t i = 0; i < count; ++i) work += work_of(tensors[i]);
     const int parts = parts_for(work, threads);
-    plan::split(size, count, parts, cuts);
+    plan::split(size, count, parts, cuts, unit);
     return parts;
 }
 
 namespace detail {
 
+/// Who accompanies the updates of a step.
+struct Company {
+    const Followers& followers;
+    const Observer* observer = nullptr;
+};
+
+/// Updates elements [begin, end) of tensor `i` with a rule's sweeps, and lets passes follow.
+inline void update_piece(const Company& company, const Watch& watch, const DenseSweep* sweeps, std::size_t rule,
+                         const TileSweep* tiles, const void* constants, const Tensor& tensor, std::int64_t i,
+                         std::int64_t begin, std::int64_t end, double group_scale,
+                         const Treatment& treatment) noexcept {
+    visit_compute(tensor.dtype, [&](auto x) {
+        using T = decltype(x);
+        constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
+        const Scale scale = treatment.scale_of(i);
+        const auto plainly = [&](const DenseSweep& sweep, const void* step, std::int64_t at, std::int64_t next) {
+            update<T>(sweep, tiles[type], step, tensor, at, next, group_scale, scale, treatment);
+        };
+        const FusedSweep fused =
+            sizeof(T) == 4 && works_in_place<T>(sweeps[type], tensor, group_scale * scale, treatment)
+                ? watch.fused(rule, i)
+                : nullptr;
+        const auto watched = [&](std::int64_t at, std::int64_t next) {
+            if (fused) {
+                watch.update_fused(fused, tensor, i, constants, at, next, (group_scale * scale).number);
+            } else {
+                watch.update(tensor, i, sweeps[type], constants, at, next, plainly);
+            }
+        };
+        update_and_follow(company.followers, tiles, tensor, i, begin, end, treatment.seed, watched);
+    });
+}
+
+/// Observes tensors of a step that a pass has ended: nothing changes.
+template <class Pool>
+void observe_rest(const Job& job, const plan::Cut* cuts, int parts, const Pool& pool,
+                  const Observer& observer) noexcept {
+    const auto size = [&](std::int64_t i) { return active_size(job.tensors[i]); };
+    run(size, cuts, parts, pool, false, [&] {
+        return [&, watch = Watch(&observer)](std::int64_t i, std::int64_t begin, std::int64_t end) {
+            const Tensor& tensor = job.tensors[i];
+            visit_compute(tensor.dtype, [&](auto x) {
+                using T = decltype(x);
+                constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
+                watch.update(tensor, i, resting[type], nullptr, begin, end,
+                             [&](const DenseSweep& rule, const void* step, std::int64_t at, std::int64_t next) {
+                                 update<T>(rule, job.catalog.tiles[type], step, tensor, at, next, 1.0, Scale(1), {});
+                             });
+            });
+        };
+    });
+}
+
 /// One update of tensors of which some have constants of their own. Returns false if a pass ended the step.
 template <class Pool>
 bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Pool& pool, const Treatment& treatment,
                       bool reversed, LatestConstants* latest, Workspace workspace, double* numbers,
-                      const Followers& followers = {}) noexcept {
+                      const Company& company) noexcept {
     Passes<Pool> passes(job, pool, treatment, workspace, numbers, latest);
-    if (!passes.run(reversed)) return false;
+    if (!passes.run(reversed)) {
+        if (company.observer) observe_rest(job, cuts, parts, pool, *company.observer);
+        return false;
+    }
     const auto size = [&](std::int64_t i) { return active_size(job.tensors[i]); };
     run(size, cuts, parts, pool, reversed, [&] {
-        return [&, cache = StepCache<StepStorage>()](std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+        return [&, watch = Watch(company.observer), cache = StepCache<StepStorage>()](
+                   std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
             const Group& group = job.group(i);
             const std::size_t rule = job.rule(i);
             const Tensor tensor = passes.view(i);
@@ -93,15 +152,8 @@ bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Po
                 constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
                     job.catalog.infos[rule].prepare(group.hyper, context_of(t), t.dtype, out);
                 });
-            visit_compute(tensor.dtype, [&](auto x) {
-                constexpr auto type = static_cast<std::size_t>(dtype_of<decltype(x)>);
-                update_and_follow(followers, job.catalog.tiles, tensor, i, begin, end, treatment.seed,
-                                  [&](std::int64_t at, std::int64_t next) {
-                                      update<decltype(x)>(job.catalog.sweeps[rule][type], job.catalog.tiles[type],
-                                                          constants, tensor, at, next, group.grad_scale,
-                                                          treatment.scale_of(i), treatment);
-                                  });
-            });
+            update_piece(company, watch, job.catalog.sweeps[rule], rule, job.catalog.tiles, constants, tensor, i, begin,
+                         end, group.grad_scale, treatment);
         };
     });
     return true;
@@ -191,7 +243,7 @@ void step_statically(const Group* groups, bool is_one_group, const Tensor* tenso
     const int parts = plan_step(tensors, count, pool.size(), cuts);
     if constexpr (has_passes<Rule>) {
         StaticKernels<Rule, StaticRules<Rule>>::with_job(groups, is_one_group, tensors, count, [&](const Job& job) {
-            step_with_passes(job, cuts, parts, pool, treatment, false, nullptr, workspace, numbers);
+            step_with_passes(job, cuts, parts, pool, treatment, false, nullptr, workspace, numbers, {{}});
         });
     } else {
         const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
@@ -211,6 +263,32 @@ void step_statically(const Group* groups, bool is_one_group, const Tensor* tenso
             };
         });
     }
+}
+
+/// The same where the constants of all tensors belong to their groups.
+template <class Pool>
+void step_without_passes(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts,
+                         int parts, const Pool& pool, const Treatment& treatment, bool reversed,
+                         LatestConstants* latest, const Company& company) noexcept {
+    const std::int64_t count = cuts[parts].tensor;
+    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
+    const RuleInfo* const infos = all_rules().data();
+    run(size, cuts, parts, pool, reversed, [&] {
+        return [&, watch = Watch(company.observer), cache = StepCache<StepStorage>()](
+                   std::int64_t i, std::int64_t begin, std::int64_t end) mutable {
+            const Tensor& tensor = tensors[i];
+            if (i + tensors_ahead < count) prefetch_beginning(tensors[i + tensors_ahead]);
+            const Group& group = groups[tensor.group];
+            const std::size_t rule = rule_of(infos, group.rule, tensor);
+            const void* constants = latest ? latest[tensor.group].find(tensor, rule) : nullptr;
+            if (!constants)
+                constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
+                    infos[rule].prepare(group.hyper, context_of(t), t.dtype, out);
+                });
+            update_piece(company, watch, kernels.sweep[rule], rule, kernels.tiles, constants, tensor, i, begin, end,
+                         group.grad_scale, treatment);
+        };
+    });
 }
 
 }  // namespace detail
@@ -240,46 +318,26 @@ void step(const Group* groups, const Tensor* tensors, std::int64_t count, const 
 /// One update of many groups with rules that are chosen at run time, with parts from plan_step. If `reversed`, it
 /// starts with the last part. `latest` has the constants of the groups, or is null. Rules with passes need a workspace,
 /// as above, and `numbers` of the optimizer if they have any. `followers` follow all tensors, also those without
-/// gradients. Part of adamcore::kernels.
+/// gradients. An `observer` sums what the step does. Part of adamcore::kernels.
 template <class Pool>
 void step(const Kernels& kernels, const Group* groups, const Tensor* tensors, const plan::Cut* cuts, int parts,
           const Pool& pool, const Treatment& treatment = {}, bool reversed = false, LatestConstants* latest = nullptr,
-          Workspace workspace = {}, double* numbers = nullptr, const Followers& followers = {}) noexcept {
+          Workspace workspace = {}, double* numbers = nullptr, const Followers& followers = {},
+          const Observer* observer = nullptr) noexcept {
     const std::int64_t count = cuts[parts].tensor;
     assert(detail::have_state(all_rules().data(), groups, tensors, count));
+    if (observer) observe_early(*observer, tensors, count, false, pool);
+    const detail::Company company{followers, observer};
+    bool updates = true;
     if (workspace.memory) {
         const detail::Catalog catalog = detail::catalog_of(kernels);
-        const bool updates = detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool,
-                                                      treatment, reversed, latest, workspace, numbers, followers);
-        return detail::follow_others(followers, kernels.tiles, tensors, count, !updates, pool, treatment.seed);
+        updates = detail::step_with_passes({catalog, groups, false, tensors, count}, cuts, parts, pool, treatment,
+                                           reversed, latest, workspace, numbers, company);
+    } else {
+        detail::step_without_passes(kernels, groups, tensors, cuts, parts, pool, treatment, reversed, latest, company);
     }
-    const auto size = [&](std::int64_t i) { return active_size(tensors[i]); };
-    const RuleInfo* const infos = all_rules().data();
-    detail::run(size, cuts, parts, pool, reversed, [&] {
-        return [&, cache = detail::StepCache<StepStorage>()](std::int64_t i, std::int64_t begin,
-                                                             std::int64_t end) mutable {
-            const Tensor& tensor = tensors[i];
-            if (i + detail::tensors_ahead < count) detail::prefetch_beginning(tensors[i + detail::tensors_ahead]);
-            const Group& group = groups[tensor.group];
-            const std::size_t rule = rule_of(infos, group.rule, tensor);
-            const void* constants = latest ? latest[tensor.group].find(tensor, rule) : nullptr;
-            if (!constants)
-                constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
-                    infos[rule].prepare(group.hyper, detail::context_of(t), t.dtype, out);
-                });
-            visit_compute(tensor.dtype, [&](auto x) {
-                using T = decltype(x);
-                constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-                detail::update_and_follow(followers, kernels.tiles, tensor, i, begin, end, treatment.seed,
-                                          [&](std::int64_t at, std::int64_t next) {
-                                              detail::update<T>(kernels.sweep[rule][type], kernels.tiles[type],
-                                                                constants, tensor, at, next, group.grad_scale,
-                                                                treatment.scale_of(i), treatment);
-                                          });
-            });
-        };
-    });
-    detail::follow_others(followers, kernels.tiles, tensors, count, false, pool, treatment.seed);
+    detail::follow_others(followers, kernels.tiles, tensors, count, !updates, pool, treatment.seed);
+    if (observer) observe_late(*observer, tensors, count, pool);
 }
 
 }  // namespace adamcore::cpu

@@ -6,6 +6,8 @@
 #include "adamcore/cpu/passes/pass_sweep.hpp"
 #include "adamcore/cpu/passes/visits.hpp"
 #include "adamcore/cpu/reduce.hpp"
+#include "adamcore/cpu/statistics/fused_sweep.hpp"
+#include "adamcore/cpu/statistics/kernels.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/dtype.hpp"
@@ -31,6 +33,8 @@ struct Kernels {
     TileVisits visits[compute_type_count];
     MeasureLeaves measure;
     Rescale rescale;
+    ObservationKernels observation;
+    FusedSweeps fused[rules::All::size];
 };
 
 namespace detail {
@@ -45,7 +49,9 @@ constexpr Kernels make_kernels(Isa isa, rule::List<Rules...>, rule::List<Passes.
             {tile_sweep<Tag, float>, tile_sweep<Tag, double>},
             {tile_visits<Tag, float>, tile_visits<Tag, double>},
             Reduction<Tag>::measure,
-            Reduction<Tag>::rescale};
+            Reduction<Tag>::rescale,
+            observation_kernels<Tag>,
+            {fused_sweeps<Tag, Rules>...}};
 }
 
 }  // namespace detail

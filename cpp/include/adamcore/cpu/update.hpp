@@ -16,12 +16,18 @@ inline bool is_direct(const Tensor& tensor, const Treatment& treatment) noexcept
     return is_stored_plainly(tensor) && !treatment.prepares();
 }
 
+/// Whether a sweep updates the tensor's arrays themselves, with gradients multiplied by this scale.
+template <class T>
+bool works_in_place(const DenseSweep& rule, const Tensor& tensor, Scale scale, const Treatment& treatment) noexcept {
+    return is_direct(tensor, treatment) && rule.access.is_by_elements() && scale::is_normal<T>(scale);
+}
+
 /// Updates elements [begin, end) of one tensor with a rule's sweep, in place or tile by tile.
 template <class T>
 void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tensor& tensor, std::int64_t begin,
             std::int64_t end, double group_scale, Scale scale, const Treatment& treatment) noexcept {
     const Scale whole = group_scale * scale;
-    if (!is_direct(tensor, treatment) || !rule.access.is_by_elements() || !scale::is_normal<T>(whole))
+    if (!works_in_place<T>(rule, tensor, whole, treatment))
         return tiles(rule, constants, tensor, begin, end, group_scale, scale, treatment);
     void* state[max_slots] = {};
     for (std::size_t slot = 0; slot < max_slots && tensor.state[slot]; ++slot)

@@ -10,6 +10,7 @@
 #include "adamcore/bias.hpp"
 #include "adamcore/rule.hpp"
 #include "adamcore/rule/check.hpp"
+#include "adamcore/rule/second_moment.hpp"
 #include "adamcore/rule_info.hpp"
 
 /// Makes the descriptions of rules that programs use at run time.
@@ -69,6 +70,12 @@ void prepare_into(const HyperValues& values, const rule::Context& context, Dtype
 template <class Rule>
 double initial_of(const HyperValues& values, std::size_t slot) noexcept {
     return rule::initial<Rule>(hyper_of<Rule>(values), slot);
+}
+
+template <class Rule>
+rule::SecondMoment describe_second_of(const HyperValues& values, Dtype dtype, const rule::Context& context) noexcept {
+    return visit_compute(
+        dtype, [&](auto x) { return rule::describe_second<Rule, decltype(x)>(hyper_of<Rule>(values), context); });
 }
 
 template <class Rule>
@@ -209,6 +216,9 @@ RuleInfo make_rule_info() {
     info.prepare_next = prepare_next_into<Rule>;
     info.initial = initial_of<Rule>;
     info.first_number = first_number_of<Rule>;
+    info.first_moment = rule::first_moment<Rule>();
+    info.second_moment = rule::second_moment<Rule>();
+    info.describe_second = describe_second_of<Rule>;
     info.takes_part = takes_part_of<Rule>;
     for (std::size_t i = 0; i < Rule::fields.size(); ++i) {
         const auto& field = Rule::fields[i];

@@ -91,6 +91,12 @@ struct Context {
     std::int64_t rows = 0, columns = 0;   ///< of each of its matrices; 0 if it has fewer than two axes
 };
 
+/// What statistics know of a rule's second moment v: a step moves weights by about rate / (sqrt(v / correction) + eps)
+/// times an average of gradients.
+struct SecondMoment {
+    double rate = 1, correction = 1, eps = 0;
+};
+
 template <class Pass>
 inline constexpr std::size_t sum_count = Pass::sums.size();
 

@@ -82,6 +82,12 @@ struct AdafactorVector {
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, const rule::Context& context) {
         return adafactor::prepare<T>(h, context);
     }
+    /// Without the factors that depend on the sizes of the parameter and of the update.
+    template <class T>
+    ADAMCORE_FN static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context) {
+        const Step<T> step = prepare<T>(h, context);
+        return {step.relative_rate, 1, step.least};
+    }
 
     struct Moment {
         static constexpr auto sums = rule::sums(rule::Over::tensor, rule::Over::tensor);

@@ -29,10 +29,17 @@ struct Adagrad {
         double l2;
     };
 
+    ADAMCORE_FN static double rate_of(const Hyper& h, std::int64_t t) {
+        return h.lr / (1 + static_cast<double>(t - 1) * h.lr_decay);
+    }
+    template <class T>
+    ADAMCORE_FN static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context) {
+        return {rate_of(h, context.t), 1, h.eps};
+    }
+
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
-        const double lr = h.lr / (1 + static_cast<double>(t - 1) * h.lr_decay);
-        return {T(lr), T(h.eps), h.weight_decay};
+        return {T(rate_of(h, t)), T(h.eps), h.weight_decay};
     }
 
     template <class T, class G>

@@ -47,6 +47,11 @@ struct Lamb {
     }
 
     template <class T>
+    ADAMCORE_FN static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context) {
+        return {h.lr, h.bias_correction != 0 ? context.corrections[1] : 1, h.eps};
+    }
+
+    template <class T>
     ADAMCORE_FN static T direction(const Step<T>& s, T p, T m, T v) {
         return m / (math::sqrt(v) * s.root + s.eps) + s.decay * p;
     }

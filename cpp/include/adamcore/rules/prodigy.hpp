@@ -53,6 +53,15 @@ struct Prodigy {
         return rule::is_none(h.beta3) ? math::sqrt(h.beta2) : h.beta3;
     }
 
+    /// The second moment has the square of d as a factor.
+    template <class T>
+    ADAMCORE_FN static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context) {
+        const double size = context.shared[distance];
+        const auto next = static_cast<std::int64_t>(context.shared[count]) + 1;
+        const double bias = h.use_bias_correction != 0 ? bias::correction(h.beta2, next) : 1;
+        return {size * h.lr, size * size * bias, h.eps};
+    }
+
     template <class T>
     struct Step {
         Average<T> first, second, sum;

@@ -41,11 +41,20 @@ struct ScheduleFreeAdamW {
         double decay, rate, pull, share;
     };
 
+    ADAMCORE_FN static double rate_of(const Hyper& h, std::int64_t t) {
+        const auto step = static_cast<double>(t);
+        return step < h.warmup_steps ? h.lr * (step / h.warmup_steps) : h.lr;
+    }
+    template <class T>
+    ADAMCORE_FN static rule::SecondMoment describe_second(const Hyper& h, const rule::Context& context) {
+        return {rate_of(h, context.t), context.corrections[0], h.eps};
+    }
+
     /// The numbers of the tensor are the largest learning rate so far, and the sum of the weights of all z.
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, const rule::Context& context) {
         const auto t = static_cast<double>(context.t);
-        const double rate = t < h.warmup_steps ? h.lr * (t / h.warmup_steps) : h.lr;
+        const double rate = rate_of(h, context.t);
         double &largest = context.numbers[0], &sum = context.numbers[1];
         largest = math::max(largest, rate);
         const double weight = power::pow(t, h.r) * power::pow(largest, h.weight_lr_power);

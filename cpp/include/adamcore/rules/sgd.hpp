@@ -24,7 +24,7 @@ struct Sgd {
         T lr, momentum;
         Average<T> buffer;
         double l2;
-        bool starts;  ///< whether this step initialises the buffer
+        T starts;  ///< 1 if this step initialises the buffer, or 0: compilers do not always vectorise a choice by a bool
     };
 
     /// The buffer begins as the first gradient, whatever it contained, even NaN. Dampening begins with the second
@@ -32,7 +32,7 @@ struct Sgd {
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t, bool begins) {
         const auto buffer = begins ? make_average<T>(0, 1) : make_average<T>(h.momentum, 1 - h.dampening);
-        return {T(h.lr), T(h.momentum), buffer, h.weight_decay, begins};
+        return {T(h.lr), T(h.momentum), buffer, h.weight_decay, T(begins ? 1 : 0)};
     }
     template <class T>
     ADAMCORE_FN static Step<T> prepare(const Hyper& h, std::int64_t t) {
@@ -48,7 +48,7 @@ protected:
     /// A buffer that has not been initialised is not used: zero times its contents may be NaN.
     template <class T, class G>
     ADAMCORE_FN static T next(const Step<T>& s, G g, T buffer) {
-        return average(s.buffer, math::select(s.starts, T(0), buffer), g);
+        return average(s.buffer, math::select(s.starts != 0, T(0), buffer), g);
     }
 };
 
