@@ -270,9 +270,17 @@ print(before == (np.float32(1e-40) * np.float32(0.5), np.float64(5e-324)) and be
 
 
 def test_import_is_quick() -> None:
-    """At most 30 ms more than NumPy's. The minimum of several measurements, because machines are noisy."""
-    code = "import numpy, time; t = time.perf_counter(); import adamcore; print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(5)) < 0.03
+    """At most 30 ms more than NumPy's or, on a machine that is slow or busy, a third as long as NumPy's."""
+    code = """
+import time
+times = [time.perf_counter()]
+import numpy
+times.append(time.perf_counter())
+import adamcore
+print(time.perf_counter() - times[1], times[1] - times[0])
+"""
+    measured = ([float(seconds) for seconds in run_python(code).split()] for _ in range(10))
+    assert any(own < max(0.03, numpys / 3) for own, numpys in measured)
 
 
 def test_import_brings_in_nothing_heavy() -> None:
