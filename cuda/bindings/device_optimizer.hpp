@@ -30,9 +30,10 @@ public:
     DeviceOptimizer(std::string owner, const Options& options, py::object library);
     ~DeviceOptimizer() override;
 
-    /// Like HostOptimizer::step(), but returns None or a StepReport.
+    /// Like HostOptimizer::step(), but returns None or a StepReport. With `columns`, returns that, a StatisticsReport and
+    /// the sizes of the parameters.
     py::object step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale, bool check,
-                    Scaler* scaler, const py::object& weight);
+                    Scaler* scaler, const py::object& weight, unsigned columns);
     void accumulate(const py::object& grads, const py::list& param_groups, const py::object& weight);
     /// Copies hyper-parameters to the device, for steps that have been captured: those of schedules for the next `steps`
     /// steps.
@@ -166,6 +167,8 @@ private:
     void walk(GradWalk& bound, const Form& form, const ArrayView& param, const ArrayView& grad) const;
     /// Sets the members of an entry that depend on this.
     void describe_walks(const GradWalk& bound, const Form& form, cuda::Entry& entry) const;
+    /// Prepares statistics of the step under way.
+    std::shared_ptr<cuda::Observation> observe(unsigned columns);
     /// Raises an error in a capture: what is captured would go on with the sums of now.
     void require_no_capture() const;
     void add(const Leaf& leaf);

@@ -43,6 +43,8 @@ ADAMCORE_MODULE(_cuda, m) {
 
     py::class_<StepReport>(m, "StepReport", "The result of a step, once it is done.")
         .def("read", &StepReport::read, "Wait for the device; return skipped, norm and culprit.");
+    py::class_<StatisticsReport>(m, "StatisticsReport", "The statistics of a step, once it is done.")
+        .def("read", &StatisticsReport::read, "Wait for the device; return the table's bytes and the norm.");
 
     py::class_<Scaler>(m, "Scaler", "A loss scale on the device.")
         .def(py::init<int, py::object, std::uintptr_t>(), py::arg("device"), py::arg("memory"), py::arg("address"))
@@ -61,7 +63,7 @@ ADAMCORE_MODULE(_cuda, m) {
              }),
              py::arg("owner"), py::arg("options"), py::arg("library"))
         .def("step", &DeviceOptimizer::step, py::arg("grads"), py::arg("param_groups"), py::arg("loss_scale"),
-             py::arg("check"), py::arg("scaler"), py::arg("weight"), Computes())
+             py::arg("check"), py::arg("scaler"), py::arg("weight"), py::arg("columns"), Computes())
         .def("accumulate", &DeviceOptimizer::accumulate, py::arg("grads"), py::arg("param_groups"), py::arg("weight"),
              Computes())
         .def("upload", &DeviceOptimizer::upload, py::arg("param_groups"), py::arg("steps"), Computes())

@@ -231,7 +231,7 @@ void DeviceOptimizer::expect(std::size_t i, DeviceArray grad) {
 }
 
 py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_groups, const py::object& loss_scale,
-                                 bool check, Scaler* scaler, const py::object& weight) {
+                                 bool check, Scaler* scaler, const py::object& weight, unsigned columns) {
     const Exclusive exclusive(use_, owner());
     const double leaf_weight = window_.checked_weight(weight);
     const bool has_grads = !grads.is_none();
@@ -249,6 +249,8 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     const std::shared_ptr<SpikeHistory> history = history_in(options_.guard);
     if (history && engine_->is_captured(stream_)) refuse_capture_of_guard();
     if (window_.is_open()) require_no_capture();
+    if (columns != 0 && engine_->is_captured(stream_))
+        throw cuda::Error("statistics cannot be part of a step that is captured into a CUDA graph");
     containers_.require_unchanged(param_groups, *names_, owner());
     groups_.read(param_groups);
     const bool follows = groups_.has_schedules() || !engine_->forecast().is_none();
@@ -273,6 +275,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (upcoming) use(std::move(*upcoming));
     request.stream = stream_;
     request.others = other_streams(stream_);
+    if (columns != 0) request.observation = observe(columns);
     if (window) window->add(request, raises);
     const auto report = [&] {
         // A full queue may wait for work that needs the GIL, and so may the loading of a kernel at its first launch.
@@ -285,8 +288,12 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     if (may_skip || request.spikes.skips || engine_->has_captured()) completed_.reset();
     if (completed_) ++*completed_;
     if (written) note_written(written);  // also if the device is going to skip the step, which is not known yet
-    if (!report) return py::none();
-    return py::cast(StepReport(*report, request.spikes, names_, window ? Names::By::sum : by));
+    const py::object result =
+        report ? py::cast(StepReport(*report, request.spikes, names_, window ? Names::By::sum : by)) : py::none();
+    if (!request.observation) return result;
+    py::list sizes;
+    for (std::size_t i = 0; i < size(); ++i) sizes.append(tensor_at(i).size);
+    return py::make_tuple(result, StatisticsReport(request.observation), sizes);
 }
 
 }  // namespace adamcore::python

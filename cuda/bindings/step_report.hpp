@@ -7,6 +7,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/engine.hpp"
+#include "adamcore/cuda/observation.hpp"
 #include "runtime/gil.hpp"
 #include "structures/names.hpp"
 
@@ -42,6 +43,27 @@ private:
     std::shared_ptr<const Names> names_;
     Names::By by_;
     std::optional<cuda::Outcome> known_;
+};
+
+/// The statistics of a step on a device, which are read on demand.
+class StatisticsReport {
+public:
+    explicit StatisticsReport(std::shared_ptr<const cuda::Observation> observation)
+        : observation_(std::move(observation)) {}
+
+    /// The bytes of a table of doubles, with a row for each of statistics::Column, and the gradients' norm. Waits for the
+    /// optimizer's latest step.
+    py::tuple read() const {
+        const cuda::Observation::Result result = [&] {
+            const GilRelease release;
+            return observation_->read();
+        }();
+        const auto* const bytes = reinterpret_cast<const char*>(result.table.data());
+        return py::make_tuple(py::bytes(bytes, result.table.size() * sizeof(double)), result.norm);
+    }
+
+private:
+    std::shared_ptr<const cuda::Observation> observation_;
 };
 
 }  // namespace adamcore::python

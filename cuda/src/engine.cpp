@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "adamcore/cuda/kernels.hpp"
+#include "adamcore/cuda/observation.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "reports.hpp"
 #include "state.hpp"
@@ -167,6 +168,7 @@ void Engine::queue_step(const StepRequest& request, bool updates, Preparation by
                         Outcome* outcome) {
     const auto* const grads = reinterpret_cast<const void* const*>(turn);
     const auto* const ticks = reinterpret_cast<const std::int32_t*>(turn + entries_.size() * sizeof(void*));
+    if (request.observation) observe_early(request, grads);
     if (measures_) measure_gradients(request, grads);
     if (by != Preparation::host) decide_step(request, outcome, updates ? ticks : nullptr, by == Preparation::replays);
     if (!updates) return;
@@ -174,13 +176,14 @@ void Engine::queue_step(const StepRequest& request, bool updates, Preparation by
     const StepArguments step = arguments_of(request, grads, hosted);
     run_passes(step, request.stream);
     update(request, step, hosted);
+    if (request.observation) observe_late(request, grads);
 }
 
 /// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
 /// so few clocks that their constants are passed with the launches.
 bool Engine::is_hosted(const StepRequest& request) const {
-    return counts_ != Counts::device && !measures_ && !request.scaling && !has_captured() && !plan_.has_own_constants &&
-           clocks_.size() <= few_clocks;
+    return counts_ != Counts::device && !measures_ && !request.observation && !request.scaling && !has_captured() &&
+           !plan_.has_own_constants && clocks_.size() <= few_clocks;
 }
 
 /// The first launch of a kernel loads it to the device, and may be captured or run while other threads capture.
@@ -265,6 +268,7 @@ void Engine::decide_step(const StepRequest& request, Outcome* outcome, const std
     a.course = state_->course;
     a.tensors = plan_.tensors;
     a.shared = state_->numbers->of;
+    a.facts = request.observation ? request.observation->facts() : nullptr;
     a.follows = follows && ticks;
     a.decides = true;
     for (const auto& [rule, type] : plan_.kinds) {
@@ -292,7 +296,7 @@ StepArguments Engine::arguments_of(const StepRequest& request, const void* const
 }
 
 void Engine::update(const StepRequest& request, const StepArguments& step, bool hosted) {
-    UpdateArguments a{step, nullptr, {}};
+    UpdateArguments a{step, nullptr, request.observation ? request.observation->computed() : nullptr, {}};
     if (hosted) prepare(a.hosted);
     for (const UpdatePart& part : plan_.updates) {
         a.tiles = part.tiles;

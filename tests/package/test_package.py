@@ -84,6 +84,8 @@ def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
                 "Evaluator",
                 "Scaler",
                 "SpikeHistory",
+                "StatisticsReport",
+                "StatisticsReport.__init__",
                 "StepReport",
                 "StepReport.__init__",
             )
@@ -303,6 +305,21 @@ LAYERS = [
             "storage/state_rounding.hpp",
         },
     ),
+    (
+        "cuda/observe.hpp",
+        {"cuda/access.hpp", "cuda/fold.hpp", "cuda/table.hpp", "norm.hpp", "rule/pass.hpp", "statistics/columns.hpp"},
+    ),
+    (
+        "cuda/observation.hpp",
+        {
+            "cuda/memory.hpp",
+            "cuda/observe.hpp",
+            "cuda/plan.hpp",
+            "cuda/sequence.hpp",
+            "rule_info.hpp",
+            "statistics/columns.hpp",
+        },
+    ),
     ("cuda/passes/table.hpp", {"cuda/elements/operands.hpp", "sums.hpp"}),
     ("cuda/passes/numbers.hpp", {"cuda/table.hpp", "rule.hpp"}),
     ("cuda/passes/visit.hpp", {"cuda/elements/elements.hpp", "cuda/fold.hpp"}),
@@ -317,10 +334,12 @@ LAYERS = [
         {
             "bias.hpp",
             "optimizer/clip.hpp",
+            "cuda/observe.hpp",
             "cuda/passes/numbers.hpp",
             "cuda/reduce.hpp",
             "cuda/table.hpp",
             "rule/make_info.hpp",
+            "rule/second_moment.hpp",
         },
     ),
     ("cuda/kernels.hpp", {"cuda/", "passes/", "rules/all.hpp", "weights/passes.hpp"}),

@@ -28,7 +28,7 @@ bool changes_first_early(const RuleInfo& rule) {
 
 HostOptimizer::ObservedStep::ObservedStep(const HostOptimizer& optimizer, unsigned columns, bool measures)
     : optimizer_(optimizer),
-      measures_(measures),
+      measures_(measures && optimizer.options_.clip != Clip::units),
       table_({static_cast<py::ssize_t>(statistics::column_count), static_cast<py::ssize_t>(optimizer.size())}),
       sizes_(static_cast<py::ssize_t>(optimizer.size())),
       numbers_(table_.mutable_data()),
@@ -51,7 +51,7 @@ HostOptimizer::ObservedStep::ObservedStep(const HostOptimizer& optimizer, unsign
     rooms_.reset(new cpu::ObserverRoom[static_cast<std::size_t>(cut_parts_)]);
     // Sums of squares also tell whether gradients are finite.
     observer_.parts = statistics::parts_of(columns) | statistics::squares;
-    if (measures) observer_.parts &= ~static_cast<unsigned>(statistics::squares);
+    if (measures_) observer_.parts &= ~static_cast<unsigned>(statistics::squares);
     observer_.kernels = &kernels().observation;
     observer_.measure = kernels().measure;
     observer_.fused = kernels().fused;
@@ -132,11 +132,6 @@ void HostOptimizer::ObservedStep::observe_grads() noexcept {
                        pool());
 }
 
-norm::Squares HostOptimizer::ObservedStep::squares_of(std::size_t at, const statistics::Sums& sums) const noexcept {
-    if (!measures_) return sums.grads;
-    return optimizer_.options_.clip == Clip::units ? optimizer_.units_.totals[at] : optimizer_.norms_.of(at);
-}
-
 double HostOptimizer::ObservedStep::finish(Scale unscaling, bool is_updated) noexcept {
     const cpu::FloatEnvironment environment;
     const std::size_t count = optimizer_.size();
@@ -145,7 +140,8 @@ double HostOptimizer::ObservedStep::finish(Scale unscaling, bool is_updated) noe
         const std::size_t i = optimizer_.active_[at];
         const Tensor& tensor = optimizer_.tensors_[i];
         statistics::Sums sums = sums::sum_pairs(observed_[i].leaves, sums::leaves_of(tensor.size));
-        squares_[at] = sums.grads = squares_of(at, sums);
+        if (measures_) sums.grads = optimizer_.norms_.of(at);
+        squares_[at] = sums.grads;
         statistics::Facts facts;
         facts.size = tensor.size;
         facts.unscaling = unscaling;

@@ -16,7 +16,7 @@ namespace adamcore::python {
 class HostOptimizer::ObservedStep {
 public:
     /// Makes room for these columns (bits of statistics::Column), before anything has changed. If the step `measures`
-    /// gradients, the squares are taken from there.
+    /// gradients, the squares are taken from there, unless they were summed unit by unit.
     ObservedStep(const HostOptimizer& optimizer, unsigned columns, bool measures);
 
     /// What a result adds to this: one row for each column, in the order of statistics::Column, and how many numbers each
@@ -45,10 +45,9 @@ private:
     void permute(std::size_t i);
     void look_at(std::size_t i) noexcept;
     norm::Reading moment(std::size_t i, int slot, const Permuted* permuted) const noexcept;
-    norm::Squares squares_of(std::size_t at, const statistics::Sums& sums) const noexcept;
 
     const HostOptimizer& optimizer_;
-    const bool measures_;
+    const bool measures_;  ///< whether the squares of gradients come from their norms
     py::array_t<double> table_;
     py::array_t<std::int64_t> sizes_;
     double* numbers_;                                  ///< of the table

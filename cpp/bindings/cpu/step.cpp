@@ -182,8 +182,7 @@ HostOptimizer::Measured HostOptimizer::measure_units(Treatment& treatment) {
         if (!measured.culprit && !norm::fits(totals.back(), tensor.narrows_grad())) measured.culprit = i;
         at += 2 * count;
     }
-    units_.pairs = totals;
-    const norm::Squares squares = sums::sum_pairs(units_.pairs.data(), static_cast<std::int64_t>(totals.size()));
+    const norm::Squares squares = sums::sum_pairs(totals.data(), static_cast<std::int64_t>(totals.size()));
     measured.norm = norm::root(squares, treatment.scale);
     return measured;
 }

@@ -20,8 +20,8 @@ public:
     /// Adds the units of a tensor's parameter, and then those of its gradient, to the arrays to be measured.
     void add(std::size_t tensor, const ArrayView& param, const ArrayView& grad, Norms& norms);
 
-    /// Room for the sums of whole tensors, and for adding them up.
-    std::vector<norm::Squares> totals, pairs;
+    /// Makes room for the sums of whole tensors.
+    std::vector<norm::Squares> totals;
 
 private:
     struct Known {

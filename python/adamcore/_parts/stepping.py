@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from adamcore._core import step_columns
 from adamcore.loss_scaler import LossScaler, NonFiniteError
 from adamcore.step_info import StepInfo
 from adamcore.step_stats import Columns, StepStats, columns_of
@@ -62,17 +66,24 @@ def step_on_device(
 ) -> StepInfo:
     """Queue one step of an optimizer on a CUDA device."""
     native, groups, options = optimizer._native, optimizer.param_groups, optimizer.options
-    if columns_of(stats, type(optimizer).__name__):
-        raise ValueError(f"{type(optimizer).__name__}.step: stats are of arrays in CPU memory, and not yet of CUDA's")
+    columns = columns_of(stats, type(optimizer).__name__)
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)
     on_device = scaler.bind(optimizer._memory, native.device) if scaler else None
-    report = native.step(grads, groups, 1.0 if scaler else loss_scale, scaler is not None, on_device, weight)
+    scale = 1.0 if scaler else loss_scale
+    report = native.step(grads, groups, scale, scaler is not None, on_device, weight, columns)
     if scaler:
         scaler.belong_to(optimizer)
     if report is None:
         return STEPPED
+    statistics: StepStats | None = None
+    if columns:
+        report, observed, sizes = report
+        of_device = _OnDevice(observed)
+        statistics = StepStats(native.places, columns, of_device.table, np.array(sizes, np.int64))
+        if report is None:
+            return StepInfo(read=lambda: (False, of_device.norm(), False), stats=statistics)
 
     def read() -> tuple[bool, float | None, bool]:
         skipped, norm, culprit, spike = report.read()
@@ -82,10 +93,30 @@ def step_on_device(
             _raise_if_wanted(culprit, loss_scale, options)
         return skipped, norm, spike
 
-    info = StepInfo(read=read)
+    info = StepInfo(read=read, stats=statistics)
     if options["nonfinite"] == "raise":
         info._values()
     return info
+
+
+class _OnDevice:
+    """Statistics in device memory, which are copied once."""
+
+    def __init__(self, observed: Any) -> None:
+        self._observed = observed
+        self._found: tuple[bytes, float] | None = None
+
+    def _read(self) -> tuple[bytes, float]:
+        if self._found is None:
+            self._found = self._observed.read()
+            self._observed = None
+        return self._found
+
+    def table(self) -> NDArray[np.float64]:
+        return np.frombuffer(self._read()[0]).reshape(len(step_columns), -1)
+
+    def norm(self) -> float:
+        return self._read()[1]
 
 
 def _raise_if_wanted(culprit: str | None, loss_scale: float | LossScaler, options: Mapping[str, Any]) -> None:

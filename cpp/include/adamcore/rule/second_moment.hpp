@@ -55,20 +55,28 @@ struct HasEps<Hyper, std::void_t<decltype(Hyper::eps)>> : std::true_type {};
 
 /// What a rule says of its second moment in describe_second<T>(hyper, context), where updates are computed in T. Without
 /// this, the rate is its hyper-parameter lr, eps is that of this name, and its last decay is that of the second moment.
+/// The context has the corrections of bias.
 template <class Rule, class T>
-SecondMoment describe_second([[maybe_unused]] const typename Rule::Hyper& hyper, Context context) {
-    double corrections[max_decays] = {};
-    for (int k = 0; k < decay_count<Rule>; ++k) corrections[k] = bias::correction(decay_of<Rule>(hyper, k), context.t);
-    context.corrections = corrections;
+ADAMCORE_FN SecondMoment describe_second_with([[maybe_unused]] const typename Rule::Hyper& hyper,
+                                              [[maybe_unused]] const Context& context) {
     if constexpr (detail::HasSecondMoment<Rule>::value) {
         return Rule::template describe_second<T>(hyper, context);
     } else {
         SecondMoment second;
         if constexpr (detail::HasRate<typename Rule::Hyper>::value) second.rate = hyper.lr;
         if constexpr (detail::HasEps<typename Rule::Hyper>::value) second.eps = hyper.eps;
-        if constexpr (decay_count < Rule >> 0) second.correction = corrections[decay_count<Rule> - 1];
+        if constexpr (decay_count < Rule >> 0) second.correction = context.corrections[decay_count<Rule> - 1];
         return second;
     }
+}
+
+/// The same where the powers of decays are not known.
+template <class Rule, class T>
+SecondMoment describe_second(const typename Rule::Hyper& hyper, Context context) {
+    double corrections[max_decays] = {};
+    for (int k = 0; k < decay_count<Rule>; ++k) corrections[k] = bias::correction(decay_of<Rule>(hyper, k), context.t);
+    context.corrections = corrections;
+    return describe_second_with<Rule, T>(hyper, context);
 }
 
 }  // namespace adamcore::rule

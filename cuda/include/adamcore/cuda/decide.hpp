@@ -4,11 +4,13 @@
 #include <new>
 
 #include "adamcore/bias.hpp"
+#include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/passes/numbers.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/optimizer/clip.hpp"
 #include "adamcore/rule/make_info.hpp"
+#include "adamcore/rule/second_moment.hpp"
 
 /// Computes what must be known before gradients are applied: whether they are finite, how they are clipped, the number
 /// of the step, and what a rule computes once per step. It is one block, and the host need not know the result.
@@ -109,7 +111,8 @@ struct DecideArguments {
     bias::Powers* powers;  ///< by clock, rule::max_decays each
     Course* course;
     const Tensor* tensors;
-    double* shared;  ///< the optimizer's numbers (Rule::numbers)
+    double* shared;     ///< the optimizer's numbers (Rule::numbers)
+    ClockFacts* facts;  ///< by clock, for statistics; or null
     bool follows;  ///< whether hyper-parameters come from the table of schedules; false, too, where it does not decide
 };
 
@@ -264,19 +267,20 @@ private:
             a.constants[i].begins = !clock.has_begun;
             clock.knows_powers = true;
             a.constants[i].grad_scale = group.grad_scale;
-            prepare(a, group, clock, a.constants[i]);
+            prepare(a, group, clock, a.constants[i], a.facts ? a.facts + i : nullptr);
             if constexpr (rule::begins<Rule>) clock.has_begun = true;
         }
     }
 
     ADAMCORE_FN static void prepare([[maybe_unused]] const Arguments& a, const Group& group, const Clock& clock,
-                                    Constants& constants) {
+                                    Constants& constants, ClockFacts* facts) {
         const auto hyper = detail::hyper_of<Rule>(group.hyper);
         double corrections[decays + 1];
         for (int k = 0; k < decays; ++k) corrections[k] = corrections_of(constants)[k];
         const auto prepare_in = [&](rule::Context context) {
             using Step = typename Rule::template Step<T>;
             context.corrections = corrections;
+            if (facts) *facts = {rule::describe_second_with<Rule, T>(hyper, context), constants.begins};
             new (constants.step.bytes) Step(rule::prepare_with<Rule, T>(hyper, context));
         };
         if constexpr (rule::has_own_constants<Rule>) {

@@ -17,8 +17,11 @@
 
 namespace adamcore::cuda {
 
+class Observation;
 struct StepArguments;
 struct LineArguments;
+struct ObserveArguments;
+struct ObservedWalks;
 
 /// The settings of a whole engine.
 struct Settings {
@@ -35,10 +38,11 @@ struct StepRequest {
     /// The streams that have written gradients, or will overwrite them.
     std::vector<Stream> others{};
     double loss_scale = 1;
-    LossScaling* scaling = nullptr;  ///< on the device; instead of loss_scale
-    Scale divisor{};                 ///< of accumulated gradients, in addition to the loss scale
-    bool check = false;              ///< whether a gradient that is not finite stops the step
-    SpikeLimit spikes{};             ///< of the gradients' norm, with Clip::norm
+    LossScaling* scaling = nullptr;              ///< on the device; instead of loss_scale
+    Scale divisor{};                             ///< of accumulated gradients, in addition to the loss scale
+    bool check = false;                          ///< whether a gradient that is not finite stops the step
+    SpikeLimit spikes{};                         ///< of the gradients' norm, with Clip::norm
+    std::shared_ptr<Observation> observation{};  ///< from Engine::observe(), or null; never of a captured step
 };
 
 /// The values that hyper-parameters will have in the steps after `begin` completed ones. By default none changes.
@@ -126,6 +130,8 @@ public:
     std::optional<Report> step(const StepRequest& request);
     /// Reserves the memory that the step will need, unless it is captured. Raises Error.
     void prepare(const StepRequest& request);
+    /// Prepares statistics of the next step: these parts (statistics::Part) of all tensors, which are walked so. Raises Error.
+    std::shared_ptr<Observation> observe(const std::vector<ObservedWalks>& walks, unsigned parts, Stream stream);
     /// Queues only the measuring of gradients.
     Report measure(const StepRequest& request);
     /// The factor by which gradients were multiplied in the latest step. Waits for it.
@@ -186,6 +192,9 @@ private:
     void load_kernels(bool updates) const;
     void measure_gradients(const StepRequest& request, const void* const* grads) const;
     void decide_step(const StepRequest& request, Outcome* outcome, const std::int32_t* ticks, bool follows) const;
+    void observe_early(const StepRequest& request, const void* const* grads) const;
+    void observe_late(const StepRequest& request, const void* const* grads) const;
+    ObserveArguments observed_by(const StepRequest& request, const void* const* grads) const;
     StepArguments arguments_of(const StepRequest& request, const void* const* grads, bool hosted) const;
     void run_passes(const StepArguments& step, Stream stream) const;
     void visit(const PassPlan& pass, std::size_t index, const StepArguments& step, Stream stream) const;

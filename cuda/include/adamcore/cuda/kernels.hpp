@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/decide.hpp"
+#include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/passes/conclude.hpp"
 #include "adamcore/cuda/passes/matrices.hpp"
 #include "adamcore/cuda/passes/visit.hpp"
@@ -66,6 +67,7 @@ extern const Launch<LookArguments> look;
 extern const DecideLaunches decide_float, decide_double;
 extern const Launch<RescaleArguments> rescale;
 extern const Launch<StartArguments> start;
+extern const Launch<ObserveArguments> observe_early, observe_late;
 
 /// The kernel that decides about a step, and prepares updates of a compute type by a rule.
 inline const Launch<DecideArguments>& decide_launch(Dtype compute_type, std::size_t rule) {

@@ -32,6 +32,7 @@ struct StepArguments {
 
 struct UpdateArguments : StepArguments {
     const Tile* tiles;
+    float* const* computed;  ///< by tensor: where weights go before they are rounded to half precision; or null
     HostedConstants hosted[few_clocks];
 };
 

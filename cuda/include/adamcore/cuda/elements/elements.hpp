@@ -132,6 +132,7 @@ private:
         apply(task, grad, param, state, f);
         (encode_slot<I>(task, spot, state[I], group.state[I]), ...);
         if constexpr (writes_param) {
+            if constexpr (sizeof(T) == 4 && !is_dense) store_computed(task, spot, param);
             const bool is_kept = with_kept_weights<N>(tensor, [&](const auto& weights) {
                 std::uint32_t random[(N + 1) / 2] = {};
                 const std::int64_t place = spot.element(0) - task.first;
@@ -140,6 +141,16 @@ private:
             });
             if (!is_kept) group.param.encode(param, Of::param_dtype(tensor));
         }
+    }
+
+    /// Stores weights for statistics, if there are any.
+    template <class Spot>
+    ADAMCORE_FN static void store_computed(const Task& task, const Spot& spot, const float (&param)[Spot::size]) {
+        if (!task.a.computed) return;
+        float* const to = task.a.computed[task.place];
+        if (!to) return;
+        ADAMCORE_UNROLL
+        for (int k = 0; k < Spot::size; ++k) global(to)[spot.element(k)] = param[k];
     }
 
     template <std::size_t K, int N>
