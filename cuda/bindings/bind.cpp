@@ -92,6 +92,7 @@ struct DeviceOptimizer::GroupBinding : Binding {
         }
         optimizer.forget_checked();  // they were not checked against the new parameters
         optimizer.known_grads_.resize(optimizer.bound_.size());
+        optimizer.are_averages_changed_ = true;
     }
 
 private:
@@ -183,12 +184,6 @@ void DeviceOptimizer::rescale(const std::vector<Rescaling>& rescalings) {
     engine_->order(current);  // the next step may go to another stream
 }
 
-void DeviceOptimizer::require_averages() const {
-    throw py::value_error(owner() +
-                          ": averages of weights are not supported for arrays in CUDA memory: keep one beside the "
-                          "optimizer, by average += (1 - decay) * (parameter - average) after each step");
-}
-
 void DeviceOptimizer::run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                                       const std::vector<double>& shares) {
     if (!engine_) return;
@@ -212,6 +207,7 @@ void DeviceOptimizer::use_state(std::size_t i, const SlotArrays& state, bool) no
     void* arrays[max_slots];
     std::copy(state.begin(), state.end(), arrays);
     engine_->set_state(i, arrays);
+    are_averages_changed_ = true;
 }
 
 void DeviceOptimizer::forget_checked() noexcept {
@@ -254,6 +250,7 @@ void DeviceOptimizer::before_rebind() {
 void DeviceOptimizer::before_adopt(BoundOptimizer& other) {
     auto& from = static_cast<DeviceOptimizer&>(other);
     python::make_room(retired_, 1);
+    read_averages();
     const GilRelease release;
     from.engine_->continue_from(*engine_);
 }
@@ -266,6 +263,7 @@ void DeviceOptimizer::adopt(BoundOptimizer& other) noexcept {
     sum_forms_.clear();
     held_.swap(from.held_);
     has_known_grads_ = false;
+    are_averages_changed_ = true;
     grad_libraries_ |= from.grad_libraries_;
     if (from.engine_->has_captured()) retired_.push_back(std::move(from.engine_));
 }

@@ -127,6 +127,7 @@ void DeviceOptimizer::loaded() {
     py::list groups;
     for (const py::dict& group : containers_.dicts()) groups.append(group);
     upload_groups(groups, uploaded_steps_);
+    load_averages();
 }
 
 int DeviceOptimizer::traverse(visitproc visit, void* arg) const {

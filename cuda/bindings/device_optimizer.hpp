@@ -102,8 +102,12 @@ private:
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
     void rescale(const std::vector<Rescaling>& rescalings) override;
-    void require_averages() const override;
-    void exchange_weights(const std::vector<void*>&) noexcept override {}
+    void require_new_averages() const override;
+    void read_averages() override;
+    /// Tells the engine how far averages have come that have been loaded.
+    void load_averages();
+    /// Tells the engine which averages follow its steps, if that has changed.
+    void send_averages();
     void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                          const std::vector<double>& shares) override;
     void require_changeable_state() const override;
@@ -196,8 +200,10 @@ private:
     bool has_new_grads_ = false, expects_new_grads_ = false;  ///< among the arrays of this step, of the next
     std::optional<std::int64_t> completed_ = 0;               ///< known as long as no step can have been skipped
     std::optional<Unsettled> unsettled_;
-    std::int64_t uploaded_steps_ = 0;   ///< for how many the latest upload() has brought values
-    std::size_t uploaded_listing_ = 0;  ///< Groups::listing() of then
+    bool are_averages_changed_ = false;  ///< against what the engine knows
+    bool are_averages_known_ = true;     ///< whether the host knows how far they have come
+    std::int64_t uploaded_steps_ = 0;    ///< for how many the latest upload() has brought values
+    std::size_t uploaded_listing_ = 0;   ///< Groups::listing() of then
     Overruns overruns_;
 };
 

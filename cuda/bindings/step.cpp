@@ -268,11 +268,12 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
     std::optional<WindowStep> window;
     if (window_.is_open())
         window.emplace(*this, has_grads ? std::optional(window_.prepare(leaf_weight)) : std::nullopt);
-    require_lenders_in_place(false);
-    const py::object written = this->written(false);
+    require_lenders_in_place(!averages_.empty());
+    const py::object written = this->written(!averages_.empty());
     for (std::size_t i = 0; i < groups_.size(); ++i) engine_->set_group(i, groups_[i]);
     if (change) commit(std::move(*change));
     if (upcoming) use(std::move(*upcoming));
+    send_averages();
     request.stream = stream_;
     request.others = other_streams(stream_);
     if (columns != 0) request.observation = observe(columns);
@@ -283,6 +284,7 @@ py::object DeviceOptimizer::step(const py::object& grads, const py::list& param_
         if (scaler && !captured) scaler->join(engine_->sequence(), stream_);
         return engine_->step(request);
     }();
+    are_averages_known_ = averages_.empty();
     if (window) window->end(report, raises);
     if (history) unsettled_ = Unsettled{history, request.spikes, *report};
     if (may_skip || request.spikes.skips || engine_->has_captured()) completed_.reset();

@@ -141,6 +141,9 @@ void Engine::make_ready(const StepRequest& request, bool updates, bool capturing
     if (capturing) return require_settled();
     sequence_->follow(request.stream);
     if (settle(request.stream)) load_kernels(updates);
+    if (followers_.are_ready()) return;
+    followers_.prepare(device_, entries_, settings_.seed, settings_.stream, request.stream);
+    followers_.load();
 }
 
 std::optional<Report> Engine::run(const StepRequest& request, bool updates) {
@@ -177,13 +180,14 @@ void Engine::queue_step(const StepRequest& request, bool updates, Preparation by
     run_passes(step, request.stream);
     update(request, step, hosted);
     if (request.observation) observe_late(request, grads);
+    followers_.queue(state_->control, state_->course, request.stream);
 }
 
 /// Whether the host can compute a step's constants: it knows the step counts, the device decides nothing, and there are
 /// so few clocks that their constants are passed with the launches.
 bool Engine::is_hosted(const StepRequest& request) const {
-    return counts_ != Counts::device && !measures_ && !request.observation && !request.scaling && !has_captured() &&
-           !plan_.has_own_constants && clocks_.size() <= few_clocks;
+    return counts_ != Counts::device && !measures_ && !request.observation && followers_.empty() && !request.scaling &&
+           !has_captured() && !plan_.has_own_constants && clocks_.size() <= few_clocks;
 }
 
 /// The first launch of a kernel loads it to the device, and may be captured or run while other threads capture.
@@ -329,6 +333,16 @@ void Engine::count_step() {
     }
     ++course_.completed;
     counts_ = Counts::host;
+}
+
+std::vector<WeightAverage::Progress> Engine::averages() const {
+    return followers_.progress(device_, sequence_->latest());
+}
+
+void Engine::set_progress(const std::vector<WeightAverage::Progress>& progress) {
+    const DeviceScope scope(device_);
+    sequence_->latest().wait();
+    followers_.set_progress(progress);
 }
 
 Control Engine::control() const {

@@ -37,10 +37,7 @@ void plan_updates(const PlanRequest& request, Packer& packer, Plan& plan) {
             tiles.push_back({static_cast<std::int32_t>(tensors.size()), static_cast<std::uint32_t>(i)});
         tensor.group = entry.clock;
         tensor.grad = nullptr;
-        if (tensor.layout) {
-            const Layout layout{packed(tensor.layout->param, packer), packed(tensor.layout->grad, packer)};
-            tensor.layout = packer.add(std::vector{layout});
-        }
+        tensor.layout = packed_layout(tensor, packer);
         if (request.clip == Clip::units && is_active(entry)) {
             tensor.unit_factors = factors;
             tensor.unit_size = tensor.size / entry.units;
@@ -167,6 +164,11 @@ Axes packed(const Axes& axes, Packer& packer) {
         return packer.add(std::vector<std::int64_t>(values, values + axes.count));
     };
     return {axes.count, copy(axes.shape), copy(axes.strides)};
+}
+
+const Layout* packed_layout(const Tensor& tensor, Packer& packer) {
+    if (!tensor.layout) return nullptr;
+    return packer.add(std::vector{Layout{packed(tensor.layout->param, packer), packed(tensor.layout->grad, packer)}});
 }
 
 Plan make_plan(const PlanRequest& request, Packer& packer) {

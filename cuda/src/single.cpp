@@ -27,12 +27,6 @@ private:
     Block block_;
 };
 
-/// The layout of a parameter and its gradient in a table.
-const Layout* packed_layout(const Tensor& tensor, Packer& packer) {
-    if (!tensor.layout) return nullptr;
-    return packer.add(std::vector{Layout{packed(tensor.layout->param, packer), packed(tensor.layout->grad, packer)}});
-}
-
 void add_tiles(std::size_t place, std::int64_t size, std::vector<Tile>& tiles) {
     for (std::int64_t at = 0; at < size; at += tile)
         tiles.push_back({static_cast<std::int32_t>(place), static_cast<std::uint32_t>(at / tile)});

@@ -132,7 +132,7 @@ void Engine::continue_from(const Engine& other) {
 }
 
 void Engine::require_settled() const {
-    if (planned_ && !kinds_changed_ && to_count_.empty()) return;
+    if (planned_ && !kinds_changed_ && to_count_.empty() && followers_.are_ready()) return;
     throw Error(
         "a step that is captured into a CUDA graph must be like the one before it: run a step with gradients of these "
         "dtypes and layouts, and None for the same parameters, before the capture");
@@ -272,7 +272,7 @@ const std::byte* Engine::turn_for(Stream stream, bool capturing) {
     const auto own = std::make_shared<Block>(device_, bytes.size());
     copy_to_device_now(own->data(), bytes.data(), bytes.size());
     bring_for_capture();
-    captured_.insert(captured_.end(), {own, plan_block_, state_});
+    captured_.insert(captured_.end(), {own, plan_block_, state_, followers_.block()});
     return own->data();
 }
 

@@ -114,7 +114,7 @@ class EMA(_Swappable):
     Parameters
     ----------
     opt : Optimizer
-        The optimizer, with parameters in CPU memory.
+        The optimizer.
     decay : float
         The weight of what was before, in [0, 1].
     warmup : bool
@@ -130,10 +130,11 @@ class EMA(_Swappable):
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid, if there is state of this name, or if the parameters are in CUDA memory. Nothing has
-        changed then.
+        If an argument is invalid, or if there is state of this name. Nothing has changed then.
     MemoryError
         If there is no memory for the arrays. Nothing has changed then.
+    RuntimeError
+        On CUDA, if a step has been captured into a graph: make averages before. Nothing has changed then.
 
     Notes
     -----
@@ -183,7 +184,7 @@ class SWA(_Swappable):
     Parameters
     ----------
     opt : Optimizer
-        The optimizer, with parameters in CPU memory.
+        The optimizer.
     start : int
         The number of completed steps after which the mean begins.
     every : int
@@ -233,7 +234,7 @@ class Lookahead(_Average):
     Parameters
     ----------
     opt : Optimizer
-        The optimizer, with parameters in CPU memory.
+        The optimizer.
     k : int
         The number of steps after which weights return.
     alpha : float

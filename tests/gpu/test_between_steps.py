@@ -79,13 +79,3 @@ def test_modes_of_schedule_free_rules(stored: Any, library: Library, rng: np.ran
     twins.gpu.eval()  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="call train"):
         twins.gpu.step([library.put(g) for g in draw(rng, dtype)])
-
-
-def test_averages_are_for_the_cpu(library: Library, rng: np.random.Generator) -> None:
-    """The error comes before anything has changed."""
-    twins = Twins(library, ac.AdamW, draw(rng, F32))
-    average: Any
-    for average in (ac.EMA, lambda opt: ac.SWA(opt, start=1), ac.Lookahead):
-        with pytest.raises(ValueError, match="AdamW: averages of weights are not supported for arrays in CUDA memory"):
-            average(twins.gpu)
-    step(twins, rng, F32)

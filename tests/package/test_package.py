@@ -305,6 +305,8 @@ LAYERS = [
             "storage/state_rounding.hpp",
         },
     ),
+    ("cuda/follow.hpp", {"cuda/table.hpp", "weights/"}),
+    ("cuda/followers.hpp", {"cuda/follow.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/update.hpp"}),
     (
         "cuda/observe.hpp",
         {"cuda/access.hpp", "cuda/fold.hpp", "cuda/table.hpp", "norm.hpp", "rule/pass.hpp", "statistics/columns.hpp"},
@@ -351,6 +353,7 @@ LAYERS = [
         "cuda/engine.hpp",
         {
             "optimizer/clip.hpp",
+            "cuda/followers.hpp",
             "cuda/memory.hpp",
             "cuda/plan.hpp",
             "cuda/runtime.hpp",

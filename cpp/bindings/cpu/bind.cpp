@@ -154,29 +154,6 @@ void HostOptimizer::run_weight_pass(std::size_t pass, const std::vector<Tensor>&
                          pool(), options_.seed);
 }
 
-void HostOptimizer::exchange_weights(const std::vector<void*>& arrays) noexcept {
-    const GilRelease release;
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-        const Tensor& tensor = tensors_[i];
-        const Axes axes = tensor.layout ? tensor.layout->param : Axes{};
-        visit(tensor.dtype, [&](auto x) {
-            using Stored = decltype(x);
-            using T = decltype(storage::decode(x));
-            auto* other = static_cast<T*>(arrays[i]);
-            const auto exchange_run = [&](std::int64_t offset, std::int64_t stride, std::int64_t count) {
-                char* const run = static_cast<char*>(tensor.param) + offset;
-                for (std::int64_t k = 0; k < count; ++k, ++other) {
-                    auto& param = *reinterpret_cast<Stored*>(run + k * stride);
-                    const T before = storage::decode(param);
-                    param = as_state<Stored>(*other, false);
-                    *other = before;
-                }
-            };
-            for_each_run(axes, sizeof(Stored), 0, tensor.size, exchange_run);
-        });
-    }
-}
-
 std::unique_ptr<BoundOptimizer> HostOptimizer::make_like() const {
     return std::make_unique<HostOptimizer>(owner(), options_);
 }

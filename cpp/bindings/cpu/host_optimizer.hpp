@@ -141,8 +141,6 @@ private:
                               const std::vector<std::string>& labels) override;
     void start_state(const Started& started) override;
     void rescale(const std::vector<Rescaling>& rescalings) override;
-    void require_averages() const override {}
-    void exchange_weights(const std::vector<void*>& arrays) noexcept override;
     /// Counts a step of the averages, and prepares the passes that follow its updates.
     cpu::Followers advance_averages() noexcept;
     void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,

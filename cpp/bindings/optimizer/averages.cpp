@@ -1,6 +1,5 @@
 // Averages of weights: slots of the state that belong to no rule, and that every step carries on.
 
-#include <cstring>
 #include <set>
 
 #include "adamcore/rule/make_info.hpp"
@@ -31,7 +30,8 @@ std::size_t BoundOptimizer::pass_of(WeightAverage::Kind kind) noexcept {
 
 void BoundOptimizer::add_average(const std::string& name, const WeightAverage& average) {
     const Exclusive exclusive(use_, owner());
-    require_averages();
+    require_new_averages();
+    read_averages();
     for (const KeptSlots& kept : kept_) {
         if (kept.find(name.c_str()) < kept.slots.size())
             throw py::value_error(owner() + ": there is state of this name already: " + name);
@@ -60,8 +60,9 @@ void BoundOptimizer::add_average(const std::string& name, const WeightAverage& a
     averages_.push_back({slot, average});
 }
 
-py::dict BoundOptimizer::averages() const {
+py::dict BoundOptimizer::averages() {
     use_.require_readable(owner());
+    read_averages();
     py::dict found;
     for (const Averaged& each : averages_) {
         py::dict progress;
@@ -90,30 +91,34 @@ void BoundOptimizer::exchange(const std::string& name, bool back) {
     Averaged& average = average_named(name);
     const Exclusive exclusive(use_, owner(), back && average.is_exchanged);
     if (back != average.is_exchanged) return;
-    const std::vector<void*> arrays = arrays_of_slot(average.slot.name);
-    const auto for_each_half = [&](auto&& f) {
-        std::byte* at = average.rounded.data();
-        for (std::size_t i = 0; i < size(); ++i) {
-            const Tensor& tensor = tensor_at(i);
-            const Dtype type = compute_dtype(tensor.dtype);
-            if (tensor.dtype == type) continue;
-            const std::size_t bytes = static_cast<std::size_t>(tensor.size) * size_of(type);
-            f(at, arrays[i], bytes);
-            at += bytes;
-        }
-    };
+    std::vector<Tensor> tensors;
+    Copies copies;  // of the averages of half-precision parameters
+    std::size_t room = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+        void* const array = array_of(i, average.slot.name);
+        Tensor tensor = weight_pass::weights_of(tensor_at(i), array);
+        tensor.weights = WeightPolicy::plain;  // what is kept beside the parameter belongs to the weights
+        tensors.push_back(tensor);
+        const std::size_t bytes = static_cast<std::size_t>(tensor.size) * size_of(compute_dtype(tensor.dtype));
+        if (!is_half(tensor.dtype) || bytes == 0) continue;
+        copies.push_back({nullptr, array, bytes});
+        room += bytes;
+    }
     require_lenders_in_place(true);
     const py::object written = this->written(true);
-    if (!back) {
-        std::size_t room = 0;
-        for_each_half([&](std::byte*, void*, std::size_t bytes) { room += bytes; });
-        average.rounded.resize(room);
-        for_each_half([](std::byte* kept, void* array, std::size_t bytes) { std::memcpy(kept, array, bytes); });
+    if (!back) average.rounded.resize(room);
+    std::byte* at = average.rounded.data();
+    for (Copy& copy : copies) {
+        copy.to = at;
+        at += copy.bytes;
     }
-    exchange_weights(arrays);
+    const std::vector<double> whole(groups_.size(), 1.0);
+    if (!back) save(copies);
+    run_weight_pass(detail::index_in<weight_pass::Exchange>(weight_pass::All{}), tensors, whole);
     if (written) note_written(written);
     if (back) {
-        for_each_half([](std::byte* kept, void* array, std::size_t bytes) { std::memcpy(array, kept, bytes); });
+        for (Copy& copy : copies) copy = {const_cast<void*>(copy.from), copy.to, copy.bytes};
+        load(copies, counts());
         std::vector<std::byte>().swap(average.rounded);
     }
     average.is_exchanged = !back;

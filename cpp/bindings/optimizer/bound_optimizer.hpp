@@ -90,7 +90,7 @@ public:
     /// Begins an average of all weights, which is the slot `name` of the state. It does all of this or nothing.
     void add_average(const std::string& name, const WeightAverage& average);
     /// The averages by name: a dict with "steps" and "averaged" for each.
-    py::dict averages() const;
+    py::dict averages();
     /// Exchanges the weights with an average, or puts them back. Until then, nothing else can use the optimizer. It does
     /// all of this or nothing.
     void exchange(const std::string& name, bool back);
@@ -181,10 +181,10 @@ protected:
     virtual void start_state(const Started& started) = 0;
     /// Multiplies state arrays. No square becomes 0.
     virtual void rescale(const std::vector<Rescaling>& rescalings) = 0;
-    /// Raises an error if memory of this kind has no averages.
-    virtual void require_averages() const = 0;
-    /// Exchanges parameters with dense arrays of their compute type, by tensor. Those of half precision are rounded.
-    virtual void exchange_weights(const std::vector<void*>& arrays) noexcept = 0;
+    /// Raises an error if averages cannot be added any more.
+    virtual void require_new_averages() const {}
+    /// Brings averages_ up to date. Waits until it is known how far they have come.
+    virtual void read_averages() {}
     /// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of().
     virtual void run_weight_pass(std::size_t pass, const std::vector<Tensor>& tensors,
                                  const std::vector<double>& shares) = 0;

@@ -28,7 +28,7 @@ struct WeightAverage {
 
     /// Counts a step after which there are `completed` ones. Returns the share of its way to the weights that the average
     /// goes, 0 if it stays.
-    double advance(Progress& progress, std::int64_t completed) const noexcept {
+    ADAMCORE_FN double advance(Progress& progress, std::int64_t completed) const noexcept {
         const std::int64_t n = ++progress.steps;
         const std::int64_t passed = kind == Kind::mean ? completed - start : n;
         if (passed < 0 || passed % every != 0) return 0;

@@ -56,6 +56,18 @@ struct Lookahead : Average {
     }
 };
 
+/// Exchanges weights with another array.
+struct Exchange : Approach {
+    static constexpr unsigned writes = rule::param | rule::slot(0);
+
+    template <class T, class G>
+    ADAMCORE_FN static void update(const Step<T>&, G, T& weight, T& other) {
+        const T before = weight;
+        weight = other;
+        other = before;
+    }
+};
+
 /// A tensor as a pass sees it, whose other array is `array`. (A gradient marks tensors that take part; no pass reads it.)
 /// Weights that are rounded at random take the random numbers of step 0, which no step has.
 inline Tensor weights_of(const Tensor& tensor, void* array) noexcept {
@@ -69,6 +81,6 @@ inline Tensor weights_of(const Tensor& tensor, void* array) noexcept {
 }
 
 /// Engines iterate over this list. A Step has the same members in all of them.
-using All = rule::List<Approach, Average, Lookahead>;
+using All = rule::List<Approach, Average, Lookahead, Exchange>;
 
 }  // namespace adamcore::weight_pass

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "adamcore/cuda/followers.hpp"
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/runtime.hpp"
@@ -130,6 +131,12 @@ public:
     std::optional<Report> step(const StepRequest& request);
     /// Reserves the memory that the step will need, unless it is captured. Raises Error.
     void prepare(const StepRequest& request);
+    /// Sets the averages of weights that follow all steps from now on.
+    void set_averages(std::vector<FollowedAverage> averages) noexcept { followers_.set(std::move(averages)); }
+    /// How far they have come. Waits for the latest step.
+    std::vector<WeightAverage::Progress> averages() const;
+    /// Sets this, also for captured steps.
+    void set_progress(const std::vector<WeightAverage::Progress>& progress);
     /// Prepares statistics of the next step: these parts (statistics::Part) of all tensors, which are walked so. Raises Error.
     std::shared_ptr<Observation> observe(const std::vector<ObservedWalks>& walks, unsigned parts, Stream stream);
     /// Queues only the measuring of gradients.
@@ -229,6 +236,7 @@ private:
     std::vector<std::int32_t> ticks_;  ///< by clock: its rule + 1, or 0 if its tensors have no gradients
     std::vector<Progress> to_count_;   ///< by tensor, to be made clocks; empty unless counts have been set
 
+    Followers followers_;
     std::shared_ptr<State> state_;
     std::shared_ptr<Block> plan_block_;
     Plan plan_;

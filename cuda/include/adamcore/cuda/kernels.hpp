@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "adamcore/cuda/decide.hpp"
+#include "adamcore/cuda/follow.hpp"
 #include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/passes/conclude.hpp"
 #include "adamcore/cuda/passes/matrices.hpp"
@@ -55,6 +56,7 @@ using ConcludeLaunches = std::array<std::array<ConclusionLaunches, rule::max_pas
 
 extern const UpdateLaunches dense_float, dense_double, stored_float, stored_double;
 extern const WeightLaunches weights_float, weights_double;
+extern const Launch<AdvanceArguments> advance;
 extern const LeafLaunches leaves_float, leaves_double;
 extern const Launch<MeasureArguments> measure;
 extern const VisitLaunches visit_dense_float, visit_dense_double, visit_stored_float, visit_stored_double;

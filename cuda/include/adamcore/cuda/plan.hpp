@@ -146,6 +146,8 @@ struct Plan {
 
 /// Copies axes to the device.
 Axes packed(const Axes& axes, Packer& packer);
+/// Copies the layout of a parameter and its gradient to the device, if there is one.
+const Layout* packed_layout(const Tensor& tensor, Packer& packer);
 
 /// The number of blocks that it takes for `size` things, if one takes `each`.
 constexpr std::int64_t blocks_for(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
