@@ -120,12 +120,35 @@ private:
     Temporary tables_;
 };
 
-template <class IsChosen>
-std::vector<Tensor> chosen_of(const std::vector<Tensor>& tensors, IsChosen&& is_chosen) {
-    std::vector<Tensor> chosen;
-    std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(chosen), is_chosen);
-    return chosen;
-}
+/// Passes over elements whose tables have all been brought to the device before the first one is launched.
+class ElementPasses {
+public:
+    ElementPasses(int device, Stream stream) : device_(device), stream_(stream) {}
+
+    /// Adds a pass over those tensors for which `is_chosen(tensor)`, by a kernel for each compute type.
+    template <class KernelOf, class IsChosen, class MakeStep>
+    void add(KernelOf&& kernel_of, const std::vector<Tensor>& tensors, IsChosen&& is_chosen, MakeStep&& step,
+             std::uint64_t seed) {
+        for (const Dtype type : {Dtype::float32, Dtype::float64}) {
+            std::vector<Tensor> chosen;
+            std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(chosen), [&](const Tensor& tensor) {
+                return compute_dtype(tensor.dtype) == type && is_chosen(tensor);
+            });
+            if (chosen.empty()) continue;
+            prepared_.push_back(
+                std::make_unique<ElementPass>(device_, kernel_of(type), type, chosen, step, seed, stream_));
+        }
+    }
+
+    void launch() const {
+        for (const auto& each : prepared_) each->launch(stream_);
+    }
+
+private:
+    int device_;
+    Stream stream_;
+    std::vector<std::unique_ptr<ElementPass>> prepared_;
+};
 
 }  // namespace
 
@@ -152,40 +175,33 @@ void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& te
                      const std::vector<double>& shares, std::uint64_t seed, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("weights cannot be exchanged while a CUDA graph is being captured");
-    std::vector<std::unique_ptr<ElementPass>> prepared;
+    ElementPasses passes(device, stream);
+    const auto kernel_of = [&](Dtype type) -> const auto& {
+        return (type == Dtype::float64 ? weights_double : weights_float)[pass];
+    };
     for (std::size_t group = 0; group < shares.size(); ++group) {
-        for (const Dtype type : {Dtype::float32, Dtype::float64}) {
-            const auto is_chosen = [&](const Tensor& tensor) {
-                return static_cast<std::size_t>(tensor.group) == group && compute_dtype(tensor.dtype) == type;
-            };
-            const std::vector<Tensor> chosen = chosen_of(tensors, is_chosen);
-            if (chosen.empty()) continue;
-            const auto step = [&](auto x) {
-                return weight_pass::Step<decltype(x)>{static_cast<decltype(x)>(shares[group])};
-            };
-            const WeightLaunches& kernels = type == Dtype::float64 ? weights_double : weights_float;
-            prepared.push_back(std::make_unique<ElementPass>(device, kernels[pass], type, chosen, step, seed, stream));
-        }
+        const auto is_chosen = [&](const Tensor& tensor) { return static_cast<std::size_t>(tensor.group) == group; };
+        const auto step = [&](auto x) {
+            return weight_pass::Step<decltype(x)>{static_cast<decltype(x)>(shares[group])};
+        };
+        passes.add(kernel_of, tensors, is_chosen, step, seed);
     }
-    for (const auto& each : prepared) each->launch(stream);
+    passes.launch();
 }
 
-void add_leaf(int device, const std::vector<LeafPass>& passes, Stream stream) {
+void add_leaf(int device, const std::vector<LeafPass>& leaf_passes, Stream stream) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("gradients cannot be accumulated while a CUDA graph is being captured");
-    std::vector<std::unique_ptr<ElementPass>> prepared;
-    for (const LeafPass& pass : passes) {
-        for (const Dtype type : {Dtype::float32, Dtype::float64}) {
-            const auto is_chosen = [&](const Tensor& tensor) { return compute_dtype(tensor.dtype) == type; };
-            const std::vector<Tensor> chosen = chosen_of(pass.tensors, is_chosen);
-            if (chosen.empty()) continue;
-            const auto step = [&](auto x) { return leaf::prepare<decltype(x)>(pass.weights); };
-            const auto& kernel =
-                (type == Dtype::float64 ? leaves_double : leaves_float)[static_cast<std::size_t>(pass.pass)];
-            prepared.push_back(std::make_unique<ElementPass>(device, kernel, type, chosen, step, 0, stream));
-        }
+    ElementPasses passes(device, stream);
+    for (const LeafPass& pass : leaf_passes) {
+        const auto kernel_of = [&](Dtype type) -> const auto& {
+            return (type == Dtype::float64 ? leaves_double : leaves_float)[static_cast<std::size_t>(pass.pass)];
+        };
+        const auto all = [](const Tensor&) { return true; };
+        const auto step = [&](auto x) { return leaf::prepare<decltype(x)>(pass.weights); };
+        passes.add(kernel_of, pass.tensors, all, step, 0);
     }
-    for (const auto& each : prepared) each->launch(stream);
+    passes.launch();
 }
 
 void start_state(int device, const std::vector<Tensor>& tensors, const std::vector<Initial>& slots, Stream stream) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "adamcore/adamcore.hpp"
+#include "support/messages.hpp"
 #include "support/parameters.hpp"
 
 namespace adamcore::test {
@@ -106,19 +107,6 @@ TEST(ByName, IsTheRuleThatIsKnownAtCompileTime) {
     }
     EXPECT_EQ(p, q);
 }
-
-template <class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return {};
-}
-
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 TEST(ByName, ErrorsNameWhatThereIs) {
     std::vector<float> p(5, 1.0f), g(5, 0.5f), m(5), v(5), p2 = p;

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "adamcore/cpu/passes/leaves.hpp"
+#include "adamcore/cpu/element_passes.hpp"
 #include "support/rules.hpp"
 
 namespace adamcore::test {

@@ -15,6 +15,7 @@
 
 #include "adamcore/adamcore.hpp"
 #include "support/made_by_hand.hpp"
+#include "support/messages.hpp"
 
 namespace {
 
@@ -225,20 +226,6 @@ TEST(Optimizer, AllocatesNothingInAStep) {
     opt.step({nullptr, g.data()});
     EXPECT_EQ(allocations, before);
 }
-
-/// Calls `f`, which throws std::invalid_argument, and returns the message.
-template <class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return {};
-}
-
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 TEST(Optimizer, RefusesParametersThatDoNotFit) {
     std::vector<float> p(12), q(12);

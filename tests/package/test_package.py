@@ -161,7 +161,6 @@ LAYERS = [
     ("cpu/pieces.hpp", {"cpu/float_environment.hpp", "plan.hpp"}),
     ("cpu/passes/pass_sweep.hpp", {"cpu/access.hpp", "cpu/prefetch.hpp", "sums.hpp"}),
     ("passes/leaves.hpp", {"math.hpp", "rule.hpp"}),
-    ("cpu/passes/leaves.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "passes/leaves.hpp"}),
     ("cpu/passes/visits.hpp", {"cpu/passes/pass_sweep.hpp", "cpu/tiles/arrays.hpp", "sums.hpp", "tensor.hpp"}),
     (
         "cpu/passes/catalog.hpp",
@@ -181,7 +180,7 @@ LAYERS = [
             "sums.hpp",
         },
     ),
-    ("cpu/reduce.hpp", {"cpu/arrays.hpp", "norm.hpp"}),
+    ("cpu/reduce.hpp", {"cpu/arrays.hpp", "norm.hpp", "storage/state_rounding.hpp"}),
     ("cpu/traffic.hpp", {"cpu/access.hpp", "norm.hpp", "tensor.hpp"}),
     ("cpu/update.hpp", {"cpu/sweep.hpp", "cpu/tiles/sweep.hpp", "cpu/traffic.hpp", "tensor.hpp"}),
     (
@@ -230,7 +229,7 @@ LAYERS = [
         },
     ),
     ("cpu/engine.hpp", {"cpu/", "plan.hpp", "rule/check.hpp", "rule/make_info.hpp", "tensor.hpp"}),
-    ("cpu/weight_passes/run.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "weights/passes.hpp"}),
+    ("cpu/element_passes.hpp", {"cpu/engine.hpp", "cpu/kernels.hpp", "passes/leaves.hpp", "weights/passes.hpp"}),
     ("cpu/norm.hpp", {"cpu/", "norm.hpp", "plan.hpp"}),
     ("optimizer/slab.hpp", set()),
     ("optimizer/arguments.hpp", {"dtype.hpp", "tensor.hpp"}),

@@ -1,9 +1,8 @@
 // How the CPU optimizer adds up gradients, and how a step uses the sums as its gradients.
 
-#include <cstring>
 #include <utility>
 
-#include "adamcore/cpu/passes/leaves.hpp"
+#include "adamcore/cpu/element_passes.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "runtime/gil.hpp"
@@ -90,25 +89,13 @@ void HostOptimizer::WindowStep::add() const noexcept {
 }
 
 void HostOptimizer::WindowStep::back_up() {
-    std::size_t bytes = 0;
-    const auto for_each_sum = [&](auto&& f) {
-        for (const LeafPass& pass : leaf_->passes) {
-            for (const Tensor& tensor : pass.tensors)
-                f(tensor.param, static_cast<std::size_t>(tensor.size) * size_of(tensor.dtype));
-        }
-    };
-    for_each_sum([&](void*, std::size_t size) { bytes += size; });
-    backup_ = std::make_unique<std::byte[]>(bytes);
-    std::size_t at = 0;
-    for_each_sum([&](void* data, std::size_t size) {
-        std::memcpy(backup_.get() + at, data, size);
-        copies_.push_back({data, backup_.get() + at, size});
-        at += size;
-    });
+    for (const LeafPass& pass : leaf_->passes) {
+        for (const Tensor& tensor : pass.tensors)
+            sums_.add(tensor.param, static_cast<std::size_t>(tensor.size) * size_of(tensor.dtype));
+    }
+    run(sums_.out());
 }
 
-void HostOptimizer::WindowStep::take_back() const noexcept {
-    for (const Copy& copy : copies_) std::memcpy(copy.to, copy.from, copy.bytes);
-}
+void HostOptimizer::WindowStep::take_back() const noexcept { run(sums_.back()); }
 
 }  // namespace adamcore::python

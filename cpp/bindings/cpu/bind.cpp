@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
-#include "adamcore/cpu/float_environment.hpp"
-#include "adamcore/cpu/weight_passes/run.hpp"
+#include "adamcore/cpu/element_passes.hpp"
+#include "adamcore/cpu/norm.hpp"
 #include "adamcore/optimizer/slab.hpp"
 #include "adamcore/optimizer/start.hpp"
 #include "adamcore/rule_registry.hpp"
-#include "adamcore/scale.hpp"
-#include "adamcore/storage/state_rounding.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/host_optimizer.hpp"
 #include "gate/foreign.hpp"
@@ -131,19 +129,22 @@ void HostOptimizer::start_state(const Started& started) {
 }
 
 void HostOptimizer::rescale(const std::vector<Rescaling>& rescalings) {
-    const GilRelease release;
-    const cpu::FloatEnvironment environment;
+    std::vector<std::vector<norm::Reading>> arrays;
+    std::size_t most = 0;
     for (const Rescaling& each : rescalings) {
-        for (const Rescaling::Array& array : each.arrays) {
-            visit(array.dtype, [&](auto x) {
-                using Stored = decltype(x);
-                using T = decltype(storage::decode(x));
-                const Multiplier<T> by = scale::multiplier<T>(each.factor);
-                auto* const data = static_cast<Stored*>(array.data);
-                for (std::int64_t i = 0; i < array.size; ++i)
-                    data[i] = as_state<Stored>(by(storage::decode(data[i])), each.degree == 2);
-            });
-        }
+        arrays.emplace_back();
+        for (const Rescaling::Array& array : each.arrays)
+            arrays.back().push_back({array.data, array.size, array.dtype, {}});
+        most = std::max(most, each.arrays.size());
+    }
+    std::vector<std::int64_t> first_leaf(most + 1);
+    plan::Cut cuts[cpu::max_parts + 1];
+    const GilRelease release;
+    for (std::size_t k = 0; k < rescalings.size(); ++k) {
+        const auto count = static_cast<std::int64_t>(arrays[k].size());
+        const int parts = cpu::plan_norm(arrays[k].data(), count, pool().size(), cuts, first_leaf.data());
+        cpu::rescale(kernels(), arrays[k].data(), cuts, parts, pool(), rescalings[k].factor, Treatment::no_limit,
+                     rescalings[k].degree == 2);
     }
 }
 

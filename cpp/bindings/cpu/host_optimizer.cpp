@@ -12,8 +12,9 @@ namespace {
 /// The number of bytes that a thread copies at a time.
 constexpr std::size_t piece = std::size_t{1} << 18;
 
-/// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.
-void run(const Copies& copies) noexcept {
+}  // namespace
+
+void HostOptimizer::run(const Copies& copies) noexcept {
     std::size_t bytes = 0;
     for (const Copy& copy : copies) bytes += copy.bytes;
     const std::size_t parts = std::clamp<std::size_t>(bytes / piece, 1, 4096);
@@ -32,8 +33,6 @@ void run(const Copies& copies) noexcept {
         }
     });
 }
-
-}  // namespace
 
 HostOptimizer::HostOptimizer(std::string owner, const Options& options)
     : BoundOptimizer(std::move(owner), options), cuts_(cpu::max_parts + 1) {

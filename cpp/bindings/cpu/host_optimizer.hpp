@@ -117,8 +117,7 @@ private:
 
         HostOptimizer& optimizer_;
         std::optional<Leaf> leaf_;
-        std::unique_ptr<std::byte[]> backup_;
-        Copies copies_;
+        Aside sums_;  ///< as they were, if the step keeps them
     };
 
     /// Takes back the count of a step that is not done.
@@ -155,6 +154,9 @@ private:
     Counts counts() override;
     void save(const Copies& copies) override;
     void load(const Copies& copies, const Counts& counts) override;
+
+    /// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.
+    static void run(const Copies& copies) noexcept;
 
     Names::Taken take_grads(const py::object& grads, bool hold);
     bool take_plainly(PyObject* const* grads) override;

@@ -37,15 +37,7 @@ void BoundOptimizer::add_average(const std::string& name, const WeightAverage& a
             throw py::value_error(owner() + ": there is state of this name already: " + name);
     }
     const rule::Slot slot = rule::unscaled(lasting(name)).from_param().in_full();
-    StateChange change = state_as_it_is();
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-        const std::size_t first = cohorts_of_group * group;
-        std::vector<NewSlots> added;
-        for (std::size_t cohort = first; cohort < first + cohorts_of_group; ++cohort)
-            added.push_back(new_slots(change, cohort, {{slot, 0}}));
-        add_slots(change, group, added);
-    }
-    regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
+    StateChange change = with_slot(slot);
     python::make_room(averages_, 1);
     std::vector<Tensor> tensors;
     for (std::size_t i = 0; i < size(); ++i) {
@@ -91,35 +83,25 @@ void BoundOptimizer::exchange(const std::string& name, bool back) {
     Averaged& average = average_named(name);
     const Exclusive exclusive(use_, owner(), back && average.is_exchanged);
     if (back != average.is_exchanged) return;
+    if (!back) average.rounded = {};
     std::vector<Tensor> tensors;
-    Copies copies;  // of the averages of half-precision parameters
-    std::size_t room = 0;
     for (std::size_t i = 0; i < size(); ++i) {
         void* const array = array_of(i, average.slot.name);
         Tensor tensor = weight_pass::weights_of(tensor_at(i), array);
         tensor.weights = WeightPolicy::plain;  // what is kept beside the parameter belongs to the weights
         tensors.push_back(tensor);
-        const std::size_t bytes = static_cast<std::size_t>(tensor.size) * size_of(compute_dtype(tensor.dtype));
-        if (!is_half(tensor.dtype) || bytes == 0) continue;
-        copies.push_back({nullptr, array, bytes});
-        room += bytes;
+        if (!back && is_half(tensor.dtype))
+            average.rounded.add(array, static_cast<std::size_t>(tensor.size) * sizeof(float));
     }
     require_lenders_in_place(true);
     const py::object written = this->written(true);
-    if (!back) average.rounded.resize(room);
-    std::byte* at = average.rounded.data();
-    for (Copy& copy : copies) {
-        copy.to = at;
-        at += copy.bytes;
-    }
     const std::vector<double> whole(groups_.size(), 1.0);
-    if (!back) save(copies);
+    if (!back) save(average.rounded.out());
     run_weight_pass(detail::index_in<weight_pass::Exchange>(weight_pass::All{}), tensors, whole);
     if (written) note_written(written);
     if (back) {
-        for (Copy& copy : copies) copy = {const_cast<void*>(copy.from), copy.to, copy.bytes};
-        load(copies, counts());
-        std::vector<std::byte>().swap(average.rounded);
+        load(average.rounded.back(), counts());
+        average.rounded = {};
     }
     average.is_exchanged = !back;
     use_.reserve(back ? nullptr : while_exchanged);

@@ -254,8 +254,7 @@ protected:
         rule::Slot slot;
         WeightAverage average;
         WeightAverage::Progress progress{};
-        std::vector<std::byte>
-            rounded{};  ///< while exchanged: the numbers that parameters of half precision do not hold
+        Aside rounded{};  ///< while exchanged: what parameters of half precision do not hold
         bool is_exchanged = false;
     };
     std::vector<Averaged> averages_;
@@ -311,6 +310,8 @@ private:
     NewSlots new_slots(StateChange& change, std::size_t cohort, const std::vector<Initial>& wanted);
     /// Prepares their arrays, for all cohorts of a group.
     void add_slots(StateChange& change, std::size_t group, const std::vector<NewSlots>& added);
+    /// Prepares that all parameters have one slot more.
+    StateChange with_slot(const rule::Slot& slot);
     /// Prepares that the cohorts have exactly these slots. Groups may select the rules of `family`.
     StateChange take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family);
     /// The names of the numbers of the whole optimizer.

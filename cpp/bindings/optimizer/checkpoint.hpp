@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,35 @@ struct Copy {
 };
 
 using Copies = std::vector<Copy>;
+
+/// Contents of arrays in a block of CPU memory, from where they can be put back.
+class Aside {
+public:
+    /// One array more. Called before out().
+    void add(void* array, std::size_t bytes) {
+        if (bytes > 0) back_.push_back({array, nullptr, bytes});
+    }
+    /// Allocates memory, and returns the copies that fill it.
+    Copies out() {
+        std::size_t room = 0;
+        for (const Copy& copy : back_) room += copy.bytes;
+        memory_ = std::make_unique<std::byte[]>(room);
+        Copies copies;
+        std::byte* at = memory_.get();
+        for (Copy& copy : back_) {
+            copy.from = at;
+            copies.push_back({at, copy.to, copy.bytes});
+            at += copy.bytes;
+        }
+        return copies;
+    }
+    /// The copies that put everything back.
+    const Copies& back() const { return back_; }
+
+private:
+    std::unique_ptr<std::byte[]> memory_;
+    Copies back_;
+};
 
 /// Returns a new NumPy array like a state array, and adds the copy that fills it to `copies`. Raises a MemoryError that
 /// says `where()`.

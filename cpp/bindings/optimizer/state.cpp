@@ -165,6 +165,18 @@ std::optional<StateChange> BoundOptimizer::follow_rules() {
     return change;
 }
 
+StateChange BoundOptimizer::with_slot(const rule::Slot& slot) {
+    StateChange change = state_as_it_is();
+    for_each_group([&](std::size_t group, std::size_t first) {
+        std::vector<NewSlots> added;
+        for (std::size_t cohort = first; cohort < first + cohorts_of_group; ++cohort)
+            added.push_back(new_slots(change, cohort, {{slot, 0}}));
+        add_slots(change, group, added);
+    });
+    regions_.check(change.regions, [&](std::int64_t i) { return names_->label(static_cast<std::size_t>(i)); });
+    return change;
+}
+
 StateChange BoundOptimizer::take_slots(const std::vector<RuleSlots>& wanted, const std::vector<std::size_t>& family) {
     StateChange change = state_as_it_is();
     for_each_group([&](std::size_t group, std::size_t first) {

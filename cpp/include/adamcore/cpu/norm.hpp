@@ -48,14 +48,15 @@ inline void add_leaves(std::int64_t count, const std::int64_t* first_leaf, norm:
         totals[i] = sums::sum_pairs(leaves + first_leaf[i], first_leaf[i + 1] - first_leaf[i]);
 }
 
-/// Multiplies arrays in place by `factor` and clips them to [-limit, limit].
+/// Multiplies arrays in place by `factor` and clips them to [-limit, limit]. If they `are_squares` of state, rounding makes
+/// none of them 0.
 template <class Pool>
 void rescale(const Kernels& kernels, const norm::Reading* arrays, const plan::Cut* cuts, int parts, const Pool& pool,
-             Scale factor, double limit) noexcept {
+             Scale factor, double limit, bool are_squares = false) noexcept {
     const auto size = [&](std::int64_t i) { return arrays[i].size; };
     detail::run(size, cuts, parts, pool, false, [&] {
         return [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
-            kernels.rescale(arrays[i], begin, end, factor, limit);
+            kernels.rescale(arrays[i], begin, end, factor, limit, are_squares);
         };
     });
 }

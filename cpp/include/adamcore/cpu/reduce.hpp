@@ -4,6 +4,7 @@
 
 #include "adamcore/cpu/arrays.hpp"
 #include "adamcore/norm.hpp"
+#include "adamcore/storage/state_rounding.hpp"
 
 ADAMCORE_LOOPS_BEGIN
 
@@ -14,9 +15,10 @@ namespace adamcore::cpu {
 using MeasureLeaves = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end,
                                norm::Squares* leaves) noexcept;
 
-/// Multiplies elements [begin, end) of an array in place by `factor`, and clips them to [-limit, limit].
-using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor,
-                         double limit) noexcept;
+/// Multiplies elements [begin, end) of an array in place by `factor`, and clips them to [-limit, limit]. If they
+/// `are_squares` of state, rounding makes none of them 0.
+using Rescale = void (*)(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor, double limit,
+                         bool are_squares) noexcept;
 
 namespace detail {
 
@@ -37,8 +39,8 @@ struct Reduction {
         });
     }
 
-    static void rescale(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor,
-                        double limit) noexcept {
+    static void rescale(const norm::Reading& array, std::int64_t begin, std::int64_t end, Scale factor, double limit,
+                        bool are_squares) noexcept {
         visit(array.dtype, [&](auto x) {
             using T = decltype(storage::decode(x));
             alignas(64) T buffer[tile];
@@ -47,6 +49,10 @@ struct Reduction {
                 const std::int64_t count = math::min(tile, end - at);
                 Arrays<Isa>::load(data, array.dtype, array.axes, at, count, buffer);
                 Arrays<Isa>::scale_and_clip(buffer, count, factor, limit);
+                if constexpr (sizeof x == 2) {
+                    for (std::int64_t i = 0; are_squares && i < count; ++i)
+                        buffer[i] = state::nonzero<decltype(x)>(buffer[i]);
+                }
                 Arrays<Isa>::store(buffer, data, array.dtype, array.axes, at, count);
             }
         });

@@ -36,4 +36,19 @@ void update(DenseSweep rule, TileSweep tiles, const void* constants, const Tenso
          static_cast<const T*>(tensor.grad) + begin, state);
 }
 
+/// Runs a pass that is no step over elements [begin, end) of a tensor, in place or tile by tile. `sweeps` are by compute
+/// type, and `step(T{})` is what the pass knows before the loop over elements.
+template <class MakeStep>
+void pass_over(const DenseSweep* sweeps, const TileSweep* tiles, const Tensor& tensor, std::int64_t begin,
+               std::int64_t end, std::uint64_t seed, MakeStep&& step) noexcept {
+    Treatment treatment;
+    treatment.seed = seed;
+    visit_compute(tensor.dtype, [&](auto x) {
+        using T = decltype(x);
+        constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
+        const auto constants = step(x);
+        update<T>(sweeps[type], tiles[type], &constants, tensor, begin, end, 1.0, Scale(1), treatment);
+    });
+}
+
 }  // namespace adamcore::cpu::detail

@@ -33,14 +33,8 @@ inline constexpr std::int64_t follower_chunk = 8192;
 /// Runs a pass over elements [begin, end) of a tensor from weight_pass::weights_of().
 inline void pass_over_weights(const DenseSweep* sweeps, double share, const TileSweep* tiles, const Tensor& tensor,
                               std::int64_t begin, std::int64_t end, std::uint64_t seed) noexcept {
-    Treatment treatment;
-    treatment.seed = seed;
-    visit_compute(tensor.dtype, [&](auto x) {
-        using T = decltype(x);
-        constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-        const weight_pass::Step<T> step{static_cast<T>(share)};
-        update<T>(sweeps[type], tiles[type], &step, tensor, begin, end, 1.0, Scale(1), treatment);
-    });
+    pass_over(sweeps, tiles, tensor, begin, end, seed,
+              [&](auto x) { return weight_pass::Step<decltype(x)>{static_cast<decltype(x)>(share)}; });
 }
 
 /// Lets all passes follow elements [begin, end) of tensor `i`.
