@@ -335,16 +335,6 @@ void Engine::count_step() {
     counts_ = Counts::host;
 }
 
-std::vector<WeightAverage::Progress> Engine::averages() const {
-    return followers_.progress(device_, sequence_->latest());
-}
-
-void Engine::set_progress(const std::vector<WeightAverage::Progress>& progress) {
-    const DeviceScope scope(device_);
-    sequence_->latest().wait();
-    followers_.set_progress(progress);
-}
-
 Control Engine::control() const {
     Control control;
     const DeviceScope scope(device_);

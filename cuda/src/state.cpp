@@ -124,6 +124,16 @@ void Engine::set_numbers(const std::vector<double>& numbers) {
     counts_ = Counts::host;
 }
 
+std::vector<WeightAverage::Progress> Engine::averages() const {
+    return followers_.progress(device_, sequence_->latest());
+}
+
+void Engine::set_progress(const std::vector<WeightAverage::Progress>& progress) {
+    const DeviceScope scope(device_);
+    sequence_->latest().wait();
+    followers_.set_progress(progress);
+}
+
 void Engine::continue_from(const Engine& other) {
     set_forecast(other.forecast_);
     set_counts(other.progress(), other.completed());
