@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "support/norms.hpp"
+#include "support/observed.hpp"
 #include "support/parameters.hpp"
 
 namespace adamcore::test {
@@ -245,6 +246,12 @@ TEST(Stack, OfACallerMayBeSmall) {
                 });
                 EXPECT_LT(used - nothing, 24u << 10)
                     << all_rules()[group.rule].name << ", " << text_of(storage) << ", " << name_of(kernels->isa);
+                if (all_rules()[group.rule].name != AdamW::name) continue;
+                const std::size_t observed = stack_of(65536, [&] {
+                    observed_step(*kernels, group, tensor, statistics::all_parts, true, {}, nullptr, {},
+                                  cpu::Threads{threads});
+                });
+                EXPECT_LT(observed - nothing, 32u << 10) << text_of(storage) << ", " << name_of(kernels->isa);
             }
         }
     }
