@@ -20,10 +20,8 @@ Columns = bool | str | Iterable[str]
 
 def columns_of(stats: Columns, owner: str) -> int:
     """Return the columns that a user has asked for, as bits. Raises TypeError or ValueError for what is none."""
-    if stats is True:
-        return (1 << len(step_columns)) - 1
-    if stats is False:
-        return 0
+    if isinstance(stats, (bool, np.bool_)):
+        return (1 << len(step_columns)) - 1 if stats else 0
     label = f"{owner}.step: stats"
     chosen = [stats] if isinstance(stats, str) else stats
     if not isinstance(chosen, Iterable):

@@ -35,6 +35,13 @@ def test_there_are_none_by_default(optimizer: ac.Optimizer) -> None:
     assert optimizer.step(grads_of(), loss_scale=scaler).stats is None
 
 
+def test_truth_may_be_numpys(optimizer: ac.Optimizer) -> None:
+    columns = [optimizer.step(grads_of(), stats=truth).stats for truth in np.array([True, False])]
+    assert columns[0] is not None
+    assert columns[0].columns == COLUMNS
+    assert columns[1] is None
+
+
 def test_columns(stats: ac.StepStats) -> None:
     assert stats.columns == COLUMNS
     assert stats.names == ("w", "b", "frozen")
