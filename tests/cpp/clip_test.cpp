@@ -175,7 +175,7 @@ TEST(Rescale, MultipliesAndHoldsDenseArraysInPlace) {
                 const Stored expected = rescaled_plainly(before, begin, end, factor, limit);
                 for (const cpu::Kernels* kernels : every_kernels()) {
                     Stored actual = before;
-                    kernels->rescale({actual.data(), 3000, dtype, {}}, begin, end, factor, limit);
+                    kernels->rescale({actual.data(), 3000, dtype, {}}, begin, end, factor, limit, false);
                     ASSERT_TRUE(actual.same_numbers(expected))
                         << name_of(dtype) << ", " << name_of(kernels->isa) << ", factor " << factor << ", limit "
                         << limit << ", [" << begin << ", " << end << ")";
@@ -191,7 +191,7 @@ TEST(Rescale, KeepsNanAndHoldsInfinity) {
         array.set(0, nan);
         array.set(1, infinity);
         array.set(2, -infinity);
-        cpu::best_kernels().rescale({array.data(), 3, dtype, {}}, 0, 3, 1, 0.5);
+        cpu::best_kernels().rescale({array.data(), 3, dtype, {}}, 0, 3, 1, 0.5, false);
         EXPECT_TRUE(std::isnan(array[0]));
         EXPECT_EQ(array[1], 0.5);
         EXPECT_EQ(array[2], -0.5);
@@ -203,10 +203,10 @@ TEST(Rescale, HoldsInfinityToTheLargestNumberToo) {
         const Dtype dtype = limit < 1e300 ? Dtype::float32 : Dtype::float64;
         Stored array(dtype, 1);
         array.set(0, -infinity);
-        cpu::best_kernels().rescale({array.data(), 1, dtype, {}}, 0, 1, 1, limit);
+        cpu::best_kernels().rescale({array.data(), 1, dtype, {}}, 0, 1, 1, limit, false);
         EXPECT_EQ(array[0], -limit);
         array.set(0, infinity);
-        cpu::best_kernels().rescale({array.data(), 1, dtype, {}}, 0, 1, 1, infinity);
+        cpu::best_kernels().rescale({array.data(), 1, dtype, {}}, 0, 1, 1, infinity, false);
         EXPECT_EQ(array[0], infinity);
     }
 }
@@ -220,8 +220,8 @@ TEST(Rescale, TouchesNothingBesideStridedElements) {
             const OwnAxes axes = random_axes(size, static_cast<std::int64_t>(size_of(dtype)), random);
             Stored dense = before;
             Scattered strided(before, axes);
-            kernels->rescale({dense.data(), size, dtype, {}}, 100, size - 5, 0.3, 0.2);
-            kernels->rescale({strided.data(), size, dtype, axes.view()}, 100, size - 5, 0.3, 0.2);
+            kernels->rescale({dense.data(), size, dtype, {}}, 100, size - 5, 0.3, 0.2, false);
+            kernels->rescale({strided.data(), size, dtype, axes.view()}, 100, size - 5, 0.3, 0.2, false);
             EXPECT_TRUE(strided == Scattered(dense, axes)) << name_of(dtype) << ", " << name_of(kernels->isa);
             EXPECT_FALSE(dense == before);
         }
