@@ -207,7 +207,6 @@ void DeviceOptimizer::use_state(std::size_t i, const SlotArrays& state, bool) no
     void* arrays[max_slots];
     std::copy(state.begin(), state.end(), arrays);
     engine_->set_state(i, arrays);
-    are_averages_changed_ = true;
 }
 
 void DeviceOptimizer::forget_checked() noexcept {

@@ -108,6 +108,24 @@ void DeviceOptimizer::save(const Copies& copies) {
     for (const Copy& copy : copies) cuda::copy_to_host(copy.to, copy.from, copy.bytes, engine_->sequence()->latest());
 }
 
+void DeviceOptimizer::save_settled(const Copies& copies) {
+    if (copies.empty()) return;
+    const cuda::Stream current = stream();
+    {
+        const GilRelease release;
+        engine_->order(current);
+    }
+    save(copies);
+}
+
+void DeviceOptimizer::put_back(const Copies& copies) {
+    if (copies.empty()) return;
+    const GilRelease release;
+    const cuda::DeviceScope scope(device_);
+    engine_->sequence()->latest().wait();
+    for (const Copy& copy : copies) cuda::copy_to_device_now(copy.to, copy.from, copy.bytes);
+}
+
 void DeviceOptimizer::load(const Copies& copies, const Counts& counts) {
     const cuda::Stream current = stream();
     {
@@ -163,6 +181,7 @@ void DeviceOptimizer::send_averages() {
     std::vector<cuda::FollowedAverage> averages;
     for (const Averaged& each : averages_)
         averages.push_back({each.average, each.progress, pass_of(each.average.kind), arrays_of_slot(each.slot.name)});
+    const GilRelease release;  // releasing memory waits for the device
     engine_->set_averages(std::move(averages));
     are_averages_changed_ = false;
 }

@@ -103,6 +103,7 @@ private:
     void start_state(const Started& started) override;
     void rescale(const std::vector<Rescaling>& rescalings) override;
     void require_new_averages() const override;
+    void averages_changed() noexcept override { are_averages_changed_ = true; }
     void read_averages() override;
     /// Tells the engine how far averages have come that have been loaded.
     void load_averages();
@@ -123,6 +124,8 @@ private:
     std::vector<double> shared_numbers() override;
     Counts counts() override;
     void save(const Copies& copies) override;
+    void save_settled(const Copies& copies) override;
+    void put_back(const Copies& copies) override;
     void load(const Copies& copies, const Counts& counts) override;
     void loaded() override;
 

@@ -2,8 +2,9 @@
 
 #include <deque>
 
-#include "adamcore/cuda/observation.hpp"
+#include "adamcore/cuda/statistics/observation.hpp"
 #include "device_optimizer.hpp"
+#include "runtime/gil.hpp"
 
 namespace adamcore::python {
 
@@ -28,6 +29,7 @@ std::shared_ptr<cuda::Observation> DeviceOptimizer::observe(unsigned columns) {
                          in_c_order(param.strides, tensor.dtype), dense(Dtype::float16),
                          dense(compute_dtype(tensor.dtype))};
     }
+    const GilRelease release;  // a full queue may wait for work that needs it
     return engine_->observe(of_tensors, statistics::parts_of(columns) | statistics::squares, stream_);
 }
 

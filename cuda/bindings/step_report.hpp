@@ -7,7 +7,7 @@
 #include <pybind11/pybind11.h>
 
 #include "adamcore/cuda/engine.hpp"
-#include "adamcore/cuda/observation.hpp"
+#include "adamcore/cuda/statistics/observation.hpp"
 #include "runtime/gil.hpp"
 #include "structures/names.hpp"
 
@@ -50,6 +50,12 @@ class StatisticsReport {
 public:
     explicit StatisticsReport(std::shared_ptr<const cuda::Observation> observation)
         : observation_(std::move(observation)) {}
+    StatisticsReport(StatisticsReport&&) = default;
+    ~StatisticsReport() {
+        if (!observation_) return;
+        const GilRelease release;  // releasing memory may wait for the device
+        observation_.reset();
+    }
 
     /// The bytes of a table of doubles, with a row for each of statistics::Column, and the gradients' norm. Waits for the
     /// optimizer's latest step.

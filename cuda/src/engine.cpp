@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "adamcore/cuda/kernels.hpp"
-#include "adamcore/cuda/observation.hpp"
+#include "adamcore/cuda/statistics/observation.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "reports.hpp"
 #include "state.hpp"
@@ -16,7 +16,10 @@ std::size_t rule_of_tick(std::int32_t tick) { return static_cast<std::size_t>(ti
 }  // namespace
 
 Engine::Engine(int device, const Settings& settings)
-    : device_(device), settings_(settings), reports_(std::make_shared<Reports>(device, settings.stream)) {
+    : device_(device),
+      settings_(settings),
+      reports_(std::make_shared<Reports>(device, settings.stream)),
+      observations_(std::make_shared<Pool>(device)) {
     const DeviceScope scope(device);
     sequence_ = std::make_shared<Sequence>();
 }

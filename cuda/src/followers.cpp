@@ -1,6 +1,6 @@
 // Averages of weights that follow the steps of an engine.
 
-#include "adamcore/cuda/followers.hpp"
+#include "adamcore/cuda/averages/followers.hpp"
 
 #include "adamcore/cuda/kernels.hpp"
 

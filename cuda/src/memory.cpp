@@ -20,6 +20,25 @@ Block::~Block() {
     }
 }
 
+std::shared_ptr<Block> Pool::take(std::size_t bytes) {
+    std::unique_ptr<Block> block;
+    {
+        const std::scoped_lock lock(lock_);
+        const auto found =
+            std::find_if(free_.begin(), free_.end(), [&](const auto& each) { return each->size() >= bytes; });
+        if (found != free_.end()) {
+            block = std::move(*found);
+            free_.erase(found);
+        }
+    }
+    if (!block) block = std::make_unique<Block>(device_, bytes);
+    const auto give_back = [self = shared_from_this()](Block* given) {
+        const std::scoped_lock lock(self->lock_);
+        self->free_.emplace_back(given);
+    };
+    return {block.release(), give_back};
+}
+
 void Staging::send(void* to, const void* from, std::size_t bytes, Stream stream) {
     if (bytes == 0) return;
     if (is_capturing(stream)) throw Error("tables cannot be copied to the device while a CUDA graph is being captured");

@@ -1,15 +1,19 @@
 // Statistics of a step: room for them, and what follows from the sums.
 
-#include "adamcore/cuda/observation.hpp"
+#include "adamcore/cuda/statistics/observation.hpp"
 
 #include <algorithm>
 
 #include "adamcore/cpu/float_environment.hpp"
+#include "adamcore/rule/make_info.hpp"
 #include "adamcore/rule_registry.hpp"
 #include "adamcore/weights/passes.hpp"
 
 namespace adamcore::cuda {
 namespace {
+
+/// The place of weight_pass::Average, which with a share of 1 copies weights.
+constexpr std::size_t average = adamcore::detail::index_in<weight_pass::Average>(weight_pass::All{});
 
 /// A moment of a tensor, if its rule has it.
 ObservedArray moment_of(const Tensor& tensor, const RuleInfo& rule, int slot, const ObservedWalks& walks) {
@@ -20,7 +24,7 @@ ObservedArray moment_of(const Tensor& tensor, const RuleInfo& rule, int slot, co
 
 }  // namespace
 
-Observation::Observation(int device, const std::vector<Entry>& entries, const std::vector<Group>& groups,
+Observation::Observation(int device, Pool& pool, const std::vector<Entry>& entries, const std::vector<Group>& groups,
                          const std::vector<ObservedWalks>& walks, unsigned parts, Stream stream)
     : device_(device), seen_(entries.size()) {
     const DeviceScope scope(device);
@@ -37,8 +41,8 @@ Observation::Observation(int device, const std::vector<Entry>& entries, const st
         seen.leaf = leaves_;
         leaves_ += sums::leaves_of(tensor.size);
     }
-    // It may live longer than the stream.
-    results_ = std::make_unique<Block>(device, lay_out_results({}));
+    results_size_ = lay_out_results({});
+    results_ = pool.take(results_size_);
     lay_out_results({nullptr, results_->data()});
     std::vector<ObservedTensor> observed;
     scratch_ = std::make_unique<Block>(device, lay_out_scratch(entries, {}, observed), stream);
@@ -47,6 +51,8 @@ Observation::Observation(int device, const std::vector<Entry>& entries, const st
     tables_ = std::make_unique<Block>(device, host.size(), stream);
     lay_out_tables(entries, walks, observed, {host.data(), tables_->data()});
     Staging::of(device).send(tables_->data(), host.data(), host.size(), stream);
+    const std::vector<double> whole(groups.size(), 1.0);
+    if (!copied_.empty()) copy_ = std::make_unique<WeightPass>(device, average, copied_, whole, 0, stream);
 }
 
 /// They are read with one copy.
@@ -124,6 +130,7 @@ void Observation::queued(const std::vector<Entry>& entries, std::shared_ptr<cons
     for (std::size_t i = 0; i < entries.size(); ++i) seen_[i].clock = entries[i].clock;
     steps_ = std::move(steps);
     copied_.clear();
+    copy_.reset();
     scratch_.reset();
     tables_.reset();
 }
@@ -151,7 +158,13 @@ statistics::Sums Observation::sums_of(const Seen& seen, const EarlySums* early, 
 }
 
 Observation::Result Observation::read() const {
-    std::vector<std::byte> host(results_->size());
+    const std::size_t count = seen_.size();
+    Result result{std::vector<double>(statistics::column_count * count), 0};
+    if (leaves_ == 0) {  // no kernel has run
+        for (std::size_t i = 0; i < count; ++i) statistics::write_columns({}, {}, result.table.data() + i, count);
+        return result;
+    }
+    std::vector<std::byte> host(results_size_);
     const DeviceScope scope(device_);
     copy_to_host(host.data(), results_->data(), host.size(), steps_->latest());
     const auto on_host = [&](const auto* array) {
@@ -160,8 +173,6 @@ Observation::Result Observation::read() const {
     };
     const ObservedControl& control = *on_host(arguments_.seen);
     const ClockFacts* const facts = on_host(facts_);
-    const std::size_t count = seen_.size();
-    Result result{std::vector<double>(statistics::column_count * count), 0};
     std::vector<norm::Squares> squares;
     const cpu::FloatEnvironment environment;
     for (std::size_t i = 0; i < count; ++i) {

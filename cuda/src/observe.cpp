@@ -2,19 +2,15 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
-#include "adamcore/cuda/observation.hpp"
+#include "adamcore/cuda/statistics/observation.hpp"
 #include "state.hpp"
 
 namespace adamcore::cuda {
-namespace {
-
-/// The place of weight_pass::Average.
-constexpr std::size_t average = adamcore::detail::index_in<weight_pass::Average>(weight_pass::All{});
-
-}  // namespace
-
 std::shared_ptr<Observation> Engine::observe(const std::vector<ObservedWalks>& walks, unsigned parts, Stream stream) {
-    return std::make_shared<Observation>(device_, entries_, groups_, walks, parts, stream);
+    const DeviceScope scope(device_);
+    cuda::observe_early.load();
+    cuda::observe_late.load();
+    return std::make_shared<Observation>(device_, *observations_, entries_, groups_, walks, parts, stream);
 }
 
 ObserveArguments Engine::observed_by(const StepRequest& request, const void* const* grads) const {
@@ -30,11 +26,8 @@ ObserveArguments Engine::observed_by(const StepRequest& request, const void* con
 
 /// Gradients, first moments and weights before the step, which may change all but the first, and the scale, too.
 void Engine::observe_early(const StepRequest& request, const void* const* grads) const {
-    const Observation& observation = *request.observation;
-    if (!observation.copied().empty())
-        run_weight_pass(device_, average, observation.copied(), std::vector<double>(groups_.size(), 1.0),
-                        settings_.seed, request.stream);
-    cuda::observe_early(observation.blocks(), observed_by(request, grads), request.stream);
+    request.observation->keep_weights();
+    cuda::observe_early(request.observation->blocks(), observed_by(request, grads), request.stream);
 }
 
 void Engine::observe_late(const StepRequest& request, const void* const* grads) const {

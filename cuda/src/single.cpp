@@ -7,6 +7,7 @@
 
 #include "adamcore/cuda/engine.hpp"
 #include "adamcore/cuda/kernels.hpp"
+#include "adamcore/cuda/weight_pass.hpp"
 
 namespace adamcore::cuda {
 
@@ -135,6 +136,7 @@ public:
                 return compute_dtype(tensor.dtype) == type && is_chosen(tensor);
             });
             if (chosen.empty()) continue;
+            kernel_of(type).load();
             prepared_.push_back(
                 std::make_unique<ElementPass>(device_, kernel_of(type), type, chosen, step, seed, stream_));
         }
@@ -171,11 +173,15 @@ void rescale_state(int device, const std::vector<RescaledState>& states, Stream 
     for (const auto& each : prepared) each->launch(stream);
 }
 
-void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
-                     const std::vector<double>& shares, std::uint64_t seed, Stream stream) {
+struct WeightPass::Prepared : ElementPasses {
+    using ElementPasses::ElementPasses;
+};
+
+WeightPass::WeightPass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
+                       const std::vector<double>& shares, std::uint64_t seed, Stream stream)
+    : prepared_(std::make_unique<Prepared>(device, stream)) {
     const DeviceScope scope(device);
     if (is_capturing(stream)) throw Error("weights cannot be exchanged while a CUDA graph is being captured");
-    ElementPasses passes(device, stream);
     const auto kernel_of = [&](Dtype type) -> const auto& {
         return (type == Dtype::float64 ? weights_double : weights_float)[pass];
     };
@@ -184,9 +190,18 @@ void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& te
         const auto step = [&](auto x) {
             return weight_pass::Step<decltype(x)>{static_cast<decltype(x)>(shares[group])};
         };
-        passes.add(kernel_of, tensors, is_chosen, step, seed);
+        prepared_->add(kernel_of, tensors, is_chosen, step, seed);
     }
-    passes.launch();
+}
+
+WeightPass::~WeightPass() = default;
+
+void WeightPass::launch() const { prepared_->launch(); }
+
+void run_weight_pass(int device, std::size_t pass, const std::vector<Tensor>& tensors,
+                     const std::vector<double>& shares, std::uint64_t seed, Stream stream) {
+    const DeviceScope scope(device);
+    WeightPass(device, pass, tensors, shares, seed, stream).launch();
 }
 
 void add_leaf(int device, const std::vector<LeafPass>& leaf_passes, Stream stream) {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore._checks.numbers import as_int
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr, step_columns
 
@@ -23,11 +24,14 @@ def columns_of(stats: Columns, owner: str) -> int:
     if isinstance(stats, (bool, np.bool_)):
         return (1 << len(step_columns)) - 1 if stats else 0
     label = f"{owner}.step: stats"
-    chosen = [stats] if isinstance(stats, str) else stats
-    if not isinstance(chosen, Iterable):
-        raise TypeError(f"{label} must be True, False, or the names of columns, got {short_repr(stats)}")
+    try:
+        chosen = [stats] if isinstance(stats, (str, bytes)) else list(stats)
+    except TypeError:  # it is not iterable
+        raise TypeError(f"{label} must be True, False, or the names of columns, got {short_repr(stats)}") from None
     bits = 0
     for name in chosen:
+        if not isinstance(name, str):
+            raise TypeError(f"{label} must be names of columns, got {short_repr(name)}")
         if name not in step_columns:
             raise ValueError(f"{label}: there is no column {short_repr(name)}{did_you_mean(name, step_columns)}")
         bits |= 1 << step_columns.index(name)
@@ -65,7 +69,7 @@ class StepStats:
     update_rms : ndarray
         The same of what the step has changed them by, before they are rounded to the parameter's dtype.
     ratio : ndarray
-        ``update_rms / param_rms``. Around 1e-3 is usual in training.
+        ``update_rms / param_rms``. Around 1e-3 is usual in training. It is infinite for weights that were all 0.
     lost : ndarray
         The share of elements whose weight has changed, but whose stored parameter has not, because of its precision.
     cos : ndarray
@@ -152,9 +156,10 @@ class StepStats:
 
         Raises
         ------
-        ValueError
-            If there is no such column, or the step was not asked for it.
+        TypeError, ValueError
+            If there is no such column, the step was not asked for it, or `n` is not an int >= 0.
         """
+        most = as_int(n, "StepStats.worst: n", "an int >= 0", 0)
         if column not in self.columns:
             wrong = "the step was not asked for" if column in step_columns else "there is no column"
             raise ValueError(f"StepStats.worst: {wrong} {short_repr(column)}{did_you_mean(column, self.columns)}")
@@ -168,10 +173,13 @@ class StepStats:
 
         ranked = [(badness(place, value), place) for place, value in enumerate(self._row(column).tolist())]
         known = sorted((item for item in ranked if not math.isnan(item[0])), key=lambda item: -item[0])
-        return [(self.names[place], float(self._row(column)[place])) for _, place in known[:n]]
+        return [(self.names[place], float(self._row(column)[place])) for _, place in known[:most]]
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Return plain lists: the names, the sizes and each column. It suits JSON and data frames."""
+        """Return plain lists: the names, the sizes and each column, for data frames and for JSON.
+
+        (Numbers may be NaN or infinite, which Python's ``json`` writes and reads, but other programs may not.)
+        """
         rows: dict[str, list[Any]] = {column: self._row(column).tolist() for column in self.columns}
         return {"names": list(self.names), "size": self.size.tolist(), **rows}
 

@@ -200,6 +200,50 @@ def test_replays_go_on(kind: str, rng: np.random.Generator) -> None:
     assert gpu.count == cpu.count
 
 
+def test_swap_and_load_between_replays(rng: np.random.Generator) -> None:
+    """Neither changes what the device has counted."""
+    twins = Twins(CUPY, ac.AdamW, draw(rng, BF16))
+    cpu, gpu = attach(twins, "lookahead")
+    ema = ac.EMA(twins.cpu, 0.5), ac.EMA(twins.gpu, 0.5)
+    grads = draw(rng, BF16)
+    placed = [twins.place(g) for g in grads]
+    twins.check((twins.cpu.step(grads), twins.gpu.step(placed)))
+    replay = CUPY.capture(lambda: twins.gpu.step(placed))
+
+    def replays(count: int) -> None:
+        for _ in range(count):
+            replay()
+            twins.cpu.step(grads)
+        twins.check()
+        assert twins.gpu.completed == twins.cpu.completed
+        assert (gpu.count, ema[1].count) == (cpu.count, ema[0].count)
+
+    replays(3)
+    with ema[0].swap(), ema[1].swap():
+        pass
+    replays(3)
+    twins.gpu.upload()
+    replays(2)
+    twins.gpu.load_state_dict(twins.cpu.state_dict())
+    replays(1)
+    twins.check((twins.cpu.step(grads), twins.gpu.step(placed)))
+    replays(4)
+
+
+def test_a_capture_after_a_swap(rng: np.random.Generator) -> None:
+    twins = Twins(CUPY, ac.AdamW, draw(rng, F32))
+    cpu, gpu = attach(twins, "ema")
+    grads = draw(rng, F32)
+    placed = [twins.place(g) for g in grads]
+    twins.check((twins.cpu.step(grads), twins.gpu.step(placed)))
+    with cpu.swap(), gpu.swap():
+        pass
+    replay = CUPY.capture(lambda: twins.gpu.step(placed))
+    replay()
+    twins.cpu.step(grads)
+    twins.check()
+
+
 def test_a_capture_needs_a_step_with_the_average(rng: np.random.Generator) -> None:
     twins = Twins(CUPY, ac.AdamW, draw(rng, F32))
     placed = [twins.place(g) for g in draw(rng, F32)]

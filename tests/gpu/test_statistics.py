@@ -145,6 +145,24 @@ def test_each_library(library: Library, rng: np.random.Generator) -> None:
     step(twins, draw(rng, F32))
 
 
+def test_weights_that_are_not_finite(rng: np.random.Generator) -> None:
+    """A weight that stays infinite has lost nothing."""
+    for dtype in (F16, F32):
+        p = draw(rng, dtype)
+        p[4][0, :2] = np.inf, -np.inf
+        p[4][1, 0] = np.nan
+        twins = Twins(CUPY, lambda p: ac.SGD(p, lr=0.1, precision=ac.Precision(master=None)), p)
+        step(twins, draw(rng, dtype))
+        stopped = Twins(CUPY, ac.Prodigy, p)
+        step(stopped, [np.zeros_like(g) for g in p])
+
+
+def test_a_step_without_gradients(rng: np.random.Generator) -> None:
+    twins = Twins(CUPY, ac.SGD, draw(rng, F32))
+    info = step(twins, [None] * len(SHAPES))
+    assert info.grad_norm == 0
+
+
 def test_a_window(rng: np.random.Generator) -> None:
     twins = Twins(CUPY, ac.AdamW, draw(rng, F32))
     for weight in (2, 3):

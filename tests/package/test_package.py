@@ -304,17 +304,19 @@ LAYERS = [
             "storage/state_rounding.hpp",
         },
     ),
-    ("cuda/follow.hpp", {"cuda/table.hpp", "weights/"}),
-    ("cuda/followers.hpp", {"cuda/follow.hpp", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/update.hpp"}),
+    ("cuda/averages/advance.hpp", {"cuda/table.hpp", "weights/"}),
+    ("cuda/averages/followers.hpp", {"cuda/averages/", "cuda/memory.hpp", "cuda/plan.hpp", "cuda/update.hpp"}),
     (
-        "cuda/observe.hpp",
+        "cuda/statistics/observe.hpp",
         {"cuda/access.hpp", "cuda/fold.hpp", "cuda/table.hpp", "norm.hpp", "rule/pass.hpp", "statistics/columns.hpp"},
     ),
+    ("cuda/weight_pass.hpp", {"cuda/runtime.hpp", "tensor.hpp"}),
     (
-        "cuda/observation.hpp",
+        "cuda/statistics/observation.hpp",
         {
+            "cuda/weight_pass.hpp",
             "cuda/memory.hpp",
-            "cuda/observe.hpp",
+            "cuda/statistics/observe.hpp",
             "cuda/plan.hpp",
             "cuda/sequence.hpp",
             "rule_info.hpp",
@@ -335,7 +337,7 @@ LAYERS = [
         {
             "bias.hpp",
             "optimizer/clip.hpp",
-            "cuda/observe.hpp",
+            "cuda/statistics/observe.hpp",
             "cuda/passes/numbers.hpp",
             "cuda/reduce.hpp",
             "cuda/table.hpp",
@@ -352,7 +354,7 @@ LAYERS = [
         "cuda/engine.hpp",
         {
             "optimizer/clip.hpp",
-            "cuda/followers.hpp",
+            "cuda/averages/followers.hpp",
             "cuda/memory.hpp",
             "cuda/plan.hpp",
             "cuda/runtime.hpp",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,9 @@ def test_worst(stats: ac.StepStats) -> None:
     assert stats.worst("cos") == []
     with pytest.raises(ValueError, match=r"StepStats.worst: there is no column 'grad_rsm'; did you mean 'grad_rms'\?"):
         stats.worst("grad_rsm")
+    for wrong in (-1, 1.5, True):
+        with pytest.raises((TypeError, ValueError), match=r"StepStats.worst: n must be an int >= 0"):
+            stats.worst("ratio", wrong)  # type: ignore[arg-type]
 
 
 def test_the_smallest_cosine_is_the_worst() -> None:
@@ -104,8 +108,12 @@ def test_wrong_columns(optimizer: ac.Optimizer, loss_scale: float) -> None:
         optimizer.step(grads, stats="norm", loss_scale=loss_scale)
     with pytest.raises(ValueError, match=r"there is no column 'ratios'; did you mean 'ratio'\?"):
         optimizer.step(grads, stats=["cos", "ratios"], loss_scale=loss_scale)
-    with pytest.raises(ValueError, match=r"AdamW.step: stats: there is no column 3"):
-        optimizer.step(grads, stats=[3], loss_scale=loss_scale)  # type: ignore[list-item]
+    wrong: Any
+    for wrong in ([3], [np.zeros(2)], b"cos"):
+        with pytest.raises(TypeError, match=r"AdamW.step: stats must be names of columns, got"):
+            optimizer.step(grads, stats=wrong, loss_scale=loss_scale)
+    with pytest.raises(TypeError, match=r"AdamW.step: stats must be True, False, or the names of columns"):
+        optimizer.step(grads, stats=np.array(1), loss_scale=loss_scale)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="stats must be True, False, or the names of columns, got 3"):
         optimizer.step(grads, stats=3, loss_scale=loss_scale)  # type: ignore[arg-type]
     assert everything(optimizer) == before

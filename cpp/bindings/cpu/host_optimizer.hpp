@@ -153,6 +153,7 @@ private:
     std::int64_t count_completed() const override { return completed_; }
     Counts counts() override;
     void save(const Copies& copies) override;
+    void put_back(const Copies& copies) override { save(copies); }
     void load(const Copies& copies, const Counts& counts) override;
 
     /// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.

@@ -98,7 +98,8 @@ void HostOptimizer::ObservedStep::look_at(std::size_t i) noexcept {
     cpu::Observed& seen = observed_[i];
     seen.grads = {tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}};
     // A moment that begins with this gradient has nothing to agree with.
-    if (!(rule.begins && tensor.begins())) seen.firsts = moment(i, rule.first_moment, permuted);
+    if ((observer_.parts & statistics::agreement) != 0 && !(rule.begins && tensor.begins()))
+        seen.firsts = moment(i, rule.first_moment, permuted);
     seen.seconds = moment(i, rule.second_moment, permuted);
     rule::Context context = cpu::detail::context_of(tensor);
     context.shared = const_cast<double*>(optimizer_.numbers_.data());  // described, not changed
@@ -128,6 +129,7 @@ void HostOptimizer::ObservedStep::begin() noexcept {
 
 void HostOptimizer::ObservedStep::observe_grads() noexcept {
     begin();
+    for (cpu::Observed& each : observed_) each.firsts = {};  // a change of rules may not have been committed
     cpu::observe_early(observer_, optimizer_.tensors_.data(), static_cast<std::int64_t>(optimizer_.size()), true,
                        pool());
 }

@@ -1,6 +1,7 @@
 // Averages of weights: slots of the state that belong to no rule, and that every step carries on.
 
 #include <set>
+#include <utility>
 
 #include "adamcore/rule/make_info.hpp"
 #include "adamcore/weights/passes.hpp"
@@ -50,6 +51,7 @@ void BoundOptimizer::add_average(const std::string& name, const WeightAverage& a
     run_weight_pass(pass_of(WeightAverage::Kind::mean), tensors, whole);
     commit(std::move(change));
     averages_.push_back({slot, average});
+    averages_changed();
 }
 
 py::dict BoundOptimizer::averages() {
@@ -96,15 +98,14 @@ void BoundOptimizer::exchange(const std::string& name, bool back) {
     require_lenders_in_place(true);
     const py::object written = this->written(true);
     const std::vector<double> whole(groups_.size(), 1.0);
-    if (!back) save(average.rounded.out());
+    if (!back) save_settled(average.rounded.out());
     run_weight_pass(detail::index_in<weight_pass::Exchange>(weight_pass::All{}), tensors, whole);
-    if (written) note_written(written);
-    if (back) {
-        load(average.rounded.back(), counts());
-        average.rounded = {};
-    }
     average.is_exchanged = !back;
     use_.reserve(back ? nullptr : while_exchanged);
+    if (written) note_written(written);
+    if (!back) return;
+    const Aside rounded = std::exchange(average.rounded, {});
+    put_back(rounded.back());
 }
 
 void BoundOptimizer::approach(const std::string& slot, const std::vector<double>& shares) {

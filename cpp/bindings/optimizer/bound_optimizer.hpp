@@ -183,6 +183,8 @@ protected:
     virtual void rescale(const std::vector<Rescaling>& rescalings) = 0;
     /// Raises an error if averages cannot be added any more.
     virtual void require_new_averages() const {}
+    /// Called when there are new averages, or when their arrays have changed.
+    virtual void averages_changed() noexcept {}
     /// Brings averages_ up to date. Waits until it is known how far they have come.
     virtual void read_averages() {}
     /// Runs a pass over weights, one of weight_pass::All, for tensors from weights_of().
@@ -201,6 +203,10 @@ protected:
     virtual Counts counts() = 0;
     /// Copies state into CPU memory.
     virtual void save(const Copies& copies) = 0;
+    /// The same behind all work that the user has queued on state.
+    virtual void save_settled(const Copies& copies) { save(copies); }
+    /// Copies back what save_settled() has copied.
+    virtual void put_back(const Copies& copies) = 0;
     /// Copies state from CPU memory and sets the counts. It does all of this or nothing.
     virtual void load(const Copies& copies, const Counts& counts) = 0;
     /// Called after load(), when the groups' dicts have been written.

@@ -4,9 +4,9 @@
 #include <new>
 
 #include "adamcore/bias.hpp"
-#include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/passes/numbers.hpp"
 #include "adamcore/cuda/reduce.hpp"
+#include "adamcore/cuda/statistics/observe.hpp"
 #include "adamcore/cuda/table.hpp"
 #include "adamcore/optimizer/clip.hpp"
 #include "adamcore/rule/make_info.hpp"

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "adamcore/cuda/followers.hpp"
+#include "adamcore/cuda/averages/followers.hpp"
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/runtime.hpp"
@@ -249,6 +249,7 @@ private:
     bool forecast_changed_ = false;  ///< against the table on the device
 
     std::shared_ptr<Reports> reports_;
+    std::shared_ptr<Pool> observations_;
     std::vector<std::shared_ptr<void>> captured_;  ///< what captured steps refer to
     std::shared_ptr<Sequence> sequence_;
 };

@@ -3,15 +3,15 @@
 #include <array>
 #include <cstdint>
 
+#include "adamcore/cuda/averages/advance.hpp"
 #include "adamcore/cuda/decide.hpp"
-#include "adamcore/cuda/follow.hpp"
-#include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/passes/conclude.hpp"
 #include "adamcore/cuda/passes/matrices.hpp"
 #include "adamcore/cuda/passes/visit.hpp"
 #include "adamcore/cuda/reduce.hpp"
 #include "adamcore/cuda/runtime.hpp"
 #include "adamcore/cuda/start.hpp"
+#include "adamcore/cuda/statistics/observe.hpp"
 #include "adamcore/cuda/stored.hpp"
 #include "adamcore/cuda/update.hpp"
 #include "adamcore/passes/leaves.hpp"

@@ -34,6 +34,21 @@ private:
     void* data_;
 };
 
+/// Blocks for results, which are used again: neither taking one nor giving it back waits for the device.
+class Pool : public std::enable_shared_from_this<Pool> {
+public:
+    explicit Pool(int device) : device_(device) {}
+
+    /// A block of at least this size, which returns when the last copy of the pointer is gone. Work that uses it comes
+    /// after the work that has used it before.
+    std::shared_ptr<Block> take(std::size_t bytes);
+
+private:
+    int device_;
+    std::mutex lock_;  ///< blocks return by any thread
+    std::vector<std::unique_ptr<Block>> free_;
+};
+
 /// Lays out arrays in a block. The layout function runs twice: first to compute the size, and then, with the address of
 /// the block and host memory to fill, to write the arrays.
 class Packer {

@@ -69,6 +69,8 @@ struct FusedSums {
     LaneTotals<float> of;
     float was[sums::lanes], old[sums::lanes];
 
+    ADAMCORE_FN FusedSums() {}
+
     /// Keeps what an update of elements [at, at + lanes) will overwrite.
     ADAMCORE_FN void keep(std::int64_t at, int lanes, const float* param, [[maybe_unused]] const float* first) {
         for (int lane = 0; lane < lanes; ++lane) was[lane] = param[at + lane];

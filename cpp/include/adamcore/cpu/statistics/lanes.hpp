@@ -77,13 +77,27 @@ ADAMCORE_FN T bound_in(double bound) {
     return least;
 }
 
-/// The result of `combine` for all lanes, by halves, which is one instruction for many lanes.
-template <class Bits, class F>
-ADAMCORE_FN Bits fold_lanes(const Bits* lanes, F&& combine) {
+// (Structs and not lambdas: a lambda's call could not be forced inline.)
+struct Larger {
+    template <class Bits>
+    ADAMCORE_FN Bits operator()(Bits a, Bits b) const {
+        return math::max(a, b);
+    }
+};
+struct Sum {
+    template <class Bits>
+    ADAMCORE_FN Bits operator()(Bits a, Bits b) const {
+        return a + b;
+    }
+};
+
+/// The result of Combine for all lanes, by halves, which is one instruction for many lanes.
+template <class Combine, class Bits>
+ADAMCORE_FN Bits fold_lanes(const Bits* lanes) {
     Bits folded[sums::lanes];
     for (int lane = 0; lane < sums::lanes; ++lane) folded[lane] = lanes[lane];
     for (int width = sums::lanes / 2; width > 0; width /= 2) {
-        for (int lane = 0; lane < width; ++lane) folded[lane] = combine(folded[lane], folded[lane + width]);
+        for (int lane = 0; lane < width; ++lane) folded[lane] = Combine{}(folded[lane], folded[lane + width]);
     }
     return folded[0];
 }
@@ -95,7 +109,7 @@ struct LaneTotals {
     sums::LaneSums grads, weights, updates, products, firsts, seconds;
     BitsOf<T> largest[sums::lanes] = {}, zeros[sums::lanes] = {}, below[sums::lanes] = {};
 
-    LaneTotals() = default;
+    ADAMCORE_FN LaneTotals() {}
 
     /// Takes the sums of these parts.
     template <unsigned Parts>
@@ -134,13 +148,13 @@ struct LaneTotals {
     }
 
     ADAMCORE_FN double largest_grad() const {
-        const BitsOf<T> bits = fold_lanes(largest, [](auto a, auto b) { return math::max(a, b); });
+        const BitsOf<T> bits = fold_lanes<Larger>(largest);
         T magnitude;
         std::memcpy(&magnitude, &bits, sizeof magnitude);
         return static_cast<double>(magnitude);
     }
     ADAMCORE_FN static std::int64_t count_of(const BitsOf<T>* counts) {
-        return static_cast<std::int64_t>(fold_lanes(counts, [](auto a, auto b) { return a + b; }));
+        return static_cast<std::int64_t>(fold_lanes<Sum>(counts));
     }
 
     /// Gives them back.

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "adamcore/cuda/follow.hpp"
+#include "adamcore/cuda/averages/advance.hpp"
 #include "adamcore/cuda/memory.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/update.hpp"

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "adamcore/cuda/memory.hpp"
-#include "adamcore/cuda/observe.hpp"
 #include "adamcore/cuda/plan.hpp"
 #include "adamcore/cuda/sequence.hpp"
+#include "adamcore/cuda/statistics/observe.hpp"
+#include "adamcore/cuda/weight_pass.hpp"
 #include "adamcore/rule_info.hpp"
 #include "adamcore/statistics/columns.hpp"
 
@@ -24,7 +25,7 @@ struct ObservedWalks {
 class Observation {
 public:
     /// Makes room for a step of tensors that have gradients. Raises Error before anything has changed.
-    Observation(int device, const std::vector<Entry>& entries, const std::vector<Group>& groups,
+    Observation(int device, Pool& pool, const std::vector<Entry>& entries, const std::vector<Group>& groups,
                 const std::vector<ObservedWalks>& walks, unsigned parts, Stream stream);
 
     /// The tables of kernels: they lack what only the engine knows.
@@ -33,8 +34,10 @@ public:
     ClockFacts* facts() const { return facts_; }
     /// By tensor: where updates store weights before they round them to half precision, or null.
     float* const* computed() const { return computed_; }
-    /// Tensors whose weights have to be copied to Tensor::state[0] before the step, as weight_pass::Average does it.
-    const std::vector<Tensor>& copied() const { return copied_; }
+    /// Copies the weights to where they are kept. Called before the step.
+    void keep_weights() const {
+        if (copy_) copy_->launch();
+    }
 
     /// Called when the step has been queued: forgets what only the step needs, and notes the tensors' clocks.
     void queued(const std::vector<Entry>& entries, std::shared_ptr<const Sequence> steps);
@@ -66,11 +69,14 @@ private:
     int device_;
     std::vector<Seen> seen_;
     std::int64_t leaves_ = 0, blocks_ = 0;
+    std::size_t results_size_ = 0;
     ObserveArguments arguments_{};
     ClockFacts* facts_ = nullptr;
     float* const* computed_ = nullptr;
-    std::vector<Tensor> copied_;
-    std::unique_ptr<Block> results_, scratch_, tables_;
+    std::vector<Tensor> copied_;  ///< with their weights in Tensor::state[0]
+    std::shared_ptr<Block> results_;
+    std::unique_ptr<Block> scratch_, tables_;
+    std::unique_ptr<WeightPass> copy_;
     std::shared_ptr<const Sequence> steps_;
 };
 

@@ -199,10 +199,10 @@ struct ObserveLate {
         if (a.control->skip == Control::skipped) return;
         if (tensor.before.data) {
             const double was = internal::wide_at(tensor.before, i);
-            const double change = a.control->skip != 0 ? 0.0 : internal::wide_at(tensor.after, i) - was;
+            const double is = a.control->skip != 0 ? was : internal::wide_at(tensor.after, i), change = is - was;
             lane.sum[0] += was * was;
             lane.sum[1] += change * change;
-            if (tensor.loses && change != 0)
+            if (tensor.loses && is != was)
                 lane.count[0] += internal::wide_at(tensor.param, i) == static_cast<double>(tensor.stored[i]);
         }
         if (tensor.second.data && (a.parts & statistics::seconds) != 0) {
