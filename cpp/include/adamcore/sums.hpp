@@ -26,6 +26,8 @@ ADAMCORE_FN constexpr std::int64_t blocks_of(std::int64_t rows) { return (rows +
 /// The partial sums of the lanes of a leaf.
 struct LaneSums {
     double of[lanes] = {};
+
+    ADAMCORE_FN LaneSums() {}
 };
 
 ADAMCORE_FN double total(LaneSums& sums) {
