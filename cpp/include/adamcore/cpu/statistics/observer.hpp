@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include "adamcore/cpu/pieces.hpp"
 #include "adamcore/cpu/reduce.hpp"
@@ -74,10 +75,11 @@ inline void add_leaf_sums(const Observer& observer, unsigned parts, const Observ
     leaf = leaf + sums;
 }
 
-/// Reads whole tensors, leaf by leaf: `visit(tensor, begin, end, lanes)` with those of a size above 0.
+/// Reads whole tensors, leaf by leaf: `visit(tensor, begin, end, lanes)` with those of a size above 0. (Not inlined: steps
+/// without statistics would have room for the cuts on their stack, too.)
 template <class Pool, class Size, class Visit>
-void observe_leaves(const Observer& observer, unsigned parts, std::int64_t count, const Pool& pool, Size&& size,
-                    Visit&& visit) noexcept {
+ADAMCORE_OUTLINE void observe_leaves(const Observer& observer, unsigned parts, std::int64_t count, const Pool& pool,
+                                     Size&& size, Visit&& visit) noexcept {
     std::int64_t work = 0;
     for (std::int64_t i = 0; i < count; ++i) work += size(i) * norm_work;
     if (work == 0) return;
@@ -113,17 +115,8 @@ public:
     template <class Update>
     void update(const Tensor& tensor, std::int64_t i, const DenseSweep& rule, const void* constants, std::int64_t begin,
                 std::int64_t end, Update&& update) const noexcept {
-        if (!observer_) return update(rule, constants, begin, end);
-        const Observed& observed = observer_->tensors[i];
-        for (std::int64_t at = begin, next; at < end; at = next) {
-            next = math::min(end, at + sums::leaf);
-            room_->lanes = {};
-            for (std::int64_t from = at, to; from < next; from = to) {
-                to = math::min(next, from + ObserverRoom::chunk);
-                update_chunk(tensor, observed, rule, constants, from, to, update);
-            }
-            add_leaf_sums(*observer_, observed.is_early ? 0 : observer_->parts, observed, room_->lanes, at, next);
-        }
+        if (observer_) return update_leaves(tensor, i, rule, constants, begin, end, update);
+        update(rule, constants, begin, end);
     }
 
     /// The fused sweep for tensor `i`, or null: if nothing is observed, if the rule has none, or if other arrays are
@@ -148,6 +141,23 @@ public:
     }
 
 private:
+    /// (Not inlined: it has no place on the stack of steps without statistics.)
+    template <class Update>
+    ADAMCORE_OUTLINE void update_leaves(const Tensor& tensor, std::int64_t i, const DenseSweep& rule,
+                                        const void* constants, std::int64_t begin, std::int64_t end,
+                                        Update& update) const noexcept {
+        const Observed& observed = observer_->tensors[i];
+        for (std::int64_t at = begin, next; at < end; at = next) {
+            next = math::min(end, at + sums::leaf);
+            new (&room_->lanes) LeafLanes;  // in place: it is large for a stack
+            for (std::int64_t from = at, to; from < next; from = to) {
+                to = math::min(next, from + ObserverRoom::chunk);
+                update_chunk(tensor, observed, rule, constants, from, to, update);
+            }
+            add_leaf_sums(*observer_, observed.is_early ? 0 : observer_->parts, observed, room_->lanes, at, next);
+        }
+    }
+
     template <class Update>
     void update_chunk(const Tensor& tensor, const Observed& observed, const DenseSweep& rule, const void* constants,
                       std::int64_t begin, std::int64_t end, Update&& update) const noexcept {
