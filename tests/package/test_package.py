@@ -217,6 +217,18 @@ LAYERS = [
         },
     ),
     (
+        "cpu/statistics/pieces.hpp",
+        {
+            "cpu/isa.hpp",
+            "cpu/statistics/observer.hpp",
+            "cpu/sweep.hpp",
+            "cpu/tiles/sweep.hpp",
+            "cpu/update.hpp",
+            "cpu/weight_passes/followers.hpp",
+            "tensor.hpp",
+        },
+    ),
+    (
         "cpu/kernels.hpp",
         {
             "cpu/",

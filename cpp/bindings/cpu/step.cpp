@@ -235,7 +235,7 @@ PyObject* call_step(PyObject* self, PyObject* const* arguments, Py_ssize_t count
             const int check = PyObject_IsTrue(arguments[3]), raises = PyObject_IsTrue(arguments[5]);
             if (check < 0 || raises < 0) throw py::error_already_set();
             const unsigned long columns = PyLong_AsUnsignedLong(arguments[6]);
-            if (PyErr_Occurred()) throw py::error_already_set();
+            if (columns == static_cast<unsigned long>(-1) && PyErr_Occurred()) throw py::error_already_set();
             const cpu::FloatEnvironment environment;
             return optimizer
                 ->step(object(0), object(1), object(2), check != 0, object(4), raises != 0,

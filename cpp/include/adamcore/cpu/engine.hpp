@@ -17,6 +17,7 @@
 #include "adamcore/cpu/pieces.hpp"
 #include "adamcore/cpu/prefetch.hpp"
 #include "adamcore/cpu/statistics/observer.hpp"
+#include "adamcore/cpu/statistics/pieces.hpp"
 #include "adamcore/cpu/sweep.hpp"
 #include "adamcore/cpu/tiles/sweep.hpp"
 #include "adamcore/cpu/traffic.hpp"
@@ -77,39 +78,6 @@ inline int plan_step(const Tensor* tensors, std::int64_t count, int threads, pla
 
 namespace detail {
 
-/// Who accompanies the updates of a step.
-struct Company {
-    const Followers& followers;
-    const Observer* observer = nullptr;
-};
-
-/// Updates elements [begin, end) of tensor `i` with a rule's sweeps, and lets passes follow.
-inline void update_piece(const Company& company, const Watch& watch, const DenseSweep* sweeps, std::size_t rule,
-                         const TileSweep* tiles, const void* constants, const Tensor& tensor, std::int64_t i,
-                         std::int64_t begin, std::int64_t end, double group_scale,
-                         const Treatment& treatment) noexcept {
-    visit_compute(tensor.dtype, [&](auto x) {
-        using T = decltype(x);
-        constexpr auto type = static_cast<std::size_t>(dtype_of<T>);
-        const Scale scale = treatment.scale_of(i);
-        const auto plainly = [&](const DenseSweep& sweep, const void* step, std::int64_t at, std::int64_t next) {
-            update<T>(sweep, tiles[type], step, tensor, at, next, group_scale, scale, treatment);
-        };
-        const FusedSweep fused =
-            sizeof(T) == 4 && works_in_place<T>(sweeps[type], tensor, group_scale * scale, treatment)
-                ? watch.fused(rule, i)
-                : nullptr;
-        const auto watched = [&](std::int64_t at, std::int64_t next) {
-            if (fused) {
-                watch.update_fused(fused, tensor, i, constants, at, next, (group_scale * scale).number);
-            } else {
-                watch.update(tensor, i, sweeps[type], constants, at, next, plainly);
-            }
-        };
-        update_and_follow(company.followers, tiles, tensor, i, begin, end, treatment.seed, watched);
-    });
-}
-
 /// Observes tensors of a step that a pass has ended: nothing changes.
 template <class Pool>
 void observe_rest(const Job& job, const plan::Cut* cuts, int parts, const Pool& pool,
@@ -152,8 +120,9 @@ bool step_with_passes(const Job& job, const plan::Cut* cuts, int parts, const Po
                 constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
                     job.catalog.infos[rule].prepare(group.hyper, context_of(t), t.dtype, out);
                 });
-            update_piece(company, watch, job.catalog.sweeps[rule], rule, job.catalog.tiles, constants, tensor, i, begin,
-                         end, group.grad_scale, treatment);
+            update_piece(company, watch,
+                         {job.catalog.sweeps[rule], rule, job.catalog.tiles, constants, tensor, i, begin, end,
+                          group.grad_scale, treatment});
         };
     });
     return true;
@@ -285,8 +254,9 @@ void step_without_passes(const Kernels& kernels, const Group* groups, const Tens
                 constants = cache.get(tensor, rule, [&](const Tensor& t, void* out) {
                     infos[rule].prepare(group.hyper, context_of(t), t.dtype, out);
                 });
-            update_piece(company, watch, kernels.sweep[rule], rule, kernels.tiles, constants, tensor, i, begin, end,
-                         group.grad_scale, treatment);
+            update_piece(company, watch,
+                         {kernels.sweep[rule], rule, kernels.tiles, constants, tensor, i, begin, end, group.grad_scale,
+                          treatment});
         };
     });
 }

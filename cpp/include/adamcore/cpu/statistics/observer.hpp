@@ -103,26 +103,34 @@ ADAMCORE_OUTLINE void observe_leaves(const Observer& observer, unsigned parts, s
 inline void rest(const void*, double, std::int64_t, std::int64_t, void*, const void*, void* const*) noexcept {}
 inline constexpr DenseSweep resting[compute_type_count] = {{rest, {0, rule::param, 0}}, {rest, {0, rule::param, 0}}};
 
-/// Observes the updates of one worker.
+/// Observes the updates of one worker, if there is an observer.
 class Watch {
 public:
     explicit Watch(const Observer* observer) noexcept : observer_(observer) {
         if (observer) room_ = &observer->rooms[observer->used_rooms->fetch_add(1, std::memory_order_relaxed)];
     }
 
-    /// Calls `update(rule, constants, begin, end)` for elements [begin, end) of tensor `i`: once, or if they are observed,
-    /// several times.
+    /// Calls `update(rule, constants, from, to)` for chunks of elements [begin, end) of tensor `i`. There must be an
+    /// observer. (Not inlined: it has no place on the stack of steps without statistics.)
     template <class Update>
-    void update(const Tensor& tensor, std::int64_t i, const DenseSweep& rule, const void* constants, std::int64_t begin,
-                std::int64_t end, Update&& update) const noexcept {
-        if (observer_) return update_leaves(tensor, i, rule, constants, begin, end, update);
-        update(rule, constants, begin, end);
+    ADAMCORE_OUTLINE void update(const Tensor& tensor, std::int64_t i, const DenseSweep& rule, const void* constants,
+                                 std::int64_t begin, std::int64_t end, Update&& update) const noexcept {
+        const Observed& observed = observer_->tensors[i];
+        for (std::int64_t at = begin, next; at < end; at = next) {
+            next = math::min(end, at + sums::leaf);
+            new (&room_->lanes) LeafLanes;  // in place: it is large for a stack
+            for (std::int64_t from = at, to; from < next; from = to) {
+                to = math::min(next, from + ObserverRoom::chunk);
+                update_chunk(tensor, observed, rule, constants, from, to, update);
+            }
+            add_leaf_sums(*observer_, observed.is_early ? 0 : observer_->parts, observed, room_->lanes, at, next);
+        }
     }
 
-    /// The fused sweep for tensor `i`, or null: if nothing is observed, if the rule has none, or if other arrays are
-    /// observed than those that the sweep sees.
+    /// The fused sweep for tensor `i`, or null: if the rule has none, or if other arrays are observed than those that the
+    /// sweep sees.
     FusedSweep fused(std::size_t rule, std::int64_t i) const noexcept {
-        if (!observer_ || !observer_->fused || observer_->tensors[i].is_early) return nullptr;
+        if (!observer_->fused || observer_->tensors[i].is_early) return nullptr;
         return observer_->fused[rule].of[static_cast<std::size_t>(depth_for(observer_->parts))];
     }
 
@@ -141,23 +149,6 @@ public:
     }
 
 private:
-    /// (Not inlined: it has no place on the stack of steps without statistics.)
-    template <class Update>
-    ADAMCORE_OUTLINE void update_leaves(const Tensor& tensor, std::int64_t i, const DenseSweep& rule,
-                                        const void* constants, std::int64_t begin, std::int64_t end,
-                                        Update& update) const noexcept {
-        const Observed& observed = observer_->tensors[i];
-        for (std::int64_t at = begin, next; at < end; at = next) {
-            next = math::min(end, at + sums::leaf);
-            new (&room_->lanes) LeafLanes;  // in place: it is large for a stack
-            for (std::int64_t from = at, to; from < next; from = to) {
-                to = math::min(next, from + ObserverRoom::chunk);
-                update_chunk(tensor, observed, rule, constants, from, to, update);
-            }
-            add_leaf_sums(*observer_, observed.is_early ? 0 : observer_->parts, observed, room_->lanes, at, next);
-        }
-    }
-
     template <class Update>
     void update_chunk(const Tensor& tensor, const Observed& observed, const DenseSweep& rule, const void* constants,
                       std::int64_t begin, std::int64_t end, Update&& update) const noexcept {
