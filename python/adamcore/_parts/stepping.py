@@ -24,7 +24,7 @@ the norm is a spike."""
 def step_on_host(optimizer: Any, grads: Any, loss_scale: float | LossScaler, weight: float, stats: Columns) -> StepInfo:
     """Do one step of an optimizer on the CPU."""
     native, groups = optimizer._native, optimizer.param_groups
-    columns = 0 if stats is False else columns_of(stats, type(optimizer).__name__)
+    columns = columns_of(stats, type(optimizer).__name__)
     if isinstance(loss_scale, LossScaler):
         loss_scale.require_free_for(optimizer)
         raises = loss_scale.is_at_floor
@@ -66,7 +66,7 @@ def step_on_device(
 ) -> StepInfo:
     """Queue one step of an optimizer on a CUDA device."""
     native, groups, options = optimizer._native, optimizer.param_groups, optimizer.options
-    columns = 0 if stats is False else columns_of(stats, type(optimizer).__name__)
+    columns = columns_of(stats, type(optimizer).__name__)
     scaler = loss_scale if isinstance(loss_scale, LossScaler) else None
     if scaler:
         scaler.require_free_for(optimizer)
