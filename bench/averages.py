@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from statistics import median, quantiles
 
-from environment import default_threads, describe, limit_threads, load_openmp
+from environment import begin
 from passes import take_turns
 from text import aligned, duration
 
@@ -67,11 +67,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--size", type=int, default=64 * 10**6, help="elements of the tensor")
     options = parser.parse_args()
-    threads = options.threads or default_threads()
-    limit_threads(threads)
-    load_openmp()
-    facts = describe(threads, ["adamcore", "numpy"])
-    print(", ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, (str, int))))
+    begin(options.threads)
     show(f"{options.size} float32", take_turns(steps(options.size), options.rounds), options.size)
 
 

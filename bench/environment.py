@@ -111,6 +111,16 @@ def describe(threads: int, packages: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def begin(threads: int | None) -> int:
+    """Limit all libraries to so many threads, or as many as adamcore uses; print what is measured where."""
+    threads = threads or default_threads()
+    limit_threads(threads)
+    load_openmp()
+    facts = describe(threads, ["adamcore", "numpy"])
+    print(", ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, (str, int))))
+    return threads
+
+
 def machine_name(facts: dict[str, Any]) -> str:
     return f"{facts['machine']['processor']} {facts['machine']['cores']} cores"
 

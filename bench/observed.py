@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from statistics import quantiles
 
-from environment import default_threads, describe, limit_threads, load_openmp
+from environment import begin
 from passes import take_turns
 from text import aligned, duration
 
@@ -62,11 +62,7 @@ def main() -> None:
     parser.add_argument("--rule", default="AdamW")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64", "float16", "bfloat16"])
     options = parser.parse_args()
-    threads = options.threads or default_threads()
-    limit_threads(threads)
-    load_openmp()
-    facts = describe(threads, ["adamcore", "numpy"])
-    print(", ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, (str, int))))
+    begin(options.threads)
     for size in options.size:
         title = f"{options.rule}, {size} {options.dtype}"
         show(title, take_turns(steps(options.rule, options.dtype, size), options.rounds))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from environment import default_threads, describe, limit_threads, load_openmp
+from environment import begin
 from text import aligned, duration
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def take_turns(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str,
         step()  # touches pages
     for _ in range(rounds):
         for name, step in steps.items():
-            begin = time.perf_counter()
+            began = time.perf_counter()
             step()
-            seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(time.perf_counter() - began)
     return seconds
 
 
@@ -107,11 +107,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64 * 10**6, help="elements of the tensor")
     parser.add_argument("--matrix", type=int, nargs=2, default=(8000, 8000), metavar=("ROWS", "COLUMNS"))
     options = parser.parse_args()
-    threads = options.threads or default_threads()
-    limit_threads(threads)
-    load_openmp()
-    facts = describe(threads, ["adamcore", "numpy"])
-    print(", ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, (str, int))))
+    threads = begin(options.threads)
     rows, columns = options.matrix
     show(f"{options.size} float32", take_turns(optimizers(options.size, threads), options.rounds), options.size)
     show(f"{rows} x {columns} float32", take_turns(adafactor(rows, columns, threads), options.rounds), rows * columns)
