@@ -157,3 +157,8 @@ def weights_of(state: dict[str, np.ndarray], param: np.ndarray) -> np.ndarray:
         return (upper + signed).astype(np.uint32).view(np.float32).astype(np.float64)
     wide = param.astype(np.float64)
     return wide + state["compensation"].astype(np.float64) if "compensation" in state else wide
+
+
+def computed_weights_of(optimizer: ac.Optimizer, name: str, param: np.ndarray) -> np.ndarray:
+    """The same of one of an optimizer's parameters, in the type in which steps are computed."""
+    return weights_of(optimizer.state[name], param).astype(np.float64 if param.dtype == F64 else np.float32)

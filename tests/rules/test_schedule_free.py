@@ -12,7 +12,7 @@ from helpers import everything, everywhere
 from pairs import products
 from reference import magnitudes
 from storage import BF16, F16, F32, F64
-from storage import weights_of as stored_weights
+from storage import computed_weights_of as weights_of
 
 SHAPES = [(33, 5), (7,), (), (4100,)]
 STORAGE = [
@@ -24,11 +24,6 @@ STORAGE = [
     (BF16, ac.Precision(master=None, rounding="compensated")),
     (BF16, ac.Precision(master=None, rounding="stochastic", seed=3)),
 ]
-
-
-def weights_of(optimizer: ac.Optimizer, name: str, p: np.ndarray) -> np.ndarray:
-    """Return weights as precisely as they are kept, in the type in which steps are computed."""
-    return stored_weights(optimizer.state[name], p).astype(np.float64 if p.dtype == F64 else np.float32)
 
 
 def draw(rng: np.random.Generator, dtype: Any, order: Any = "C") -> dict[str, np.ndarray]:

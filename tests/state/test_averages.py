@@ -15,7 +15,7 @@ from helpers import everything, everywhere, make
 from pairs import products
 from reference import CASES, Case, magnitudes
 from storage import BF16, F16, F32, F64
-from storage import weights_of as stored_weights
+from storage import computed_weights_of as weights_of
 
 SHAPES = [(33, 5), (7,), (), (0,), (2, 3, 4), (9000,)]
 STORAGE = [
@@ -34,11 +34,6 @@ KINDS: list[Callable[[ac.Optimizer], Any]] = [
     lambda opt: ac.SWA(opt, start=1),
     lambda opt: ac.Lookahead(opt, k=2, alpha=0.25),
 ]
-
-
-def weights_of(optimizer: ac.Optimizer, name: str, p: np.ndarray) -> np.ndarray:
-    """Return weights as precisely as they are kept, in the type in which steps are computed."""
-    return stored_weights(optimizer.state[name], p).astype(np.float64 if p.dtype == F64 else np.float32)
 
 
 def draw(rng: np.random.Generator, dtype: Any, order: Any = "C") -> dict[str, np.ndarray]:
