@@ -202,6 +202,7 @@ private:
     /// Measures gradients as the options demand, and completes `treatment`.
     Measured measure(Treatment& treatment, SpikeLimit limit);
     Measured measure_units(Treatment& treatment);
+    norm::Reading grad_in_c_order(std::size_t tensor) const noexcept;
     void update(const Treatment& treatment, bool measured, ObservedStep* observed) noexcept;
 
     std::vector<Tensor> tensors_;  ///< what the engine sees; `step` counts the updates done

@@ -93,10 +93,9 @@ norm::Reading HostOptimizer::ObservedStep::moment(std::size_t i, int slot, const
 void HostOptimizer::ObservedStep::look_at(std::size_t i) noexcept {
     const Tensor& tensor = optimizer_.tensors_[i];
     const RuleInfo& rule = rule_in(optimizer_.groups_, tensor);
-    const Unusual* const unusual = optimizer_.bound_[i].unusual.get();
     const Permuted* const permuted = permuted_[i].get();
     cpu::Observed& seen = observed_[i];
-    seen.grads = {tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}};
+    seen.grads = optimizer_.grad_in_c_order(i);
     // A moment that begins with this gradient has nothing to agree with.
     if ((observer_.parts & statistics::agreement) != 0 && !(rule.begins && tensor.begins()))
         seen.firsts = moment(i, rule.first_moment, permuted);

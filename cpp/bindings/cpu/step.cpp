@@ -121,14 +121,16 @@ void HostOptimizer::plan() {
     planned_threads_ = threads;
 }
 
+norm::Reading HostOptimizer::grad_in_c_order(std::size_t i) const noexcept {
+    const Unusual* const unusual = bound_[i].unusual.get();
+    const Tensor& tensor = tensors_[i];
+    return {tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}};
+}
+
 HostOptimizer::Measured HostOptimizer::measure(Treatment& treatment, SpikeLimit limit) {
     if (options_.clip == Clip::units) return measure_units(treatment);
     norms_.clear();
-    for (const std::size_t i : active_) {
-        const Unusual* unusual = bound_[i].unusual.get();
-        const Tensor& tensor = tensors_[i];
-        norms_.add({tensor.grad, tensor.size, tensor.grad_dtype, unusual ? unusual->in_c_order.axes() : Axes{}});
-    }
+    for (const std::size_t i : active_) norms_.add(grad_in_c_order(i));
     norms_.measure();
     const Scale scale = treatment.scale;
     const norm::Squares squares = norms_.sum();
