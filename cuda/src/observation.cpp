@@ -35,7 +35,7 @@ Observation::Observation(int device, Pool& pool, const std::vector<Entry>& entri
         seen.size = tensor.size;
         if (!is_active(entries[i])) continue;
         const Group& group = groups[static_cast<std::size_t>(tensor.group)];
-        seen.rule = &all_rules()[rule_of(all_rules().data(), group.rule, tensor)];
+        seen.rule = &all_rules()[rule_of(group, tensor)];
         seen.is_negated = group.grad_scale < 0;
         seen.grad_dtype = tensor.grad_dtype;
         seen.leaf = leaves_;
