@@ -68,6 +68,7 @@ std::int64_t DeviceOptimizer::count_completed() const {
 }
 
 void DeviceOptimizer::settle() {
+    if (!unsettled_) return;
     const auto exclusive = exclusive_for_counts();
     settle_spikes();
 }

@@ -123,6 +123,7 @@ private:
     std::int64_t count_completed() const override;
     std::vector<double> shared_numbers() override;
     Counts counts() override;
+    bool is_on_host() const override { return false; }
     void save(const Copies& copies) override;
     void save_settled(const Copies& copies) override;
     void put_back(const Copies& copies) override;
@@ -137,6 +138,7 @@ private:
     };
     /// Tells it to the guard. Waits for the latest step.
     void settle_spikes();
+    void settle_steps() override { settle_spikes(); }
     [[noreturn]] void refuse_capture_of_guard() const;
 
     cuda::Settings settings() const;

@@ -31,6 +31,11 @@ Names::Taken HostOptimizer::take_uncounted(const py::object& grads) {
 }
 
 void HostOptimizer::require_params_in_place() const {
+    for (std::size_t i = 0; i < size(); ++i) require_same_param(i);
+    require_lenders_in_place(true);
+}
+
+void HostOptimizer::require_sums_in_place() const {
     for (std::size_t i = 0; i < size(); ++i) {
         if (tensors_[i].grad) require_same_param(i);
     }

@@ -1,5 +1,7 @@
 #include "cpu/calls.hpp"
 
+#include "cpu/host_optimizer.hpp"
+
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/norms.hpp"
@@ -78,6 +80,21 @@ void HostCalls::rescale(const std::vector<Taken>& arrays, Scale factor, double l
     const GilRelease release;
     const int parts = cpu::plan_norm(readings.data(), count, threads.size(), cuts, first_leaf.data());
     cpu::rescale(kernels(), readings.data(), cuts, parts, threads, factor, limit);
+}
+
+void gather(const py::array& block, const py::list& arrays) {
+    Copies copies;
+    auto* at = static_cast<char*>(py::array(block).mutable_data());
+    const char* const end = at + block.nbytes();
+    for (const py::handle each : arrays) {
+        const auto array = py::reinterpret_borrow<py::array>(each);
+        const auto bytes = static_cast<std::size_t>(array.nbytes());
+        if (bytes > static_cast<std::size_t>(end - at)) throw py::value_error("gather: the block is too small");
+        if (bytes > 0) copies.push_back({at, array.data(), bytes});
+        at += bytes;
+    }
+    const GilRelease release;
+    HostOptimizer::run(copies);
 }
 
 }  // namespace adamcore::python

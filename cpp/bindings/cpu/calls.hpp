@@ -3,6 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include <pybind11/numpy.h>
+
 #include "calls/bare.hpp"
 
 namespace adamcore::python {
@@ -23,5 +25,8 @@ private:
     struct Readings;
     std::unique_ptr<Readings> to_rescale_;
 };
+
+/// Copies arrays, all of which are contiguous, into a block of memory, one behind the other.
+void gather(const py::array& block, const py::list& arrays);
 
 }  // namespace adamcore::python

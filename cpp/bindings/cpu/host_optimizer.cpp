@@ -17,7 +17,7 @@ constexpr std::size_t piece = std::size_t{1} << 18;
 void HostOptimizer::run(const Copies& copies) noexcept {
     std::size_t bytes = 0;
     for (const Copy& copy : copies) bytes += copy.bytes;
-    const std::size_t parts = std::clamp<std::size_t>(bytes / piece, 1, 4096);
+    const std::size_t parts = std::clamp<std::size_t>(bytes / piece, 1, 256);
     // Part k copies bytes [k, k + 1) * bytes / parts of all copies, laid end to end.
     pool().run(static_cast<int>(parts), [&](int part) noexcept {
         const auto k = static_cast<std::size_t>(part);

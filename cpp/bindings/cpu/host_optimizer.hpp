@@ -57,6 +57,9 @@ public:
     std::int64_t steps(std::size_t tensor) const;
     std::int64_t completed() const;
 
+    /// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.
+    static void run(const Copies& copies) noexcept;
+
     /// Called by the garbage collector.
     int traverse(visitproc visit, void* context) const;
     void clear() noexcept;
@@ -152,12 +155,10 @@ private:
     const Tensor& tensor_at(std::size_t i) const override { return tensors_[i]; }
     std::int64_t count_completed() const override { return completed_; }
     Counts counts() override;
+    bool is_on_host() const override { return true; }
     void save(const Copies& copies) override;
     void put_back(const Copies& copies) override { save(copies); }
     void load(const Copies& copies, const Counts& counts) override;
-
-    /// Copies within CPU memory, with all threads. Does not need the GIL, and cannot fail.
-    static void run(const Copies& copies) noexcept;
 
     Names::Taken take_grads(const py::object& grads, bool hold);
     bool take_plainly(PyObject* const* grads) override;
@@ -178,7 +179,8 @@ private:
     static void expect(Tensor& tensor, GradForm& known, const Form& form, const ArrayView& param,
                        const ArrayView& grad);
     /// Raises an error if the memory of a parameter that has a gradient is not what it was.
-    void require_params_in_place() const;
+    void require_sums_in_place() const;
+    void require_params_in_place() const override;
     bool is_same_param(std::size_t tensor) const noexcept;
     void require_same_param(std::size_t tensor) const;
     /// The place of a type in `descrs_`.

@@ -13,6 +13,7 @@
 #include "guards/spike_history.hpp"
 #include "optimizer/define.hpp"
 #include "runtime/interpreter.hpp"
+#include "runtime/paired.hpp"
 #include "runtime/text.hpp"
 #include "schedules/evaluator.hpp"
 
@@ -119,6 +120,7 @@ ADAMCORE_MODULE(_core, m) {
           "Whether a value is some kind of array, and not a structure.");
 
     define_errors();
+    define_paired(m);
     define_schedules(m);
     define_guards(m);
     define_calls<HostCalls>(m);
@@ -137,6 +139,8 @@ ADAMCORE_MODULE(_core, m) {
         "Raise an error unless all hyper-parameters of a rule exist and are in range.", Computes());
     m.def("numbers_at", &numbers_at, py::arg("owner"), py::arg("hyper"), py::arg("completed"), py::arg("group"),
           "Return hyper-parameters with what their schedules give.", Computes());
+    m.def("gather", &gather, py::arg("block"), py::arg("arrays"),
+          "Copy contiguous arrays into a block of bytes, one behind the other.");
     m.def("product", &product, py::arg("a"), py::arg("b"), "a * b, rounded to nearest.", Computes());
     m.def("is_less", &is_less, py::arg("a"), py::arg("b"), "a < b, also for subnormal numbers.", Computes());
 

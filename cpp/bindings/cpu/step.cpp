@@ -34,7 +34,7 @@ py::object HostOptimizer::step(const py::object& grads, const py::list& param_gr
     std::optional<WindowStep> window;
     if (has_window) {
         window.emplace(*this, has_grads ? std::optional(window_.prepare(leaf_weight)) : std::nullopt, raises);
-        require_params_in_place();
+        require_sums_in_place();
     }
     const py::object written = this->written(!averages_.empty());
     plan();

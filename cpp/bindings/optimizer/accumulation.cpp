@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "checkpoint/entries.hpp"
 #include "gate/arrays.hpp"
 #include "optimizer/bound_optimizer.hpp"
-#include "optimizer/entries.hpp"
 #include "runtime/number.hpp"
 #include "runtime/room.hpp"
 #include "runtime/text.hpp"
@@ -206,13 +206,13 @@ StateArray Accumulation::array_of(std::size_t i, const Sum& sum) const {
     return arrays_of(tensor, {sum_slot()}, data, optimizer_.forms_[i].shape, optimizer_.forms_[i].order).front();
 }
 
-py::object Accumulation::saved(Copies& copies) const {
+py::object Accumulation::saved(const ToNumpy& to_numpy) const {
     if (leaves_ == 0) return py::none();
     py::dict sums;
     for (std::size_t i = 0; i < sums_.size(); ++i) {
         if (!sums_[i].is_open) continue;
         const auto where = [&] { return optimizer_.names_->grad_label(i, Names::By::sum); };
-        sums[optimizer_.names_->key(i)] = copy_of(array_of(i, sums_[i]), where, copies);
+        sums[optimizer_.names_->key(i)] = to_numpy(array_of(i, sums_[i]), where);
     }
     py::dict window;
     window["leaves"] = leaves_;

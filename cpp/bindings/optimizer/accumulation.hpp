@@ -8,8 +8,8 @@
 #include "adamcore/passes/leaves.hpp"
 #include "adamcore/scale.hpp"
 #include "adamcore/tensor.hpp"
+#include "checkpoint/checkpoint.hpp"
 #include "gate/view.hpp"
-#include "optimizer/checkpoint.hpp"
 #include "state/change.hpp"
 
 /// Gradients that are added up over several calls before a step uses their mean.
@@ -82,8 +82,8 @@ public:
     ArrayView view_of(std::size_t i, const Sum& sum, std::vector<Py_ssize_t>& strides) const;
 
     /// None, or the open window as a dict, {"leaves": n, "weight": the sum of their weights, "sums": {name: array}}.
-    /// `copies` will fill its arrays.
-    py::object saved(Copies& copies) const;
+    /// Its arrays are those that `to_numpy` returns.
+    py::object saved(const ToNumpy& to_numpy) const;
     /// The window of a checkpoint, with the copies that bring its sums.
     struct Loaded {
         std::int64_t leaves = 0;

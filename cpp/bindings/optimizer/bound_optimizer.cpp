@@ -6,7 +6,6 @@
 #include "adamcore/rule_registry.hpp"
 #include "gate/foreign.hpp"
 #include "gate/written.hpp"
-#include "optimizer/dict_updates.hpp"
 #include "runtime/room.hpp"
 #include "state/layout.hpp"
 
@@ -22,20 +21,6 @@ BoundOptimizer::Lender::Lender(std::size_t parameter, const py::object& given)
 BoundOptimizer::BoundOptimizer(std::string owner, Options options)
     : groups_(std::move(owner)), options_(std::move(options)) {}
 
-py::tuple BoundOptimizer::snapshot() {
-    const Exclusive exclusive(use_, owner());
-    const Counts found = counts();
-    const StateChange now = state_as_it_is();
-    std::vector<bool> begins(size());
-    for (std::size_t i = 0; i < size(); ++i) begins[i] = kept_[cohort_of(tensor_at(i))].begins;
-    auto [state, copies] = make_snapshot(state_arrays(now), found.tensors, begins, *names_);
-    const py::object window = window_.saved(copies);
-    const py::dict numbers = saved_numbers(number_names(), found.numbers);
-    const py::dict progress = averages();
-    save(copies);
-    return py::make_tuple(state, found.completed, numbers, progress, window);
-}
-
 std::int64_t BoundOptimizer::accumulated() const {
     use_.require_readable(owner());
     return window_.leaves();
@@ -50,45 +35,6 @@ std::vector<const char*> BoundOptimizer::number_names() const {
     if (groups_.size() == 0) return {};
     const RuleInfo& rule = all_rules()[groups_[0].rule];
     return {rule.numbers, rule.numbers + rule.number_count};
-}
-
-void BoundOptimizer::restore(const py::list& values, const py::object& state, std::int64_t completed,
-                             const py::object& numbers, const py::function& to_numpy,
-                             const std::vector<std::string>& rules, const std::vector<std::string>& family,
-                             bool checked, const py::list& memories,
-                             const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages,
-                             const py::object& window) {
-    const Exclusive exclusive(use_, owner());
-    std::vector<std::size_t> possible;
-    for (const std::string& rule : family) possible.push_back(find_rule(rule));
-    std::vector<RuleSlots> wanted;
-    for (std::size_t cohort = 0; cohort < kept_.size(); ++cohort) {
-        std::vector<std::size_t> of_cohort;
-        for (const std::size_t rule : possible) of_cohort.push_back(rule_in(cohort, rule));
-        const std::size_t rule = rule_in(cohort, find_rule(rules.at(cohort / cohorts_of_group)));
-        wanted.push_back(saved_slots(state, *names_, members_of_cohort(cohort), rule, of_cohort));
-        for (const Averaged& each : averages_) wanted.back().push_back(each.slot);
-    }
-    StateChange change = take_slots(wanted, possible);
-    const StateArrays arrays = state_arrays(change);
-    Accumulation::Loaded new_window = window_.loaded(window, to_numpy);
-    Checkpoint checkpoint = read_checkpoint(state, arrays, *names_, regions_, to_numpy, checked);
-    for (std::size_t i = 0; i < size(); ++i)
-        checkpoint.progress[i].has_begun &= change.kept[cohort_of(tensor_at(i))].begins;
-    std::vector<double> new_numbers = loaded_numbers(numbers, number_names(), checked);
-    DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
-    Copies copies = copies_of(checkpoint, arrays);
-    copies.insert(copies.end(), new_window.copies.begin(), new_window.copies.end());
-    load(copies, {checkpoint.progress, completed, std::move(new_numbers)});
-    commit(std::move(change));
-    window_.use(std::move(new_window));
-    for (Averaged& each : averages_) {
-        const auto found = averages.find(each.slot.name);
-        if (found != averages.end()) each.progress = {found->second.first, found->second.second};
-    }
-    updates.apply();
-    memory_updates.apply();
-    loaded();
 }
 
 py::list BoundOptimizer::forms() const {

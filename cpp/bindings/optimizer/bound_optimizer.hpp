@@ -12,12 +12,13 @@
 
 #include "adamcore/tensor.hpp"
 #include "adamcore/weights/average.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "checkpoint/weights.hpp"
 #include "gate/tensors.hpp"
 #include "gate/view.hpp"
 #include "gate/walk.hpp"
 #include "groups/groups.hpp"
 #include "optimizer/accumulation.hpp"
-#include "optimizer/checkpoint.hpp"
 #include "optimizer/exclusive.hpp"
 #include "optimizer/options.hpp"
 #include "regions/regions.hpp"
@@ -51,16 +52,23 @@ public:
 
     /// Returns a copy of all state: by name, the number of completed steps, numbers(), averages() and Accumulation::saved().
     py::tuple snapshot();
+    /// The same and the parameters by name. On the CPU, arrays are views of memory. Until give_back(), nothing else can
+    /// use the optimizer.
+    py::tuple borrow();
+    void give_back();
+    /// Raises an error if other arrays have taken the places of parameters.
+    void require_params(const py::list& param_groups) const;
     /// Loads what snapshot() returned, and writes `values`, a list of dicts, into the groups' dicts. It does all of
     /// this or nothing. `rules` are the names of the rules that the values select, by group, and `family` those of all
     /// rules that values may select. The state then consists of the arrays that the checkpoint has.
     /// Unless `checked`, NaN and negative numbers are loaded as they are. `memories` are pairs of a dict and new items
     /// for it, whose keys exist; they are written too. `averages` say how far averages have come: steps, and moves.
+    /// `params` are new contents of all parameters, by name, or None.
     void restore(const py::list& values, const py::object& state, std::int64_t completed, const py::object& numbers,
                  const py::function& to_numpy, const std::vector<std::string>& rules,
                  const std::vector<std::string>& family, bool checked, const py::list& memories,
-                 const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages,
-                 const py::object& window);
+                 const std::map<std::string, std::pair<std::int64_t, std::int64_t>>& averages, const py::object& window,
+                 const py::object& params);
     /// The numbers of the whole optimizer, by name.
     py::dict numbers();
 
@@ -201,6 +209,12 @@ protected:
     /// The numbers of the whole optimizer. Waits until they are known.
     virtual std::vector<double> shared_numbers() { return numbers_; }
     virtual Counts counts() = 0;
+    /// Raises an error if a parameter is not what and where it was when the optimizer was made, or cannot be written.
+    virtual void require_params_in_place() const { require_lenders_in_place(true); }
+    /// What settle() does, when the caller uses the optimizer.
+    virtual void settle_steps() {}
+    /// Whether arrays are in the CPU's memory.
+    virtual bool is_on_host() const = 0;
     /// Copies state into CPU memory.
     virtual void save(const Copies& copies) = 0;
     /// The same behind all work that the user has queued on state.
@@ -272,6 +286,9 @@ protected:
 
 private:
     friend class Accumulation;
+    /// What snapshot() returns, with arrays that `to_numpy` returns.
+    py::tuple saved(const ToNumpy& to_numpy);
+    std::vector<WeightArray> weight_arrays() const;
     void require_apart(Addition& added);
     void make_room(const Addition& added);
     void commit(Addition&& added) noexcept;

@@ -25,9 +25,12 @@ py::class_<T> define_optimizer(py::module_& m, const char* class_name) {
         .def("require_idle", &T::require_idle)
         .def("settle", &T::settle, Computes())
         .def("snapshot", &T::snapshot)
+        .def("borrow", &T::borrow)
+        .def("give_back", &T::give_back)
+        .def("require_params", &T::require_params, py::arg("param_groups"))
         .def("restore", &T::restore, py::arg("values"), py::arg("state"), py::arg("completed"), py::arg("numbers"),
              py::arg("to_numpy"), py::arg("rules"), py::arg("family"), py::arg("checked"), py::arg("memories"),
-             py::arg("averages"), py::arg("window"))
+             py::arg("averages"), py::arg("window"), py::arg("params") = py::none())
         .def("forms", &T::forms)
         .def(
             "add_average",

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <string>
 
+#include "checkpoint/checkpoint.hpp"
+#include "checkpoint/entries.hpp"
 #include "groups/timetable.hpp"
-#include "optimizer/checkpoint.hpp"
-#include "optimizer/entries.hpp"
 #include "runtime/number.hpp"
 
 namespace adamcore::python {

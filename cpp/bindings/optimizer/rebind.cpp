@@ -7,8 +7,8 @@
 #include <pybind11/stl.h>
 
 #include "adamcore/rule_registry.hpp"
+#include "checkpoint/dict_updates.hpp"
 #include "optimizer/bound_optimizer.hpp"
-#include "optimizer/dict_updates.hpp"
 #include "structures/node.hpp"
 
 namespace adamcore::python {

@@ -83,11 +83,16 @@ private:
 /// says `where()`.
 py::array copy_of(const StateArray& array, const std::function<std::string()>& where, Copies& copies);
 
-/// Returns {name: {"step": n, slot: a new NumPy array, ...}} and the copies that fill it. Where it matters (`begins`, by
-/// parameter) that state has not begun although there have been steps, "begun" is 0. Raises a MemoryError that names
-/// the array.
-std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
-                                          const std::vector<bool>& begins, const Names& names);
+/// A state array as a NumPy array that is a view of its memory, which must stay there. It must be in the CPU's memory.
+py::array view_of(const StateArray& array);
+
+/// How a state array becomes a NumPy array. The text is called for what errors call it.
+using ToNumpy = std::function<py::array(const StateArray&, const std::function<std::string()>&)>;
+
+/// Returns {name: {"step": n, slot: a NumPy array, ...}}. Where it matters (`begins`, by parameter) that state has not
+/// begun although there have been steps, "begun" is 0.
+py::dict make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
+                       const std::vector<bool>& begins, const Names& names, const ToNumpy& to_numpy);
 
 /// The slots that a checkpoint has for `members`, the parameters of a cohort: those of the `rule` that hyper-parameters
 /// select, and of other rules of the `family` as far as there are arrays. Slots of that rule may be absent if "begun" is
@@ -113,6 +118,11 @@ py::object plain_array(const py::object& given, const py::function& to_numpy, co
 /// `written` is copied.
 py::object read_array(const py::object& array, const StateArray& like, const std::string& where,
                       const Regions& written);
+
+/// The same for an array that need not be dense. If it is not, the result is dense and in C order, and else it has the
+/// strides of `like`.
+py::object read_strided(const py::object& array, const StateArray& like, bool is_dense, const std::string& where,
+                        const Regions& written);
 
 /// The copies that bring the arrays of a checkpoint into the state.
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays);

@@ -1,13 +1,13 @@
-#include "optimizer/checkpoint.hpp"
+#include "checkpoint/checkpoint.hpp"
 
 #include <algorithm>
 #include <string_view>
 
 #include "adamcore/dtype.hpp"
 #include "adamcore/rule_registry.hpp"
+#include "checkpoint/entries.hpp"
 #include "gate/arrays.hpp"
 #include "gate/foreign.hpp"
-#include "optimizer/entries.hpp"
 #include "runtime/text.hpp"
 #include "state/layout.hpp"
 
@@ -202,21 +202,22 @@ py::array copy_of(const StateArray& array, const std::function<std::string()>& w
     }
 }
 
-std::pair<py::dict, Copies> make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
-                                          const std::vector<bool>& begins, const Names& names) {
+py::array view_of(const StateArray& array) { return {array.dtype, array.shape, array.strides, array.data, py::none()}; }
+
+py::dict make_snapshot(const StateArrays& arrays, const std::vector<Progress>& progress,
+                       const std::vector<bool>& begins, const Names& names, const ToNumpy& to_numpy) {
     static const py::handle step_key = interned("step"), begun_key = interned("begun");
     py::dict state;
-    Copies copies;
     for (std::size_t i = 0; i < arrays.size(); ++i) {
         py::dict saved;
         saved[step_key] = progress[i].step;
         if (begins[i] && progress[i].step > 0 && !progress[i].has_begun) saved[begun_key] = 0;
         for (const StateArray& array : arrays[i])
-            saved[array.name] = copy_of(
-                array, [&] { return "state[" + repr_of(names.key(i)) + "][" + repr_of(array.name) + "]"; }, copies);
+            saved[array.name] =
+                to_numpy(array, [&] { return "state[" + repr_of(names.key(i)) + "][" + repr_of(array.name) + "]"; });
         state[names.key(i)] = std::move(saved);
     }
-    return {std::move(state), std::move(copies)};
+    return state;
 }
 
 RuleSlots saved_slots(const py::object& given, const Names& names, const std::vector<std::size_t>& members,
@@ -291,6 +292,17 @@ py::object read_array(const py::object& array, const StateArray& like, const std
     const auto found = py::reinterpret_borrow<py::array>(array);
     require_like(found, like, where);
     return laid_out(found, like, written);
+}
+
+py::object read_strided(const py::object& array, const StateArray& like, bool is_dense, const std::string& where,
+                        const Regions& written) {
+    if (is_dense) return read_array(array, like, where, written);
+    StateArray in_c_order = like;
+    in_c_order.strides.assign(like.strides.size(), 0);
+    Py_ssize_t stride = like.dtype.itemsize();
+    for (std::size_t axis = like.shape.size(); axis-- > 0; stride *= like.shape[axis])
+        in_c_order.strides[axis] = stride;
+    return read_array(array, in_c_order, where, written);
 }
 
 Copies copies_of(const Checkpoint& checkpoint, const StateArrays& arrays) {

@@ -1,4 +1,4 @@
-#include "optimizer/dict_updates.hpp"
+#include "checkpoint/dict_updates.hpp"
 
 #include <string>
 
