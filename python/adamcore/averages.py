@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adamcore._checks.numbers import as_float, as_int
-from adamcore._core import rules, short_repr
+from adamcore._core import Paired, rules, short_repr
 from adamcore._parts.averages import attach
 from adamcore._parts.views import ByName
 from adamcore.optimizer import Optimizer
@@ -62,8 +63,7 @@ class _Average:
 class _Swappable(_Average):
     """An average that can take the place of the weights."""
 
-    @contextmanager
-    def swap(self) -> Iterator[None]:
+    def swap(self) -> AbstractContextManager[Any]:
         """Exchange the weights with the average inside a ``with`` block, for evaluation.
 
         The arrays of the parameters hold the average, those of the average hold the parameters, and both are put back
@@ -88,13 +88,10 @@ class _Swappable(_Average):
         >>> w
         array([0.5, 0.5])
         """
-        native = self._opt._native
         self._require_begun()
-        native.exchange(self._name, False)  # noqa: FBT003
-        try:
-            yield
-        finally:
-            native.exchange(self._name, True)  # noqa: FBT003
+        exchange = self._opt._native.exchange
+        there, back = (partial(exchange, self._name, is_back) for is_back in (False, True))
+        return Paired([(there, back)])
 
     def _require_begun(self) -> None:
         """Raise RuntimeError if nothing has been averaged yet."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
-from adamcore._core import short_repr
-from adamcore._parts.loaded_schedules import Choice
+from adamcore._core import call_all, short_repr
 from adamcore._parts.options import Options
-from adamcore._parts.state_dict import Unmatched
+from adamcore._state_dicts.serializer import Unmatched
 from adamcore.loss_scaler import LossScaler
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
@@ -160,28 +160,33 @@ class ScheduleFreeAdamW(Optimizer):
                 f"{type(self).__name__}: the parameters hold their averages: call train() before the next step"
             )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of everything that is needed to resume. It has also the `mode` of the parameters."""
-        return {**super().state_dict(), "mode": self._mode}
+    def _more_state(self) -> dict[str, Any]:
+        return {"mode": self._mode}
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], *, strict: bool = True, schedules: Choice | None = None
-    ) -> Unmatched | None:
-        """Load what ``state_dict()`` returned. See `Optimizer.load_state_dict`.
-
-        The `mode` is loaded too: load parameters that were saved at the same time.
-        """
+    def _load(self, state_dict: Mapping[str, Any], **options: Any) -> Unmatched:
+        """Load a state dict, also the mode: the parameters must be those that were saved at the same time."""
         if not isinstance(state_dict, Mapping):
-            return super().load_state_dict(state_dict, strict=strict, schedules=schedules)
+            return super()._load(state_dict, **options)
         if "mode" not in state_dict:
             raise ValueError("state_dict: 'mode' is missing")
         mode = state_dict["mode"]
         if mode not in _MODES:
             raise ValueError(f"state_dict['mode']: expected 'train' or 'eval', got {short_repr(mode)}")
+        if mode != self._mode and not options.get("strict", True):
+            self._require_all(state_dict.get("state"), mode)
         others = {key: value for key, value in state_dict.items() if key != "mode"}
-        unmatched = super().load_state_dict(others, strict=strict, schedules=schedules)
-        self._mode = mode
-        return unmatched
+        self._mode = self._mode  # an attribute of the object, which is written together with the state
+        memories = [*options.pop("memories", ()), (self.__dict__, {"_mode": mode})]
+        return super()._load(others, memories=memories, **options)
+
+    def _require_all(self, state: Any, mode: str) -> None:
+        """Raise ValueError if a parameter would stay what it is in the other mode."""
+        left_out = [name for name in self.steps if isinstance(state, Mapping) and name not in state]
+        if left_out:
+            raise ValueError(
+                f"state_dict['mode']: it is {mode!r}, but {left_out[0]!r}, which is not in the state_dict, would stay "
+                f"what it is with {self._mode!r}: call {mode}() before"
+            )
 
     def _beta1(self) -> list[float]:
         return [self.current(group)["betas"][0] for group in range(len(self.param_groups))]
@@ -189,8 +194,9 @@ class ScheduleFreeAdamW(Optimizer):
     def _enter(self, mode: str, shares: list[float]) -> None:
         if mode == self._mode:
             return
-        self._native.approach("z", shares)
-        self._mode = mode
+        self._mode = self._mode  # an attribute of the object
+        note = partial(self.__dict__.__setitem__, "_mode", mode)
+        call_all([partial(self._native.approach, "z", shares), note])
 
 
 _update_schedulefreeadamw = update_function(
