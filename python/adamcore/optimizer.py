@@ -13,10 +13,10 @@ from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import HOST, DeviceMemory, Memory
 from adamcore._arrays.rebinding import match_arrays
 from adamcore._arrays.structures import Group, flatten_group, flatten_groups, options_of, require_group
+from adamcore._checkpoints.methods import Saved
 from adamcore._checks.numbers import as_int
 from adamcore._parts.accumulating import Accumulating
 from adamcore._parts.attributes import Guarded
-from adamcore._parts.checkpointed import Checkpointed
 from adamcore._parts.copying import Copyable
 from adamcore._parts.description import describe
 from adamcore._parts.groups import Defaults, ParamGroup, check_options_known, current_numbers
@@ -36,7 +36,7 @@ Number = float | Callable[[int], float]
 """A hyper-parameter: a number, or a schedule, which gives a number for a number of completed steps."""
 
 
-class Optimizer(Accumulating, Checkpointed, Copyable, WithMoments, Guarded, ABC):
+class Optimizer(Accumulating, Saved, Copyable, WithMoments, Guarded, ABC):
     """Base class of all optimizers: an update rule bound to parameters, which it updates in place.
 
     Use one of the subclasses. All of them accept the same kinds of `params`:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from adamcore import schedules
-from adamcore._parts.saved_schedules import parts_of
+from adamcore._state_dicts.saved_schedules import parts_of
 from pairs import EXHAUSTIVE
 from places import ROOT
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adamcore import schedules
-from adamcore._parts.saved_schedules import parts_of
+from adamcore._state_dicts.saved_schedules import parts_of
 from adamcore.schedules import Constant, Schedule, register
 
 

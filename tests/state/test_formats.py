@@ -23,13 +23,18 @@ def arrays(saved: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: array(value) for key, value in saved.items()}
 
 
+def with_arrays(value: Any) -> Any:
+    if isinstance(value, list):
+        return [with_arrays(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return array(value) if "bytes" in value else {key: with_arrays(item) for key, item in value.items()}
+
+
 def read(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text())
-    state = found["state_dict"]["state"]
-    for slots in state.values():
-        slots.update({key: array(value) for key, value in slots.items() if isinstance(value, dict)})
     return {
-        "state_dict": found["state_dict"],
+        "state_dict": with_arrays(found["state_dict"]),
         "params": arrays(found["params"]),
         "grads": [arrays(each) for each in found["grads"]],
         "params_after": arrays(found["params_after"]),
@@ -74,6 +79,38 @@ def test_format_1_leaves_own_numbers_and_schedules() -> None:
     again = made_with(saved["params"], 0.125)
     again.load_state_dict(optimizer.state_dict())
     assert [group["lr"] for group in again.param_groups] == [0.5, schedules.Constant(0.25)]
+
+
+def made_with_format_2(params: dict[str, np.ndarray]) -> ac.AdamW:
+    groups = [
+        {"params": {key: params[key] for key in ("w", "scalar")}},
+        {"params": {"b": params["b"]}, "name": "biases"},
+    ]
+    optimizer = ac.AdamW(groups, amsgrad=True, clip_norm=ac.SpikeGuard(window=4))
+    ac.EMA(optimizer, decay=0.9)
+    return optimizer
+
+
+@pytest.mark.parametrize("way", ["state_dict", "file"])
+def test_format_2_goes_on(way: str) -> None:
+    """It has schedules, averages, guards and an open window. Files of version 1 have it with the parameters."""
+    saved = read(FORMATS / "2.json")
+    params = saved["params"]
+    if way == "file":
+        params = {key: np.zeros_like(p) for key, p in params.items()}
+    optimizer = made_with_format_2(params)
+    if way == "file":
+        assert optimizer.load(FORMATS.parent.parent / "checkpoints" / "formats" / "1.safetensors") == {"epoch": 4}
+    else:
+        optimizer.load_state_dict(saved["state_dict"])
+    assert optimizer.completed == 4
+    assert optimizer.accumulated == 1
+    assert isinstance(optimizer.param_groups[0]["lr"], schedules.Warmup)
+    for grads in saved["grads"]:
+        optimizer.step(grads)
+    assert {key: p.tobytes() for key, p in params.items()} == {
+        key: p.tobytes() for key, p in saved["params_after"].items()
+    }
 
 
 def test_parts_of_other_parameters(rng: np.random.Generator) -> None:

@@ -66,7 +66,7 @@ class CupyMemory(DeviceMemory):
 
     def view(self, owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
         """Return a cupy.ndarray."""
-        return self._cupy.ndarray(shape, _numpy_dtype(dtype), memptr=owner + offset, strides=strides)
+        return self._cupy.ndarray(shape, numpy_dtype(dtype), memptr=owner + offset, strides=strides)
 
     def stream(self, device: int) -> int:
         """Return the thread's current stream."""
@@ -111,7 +111,7 @@ class TorchMemory(DeviceMemory):
             copy: NDArray[Any] = array.detach().cpu().numpy()
             return copy
         bits: NDArray[Any] = array.detach().view(self._integers(array)).cpu().numpy()
-        return bits.view(_numpy_dtype(dtype_name(array)))
+        return bits.view(numpy_dtype(dtype_name(array)))
 
     def _integers(self, array: Any) -> Any:
         names = {1: "uint8", 2: "int16", 4: "int32", 8: "int64"}
@@ -146,12 +146,13 @@ def dtype_name(array: Any) -> str:
     return str(array.dtype).removeprefix("torch.")
 
 
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    if name != "bfloat16":
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Return the dtype of a name that NumPy, PyTorch and CuPy share."""
+    if name != "bfloat16" and not name.startswith("float8"):
         return np.dtype(name)
     try:
         import ml_dtypes  # noqa: PLC0415  (needed only for such arrays)
     except ImportError:
-        raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
-    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        raise ImportError(f"{name} arrays need ml_dtypes: pip install ml_dtypes") from None
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
     return found

@@ -58,12 +58,12 @@ def loaded_guards(
             return []
         raise ValueError(
             f"{_LABEL}: the state_dict has {made!r}, but the optimizer was made without a SpikeGuard; make it with "
-            f"{OPTION}={made!r}, or pass schedules='own' to load_state_dict to go on without one"
+            f"{OPTION}={made!r}, or pass schedules='own' to go on without one"
         )
     if made != own and choice != "own":
         raise ValueError(
             f"{_LABEL}: the optimizer has {own!r}, and the state_dict has {made!r}; make the optimizer with that one, "
-            "or pass schedules='own' to load_state_dict to go on with the optimizer's"
+            "or pass schedules='own' to go on with the optimizer's"
         )
     return [(own._memory, {"state": own._state_from_dict(made._state_to_dict())})]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from adamcore._core import short_repr
-from adamcore._parts.saved_schedules import CODE, Place, Sharing, is_schedule, parts_of
+from adamcore._state_dicts.saved_schedules import CODE, Place, Sharing, is_schedule, parts_of
 
 if TYPE_CHECKING:
     from adamcore.schedules import Schedule
@@ -50,7 +50,7 @@ class Loader:
         self._takes_any_code = keeps_own
         self._sharing = sharing
         self._made: dict[int, list[Schedule]] = {}  # by number in `sharing`: one, or none yet
-        self._equal: set[Place] = set()
+        self._equal: set[tuple[int, Place]] = set()  # the identity of an own schedule, and the place of the saved one
         self._states: dict[int, tuple[dict[str, Any], Any]] = {}  # by the identity of a memory
 
     @property
@@ -65,12 +65,12 @@ class Loader:
         if torn and self._choice != "saved":
             raise ValueError(
                 f"{' and '.join(next(iter(torn.values())))}: the state_dict has schedules that have observed different "
-                "metrics, and the optimizer has a single one in their places; pass schedules='saved' to "
-                "load_state_dict to take the saved ones"
+                "metrics, and the optimizer has a single one in their places; pass schedules='saved' to take the saved "
+                "ones"
             )
         for place, _, parts in equal:
             if not any(part.own._has_state and id(part.own._memory) in torn for part in parts):
-                self._equal.add(place)
+                self._equal.add((id(parts[0].own), place))
                 self._adopt(place, parts)
 
     def _adopt(self, place: Place, parts: list[_Part]) -> None:
@@ -97,14 +97,14 @@ class Loader:
             return saved
         if saved == CODE:
             return self._own_code(own, label)
-        if place in self._equal or self._choice == "own":
+        if (id(own), place) in self._equal or self._choice == "own":
             return own
         made = self._made_from(saved, place, label) if is_saved else saved
         if not has_own or self._choice == "saved":
             return made
         raise ValueError(
             f"{label}: the optimizer has {own!r}, and the state_dict has {made!r}; pass schedules='own' or "
-            "schedules='saved' to load_state_dict to say which one to use"
+            "schedules='saved' to say which one to use"
         )
 
     def _own_code(self, own: Any, label: str) -> Any:
@@ -112,7 +112,7 @@ class Loader:
             return own
         raise ValueError(
             f"{label}: the state_dict was saved with a callable that is no Schedule, so it is not in there; make the "
-            "optimizer with this callable, or pass schedules='own' to load_state_dict to go on with "
+            "optimizer with this callable, or pass schedules='own' to go on with "
             f"{short_repr(own)}"
         )
 

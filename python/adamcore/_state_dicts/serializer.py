@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -20,13 +20,17 @@ from adamcore._parts.averages import loaded_averages, saved_averages
 from adamcore._parts.clock import rules_of, with_stand_ins
 from adamcore._parts.groups import require_values
 from adamcore._parts.guards import guard_in, loaded_guards, saved_guards
-from adamcore._parts.loaded_schedules import Choice, Loader, Pair, pairs
-from adamcore._parts.saved_schedules import CODE, Sharing, saved_value, shared_places
+from adamcore._state_dicts.loaded_schedules import Choice, Loader, Pair, pairs
+from adamcore._state_dicts.saved_schedules import CODE, Sharing, saved_value, shared_places
 
 FORMAT = 2
 
 _NOTHING: dict[str, Any] = {"numbers": {}, "averages": {}, "window": None}
 """What an optimizer has that has no numbers of its own, no averages of weights, and no open window of accumulation."""
+
+
+Memory = tuple[dict[str, Any], dict[str, Any]]
+"""A dict, and new items for it."""
 
 
 class Unmatched(NamedTuple):
@@ -66,9 +70,38 @@ class Serializer:
 
     def save(self) -> dict[str, Any]:
         """Return a copy of the optimizer's state between two steps."""
-        groups = [_saved_group(group) for group in self.param_groups]
-        shared = shared_places(self.param_groups)
-        state, completed, numbers, progress, window = self.snapshot()
+        groups, shared = self._saved_groups()
+        return self._state_dict(groups, shared, *self.snapshot())
+
+    def lent(self, borrowed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what save() returns, and the parameters by name. On the CPU, arrays are views of the optimizer's own.
+
+        `borrowed` is what the native optimizer's ``borrow()`` returned.
+        """
+        groups, shared = self._saved_groups()
+        state, *others, params = borrowed
+        self._mark_all(state)
+        return self._state_dict(groups, shared, state, *others), params
+
+    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], Any, Any]:
+        """Return a copy of the state by name, the number of completed steps, numbers, averages and the open window."""
+        state, completed, numbers, averages, window = self.native.snapshot()
+        self._mark_all(state)
+        return state, completed, numbers, averages, window
+
+    def _saved_groups(self) -> tuple[list[Group], list[list[list[Any]]]]:
+        return [_saved_group(group) for group in self.param_groups], shared_places(self.param_groups)
+
+    def _state_dict(
+        self,
+        groups: list[Group],
+        shared: list[list[list[Any]]],
+        state: dict[str, dict[str, Any]],
+        completed: int,
+        numbers: dict[str, float],
+        progress: Any,
+        window: Any,
+    ) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "optimizer": self.owner,
@@ -84,15 +117,24 @@ class Serializer:
             "guards": saved_guards(self.guard),
         }
 
-    def snapshot(self) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], Any, Any]:
-        """Return a copy of the state by name, the number of completed steps, numbers, averages and the open window."""
-        state, completed, numbers, averages, window = self.native.snapshot()
+    def _mark_all(self, state: dict[str, dict[str, Any]]) -> None:
         for group in self.param_groups:
             self._mark_what_is_to_begin(group, state)
-        return state, completed, numbers, averages, window
 
-    def load(self, state_dict: Mapping[str, Any], *, strict: bool, schedules: Choice | None) -> Unmatched:
-        """Check all of `state_dict` against the optimizer, then copy it in."""
+    def load(
+        self,
+        state_dict: Mapping[str, Any],
+        *,
+        strict: bool,
+        schedules: Choice | None,
+        params: Mapping[str, Any] | None = None,
+        memories: Sequence[Memory] = (),
+    ) -> Unmatched:
+        """Check all of `state_dict` against the optimizer, then copy it in.
+
+        `params` are new contents of parameters, and `memories` pairs of a dict and new items, whose keys it has: they
+        are written at the same time. With `strict`, all parameters need contents.
+        """
         saved = _known_format(state_dict)
         if saved["optimizer"] != self.owner:
             raise ValueError(
@@ -123,13 +165,15 @@ class Serializer:
             rules.append(self._rule_of(merged))
             _core.check_hyper(rules[-1], self.owner, merged, completed, i)
             require_values(self.owner, merged)
-        memories = [*loader.memories, *loaded_guards(self.guard, saved["guards"], schedules)]
+        written = [*memories, *loader.memories, *loaded_guards(self.guard, saved["guards"], schedules)]
         family = rules_of(self.rule_for, self.variant_keys, self.defaults)
         numbers = saved["numbers"]
         _require_names(saved["averages"], self.averages, "state_dict['averages']")
         averages = loaded_averages(saved["averages"], self.averages, _count)
+        if params is not None and not strict:
+            params = self._completed_params(params)
         restore = self.native.restore
-        restore(values, state, completed, numbers, on_host, rules, family, True, memories, averages, window)  # noqa: FBT003
+        restore(values, state, completed, numbers, on_host, rules, family, True, written, averages, window, params)  # noqa: FBT003
         return unmatched
 
     def _rule_of(self, group: Group) -> str:
@@ -173,6 +217,12 @@ class Serializer:
         own, *_ = self.snapshot()
         unmatched = Unmatched([name for name in own if name not in state], [name for name in state if name not in own])
         return {name: state.get(name, mine) for name, mine in own.items()}, unmatched
+
+    def _completed_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the contents of the optimizer's parameters: their own where there are none."""
+        with _core.Paired([(self.native.borrow, self.native.give_back)]) as (borrowed,):
+            own = borrowed[-1]
+        return {name: params.get(name, mine) for name, mine in own.items()}
 
     def _pairs(self, index: int, groups: list[Mapping[str, Any]], match: int) -> Iterator[Pair]:
         """Yield the numbers and schedules of one of the optimizer's groups and of the saved one."""
@@ -272,8 +322,9 @@ def _require_precision(saved: Any, own: dict[str, Any]) -> None:
         own = {key: value for key, value in own.items() if key != "state_rounding"}
     _require_names(saved, own, "state_dict['precision']")
     for key, value in own.items():
-        if saved[key] != value:
-            raise ValueError(f"state_dict['precision']: {key} is {saved[key]!r}, but the optimizer's is {value!r}")
+        if type(saved[key]) is not type(value) or saved[key] != value:
+            got = short_repr(saved[key])
+            raise ValueError(f"state_dict['precision']: {key} is {got}, but the optimizer's is {value!r}")
 
 
 def _require_names(found: Iterable[str], expected: Iterable[str], label: str) -> None:

@@ -1,0 +1,1 @@
+"""State dicts: what an optimizer saves, and how it loads it again."""
