@@ -37,18 +37,26 @@ from adamcore.step_info import StepInfo as StepInfo
 from adamcore.step_stats import StepStats as StepStats
 
 _ON_FIRST_USE = {
+    "CheckpointError": "_files.errors",
+    "Checkpoints": "_checkpoints.folder",
     "EMA": "averages",
     "EarlyStopping": "_early_stopping",
     "Lookahead": "averages",
     "SWA": "averages",
     "SpikeGuard": "_guards",
+    "load": "_checkpoints.files",
+    "save": "_checkpoints.files",
     "schedules": None,
 }
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
 if TYPE_CHECKING:
     from adamcore import schedules as schedules
+    from adamcore._checkpoints.files import load as load
+    from adamcore._checkpoints.files import save as save
+    from adamcore._checkpoints.folder import Checkpoints as Checkpoints
     from adamcore._early_stopping import EarlyStopping as EarlyStopping
+    from adamcore._files.errors import CheckpointError as CheckpointError
     from adamcore._guards import SpikeGuard as SpikeGuard
     from adamcore.averages import EMA as EMA
     from adamcore.averages import SWA as SWA
@@ -69,6 +77,8 @@ else:
     __all__ = [
         "EMA",
         "SWA",
+        "CheckpointError",
+        "Checkpoints",
         "EarlyStopping",
         "Lookahead",
         "LossScaler",
@@ -88,6 +98,8 @@ else:
         "get_include",
         "get_num_threads",
         "global_norm",
+        "load",
+        "save",
         "schedules",
         "set_num_threads",
     ]
