@@ -32,7 +32,9 @@ class _Tracer:
         frame.f_trace_opcodes = True
         if event == "opcode":
             before, self._last[frame] = self._last.get(frame), frame.f_lasti
-            if before is not None and self._name(frame.f_code, before).startswith(_CHECKS):
+            # Python 3.10 handles none just before a `try` or a `with`.
+            is_checked = before is not None and self._name(frame.f_code, before).startswith(_CHECKS)
+            if is_checked and not self._name(frame.f_code, frame.f_lasti).startswith("SETUP_"):
                 self.count += 1
                 if self.count == self._at:
                     raise Interruption
