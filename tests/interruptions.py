@@ -6,6 +6,7 @@ import dis
 import random
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -23,7 +24,6 @@ class _Tracer:
     def __init__(self, at: int) -> None:
         self.count = 0
         self._at = at
-        self._names: dict[CodeType, dict[int, str]] = {}
         self._last: dict[FrameType, int] = {}
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
@@ -33,17 +33,18 @@ class _Tracer:
         if event == "opcode":
             before, self._last[frame] = self._last.get(frame), frame.f_lasti
             # Python 3.10 handles none just before a `try` or a `with`.
-            is_checked = before is not None and self._name(frame.f_code, before).startswith(_CHECKS)
-            if is_checked and not self._name(frame.f_code, frame.f_lasti).startswith("SETUP_"):
+            is_checked = before is not None and _names(frame.f_code).get(before, "").startswith(_CHECKS)
+            if is_checked and not _names(frame.f_code).get(frame.f_lasti, "").startswith("SETUP_"):
                 self.count += 1
                 if self.count == self._at:
                     raise Interruption
         return self
 
-    def _name(self, code: CodeType, offset: int) -> str:
-        if code not in self._names:
-            self._names[code] = {each.offset: each.opname for each in dis.get_instructions(code)}
-        return self._names[code].get(offset, "")
+
+@cache
+def _names(code: CodeType) -> dict[int, str]:
+    """Return the names of a function's instructions, by offset."""
+    return {each.offset: each.opname for each in dis.get_instructions(code)}
 
 
 def _run(call: Callable[[], Any], at: int) -> int:

@@ -32,13 +32,14 @@ class BackgroundSave:
         self._process = os.getpid()
         self._ended = threading.Event()  # Thread.join() may take a thread for dead after an interrupt (Python 3.11)
         self._claim = threading.Lock()  # held by who decides whether the file is written
-        _begun.append(self)
         try:
+            _begun.append(self)
             threading.Thread(target=self._run, name="adamcore-save").start()
         except BaseException:
             if self._claim.acquire(blocking=False):  # else the thread has begun, before an interrupt came
                 self._ended.set()
-                _begun.remove(self)
+                with suppress(ValueError):
+                    _begun.remove(self)
             raise
 
     def _run(self) -> None:
