@@ -283,6 +283,8 @@ def test_a_process_that_ends_with_an_error_that_nobody_has_seen(tmp_path: Path) 
 def test_a_fork_meanwhile(tmp_path: Path) -> None:
     """The child has no such thread, and waits for none."""
     code = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork with threads
 handle = opt.save(sys.argv[1] + "/a", background=True)
 child = os.fork()
 if child == 0:
