@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._files.ahead import begin
+from adamcore._files.ahead import Ahead
 from adamcore._files.dtypes import dtype_of
 from adamcore._files.errors import CheckpointError
 from adamcore._files.header import length_of, parse
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 22
 _SMALL = 1 << 24
+_THREADS = 2
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -73,8 +73,13 @@ class ArrayFile:
         if size < _SMALL:
             return self._arrays(wanted)
         arrays: dict[str, NDArray[Any]] = {}
-        with ThreadPoolExecutor(2, "adamcore-reading") as pool:
-            for result in [begin(pool, partial(self._arrays, keys)) for keys in self._batches(wanted)]:
+        waiting: list[Callable[[], dict[str, NDArray[Any]]]] = []
+        with Ahead() as ahead:
+            for batch in self._batches(wanted):
+                waiting.append(ahead.begin(partial(self._arrays, batch)))
+                if len(waiting) == _THREADS:
+                    arrays.update(waiting.pop(0)())
+            for result in waiting:
                 arrays.update(result())
         return arrays
 

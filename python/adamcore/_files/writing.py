@@ -8,7 +8,6 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._files.ahead import begin
+from adamcore._files.ahead import Ahead
 from adamcore._files.dtypes import is_pairs, name_of
 from adamcore._files.header import MOST_AXES, HeaderDraft, Place
 
@@ -87,7 +86,7 @@ def _replacing(path: Path) -> Iterator[int]:
             with suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
             yield file.fileno()
-            temporary.replace(target)
+            os.replace(temporary, target)  # noqa: PTH105
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
@@ -178,12 +177,12 @@ def _write_arrays(file: int, arrays: Sequence[NDArray[Any]]) -> list[int]:
                 break
         return room[:used]
 
-    with ThreadPoolExecutor(2, "adamcore-writing") as pool:
-        cache = _Cache(file, pool)
-        filled = begin(pool, partial(fill, rooms[0]))()
+    with Ahead() as ahead:
+        cache = _Cache(file, ahead)
+        filled = fill(rooms[0])
         while len(filled):
             rooms.reverse()
-            filling = begin(pool, partial(fill, rooms[0]))
+            filling = ahead.begin(partial(fill, rooms[0]))
             _write_all(file, filled)
             cache.grow(len(filled))
             filled = filling()
@@ -198,9 +197,9 @@ class _Cache:
     memory may take the system longer than to write the file (docs/architecture.md).
     """
 
-    def __init__(self, file: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, file: int, ahead: Ahead) -> None:
         self._file = file
-        self._pool = pool
+        self._ahead = ahead
         self._begin = self._end = os.lseek(file, 0, os.SEEK_CUR)
         self._forget: Callable[[], None] = lambda: None
 
@@ -210,7 +209,7 @@ class _Cache:
         if self._end - self._begin < _MOST_IN_CACHE or not hasattr(os, "posix_fadvise"):
             return
         self._forget()
-        self._forget = begin(self._pool, partial(self._forget_part, self._begin, self._end - self._begin))
+        self._forget = self._ahead.begin(partial(self._forget_part, self._begin, self._end - self._begin))
         self._begin = self._end
 
     def _forget_part(self, at: int, size: int) -> None:
