@@ -298,10 +298,8 @@ py::object read_strided(const py::object& array, const StateArray& like, bool is
                         const Regions& written) {
     if (is_dense) return read_array(array, like, where, written);
     StateArray in_c_order = like;
-    in_c_order.strides.assign(like.strides.size(), 0);
-    Py_ssize_t stride = like.dtype.itemsize();
-    for (std::size_t axis = like.shape.size(); axis-- > 0; stride *= like.shape[axis])
-        in_c_order.strides[axis] = stride;
+    const auto ndim = static_cast<int>(like.shape.size());
+    in_c_order.strides = dense_strides(ndim, like.shape.data(), c_order(ndim), like.dtype.itemsize());
     return read_array(array, in_c_order, where, written);
 }
 

@@ -69,11 +69,13 @@ NewWeights NewWeights::read(const py::object& contents, std::vector<WeightArray>
 
 Copies NewWeights::dense() const { return dense_; }
 
+void NewWeights::Rest::copy_to(char* to) const noexcept {
+    copy_elements(to, array.strides.data(), from, from_strides.data(), array.shape.data(), array.shape.size(),
+                  static_cast<std::size_t>(array.dtype.itemsize()));
+}
+
 void NewWeights::overlay() const noexcept {
-    for (const Rest& each : rest_)
-        copy_elements(static_cast<char*>(each.array.data), each.array.strides.data(), each.from,
-                      each.from_strides.data(), each.array.shape.data(), each.array.shape.size(),
-                      static_cast<std::size_t>(each.array.dtype.itemsize()));
+    for (const Rest& each : rest_) each.copy_to(static_cast<char*>(each.array.data));
 }
 
 NewWeights::Spans NewWeights::spans() const {
@@ -103,9 +105,7 @@ void NewWeights::overlay_on(const Spans& spans) const noexcept {
         for (const Copy& copy : spans.out) {
             const auto* const begin = static_cast<const char*>(copy.from);
             if (data < begin || data >= begin + copy.bytes) continue;
-            copy_elements(static_cast<char*>(copy.to) + (data - begin), each.array.strides.data(), each.from,
-                          each.from_strides.data(), each.array.shape.data(), each.array.shape.size(),
-                          static_cast<std::size_t>(each.array.dtype.itemsize()));
+            each.copy_to(static_cast<char*>(copy.to) + (data - begin));
         }
     }
 }

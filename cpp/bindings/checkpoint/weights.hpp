@@ -46,6 +46,9 @@ private:
         StateArray array;
         const char* from;
         std::vector<Py_ssize_t> from_strides;
+
+        /// Copies the elements to memory whose first one is `to`, with the strides of the parameter.
+        void copy_to(char* to) const noexcept;
     };
 
     std::vector<py::object> sources_;

@@ -1,9 +1,8 @@
 #include "cpu/calls.hpp"
 
-#include "cpu/host_optimizer.hpp"
-
 #include "adamcore/cpu/engine.hpp"
 #include "cpu/dispatch.hpp"
+#include "cpu/host_optimizer.hpp"
 #include "cpu/norms.hpp"
 #include "cpu/scratch.hpp"
 #include "gate/arrays.hpp"

@@ -108,8 +108,10 @@ void BoundOptimizer::restore(const py::list& values, const py::object& state, st
         checkpoint.progress[i].has_begun &= change.kept[cohort_of(tensor_at(i))].begins;
     std::vector<double> new_numbers = loaded_numbers(numbers, number_names(), checked);
     std::optional<NewWeights> weights;
-    if (!params.is_none()) require_params_in_place();
-    if (!params.is_none()) weights = NewWeights::read(params, weight_arrays(), *names_, regions_, to_numpy);
+    if (!params.is_none()) {
+        require_params_in_place();
+        weights = NewWeights::read(params, weight_arrays(), *names_, regions_, to_numpy);
+    }
     const py::object written = weights ? this->written(true) : py::object();
     DictUpdates updates(containers_.dicts(), values), memory_updates(memories);
     Copies copies = copies_of(checkpoint, arrays);
