@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore._arrays.structures import named_arrays
 from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import Paired, rules, short_repr
 from adamcore._parts.averages import attach
@@ -285,10 +286,9 @@ def _require_own_dtype(opt: Optimizer, dtype: Any) -> None:
         wanted = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"EMA: dtype must be None, float32 or float64, got {short_repr(dtype)}") from None
-    for group in opt.param_groups:
-        for name, array in zip(group["param_names"], group["params"], strict=True):
-            own = np.dtype(np.float64 if str(array.dtype).endswith(("float64", "complex128")) else np.float32)
-            if wanted != own:
-                raise ValueError(
-                    f"EMA: dtype must be that in which steps are computed, which is {own} for {name!r}, got {wanted}"
-                )
+    for name, array in named_arrays(opt.param_groups):
+        own = np.dtype(np.float64 if str(array.dtype).endswith(("float64", "complex128")) else np.float32)
+        if wanted != own:
+            raise ValueError(
+                f"EMA: dtype must be that in which steps are computed, which is {own} for {name!r}, got {wanted}"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -51,6 +51,12 @@ def flatten_group(group: Mapping[str, Any], first: int, label: str) -> tuple[Fla
 def options_of(group: Mapping[str, Any]) -> Group:
     """Return what a group has besides its arrays and their names."""
     return {key: value for key, value in group.items() if key not in ("params", "param_names")}
+
+
+def named_arrays(groups: Iterable[Group]) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the array of each parameter, in order."""
+    for group in groups:
+        yield from zip(group["param_names"], group["params"], strict=True)
 
 
 def require_group(group: object, label: str, wanted: str = "a dict with the key 'params'") -> None:

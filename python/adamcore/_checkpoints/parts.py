@@ -16,8 +16,8 @@ _OWN = ("param", "state", "window")
 _ARGUMENTS = ("background", "extra", "metric", "opt", "path", "schedules", "step", "strict", "which")
 """The arguments of functions that take parts by name too."""
 
-
 _LONGEST_LABEL = 2000
+"""A label grows with the depth, so that a longer one is of arrays that contain themselves."""
 
 
 def kind_of(value: Any, label: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from adamcore._arrays.libraries import as_numpy, assign, has_shared_elements, library_of, numpy_dtype_of
+from adamcore._arrays.structures import named_arrays
 from adamcore._checkpoints.content import Content, Unread
 from adamcore._checkpoints.parts import kind_of, loans, overriding_state_dict
+from adamcore._checks.suggestions import and_more
 from adamcore._core import short_repr
 from adamcore._files.errors import CheckpointError
 
@@ -228,11 +231,7 @@ def step_for_optimizer(optimizer: Any, label: str, entry: Any, content: Content,
     optimizer._native.require_params(optimizer.param_groups)
     found = {key: content.decoded(entry[key]) for key in entry}
     arrays = {key: _by_name(found[key] or {}, f"{label}: {key}") for key in ("state", "sums", "params")}
-    own = {
-        name: array
-        for group in optimizer.param_groups
-        for name, array in zip(group["param_names"], group["params"], strict=True)
-    }
+    own = dict(named_arrays(optimizer.param_groups))
     if options["strict"]:
         _require_same(arrays["params"], own, label)
     else:
@@ -260,14 +259,12 @@ def _by_name(found: Any, label: str) -> dict[str, dict[str, Any]]:
 
 def _require_same(saved: Mapping[str, Any], own: Mapping[str, Any], label: str) -> None:
     if missing := [name for name in own if name not in saved]:
-        raise ValueError(f"{label}: the file has no parameter {missing[0]!r}" + _and_more(missing))
+        raise ValueError(f"{label}: the file has no parameter {missing[0]!r}" + and_more(missing) + _WAY_ON)
     if surplus := [name for name in saved if name not in own]:
-        raise ValueError(f"{label}: the optimizer has no parameter {surplus[0]!r}" + _and_more(surplus))
+        raise ValueError(f"{label}: the optimizer has no parameter {surplus[0]!r}" + and_more(surplus) + _WAY_ON)
 
 
-def _and_more(names: Sequence[str]) -> str:
-    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return f"{more}; strict=False loads what both have"
+_WAY_ON = "; strict=False loads what both have"
 
 
 def _require_sizes(arrays: Mapping[str, Any], own: Mapping[str, Any], label: str, content: Content) -> None:
@@ -283,15 +280,8 @@ def _require_sizes(arrays: Mapping[str, Any], own: Mapping[str, Any], label: str
             if name not in own:
                 raise ValueError(f"{label}: the optimizer has no parameter {name!r}")
             for slot, array in item.items():
-                if isinstance(array, Unread) and _size(array.shape) > max(_size(own[name].shape), 1):
+                if isinstance(array, Unread) and math.prod(array.shape) > max(math.prod(own[name].shape), 1):
                     raise ValueError(
                         f"{label}: {slot!r} of {name!r}: the file has shape {array.shape}, which is more than the "
                         f"parameter's {tuple(own[name].shape)}"
                     )
-
-
-def _size(shape: Any) -> int:
-    size = 1
-    for length in shape:
-        size *= int(length)
-    return size

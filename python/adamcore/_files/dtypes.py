@@ -45,11 +45,16 @@ def name_of(dtype: np.dtype[Any]) -> str | None:
     return "F64" if is_pairs(dtype) else _NAMES.get(dtype.name)
 
 
-def dtype_of(name: Any, label: str) -> np.dtype[Any]:
-    """Return the type of this name. Raises CheckpointError, which starts with `label`, if it is unknown."""
+def _numpy_name(name: Any, label: str) -> str:
     of_numpy = _NUMPY.get(name) if isinstance(name, str) else None
     if of_numpy is None:
         raise CheckpointError(f"{label}: the dtype {name!r:.40} is unknown")
+    return of_numpy
+
+
+def dtype_of(name: Any, label: str) -> np.dtype[Any]:
+    """Return the type of this name. Raises CheckpointError, which starts with `label`, if it is unknown."""
+    of_numpy = _numpy_name(name, label)
     if of_numpy not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
         return np.dtype(of_numpy)
     try:
@@ -62,9 +67,7 @@ def dtype_of(name: Any, label: str) -> np.dtype[Any]:
 
 def item_size_of(name: Any, label: str) -> int:
     """Return the number of bytes of an element, without needing its library."""
-    of_numpy = _NUMPY.get(name) if isinstance(name, str) else None
-    if of_numpy is None:
-        raise CheckpointError(f"{label}: the dtype {name!r:.40} is unknown")
+    of_numpy = _numpy_name(name, label)
     if of_numpy == "bfloat16":
         return 2
     return 1 if of_numpy.startswith("float8") else np.dtype(of_numpy).itemsize

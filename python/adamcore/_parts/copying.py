@@ -13,6 +13,7 @@ from typing import Any, NoReturn, SupportsIndex
 
 from adamcore._arrays.flatten import FlatArrays
 from adamcore._arrays.memory import on_host
+from adamcore._arrays.structures import named_arrays
 from adamcore._parts.averages import begin_native, saved_averages
 from adamcore._parts.clock import rules_of, with_stand_ins
 from adamcore._parts.groups import OWN_KEYS, Defaults, ParamGroup
@@ -44,9 +45,7 @@ def _state_of(optimizer: Any) -> dict[str, Any]:
     """Return all that makes up an optimizer. Raises TypeError that names a parameter that cannot be copied."""
     owner = type(optimizer).__name__
     groups = optimizer.param_groups
-    require_sole_views(
-        owner, ((n, a) for group in groups for n, a in zip(group["param_names"], group["params"], strict=True))
-    )
+    require_sole_views(owner, named_arrays(groups))
     state, completed, numbers, averages, window = optimizer._serializer().snapshot()
     own = object.__reduce_ex__(optimizer, 2)[2]
     attributes, slots = own if isinstance(own, tuple) else (own, {})

@@ -15,7 +15,7 @@ import numpy as np
 from adamcore import _core
 from adamcore._arrays.libraries import as_numpy, from_numpy, library_of
 from adamcore._arrays.memory import dtype_name, numpy_dtype
-from adamcore._arrays.structures import Group
+from adamcore._arrays.structures import Group, named_arrays
 from adamcore._checks.suggestions import and_more
 from adamcore._core import short_repr
 from adamcore._state_dicts.serializer import Serializer
@@ -54,11 +54,7 @@ def from_pytorch(optimizer: Any, serializer: Serializer, saved: Mapping[str, Any
         place = places.get(names[ids[0]], 0) if ids else min(i, len(own["param_groups"]) - 1)
         value = _values_of(owner, group, own["param_groups"][place], i)
         values.append({**value, "param_names": [names[key] for key in ids]})
-    arrays = {
-        name: array
-        for group in optimizer.param_groups
-        for name, array in zip(group["param_names"], group["params"], strict=True)
-    }
+    arrays = dict(named_arrays(optimizer.param_groups))
     found = {}
     for i, group in enumerate(groups):
         slots = _slots_in(optimizer._rule({**optimizer.param_groups[0], **values[i]}))
