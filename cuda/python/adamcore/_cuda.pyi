@@ -96,6 +96,18 @@ class DeviceOptimizer:
     def snapshot(
         self,
     ) -> tuple[dict[str, dict[str, Any]], int, dict[str, float], dict[str, dict[str, int]], dict[str, Any] | None]: ...
+    def borrow(
+        self,
+    ) -> tuple[
+        dict[str, dict[str, Any]],
+        int,
+        dict[str, float],
+        dict[str, dict[str, int]],
+        dict[str, Any] | None,
+        dict[str, Any],
+    ]: ...
+    def give_back(self) -> None: ...
+    def require_params(self, param_groups: list[dict[str, Any]]) -> None: ...
     def restore(
         self,
         values: list[dict[str, Any]],
@@ -109,4 +121,5 @@ class DeviceOptimizer:
         memories: list[tuple[dict[str, Any], dict[str, Any]]],
         averages: dict[str, tuple[int, int]],
         window: Any,
+        params: Any = None,
     ) -> None: ...
