@@ -1,0 +1,1 @@
+"""What trains with the optimizers: it compares them."""

@@ -1,0 +1,1 @@
+"""The comparison of optimizers, and its report."""
