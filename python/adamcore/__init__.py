@@ -41,9 +41,12 @@ _ON_FIRST_USE = {
     "Checkpoints": "_checkpoints.folder",
     "EMA": "averages",
     "EarlyStopping": "_early_stopping",
+    "Finding": "monitor.finding",
     "Lookahead": "averages",
+    "Monitor": "monitor.monitor",
     "SWA": "averages",
     "SpikeGuard": "_guards",
+    "fit": "training.fit",
     "load": "_checkpoints.files",
     "save": "_checkpoints.files",
     "schedules": None,
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
     from adamcore.averages import EMA as EMA
     from adamcore.averages import SWA as SWA
     from adamcore.averages import Lookahead as Lookahead
+    from adamcore.monitor.finding import Finding as Finding
+    from adamcore.monitor.monitor import Monitor as Monitor
+    from adamcore.training.fit import fit as fit
 else:
 
     def __getattr__(name: str) -> object:
@@ -80,8 +86,10 @@ else:
         "CheckpointError",
         "Checkpoints",
         "EarlyStopping",
+        "Finding",
         "Lookahead",
         "LossScaler",
+        "Monitor",
         "NonFiniteError",
         "Optimizer",
         "Precision",
@@ -93,6 +101,7 @@ else:
         "build_info",
         "clip_grad_norm_",
         "clip_grad_value_",
+        "fit",
         "functional",
         "get_cmake_dir",
         "get_include",

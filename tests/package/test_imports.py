@@ -18,7 +18,7 @@ LAYERS = [
     {"_checks"},
     {"step_stats"},
     {"step_info"},
-    {"_arrays", "_files", "precision", "schedules"},
+    {"_arrays", "_files", "_history", "precision", "schedules"},
     {"_early_stopping", "_guards", "_scaling"},
     {"loss_scaler"},
     {"_build", "_parts", "norms"},

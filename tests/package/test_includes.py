@@ -319,10 +319,23 @@ ROOMS = {
     "state": {"regions"},
     "checkpoint": {"gate", "regions", "runtime", "state", "structures"},
     "guards": {"runtime"},
+    "trends": {"runtime"},
     "groups": {"runtime", "schedules"},
     "optimizer": {"checkpoint", "gate", "groups", "guards", "regions", "runtime", "state", "structures"},
     "calls": {"gate", "groups", "regions", "runtime", "state"},
-    "cpu": {"calls", "gate", "groups", "guards", "optimizer", "regions", "runtime", "schedules", "state", "structures"},
+    "cpu": {
+        "calls",
+        "gate",
+        "groups",
+        "guards",
+        "optimizer",
+        "regions",
+        "runtime",
+        "schedules",
+        "state",
+        "structures",
+        "trends",
+    },
 }
 """The rooms of the bindings, and which others each may include. cuda/bindings may include all but the CPU's."""
 

@@ -16,6 +16,7 @@
 #include "runtime/paired.hpp"
 #include "runtime/text.hpp"
 #include "schedules/evaluator.hpp"
+#include "trends/slopes.hpp"
 
 namespace py = pybind11;
 
@@ -123,6 +124,7 @@ ADAMCORE_MODULE(_core, m) {
     define_paired(m);
     define_schedules(m);
     define_guards(m);
+    define_trends(m);
     define_calls<HostCalls>(m);
     define_update_function(m);
 

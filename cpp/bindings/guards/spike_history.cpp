@@ -81,6 +81,13 @@ void SpikeHistory::record(double norm, SpikeLimit limit) noexcept {
     }
 }
 
+bool SpikeHistory::observe(double norm) noexcept {
+    if (!std::isfinite(norm)) return false;
+    const SpikeLimit limit = next();
+    record(norm, limit);
+    return norm > limit.norm;
+}
+
 void SpikeHistory::add(double norm) noexcept {
     const double log = power::log2(norm);
     logs_.insert(std::upper_bound(logs_.begin(), logs_.end(), log), log);
@@ -117,6 +124,7 @@ void define_guards(py::module_& m) {
              py::arg("skipped"), Computes())
         .def_property_readonly("norms", &SpikeHistory::norms)
         .def_property_readonly("skipped", &SpikeHistory::skipped)
+        .def("observe", &SpikeHistory::observe, py::arg("norm"), Computes())
         .def(
             "limit", [](const SpikeHistory& history) { return history.next().norm; }, Computes());
 }

@@ -34,6 +34,9 @@ public:
     SpikeLimit next() const noexcept;
     /// Takes the norm of a step that was told `limit`, and whose gradients were finite.
     void record(double norm, SpikeLimit limit) noexcept;
+    /// Takes the norm of a step that knew nothing of this history, and returns whether it is a spike. Norms that are not
+    /// finite are not seen.
+    bool observe(double norm) noexcept;
 
     /// The norms, the latest last.
     std::vector<double> norms() const;

@@ -108,6 +108,7 @@ class Checkpoints:
         *,
         extra: Any = None,
         background: bool = False,
+        always: bool = False,
         **parts: Any,
     ) -> Path | None:
         """Save a checkpoint, and remove those that are not to be kept.
@@ -120,6 +121,8 @@ class Checkpoints:
             The optimizer.
         metric : float or None
             What decides which checkpoints are the best. One without a metric, or with NaN, is never among them.
+        always : bool
+            Whether `every` is left out of account, as for the last step of a run.
         extra, background, **parts
             As for `adamcore.save`. With `background`, files that are not to be kept are removed by the next `save` or
             `wait`.
@@ -136,7 +139,7 @@ class Checkpoints:
         """
         number = as_int(step, "Checkpoints: step", "an int >= 0 and < 10**19", 0, 10**19 - 1)
         score = None if metric is None else as_float(metric, "Checkpoints: metric", "a number or None")
-        if self.every is not None and number % self.every != 0:
+        if self.every is not None and number % self.every != 0 and not always:
             return None
         self._finish()
         path = self.folder / f"step-{number:010d}.safetensors"

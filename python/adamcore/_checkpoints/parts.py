@@ -13,7 +13,7 @@ from adamcore._core import Paired, short_repr
 _OWN = ("param", "state", "window")
 """The first words of keys, which no part may have as its name."""
 
-_ARGUMENTS = ("background", "extra", "metric", "opt", "path", "schedules", "step", "strict", "which")
+_ARGUMENTS = ("always", "background", "extra", "metric", "opt", "path", "schedules", "step", "strict", "which")
 """The arguments of functions that take parts by name too."""
 
 _LONGEST_LABEL = 2000

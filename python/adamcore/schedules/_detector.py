@@ -8,16 +8,15 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adamcore._checks.numbers import as_float, as_int
-from adamcore._core import short_repr
+from adamcore._core import short_repr, slope_interval
 from adamcore.schedules._described import Described, add_known
 
 Verdict = Literal["flat", "improving", "undecided"]
 
-_BLOCKS = 16
+BLOCKS = 16
+"""A window of twice as many values or more is judged by the medians of so many blocks."""
+
 _SHORTEST = 4  # fewer values have fewer slopes than the interval leaves out
 _LEVEL = 4  # the level is the median of that many of the last blocks
 _NORMAL_90 = 1.645  # 90% of a normal distribution are within so many standard deviations
@@ -105,11 +104,14 @@ class Plateau(Described):
         return "undecided"
 
     def _judge_window(self, values: Sequence[float]) -> Verdict:
-        heights = _block_medians(values)
-        low, high = _slope_interval(heights)
-        share = self.window / len(values) * len(heights)  # blocks in `window` values
+        return self.judge_heights(_block_medians(values), len(values))
+
+    def judge_heights(self, heights: Sequence[float], length: int) -> Verdict:
+        """Return the verdict of one window of `length` values, of whose blocks `heights` are the medians."""
+        low, high = slope_interval(list(heights), _place(len(heights)))
+        share = self.window / length * len(heights)  # blocks in `window` values
         largest, least = -low * share, -high * share
-        level = abs(_median(heights[-_LEVEL:])) if self.scale is None else self.scale
+        level = abs(median_of(heights[-_LEVEL:])) if self.scale is None else self.scale
         # The second condition decides where the level is 0: values that are 0 and do not fall are flat.
         if largest < self.tol * level or largest <= 0:
             return "flat"
@@ -128,35 +130,21 @@ def _positive(value: Any, name: str) -> float:
 
 
 def _block_medians(values: Sequence[float]) -> Sequence[float]:
-    if len(values) < 2 * _BLOCKS:
+    if len(values) < 2 * BLOCKS:
         return values
-    edges = [len(values) * i // _BLOCKS for i in range(_BLOCKS + 1)]
-    return [_median(values[begin:end]) for begin, end in pairwise(edges)]
+    edges = [len(values) * i // BLOCKS for i in range(BLOCKS + 1)]
+    return [median_of(values[begin:end]) for begin, end in pairwise(edges)]
 
 
-def _median(values: Sequence[float]) -> float:
+def median_of(values: Sequence[float]) -> float:
+    """Return the median of numbers, at least one."""
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _slope_interval(heights: Sequence[float]) -> tuple[float, float]:
-    """Return the bounds of Kendall's interval: two of the sorted slopes of all pairs."""
-    before, after, apart = _pairs(len(heights))
-    values = np.array(heights, np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        slopes = (values[after] - values[before]) / apart
-    slopes.sort()
-    place = _place(len(heights), len(slopes))
-    return float(slopes[place]), float(slopes[-1 - place])
-
-
 @lru_cache(maxsize=32)
-def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    before, after = np.triu_indices(count, 1)
-    return before, after, (after - before).astype(np.float64)
-
-
-def _place(count: int, pairs: int) -> int:
+def _place(count: int) -> int:
+    pairs = count * (count - 1) // 2
     spread = _NORMAL_90 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     return math.floor((pairs - spread) / 2)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from adamcore._checks.extras import import_extra
 from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import short_repr
 from adamcore.schedules._breakpoints import breakpoints
@@ -35,14 +36,7 @@ def plot(schedule: Any, steps: Any, ax: Any = None) -> Any:
 
 
 def _new_axes() -> Any:
-    try:
-        from matplotlib import pyplot as plt  # noqa: PLC0415  (an extra)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        message = 'plot needs matplotlib: pip install "adamcore[plot]"'
-        raise ModuleNotFoundError(message, name="matplotlib") from None
-    return plt.subplots(layout="constrained")[1]
+    return import_extra("matplotlib.pyplot", "plot", "plot").subplots(layout="constrained")[1]
 
 
 def _times(schedule: Any, last: int) -> Any:

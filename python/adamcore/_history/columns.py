@@ -1,0 +1,175 @@
+"""`History`: columns of numbers that grow by one row a step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adamcore._checks.extras import import_extra
+from adamcore._checks.suggestions import did_you_mean
+from adamcore._core import short_repr
+
+if TYPE_CHECKING:
+    import os
+
+_TYPES = {"q": np.int64, "b": np.bool_, "d": np.float64}
+_NAN = math.nan
+
+
+class History(Mapping[str, NDArray[Any]]):
+    """Columns of numbers with one row for each step: a mapping from a name to an array.
+
+    ``history["loss"]`` and ``history.loss`` return a new array each time: int64 for steps, bool for what is yes or no,
+    and float64 for everything else. A number that was not measured in a step is NaN.
+
+    Examples
+    --------
+    >>> from adamcore._history.columns import History
+    >>> history = History({"step": "q", "loss": "d"})
+    >>> history.append({"step": 1, "loss": 0.5})
+    >>> history.append({"step": 2, "loss": 0.25, "val_loss": 0.75})
+    >>> history["loss"]
+    array([0.5 , 0.25])
+    >>> print(history.to_csv(), end="")
+    step,loss,val_loss
+    1,0.5,
+    2,0.25,0.75
+    """
+
+    __slots__ = ("began", "columns")
+
+    began: float | None
+    """When the first row was measured, in seconds since 1970, for TensorBoard. None if nobody noted it."""
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.columns: dict[str, array[Any]] = {name: array(kind) for name, kind in types.items()}
+        """What the numbers are in, for whoever fills columns one by one. They must be equally long in the end."""
+        self.began = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return min(map(len, self.columns.values()))
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add a row. A name that is new begins a column, whose numbers so far are NaN."""
+        for name in row.keys() - self.columns.keys():
+            self.columns[name] = array("d", [_NAN]) * self.rows
+        for name, column in self.columns.items():
+            column.append(row.get(name, _NAN))
+
+    def amend(self, row: Mapping[str, float]) -> None:
+        """Write numbers into the last row, of which there must be one."""
+        for name, value in row.items():
+            if name not in self.columns:
+                self.columns[name] = array("d", [_NAN]) * self.rows
+            self.columns[name][-1] = value
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.columns:
+            raise KeyError(f"there is no column {short_repr(name)}{did_you_mean(name, self.columns)}")
+        column = self.columns[name]
+        return np.array(column, _TYPES[column.typecode])
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name.startswith("_") or name not in self.columns:
+            raise AttributeError(f"'History' object has no attribute {name!r}")
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.columns]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __repr__(self) -> str:
+        return f"<History of {self.rows} steps: {', '.join(self.columns)}>"
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the columns as CSV, and write it to `path` if one is given. Numbers are exact; NaN is empty."""
+        written = io.StringIO(newline="")
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerow(self.columns)
+        for row in zip(*self._lists(), strict=True):
+            writer.writerow(["" if value is None else value for value in row])
+        return _put(written.getvalue(), path)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return an object of lists as JSON, and write it to `path` if one is given. NaN and infinity are null."""
+        lists = (_finite(values) for values in self._lists())
+        return _put(json.dumps(dict(zip(self.columns, lists, strict=True))), path)
+
+    def _lists(self) -> Iterator[list[Any]]:
+        """Give the numbers of each column; None for NaN."""
+        for column in self.columns.values():
+            values = map(bool, column) if column.typecode == "b" else column
+            yield [None if value != value else value for value in values]  # noqa: PLR0124  (NaN)
+
+    def plot(self, path: str | os.PathLike[str] | None = None, findings: Sequence[Any] = ()) -> Any:
+        """Draw the columns over the steps, and save the picture to `path` if one is given (extra: ``plot``).
+
+        The steps of `findings` of a `Monitor` are marked.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return import_extra("adamcore._history.picture", "plot", "plot").plot(self, path, findings)
+
+    def to_tensorboard(self, folder: str | os.PathLike[str]) -> None:
+        """Write the columns as scalars to a folder, for TensorBoard (extra: ``tensorboard``)."""
+        writer = import_extra("tensorboardX", "to_tensorboard", "tensorboard").SummaryWriter(str(folder))
+        steps, walls = self.columns["step"], self.columns.get("wall")
+        try:
+            for name in self.columns.keys() - {"step", "wall"}:
+                for place, value in enumerate(self.columns[name]):
+                    if not math.isnan(value):
+                        when = None if walls is None or self.began is None else self.began + walls[place]
+                        writer.add_scalar(name, value, steps[place], walltime=when)
+        finally:
+            writer.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all columns."""
+        return {"began": self.began, "columns": {name: self[name] for name in self}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not have equally long columns of numbers. Nothing has changed then.
+        """
+        columns = {}
+        for name, values in dict(state_dict["columns"]).items():
+            known = self.columns.get(name)
+            kind = "d" if known is None else known.typecode
+            columns[name] = array(kind, np.asarray(values, _TYPES[kind]).tolist())
+        if missing := [name for name in self.columns if name not in columns]:
+            raise ValueError(f"history: column {missing[0]!r} is missing")
+        if len({len(column) for column in columns.values()}) != 1:
+            raise ValueError("history: columns must have the same length")
+        self.columns, self.began = columns, state_dict["began"]
+
+
+def _finite(values: list[Any]) -> list[Any]:
+    return [None if isinstance(value, float) and math.isinf(value) else value for value in values]
+
+
+def _put(text: str, path: str | os.PathLike[str] | None) -> str:
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8")
+    return text

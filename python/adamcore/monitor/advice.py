@@ -1,0 +1,36 @@
+"""What to do about each kind of finding."""
+
+from __future__ import annotations
+
+_ADVICE = {
+    "plateau": "The loss has stopped falling. If it is low enough, you are done. Otherwise lower the rate, or look for "
+    "what keeps the model from learning: dead units, vanishing gradients, too little capacity.",
+    "plateau/validation": "The validation metric has stopped improving: lower the rate or stop.",
+    "vanishing": "Its gradients are a thousand times smaller than those of other layers, so it learns noise. Change "
+    "the initialisation or the activation, add skip connections or normalisation, or train it with a larger rate.",
+    "dead": "It gets no gradient. Look for ReLUs that are never active, a layer that the loss does not depend on, or "
+    "numbers too small for its precision; begin it anew, with a smaller rate.",
+    "dead/units/note": "Some of its rows or columns get no gradient. A few are usual: inputs that never change.",
+    "dead/units/warning": "Many of its rows or columns get no gradient. Look for ReLUs that are never active; begin it "
+    "anew, with a smaller rate.",
+    "spike": "A gradient stands out. Look at this batch. clip_norm=ac.SpikeGuard() clips or skips such steps.",
+    "exploding": "Losses and gradients grow beyond recovery. Go back to a checkpoint from before this step, leave out "
+    "these batches, and lower the rate or use clip_norm=ac.SpikeGuard().",
+    "overflow_loop": "Many steps are skipped because gradients overflow, so little is learnt. Lower the loss scale, "
+    "use bfloat16, or look for a loss that is not finite.",
+    "overflow_loop/scale": "The loss scale is below 1: gradients overflow whatever it is. Look for a loss that is not "
+    "finite, or use bfloat16.",
+    "lost": "Most of its updates are smaller than its precision, and are lost. Keep a master, "
+    'precision=ac.Precision(master="float32"), or use rounding="stochastic".',
+    "lr_small": "Gradients of successive steps agree while the loss falls: a larger rate would get there sooner. Try "
+    "three times as much.",
+    "lr_large": "The loss is far above what it has been, or not finite. Try a third of the rate, or a warm-up.",
+    "overfitting": "The validation metric becomes worse while the training loss falls. Stop at the best validation "
+    "(ac.EarlyStopping), or use more data, more weight decay or a smaller model.",
+}
+
+
+def advice_for(kind: str, about: str, severity: str) -> str:
+    """Return the advice for a kind of finding, or for what it is about if there is one."""
+    keys = (f"{kind}/{about}/{severity}", f"{kind}/{about}", kind)
+    return next(_ADVICE[key] for key in keys if key in _ADVICE)

@@ -1,0 +1,69 @@
+"""What the norm of gradients and skipped steps tell: spikes, and loops of overflows."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from adamcore._core import SpikeHistory
+from adamcore.monitor.signals import NOTHING, Signal
+from adamcore.schedules._detector import median_of
+
+_DEVIATIONS, _WINDOW = 6.0, 128
+_SKIPS, _OF_STEPS = 5, 20
+
+
+class GradientWatch:
+    """Watches norms for spikes, by the rule of `SpikeGuard`, and counts steps that are skipped."""
+
+    def __init__(self) -> None:
+        self._history = _history_of([])
+        self.spiked = False
+        """Whether the last norm was a spike."""
+        self._skips: deque[bool] = deque(maxlen=_OF_STEPS)
+        self.overflows = 0
+        """How many of the last 20 steps were skipped. While it is 0, steps that are not need not be observed."""
+
+    def observe_norm(self, norm: float, guarded: bool) -> tuple[Signal, ...]:  # noqa: FBT001
+        """Take the norm of one step; `guarded` if a `SpikeGuard` has found it to be a spike."""
+        spike = self._history.observe(norm) or guarded
+        if not spike and not self.spiked:
+            return NOTHING
+        self.spiked = spike
+        if not spike:
+            return (Signal("spike"),)
+        norms = self._history.norms
+        usual = median_of(norms) if norms else None
+        # Every spike is a finding of its own.
+        return Signal("spike"), Signal("spike", None, "note", {"grad_norm": norm, "median": usual})
+
+    def observe_skip(self, skipped: bool) -> tuple[Signal, ...]:  # noqa: FBT001
+        """Take whether a step was skipped because gradients were not finite."""
+        if len(self._skips) == _OF_STEPS:
+            self.overflows -= self._skips[0]
+        self._skips.append(skipped)
+        self.overflows += skipped
+        evidence = {"skips": self.overflows, "steps": _OF_STEPS}
+        return (Signal("overflow_loop", None, "warning" if self.overflows > _SKIPS else None, evidence),)
+
+    def observe_scale(self, scale: float) -> tuple[Signal, ...]:
+        """Take the loss scale."""
+        return (Signal("overflow_loop", None, "warning" if scale < 1 else None, {"scale": scale}, "scale"),)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"norms": self._history.norms, "spiked": self.spiked, "skips": list(self._skips)}
+
+    def load_state_dict(self, saved: Any) -> None:
+        """Go on from what `state_dict` returned."""
+        norms = [float(norm) for norm in saved["norms"]]
+        if len(norms) > _WINDOW or not all(0 < norm < float("inf") for norm in norms):
+            raise ValueError(f"norms must be at most {_WINDOW} numbers > 0")
+        skips = [bool(skip) for skip in saved["skips"]]
+        self._history, self.spiked = _history_of(norms), bool(saved["spiked"])
+        self._skips = deque(skips, maxlen=_OF_STEPS)
+        self.overflows = sum(self._skips)
+
+
+def _history_of(norms: list[float]) -> SpikeHistory:
+    return SpikeHistory(_DEVIATIONS, _WINDOW, False, 1, norms, 0)  # noqa: FBT003  (it clips)

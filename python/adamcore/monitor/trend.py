@@ -1,0 +1,106 @@
+"""`Trend`: whether losses still fall, kept up to date step by step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from adamcore._checks.numbers import as_float
+from adamcore._core import neighbour_correlation, short_repr
+from adamcore.schedules._detector import BLOCKS, Plateau, Verdict, median_of
+
+_CORRELATED = 0.3
+"""From this correlation of neighbouring blocks on, a window of twice the length decides."""
+
+
+class Trend:
+    """The test of `Plateau`, which keeps the medians of blocks, and so costs little for each value.
+
+    A window of 32 values and more consists of 16 blocks, so it is rounded down to a multiple of 16. Windows of twice
+    and four times the length, and so on, have blocks of twice and four times the length; they are judged where their
+    last block ends. If neighbouring blocks are correlated, the first window decides nothing: such values wander, which
+    looks like a trend in a short window.
+    """
+
+    def __init__(self, test: Plateau) -> None:
+        self.test = test
+        self._is_short = test.window < 2 * BLOCKS
+        self._count = test.window if self._is_short else BLOCKS
+        self.block = 1 if self._is_short else test.window // BLOCKS
+        levels = 1 + max(int(math.log2(test.longest / test.window)), 0)
+        self._values: list[list[float]] = [[] for _ in range(levels)]
+        self._heights: list[list[float]] = [[] for _ in range(levels)]
+        self.first = self._values[0]
+        """The values of the block that has not ended. Who adds one calls `end_block` at `block` values."""
+        self.verdict: Verdict = "undecided"
+        """That of the last time a block ended."""
+        self.level: float | None = None
+        """The median of the last four blocks, or None before the first one."""
+
+    def add(self, value: float) -> bool:
+        """Take a finite value. Return whether a block ended, and so `verdict` is new."""
+        self.first.append(value)
+        return len(self.first) == self.block and self.end_block()
+
+    def end_block(self) -> bool:
+        """Judge, after `first` has got its last value. Return True."""
+        self.verdict = self._judge(self._end_blocks())
+        self.level = median_of(self._heights[0][-4:])
+        return True
+
+    def _end_blocks(self) -> int:
+        """Put the values of the first level's block into the blocks of all levels. Return how many levels ended one."""
+        new = self.first
+        self._put(0, new)
+        self.first = self._values[0] = []
+        ended = 1
+        for level in range(1, len(self._values)):
+            values = self._values[level]
+            values.extend(new)
+            if len(values) == self.block << level:
+                self._put(level, values)
+                self._values[level] = []
+                ended = level + 1
+        return ended
+
+    def _put(self, level: int, values: list[float]) -> None:
+        heights = self._heights[level]
+        heights.append(median_of(values))
+        del heights[: -self._count]
+
+    def _judge(self, ended: int) -> Verdict:
+        for level in range(ended):
+            heights = self._heights[level]
+            if len(heights) < self._count:
+                break
+            verdict = self.test.judge_heights(heights, self._count * self.block << level)
+            wanders = level == 0 and len(self._heights) > 1 and neighbour_correlation(heights) > _CORRELATED
+            if verdict != "undecided" and not wanders:
+                return verdict
+        return "undecided"
+
+    @property
+    def heights(self) -> list[float]:
+        """The medians of the last blocks, at most 16, the latest last."""
+        return self._heights[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values: what is kept of at most the longest window."""
+        return {"values": [list(v) for v in self._values], "heights": [list(h) for h in self._heights]}
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from what `state_dict` returned. Raises TypeError or ValueError, and then nothing has changed."""
+        values, heights = (self._read(state_dict, key) for key in ("values", "heights"))
+        for level, (inside, medians) in enumerate(zip(values, heights, strict=True)):
+            if len(inside) >= self.block << level or len(medians) > self._count:
+                raise ValueError("it is of another window")
+        self._values, self._heights, self.verdict = values, heights, "undecided"
+        self.first = values[0]
+        self.level = median_of(heights[0][-4:]) if heights[0] else None
+
+    def _read(self, state_dict: Any, key: str) -> list[list[float]]:
+        lists = state_dict[key]
+        if not isinstance(lists, list) or len(lists) != len(self._values):
+            raise ValueError(f"{key} is of another window, got {short_repr(lists)}")
+        label = f"{key}"
+        return [[as_float(value, label, "numbers") for value in values] for values in lists]
