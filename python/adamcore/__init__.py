@@ -46,6 +46,7 @@ _ON_FIRST_USE = {
     "Monitor": "monitor.monitor",
     "SWA": "averages",
     "SpikeGuard": "_guards",
+    "compare": "training.comparing.compare",
     "fit": "training.fit",
     "load": "_checkpoints.files",
     "save": "_checkpoints.files",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from adamcore.averages import Lookahead as Lookahead
     from adamcore.monitor.finding import Finding as Finding
     from adamcore.monitor.monitor import Monitor as Monitor
+    from adamcore.training.comparing.compare import compare as compare
     from adamcore.training.fit import fit as fit
 else:
 
@@ -101,6 +103,7 @@ else:
         "build_info",
         "clip_grad_norm_",
         "clip_grad_value_",
+        "compare",
         "fit",
         "functional",
         "get_cmake_dir",

@@ -1,11 +1,13 @@
-"""The command line: ``python -m adamcore demo``, ``info`` and ``schedule``."""
+"""The command line: ``python -m adamcore demo``, ``compare``, ``info`` and ``schedule``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from adamcore import __version__
 
@@ -33,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
             return _demo(options)
         if options.command == "info":
             return _info()
+        if options.command == "compare":
+            return _compare(options)
         if options.command == "schedule":
             return _schedule(options)
     except KeyboardInterrupt:
@@ -69,6 +73,7 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file for the plot (.png, .svg or .pdf)",
     )
+    _add_compare(commands)
     schedule = commands.add_parser(
         "schedule",
         help="show a schedule: a plot and its breakpoints",
@@ -85,6 +90,32 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     schedule.add_argument("--out", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
     return parser
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare rules and rates on a problem of yours, or on handwritten digits",
+        description="Train a problem with several rules and rates, and say which is best, if a difference is shown. A "
+        "problem is a module, or an object in it, with the functions init(rng), batches(rng), "
+        "loss_and_grad(params, batch) and, if you like, evaluate(params). Without one, a small network reads "
+        'handwritten digits, for which scikit-learn is needed: pip install "adamcore[demo]"',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = compare.add_argument
+    add(
+        "problem", nargs="?", default="digits", metavar="MODULE[:NAME]", help="a module, a .py file, or an object in it"
+    )
+    add("--rules", default="adamw,sgd(momentum=0.9),rmsprop", metavar="NAMES", help="rules, with options if you like")
+    add("--lr", default="1e-3,1e-2,1e-1", metavar="RATES", help="rates that each rule is given, or: default")
+    add("--seeds", type=_whole_number(1), default=3, metavar="N", help="how many seeds")
+    add("--steps", type=_whole_number(1), default=500, metavar="N", help="steps of each run")
+    add("--target", type=float, metavar="X", help="what the metric should reach (default: the first rule's at 90%%)")
+    add("--budget", choices=("steps", "seconds"), default="steps", help="what each run has as much of")
+    add("--metric", metavar="NAME", help="what decides among the results of evaluate (default: val_loss)")
+    add("--mode", choices=("min", "max"), default="min", help="whether a low or a high metric is good")
+    add("--report", type=Path, metavar="PATH", help="write a report with pictures to this file (.html)")
+    add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
 
 
 def _as_text(argument: str) -> str:
@@ -116,6 +147,18 @@ def _demo(options: argparse.Namespace) -> int:
         print(f'adamcore: the demo needs {missing}: pip install "adamcore[demo]"', file=sys.stderr)
         return 1
     return demo.run(epochs=options.epochs, hidden=options.hidden, seed=options.seed, output=options.output)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.problem == "digits" and importlib.util.find_spec("sklearn") is None and not Path("digits.py").exists():
+        print('adamcore: the digits need scikit-learn: pip install "adamcore[demo]"', file=sys.stderr)
+        return 1
+    from adamcore._cli import compare  # noqa: PLC0415
+
+    names = ("seeds", "steps", "target", "budget", "metric", "mode", "report", "json")
+    return compare.run(
+        options.problem, rules=options.rules, rates=options.lr, **{name: getattr(options, name) for name in names}
+    )
 
 
 def _info() -> int:

@@ -30,7 +30,7 @@ def exact_interval(values):
 
 
 def test_the_places_of_16_blocks_are_41_and_78_of_120():
-    assert detector._place(16) == 41
+    assert detector.place_of(16) == 41
     values = np.random.default_rng(0).standard_normal(16)
     slopes = sorted((values[j] - values[i]) / (j - i) for j in range(16) for i in range(j))
     assert _core.slope_interval(values.tolist(), 41) == (slopes[41], slopes[78])
@@ -41,7 +41,7 @@ def test_the_interval_is_kendalls(count):
     rng = np.random.default_rng(count)
     for _ in range(20):
         values = rng.standard_normal(count).tolist()
-        assert _core.slope_interval(values, detector._place(count)) == pytest.approx(
+        assert _core.slope_interval(values, detector.place_of(count)) == pytest.approx(
             tuple(map(float, exact_interval(values))), rel=1e-13
         )
 
@@ -49,14 +49,14 @@ def test_the_interval_is_kendalls(count):
 @pytest.mark.parametrize("length", [32, 33, 40, 80, 256, 1000])
 def test_long_windows_are_16_medians(length):
     values = np.random.default_rng(0).standard_normal(length).tolist()
-    blocks = detector._block_medians(values)
+    blocks = detector.block_medians(values)
     edges = [length * i // 16 for i in range(17)]
     assert blocks == [float(np.median(values[a:b])) for a, b in pairwise(edges)]
 
 
 def test_windows_below_32_are_single_values():
     values = [float(i) for i in range(31)]
-    assert detector._block_medians(values) == values
+    assert detector.block_medians(values) == values
 
 
 def line(fall, length=20, level=1.0):

@@ -30,8 +30,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
             return f"; did you mean {own!r}?"
     import difflib  # noqa: PLC0415  (needed only for errors)
 
-    close = difflib.get_close_matches(lowered, names, n=1, cutoff=0.7)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(lowered, by_lower, n=1, cutoff=0.7)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def is_like_one_of(name: str, known: Iterable[str]) -> bool:

@@ -17,6 +17,11 @@ def check_output(path: Path) -> None:
     """Raise OutputError unless a picture can be saved to `path`. Leaves no file behind."""
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"cannot write {path}: its name must end in one of {', '.join(FORMATS)}")
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError unless `path` can be written. Leaves no file behind, and an existing one as it is."""
     existed = os.path.lexists(path)
     try:
         path.open("ab").close()

@@ -104,11 +104,11 @@ class Plateau(Described):
         return "undecided"
 
     def _judge_window(self, values: Sequence[float]) -> Verdict:
-        return self.judge_heights(_block_medians(values), len(values))
+        return self.judge_heights(block_medians(values), len(values))
 
     def judge_heights(self, heights: Sequence[float], length: int) -> Verdict:
         """Return the verdict of one window of `length` values, of whose blocks `heights` are the medians."""
-        low, high = slope_interval(list(heights), _place(len(heights)))
+        low, high = slope_interval(list(heights), place_of(len(heights)))
         share = self.window / length * len(heights)  # blocks in `window` values
         largest, least = -low * share, -high * share
         level = abs(median_of(heights[-_LEVEL:])) if self.scale is None else self.scale
@@ -129,7 +129,8 @@ def _positive(value: Any, name: str) -> float:
     return number
 
 
-def _block_medians(values: Sequence[float]) -> Sequence[float]:
+def block_medians(values: Sequence[float]) -> Sequence[float]:
+    """Return the medians of 16 blocks, or the values if there are fewer than 32."""
     if len(values) < 2 * BLOCKS:
         return values
     edges = [len(values) * i // BLOCKS for i in range(BLOCKS + 1)]
@@ -144,7 +145,8 @@ def median_of(values: Sequence[float]) -> float:
 
 
 @lru_cache(maxsize=32)
-def _place(count: int) -> int:
+def place_of(count: int, deviations: float = _NORMAL_90) -> int:
+    """Return the places of Kendall's interval among the slopes of `count` values, from either end."""
     pairs = count * (count - 1) // 2
-    spread = _NORMAL_90 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    return math.floor((pairs - spread) / 2)
+    spread = deviations * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    return max(math.floor((pairs - spread) / 2), 0)

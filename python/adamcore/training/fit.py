@@ -125,7 +125,7 @@ def fit(
     loop = Loop(
         trainer, ema=ema, monitor=monitor, policy=policy, early_stopping=early_stopping, checkpoints=checkpoints
     )
-    return loop.run_all(limits, tuple(callbacks), make_progress(progress))
+    return loop.run_all(limits, tuple(callbacks), make_progress(progress, "fit"))
 
 
 def _count(value: Any, name: str, least: int) -> int:

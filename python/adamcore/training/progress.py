@@ -16,7 +16,7 @@ class Silent:
     def begin(self, steps: int | None, done: int) -> None:
         """Begin a run of `steps` steps, or of unknown length, of which some have been done."""
 
-    def step(self, step: int, loss: float) -> None:
+    def step(self, step: int, loss: float | None = None) -> None:
         """Show that a step has been done."""
 
     def validation(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -57,9 +57,9 @@ class Bar(Lines):
         self._task = self._bar.add_task("", total=steps, completed=done)
         self._bar.start()
 
-    def step(self, step: int, loss: float) -> None:
+    def step(self, step: int, loss: float | None = None) -> None:
         """Show that a step has been done."""
-        self._bar.update(self._task, completed=step, description=f"loss {loss:.4g}")
+        self._bar.update(self._task, completed=step, description="" if loss is None else f"loss {loss:.4g}")
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -70,7 +70,7 @@ class Bar(Lines):
         self._bar.stop()
 
 
-def make_progress(wanted: Any) -> Silent:
+def make_progress(wanted: Any, owner: str) -> Silent:
     """Return what shows the progress: "auto", "bar", "lines", or None or False for nothing."""
     if wanted is None or wanted is False or wanted == "none":
         return Silent()
@@ -81,4 +81,4 @@ def make_progress(wanted: Any) -> Silent:
         return Bar()
     if wanted == "lines":
         return Lines()
-    raise ValueError(f'fit: progress must be "auto", "bar", "lines" or None, got {short_repr(wanted)}')
+    raise ValueError(f'{owner}: progress must be "auto", "bar", "lines" or None, got {short_repr(wanted)}')

@@ -129,7 +129,8 @@ def _reading(data: Data) -> str:
         ),
         (
             "Diverged",
-            "A run whose loss was no longer a finite number. Its line ends with a cross or leaves the picture.",
+            "A run whose numbers were no longer finite, whose loss rose all the time, or whose validation ended 10% "  # noqa: ISC004
+            "worse than it began. Its line ends with a cross or leaves the picture.",
         ),
     ]
     if known(data.get("target")) is not None:

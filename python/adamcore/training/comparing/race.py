@@ -1,0 +1,38 @@
+"""The runs of a comparison, a few steps of each in turns, so that all see the same moods of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from adamcore.training.comparing.contestant import Contestant
+
+_TURNS = 50
+
+
+def race(runs: Sequence[Contestant], steps: int, *, by_seconds: bool, on_turn: Callable[[], Any]) -> None:
+    """Let all runs go on to the end.
+
+    Each does `steps` steps. Or, by seconds, the first one does so many, and the others as many as they can do in the
+    time that it takes.
+    """
+    turn = max(steps // _TURNS, 1)
+    if by_seconds:
+        _race_by_seconds(runs, steps, turn, on_turn)
+    else:
+        for round_, _ in enumerate(range(0, steps, turn)):
+            for place in range(len(runs)):
+                runs[(place + round_) % len(runs)].advance(turn, steps)
+            on_turn()
+    for run in runs:
+        run.finish()
+
+
+def _race_by_seconds(runs: Sequence[Contestant], steps: int, turn: int, on_turn: Callable[[], Any]) -> None:
+    first, *others = runs
+    while len(first.losses) < steps and not first.diverged:
+        first.advance(turn, steps)
+        for other in others:
+            while other.elapsed < first.elapsed and not other.diverged:
+                other.advance(1, None)
+        on_turn()

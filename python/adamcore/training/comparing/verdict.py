@@ -1,0 +1,98 @@
+"""What a comparison shows, and what it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from adamcore.training.comparing.contestant import Contestant
+
+
+class Metric(NamedTuple):
+    """What decides: its name, or None for the first that the problem gives."""
+
+    name: str
+    is_low_good: bool
+
+    def of(self, found: dict[str, float]) -> float:
+        """Return its value among the metrics of a problem."""
+        if self.name in found:
+            return found[self.name]
+        raise ValueError(f"compare: evaluate(params) gave no {self.name!r}, but {', '.join(found)}")
+
+    def cost(self, value: float | None) -> float:
+        """Return a number that is low where the value is good; infinity for a run that diverged."""
+        if value is None:
+            return math.inf
+        return value if self.is_low_good else -value
+
+
+class Entry(NamedTuple):
+    """A rule with its best candidate: the runs of all seeds."""
+
+    rule: str
+    runs: list[Contestant]
+    rates: list[float | None]
+    """Of all candidates."""
+
+    @property
+    def finals(self) -> list[float | None]:
+        """The last metric of each seed."""
+        return [run.final for run in self.runs]
+
+    def cost(self, metric: Metric) -> float:
+        """Return the median of the final costs over the seeds."""
+        return median(metric.cost(value) for value in self.finals)
+
+
+def best_candidate(runs: Sequence[Sequence[Contestant]], metric: Metric) -> int:
+    """Return which candidate of a rule is the best: the one with the lowest median; of equal ones the first."""
+    costs = [median(metric.cost(run.final) for run in of_candidate) for of_candidate in runs]
+    return costs.index(min(costs))
+
+
+def verdict_of(ranked: Sequence[Entry], metric: Metric) -> tuple[str | None, str]:
+    """Return the best rule, or None if no difference is shown, and a sentence that says so."""
+    first = ranked[0]
+    if math.isinf(first.cost(metric)):
+        return None, "no rule is best: every rule diverged"
+    if len(ranked) == 1:
+        return None, f"{first.rule} is the only rule; there is nothing to compare it with"
+    second, seeds = ranked[1], len(first.runs)
+    word = "lower" if metric.is_low_good else "higher"
+    pairs = zip(first.finals, second.finals, strict=True)
+    wins = sum(metric.cost(ours) < metric.cost(theirs) for ours, theirs in pairs)
+    if seeds == 1:
+        return None, f"no difference shown: one seed says nothing about {first.rule} and {second.rule}"
+    if wins < seeds:
+        return None, (
+            f"no difference shown: {first.rule} has the best median of {metric.name}, but it beats {second.rule} in "
+            f"{wins} of {seeds} seeds only"
+        )
+    return first.rule, (
+        f"{first.rule} is best: its {metric.name} is {word} than that of {second.rule}, the next, in each of {seeds} "
+        f"seeds (rules that do not differ would show this in 1 of {2 ** (seeds - 1)} comparisons)"
+    )
+
+
+def warnings_of(ranked: Sequence[Entry], metric: Metric) -> list[str]:
+    """Return what makes the comparison less than fair."""
+    counts = {entry.rule: len(entry.rates) for entry in ranked}
+    found = []
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+        found.append(f"the rules were not tuned alike: numbers of rates tried: {shown}")
+    elif counts and next(iter(counts.values())) == 1 and len(counts) > 1:
+        found.append("each rule was given one rate only; a rule with a badly chosen rate looks like a bad rule")
+    for entry in ranked:
+        known = sorted({rate for rate in entry.rates if rate is not None})
+        rate = entry.runs[0].lr
+        if len(known) > 1 and rate in (known[0], known[-1]) and not math.isinf(entry.cost(metric)):
+            end = "lowest" if rate == known[0] else "highest"
+            found.append(f"{entry.rule}: the best rate, {rate:g}, is the {end} that was tried; try {end[:-3]}er ones")
+        lost = sum(run.diverged for run in entry.runs)
+        if lost:
+            found.append(f"{entry.rule}: {lost} of {len(entry.runs)} runs diverged with its best rate")
+    return found

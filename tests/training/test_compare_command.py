@@ -1,0 +1,179 @@
+"""``python -m adamcore compare``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from adamcore import __main__ as cli
+from adamcore._cli.problems import UsageError, load_problem, read_rules
+
+PROBLEM = """
+import numpy as np
+
+def init(rng):
+    return {"w": rng.standard_normal(3)}
+
+def batches(rng):
+    for _ in range(7):
+        yield rng.standard_normal((32, 3))
+
+def loss_and_grad(params, x):
+    error = x @ params["w"] - x.sum(axis=1)
+    return float(np.square(error).mean()), {"w": 2 * x.T @ error / len(x)}
+
+def evaluate(params):
+    return {"val_loss": float(np.square(params["w"] - 1).sum())}
+
+class Other:
+    init, batches = staticmethod(init), staticmethod(batches)
+    def loss_and_grad(self, params, x):
+        return loss_and_grad(params, x)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a problem, in which commands run."""
+    (tmp_path / "my_problem.py").write_text(PROBLEM)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in ("my_problem", "broken"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["my_problem", "my_problem.py", "my_problem:Other", "./my_problem.py:Other"])
+def test_a_problem_of_the_users_is_compared(here, capsys, name):
+    options = ["--rules", "sgd, adam(betas=(0.8, 0.9))", "--lr", "0.01,0.1", "--steps", "40", "--seeds", "2"]
+    assert cli.main(["compare", name, *options, "--report", "out.html", "--json", "out.json"]) == 0
+    shown = capsys.readouterr().out
+    assert "SGD" in shown
+    assert "Adam(betas=(0.8, 0.9))" in shown
+    assert "Report: out.html" in shown
+    assert (here / "out.html").read_text().startswith("<!DOCTYPE html>")
+    data = json.loads((here / "out.json").read_text())
+    assert data["seeds"] == [0, 1]
+    assert {tuple(row["lrs"]) for row in data["rows"]} == {(0.01, 0.1)}
+
+
+@pytest.mark.parametrize("lacks", ["init", "batches", "loss_and_grad"])
+def test_a_problem_that_lacks_a_function_exits_with_2_and_names_it(here, capsys, lacks):
+    (here / "broken.py").write_text(PROBLEM.replace(f"def {lacks}(", f"def not_{lacks}(").split("class Other")[0])
+    assert cli.main(["compare", "broken", "--steps", "3"]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.startswith("adamcore compare: the problem broken lacks ")
+    assert f"{lacks}(" in written.err
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise ValueError('no data')", "broken cannot be imported: no data"),
+        ("import not_installed_at_all", "broken needs not_installed_at_all, which is not installed"),
+        ("def f(:", "broken cannot be imported: invalid syntax"),
+        (PROBLEM.replace("float(np.square(error).mean()), ", ""), "loss_and_grad must return (loss, grads)"),
+        (PROBLEM.replace("range(7)", "range(0)"), "gave no batch"),
+        (PROBLEM.replace('{"val_loss": float', '{"val_loss": str'), "evaluate: val_loss must be a number"),
+        (PROBLEM.replace('{"w": 2 * x', '{"v": 2 * x'), "grads"),
+        (PROBLEM.replace("rng.standard_normal(3)}", "None}"), "params"),
+    ],
+)
+def test_a_problem_that_does_not_work_exits_with_2_and_says_why(here, capsys, code, message):
+    (here / "broken.py").write_text(code)
+    assert cli.main(["compare", "broken", "--steps", "3"]) == 2
+    written = capsys.readouterr()
+    assert message in written.err
+    assert "Traceback" not in written.err
+    assert written.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "there is no module 'nowhere'"),
+        (["nowhere.py"], "there is no file nowhere.py"),
+        (["my_problem:Othr"], "my_problem has no 'Othr'; did you mean 'Other'?"),
+        (["my_problem", "--rules", "adamx"], "there is no rule 'adamx'; did you mean 'adam"),
+        (["my_problem", "--rules", "sgd(0.1)"], "expected a name such as sgd or sgd(momentum=0.9)"),
+        (["my_problem", "--rules", "sgd(lr="], "expected names such as"),
+        (["my_problem", "--rules", "sgd(lr=open('x'))"], "options must be numbers, texts or True"),
+        (["my_problem", "--rules", "sgd(momentun=0.9)"], "momentun"),
+        (["my_problem", "--rules", "sgd(momentum=-1)"], "momentum"),
+        (["my_problem", "--lr", "0.1,fast"], "--lr: expected numbers"),
+        (["my_problem", "--lr", "0.1,0.1"], "--lr: expected different numbers"),
+        (["my_problem", "--lr", "-0.1"], "--lr: expected different numbers > 0"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_bad_arguments_exit_with_2(capsys, arguments, message):
+    arguments = [f"{a}={b}" if a == "--lr" else a for a, b in zip(arguments, [*arguments[1:], ""], strict=True)]
+    arguments = [a for i, a in enumerate(arguments) if not (i and arguments[i - 1].startswith("--lr="))]
+    assert cli.main(["compare", *arguments]) == 2
+    written = capsys.readouterr()
+    assert message in written.err
+    assert written.out == ""
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(here, capsys):
+    (here / "folder").mkdir()
+    for path in ("nowhere/out.html", "folder"):
+        assert cli.main(["compare", "my_problem", "--report", path]) == 1
+        assert f"cannot write {path}" in capsys.readouterr().err
+    assert not (here / "out.html").exists()
+
+
+def test_rules_have_the_rates_that_they_are_given():
+    rules = read_rules("adamw, sgd(lr=0.5, momentum=0.9)", [0.1, 0.2, 0.3])
+    assert [len(makers) for makers in rules.values()] == [3, 1]
+    assert list(rules) == ["AdamW", "SGD(lr=0.5, momentum=0.9)"]
+    assert [maker.keywords["lr"] for maker in rules["AdamW"]] == [0.1, 0.2, 0.3]
+    assert [len(makers) for makers in read_rules("adamw,lion", None).values()] == [1, 1]
+
+
+def test_what_is_in_a_file_is_code_and_not_looked_for_elsewhere(here):
+    (here / "digits.py").write_text(PROBLEM)
+    assert load_problem("digits").__file__ == str(here / "digits.py")
+    sys.modules.pop("digits")
+    (here / "digits.py").unlink()
+    assert load_problem("digits").__name__ == "adamcore._cli.digits"
+    with pytest.raises(UsageError, match="no module"):
+        load_problem("my_problem.deeper")
+
+
+def test_five_rules_on_the_digits_take_less_than_a_minute_and_give_the_same_numbers_again(tmp_path):
+    rules = "adamw,sgd(momentum=0.9),rmsprop,adagrad,sgd(maximize=True)"
+    command = [sys.executable, "-m", "adamcore", "compare", "--rules", rules, "--lr", "1e-2,1e-1"]
+    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR")}
+    found = []
+    for name in ("one.json", "two.json"):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*command, "--json", name], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+        print(textwrap.indent(done.stdout, "  "), f"{time.perf_counter() - began:.1f} s")
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads((tmp_path / name).read_text()))
+    assert "SGD(maximize=True): 3 of 3 runs diverged" in done.stdout
+    for data in found:
+        for row in data["rows"]:
+            del row["seconds_to_target"], row["optimizer_share"]
+        for curves in data["curves"].values():
+            del curves["seconds"]
+    assert found[0] == found[1]
+
+
+def test_the_digits_need_scikit_learn(tmp_path):
+    code = "import sys; sys.modules['sklearn'] = None; from adamcore.__main__ import main; sys.exit(main(['compare']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == 'adamcore: the digits need scikit-learn: pip install "adamcore[demo]"\n'
