@@ -120,6 +120,14 @@ def test_demo_prints_a_table_and_draws_the_curves(tmp_path):
     assert done.returncode == 0, done.stderr
     for rule in training.RULES:
         assert rule.name in done.stdout
+    parts = [line for line in done.stdout.splitlines() if line[:2] in ("1.", "2.", "3.", "4.")]
+    assert len(parts) == 4
+    wrong, right = done.stdout.split("AdamW with lr=")[1:]
+    assert "lr_large" in wrong
+    assert "The monitor finds nothing wrong with this rate." in right
+    assert "SGD + momentum" in right
+    assert "best" in right
+    assert "Where to go next" in right
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
     picture = tmp_path / "adamcore-demo.png"
@@ -132,7 +140,7 @@ def test_demo_draws_where_it_is_told(tmp_path):
     picture = tmp_path / "[bold] curves.svg"
     done = run_cli("demo", "--epochs", 1, "--hidden", 8, "--output", picture, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"Loss curves: {picture}" in done.stdout
+    assert f"Loss curves of part 2: {picture}" in done.stdout
     assert "<svg" in picture.read_text()
 
 
@@ -175,7 +183,7 @@ def test_demo_stops_cleanly_when_interrupted(tmp_path):
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        assert "digits" in demo.stdout.readline()
+        assert any("digits" in line for line in demo.stdout)
         demo.send_signal(signal.SIGINT)
         _, errors = demo.communicate(timeout=30)
     assert demo.returncode == 130

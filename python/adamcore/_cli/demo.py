@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from adamcore._cli import plot, training
+from adamcore._cli import plot, showcase, training
 from adamcore._cli.output import OutputError, check_output
 from adamcore._cli.training import RULES, Contest, Digits, Maker, Run
 
 
 def run(*, epochs: int, hidden: int, seed: int, output: Path) -> int:
-    """Train with every optimizer, print the table, and save the plot.
+    """Show what adamcore is fast at and helpful with, and save the loss curves.
 
     Parameters
     ----------
@@ -35,23 +35,31 @@ def run(*, epochs: int, hidden: int, seed: int, output: Path) -> int:
     console = Console(highlight=False, markup=False)
     try:
         check_output(output)
-        digits = training.read_digits(seed)
-        passes = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-        network = f"network 64-{hidden}-10, float32, {passes} in batches of {training.BATCH}"
-        console.print(f"{len(digits.x)} handwritten digits, {network}")
-        contests = _hold_contests(console, digits, epochs=epochs, hidden=hidden, seed=seed)
-        console.print(_make_table(contests))
-        console.print(_sum_up(contests))
-        plot.save_curves(output, contests, network.capitalize())
+        with training.one_thread():
+            console.print("1. Many tensors: one call updates all of them, in place")
+            showcase.show_many_tensors(console, seed)
+            digits = training.read_digits(seed)
+            passes = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+            network = f"network 64-{hidden}-10, float32, {passes} in batches of {training.BATCH}"
+            console.print(f"\n2. Five optimizers learn to read {len(digits.x)} handwritten digits:\n   {network}")
+            contests = _hold_contests(console, digits, epochs=epochs, hidden=hidden, seed=seed)
+            console.print(_make_table(contests))
+            console.print(_sum_up(contests))
+            plot.save_curves(output, contests, network.capitalize())
+            console.print("\n3. A rate that is far too large, and what ac.Monitor says of it")
+            showcase.show_wrong_rate(console, seed)
+            console.print("\n4. Which optimizer is best? ac.compare: 3 rates and 3 seeds for each")
+            showcase.show_comparison(console, seed)
     except OutputError as error:
         print(f"adamcore demo: {error}", file=sys.stderr)
         return 1
-    console.print(f"Loss curves: {output}", soft_wrap=True)
+    showcase.show_next(console)
+    console.print(f"\nLoss curves of part 2: {output}", soft_wrap=True)
     return 0
 
 
 def _hold_contests(console: Console, digits: Digits, *, epochs: int, hidden: int, seed: int) -> list[Contest]:
-    with training.one_thread(), _make_bar(console) as bar:
+    with _make_bar(console) as bar:
         task = bar.add_task("", total=2 * epochs * len(RULES))
 
         def train(make: Maker, description: str) -> Run:
