@@ -6,16 +6,18 @@ _ADVICE = {
     "plateau": "The loss has stopped falling. If it is low enough, you are done. Otherwise lower the rate, or look for "
     "what keeps the model from learning: dead units, vanishing gradients, too little capacity.",
     "plateau/validation": "The validation metric has stopped improving: lower the rate or stop.",
-    "vanishing": "Its gradients are a thousand times smaller than those of other layers, so it learns noise. Change "
+    "vanishing": "Its gradients are a thousand times smaller than those of other layers, so it hardly learns. Change "
     "the initialisation or the activation, add skip connections or normalisation, or train it with a larger rate.",
-    "dead": "It gets no gradient. Look for ReLUs that are never active, a layer that the loss does not depend on, or "
-    "numbers too small for its precision; begin it anew, with a smaller rate.",
+    "dead": "It gets no gradient. Look for ReLUs that are never active, sigmoids or tanh whose inputs are too large, a "
+    "layer that the loss does not depend on, or gradients too small for their precision; begin it anew, with a smaller "
+    "rate.",
     "dead/units/note": "Some of its rows or columns get no gradient. A few are usual: inputs that never change.",
     "dead/units/warning": "Many of its rows or columns get no gradient. Look for ReLUs that are never active; begin it "
     "anew, with a smaller rate.",
     "spike": "A gradient stands out. Look at this batch. clip_norm=ac.SpikeGuard() clips or skips such steps.",
-    "exploding": "Losses and gradients grow beyond recovery. Go back to a checkpoint from before this step, leave out "
-    "these batches, and lower the rate or use clip_norm=ac.SpikeGuard().",
+    "exploding": "Losses are ten times what they were, spike after spike, or not finite. Unless they come back soon, "
+    "go back to a checkpoint from before this step, leave out these batches, and lower the rate or use "
+    "clip_norm=ac.SpikeGuard().",
     "overflow_loop": "Many steps are skipped because gradients overflow, so little is learnt. Lower the loss scale, "
     "use bfloat16, or look for a loss that is not finite.",
     "overflow_loop/scale": "The loss scale is below 1: gradients overflow whatever it is. Look for a loss that is not "
@@ -24,7 +26,8 @@ _ADVICE = {
     'precision=ac.Precision(master="float32"), or use rounding="stochastic".',
     "lr_small": "Gradients of successive steps agree while the loss falls: a larger rate would get there sooner. Try "
     "three times as much.",
-    "lr_large": "The loss is far above what it has been, or not finite. Try a third of the rate, or a warm-up.",
+    "lr_large": "The loss is far above what it has been, or not finite. Try a third of the rate, or a warm-up. If a "
+    "spike came first, look at its batch.",
     "overfitting": "The validation metric becomes worse while the training loss falls. Stop at the best validation "
     "(ac.EarlyStopping), or use more data, more weight decay or a smaller model.",
 }

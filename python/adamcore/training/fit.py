@@ -86,8 +86,8 @@ def fit(
 
     Notes
     -----
-    Ctrl-C ends the run after the present step: the checkpoint is saved, and the run is returned. A second one is
-    raised as `KeyboardInterrupt`.
+    Ctrl-C ends the run after the present step: the checkpoint is saved, and the run is returned. A second one ends it
+    within the step. The run is returned then too, but no checkpoint is saved if the update had begun.
 
     Examples
     --------
