@@ -10,7 +10,8 @@ from types import FrameType, TracebackType
 class Interrupts:
     """A block in which the first Ctrl-C only sets `came`, so that the loop can end between steps; the next one raises.
 
-    Where a program has a handler of its own for this signal, or the block is not in the main thread, nothing changes.
+    Where a program has a handler of its own for this signal, or the block is not in the main thread, nothing changes. A
+    handler that the program sets within the block stays.
     """
 
     def __init__(self) -> None:
@@ -20,14 +21,14 @@ class Interrupts:
     def __enter__(self) -> Interrupts:  # noqa: PYI034
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._see)
             self._is_ours = True
+            signal.signal(signal.SIGINT, self._see)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_ours:
+        if self._is_ours and signal.getsignal(signal.SIGINT) == self._see:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _see(self, number: int, frame: FrameType | None) -> None:
