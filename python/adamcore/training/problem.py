@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -45,6 +46,8 @@ def require_problem(problem: Any, owner: str, *, needs: tuple[str, ...] = tuple(
     missing = [_NEEDED[name] for name in needs if not callable(getattr(problem, name, None))]
     if missing:
         raise ProblemError(f"{owner}: the problem {name_of(problem)} lacks {', and '.join(missing)}")
+    if isinstance(problem, type) and any(inspect.isfunction(inspect.getattr_static(problem, name)) for name in needs):
+        raise ProblemError(f"{owner}: the problem {name_of(problem)} is a class; pass an object, {name_of(problem)}()")
     for name in ("evaluate", "weight"):
         if not callable(getattr(problem, name, lambda: None)):
             raise ProblemError(f"{owner}: {name} of the problem {name_of(problem)} must be a function")
@@ -57,9 +60,18 @@ def name_of(problem: Any) -> str:
 
 
 def takes_loss_scale(problem: Any) -> bool:
-    """Whether ``loss_and_grad`` has an argument ``loss_scale``."""
-    parameters = inspect.signature(problem.loss_and_grad).parameters
+    """Whether ``loss_and_grad`` has an argument ``loss_scale``, as far as can be known."""
+    try:
+        parameters = inspect.signature(problem.loss_and_grad).parameters
+    except ValueError:  # a function of C
+        return True
     return "loss_scale" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def number(value: Any, label: str) -> float:
+    """Return what a function of a problem gave as a float: also a tensor of which there could be gradients."""
+    detach = getattr(value, "detach", None)
+    return as_float(value if detach is None else detach(), label, "a number")
 
 
 def metrics_of(problem: Any, params: Any, owner: str) -> dict[str, float]:
@@ -70,10 +82,14 @@ def metrics_of(problem: Any, params: Any, owner: str) -> dict[str, float]:
             f"{owner}: evaluate(params) of the problem {name_of(problem)} must return a dict such as "
             f'{{"val_loss": 0.3}}, got {short_repr(found)}'
         )
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name, value in found.items():
-        key = str(name) if str(name).startswith("val_") else f"val_{name}"
-        metrics[key] = as_float(value, f"{owner}: evaluate: {name}", "a number")
+        if not isinstance(name, str):
+            raise ProblemError(f"{owner}: evaluate: the names of metrics must be str, got {short_repr(name)}")
+        key = name if name.startswith("val_") else f"val_{name}"
+        if key in metrics:
+            raise ProblemError(f"{owner}: evaluate: {key!r} and {key[4:]!r} are the same metric")
+        metrics[key] = number(value, f"{owner}: evaluate: {name}")
     return metrics
 
 
@@ -83,8 +99,13 @@ class Batches:
     def __init__(self, problem: Any, rng: np.random.Generator, owner: str) -> None:
         self._problem, self._owner = problem, owner
         self._rng = rng
-        self._began = copy.deepcopy(rng)
+        self._began: np.random.Generator | None = None
+        """The generator as this epoch began; None before."""
         self._iterator: Iterator[Any] | None = None
+        self._ahead: list[Any] = []
+        """The next batch, if it has been taken already."""
+        self.before: Any = None
+        """The last of the batches that have been left out to go on from a checkpoint."""
         self.epoch = 0
         """How many epochs have ended."""
         self.place = 0
@@ -92,34 +113,54 @@ class Batches:
 
     def take(self) -> tuple[Any] | None:
         """Return the next batch, or None if the epoch has ended; the next call begins another one."""
+        if self.is_at_end():
+            self.epoch, self.place, self._iterator, self._began = self.epoch + 1, 0, None, None
+            return None
+        self.before = None
+        return (self._ahead.pop(),)
+
+    def is_at_end(self) -> bool:
+        """Whether this epoch has no more batches. To know it, the next one is taken from the iterator."""
+        if self._ahead:
+            return False
         if self._iterator is None:
             self._iterator = self._begin()
         for batch in self._iterator:
-            return (batch,)
+            self._ahead.append(batch)
+            return False
         if self.place == 0:
             raise ProblemError(f"{self._owner}: batches(rng) of the problem {name_of(self._problem)} gave no batch")
-        self.epoch += 1
-        self.place = 0
-        self._iterator = None
-        return None
+        return True
 
     def _begin(self) -> Iterator[Any]:
         """Begin an epoch, from the place where it was left."""
-        self._began = copy.deepcopy(self._rng)
+        if self._began is None:
+            self._began = copy.deepcopy(self._rng)
+        found = self._problem.batches(self._rng)
         try:
-            iterator: Iterator[Any] = iter(self._problem.batches(self._rng))
-        except TypeError as error:
-            raise ProblemError(f"{self._owner}: batches(rng) must return an iterator: {error}") from error
-        for _ in range(self.place):
-            next(iterator, None)
+            iterator: Iterator[Any] = iter(found)
+        except TypeError:
+            raise ProblemError(
+                f"{self._owner}: batches(rng) must return an iterator, got {short_repr(found)}"
+            ) from None
+        used = 0
+        for batch in itertools.islice(iterator, self.place):
+            self.before = batch
+            used += 1
+        if used < self.place:
+            raise ProblemError(
+                f"{self._owner}: batches(rng) gave only {used} batches of an epoch of which {self.place} had been used "
+                "when the checkpoint was saved: the problem must be the same"
+            )
         return iterator
 
     def position(self) -> dict[str, Any]:
         """Return where this is: the generator as the epoch began, and how many of its batches have been used."""
-        began = self._rng if self._iterator is None else self._began
+        began = self._rng if self._began is None else self._began
         return {"rng": copy.deepcopy(began), "epoch": self.epoch, "place": self.place}
 
     def go_to(self, position: Mapping[str, Any]) -> None:
         """Go on from what `position` returned. The batches before are made again, and left out."""
         self._rng, self.epoch, self.place = position["rng"], int(position["epoch"]), int(position["place"])
-        self._iterator = None
+        self._began, self._iterator = None, None
+        self._ahead.clear()
