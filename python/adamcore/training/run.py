@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adamcore._history.columns import History
+from adamcore.averages import EMA, SWA
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.monitor import Monitor
 from adamcore.optimizer import Optimizer
-from adamcore.training.summary import summarize
+from adamcore.training.summary import headline, summarize
 
 Ended = Literal["running", "steps", "epochs", "early_stopping", "callback", "policy", "interrupted"]
+"""Why a run ended; "running" is what callbacks see."""
 
 
 def new_history() -> History:
@@ -35,14 +37,15 @@ class Run:
         group), grad_norm, skipped, and the metrics of validations, whose names begin with "val_". What was not measured
         in a step is NaN.
     ended : str
-        Why the run ended: "steps", "epochs", "early_stopping", "callback", "policy" or "interrupted".
+        Why the run ended: "steps", "epochs", "early_stopping", "callback", "policy" or "interrupted". It is "running"
+        until then.
     monitor : Monitor or None
     best, best_step : float and int, or None
-        The best validation, if there was early stopping: the parameters are those of that step.
-    ema
-        The average of weights, if there is one.
+        The best validation so far, if there is early stopping. At the end, the parameters are those of that step.
+    ema : EMA, SWA or None
+        The average of weights.
     seconds, step_seconds : float
-        The time of all steps with their gradients, and the optimizer's share of it.
+        The time of all steps with their batches and gradients, and the optimizer's share of it.
     """
 
     params: Any
@@ -52,7 +55,7 @@ class Run:
     monitor: Monitor | None = None
     best: float | None = None
     best_step: float | None = None
-    ema: Any = None
+    ema: EMA | SWA | None = None
     seconds: float = 0.0
     step_seconds: float = 0.0
 
@@ -90,4 +93,4 @@ class Run:
         return self.history.plot(path, self.findings)
 
     def __repr__(self) -> str:
-        return f"<Run of {type(self.opt).__name__}: {self.step} steps, ended by {self.ended}>"
+        return f"<Run of {headline(self)}>"

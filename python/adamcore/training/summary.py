@@ -10,17 +10,35 @@ import numpy as np
 from adamcore.schedules._detector import Plateau
 
 _WIDTH = 100
+_SHOWN = 3
+"""So many metrics of validations have a line."""
 _TREND = Plateau(256, 0.01)
+
+_HOW = {
+    "running": "still running",
+    "steps": "ended by the number of steps",
+    "epochs": "ended by the number of epochs",
+    "early_stopping": "ended by early stopping",
+    "callback": "ended by a callback",
+    "policy": "ended by the policy",
+    "interrupted": "interrupted",
+}
+
+
+def headline(run: Any) -> str:
+    """Return how many steps a run has done, and why it ended."""
+    count = f"{run.step} step" if run.step == 1 else f"{run.step} steps"
+    return f"{type(run.opt).__name__}: {count}, {_HOW.get(run.ended, run.ended)}"
 
 
 def summarize(run: Any) -> str:
     """Return the text of `Run.describe`."""
     history = run.history
     loss = history["loss"]
-    lines = [f"{type(run.opt).__name__}: {run.step} steps, ended by {run.ended}"]
+    lines = [headline(run)]
     if run.step:
-        lines += _losses(loss) + _validations(history) + _rates(history)
-    lines += _speed(run) + _findings(run)
+        lines += _losses(loss) + _validations(run) + _rates(history) + _speed(run)
+    lines += _findings(run)
     lines.append(f"next: {_advice(run, loss)}")
     return "\n".join(line for text in lines for line in textwrap.wrap(text, _WIDTH, subsequent_indent="    "))
 
@@ -37,23 +55,30 @@ def _losses(loss: Any) -> list[str]:
     return lines
 
 
-def _validations(history: Any) -> list[str]:
-    lines = []
-    for name in history:
-        if not name.startswith("val_"):
-            continue
-        values, steps = history[name], history["step"]
-        there = np.isfinite(values)
-        if not there.any():
-            continue
-        known = values[there]
-        worst_and_best = f"{known.min():.4g} to {known.max():.4g}"
-        lines.append(f"{name}: {known[-1]:.4g} at last, {worst_and_best} in {there.sum()} validations")
-        if name == "val_loss":
-            recent = history["loss"][-max(len(steps) // 20, 1) :]
-            gap = known[-1] - float(np.median(recent))
-            lines[-1] += f"; gap to the training loss {gap:+.3g}"
+def _validations(run: Any) -> list[str]:
+    history = run.history
+    names = sorted((name for name in history if name.startswith("val_")), key=lambda name: name != "val_loss")
+    lines = [_validation(name, history) for name in names[:_SHOWN]]
+    if rest := names[_SHOWN:]:
+        lines.append(f"and {len(rest)} more metrics of validations")
+    if run.best_step is not None:
+        lines.append(f"best validation: {run.best:.4g} after step {run.best_step}")
     return lines
+
+
+def _validation(name: str, history: Any) -> str:
+    values = history[name]
+    measured = values[~np.isnan(values)]
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return f"{name}: never finite"
+    count = f"{known.size} validation" if known.size == 1 else f"{known.size} validations"
+    line = f"{name}: {measured[-1]:.4g} at last, {known.min():.4g} to {known.max():.4g} in {count}"
+    recent = history["loss"][-max(len(values) // 20, 1) :]
+    recent = recent[np.isfinite(recent)]
+    if name == "val_loss" and recent.size:
+        line += f"; gap to the training loss {known[-1] - float(np.median(recent)):+.3g}"
+    return line
 
 
 def _rates(history: Any) -> list[str]:
@@ -86,14 +111,28 @@ def _findings(run: Any) -> list[str]:
 
 
 def _advice(run: Any, loss: Any) -> str:
-    order = {"stop": 0, "warning": 1, "note": 2}
     worth = [f for f in run.findings if f.kind != "spike"]
     if worth:
-        worst = min(worth, key=lambda finding: order[finding.severity])
+        worst = min(worth, key=lambda finding: _ORDER[finding.severity])
         return f"{worst.kind}: {worst.advice}"
-    values = loss[np.isfinite(loss)].tolist()
-    if len(values) >= _TREND.window and _TREND.judge(values) == "improving":
+    if not run.step:
+        return "there has been no step to say anything about."
+    if not np.isfinite(loss[-1]):
+        return (
+            "the loss is no longer finite: lower the rate, begin with schedules.Warmup, or use "
+            "clip_norm=ac.SpikeGuard()."
+        )
+    if run.ended == "interrupted":
+        return "if it has checkpoints, the same call goes on from here."
+    return _advice_for_healthy(run, loss[np.isfinite(loss)].tolist())
+
+
+def _advice_for_healthy(run: Any, losses: list[float]) -> str:
+    if len(losses) >= _TREND.window and _TREND.judge(losses) == "improving":
         return "the loss is still falling: train for longer."
     if run.monitor is None:
         return "pass monitor=True to see what could be better."
     return "nothing stands out; compare rules and rates with ac.compare."
+
+
+_ORDER = {"stop": 0, "warning": 1, "note": 2}
