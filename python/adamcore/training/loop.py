@@ -11,11 +11,8 @@ import numpy as np
 
 from adamcore._arrays.libraries import as_numpy, assign
 from adamcore._arrays.structures import named_arrays
-from adamcore._checkpoints.folder import Checkpoints
-from adamcore._core import short_repr
-from adamcore._early_stopping import EarlyStopping
-from adamcore.averages import EMA
-from adamcore.monitor.monitor import Monitor
+from adamcore.optimizers import ScheduleFreeAdamW
+from adamcore.training.companions import Companions
 from adamcore.training.interrupts import Interrupts
 from adamcore.training.progress import Silent
 from adamcore.training.run import Ended, Run
@@ -32,98 +29,126 @@ class Limits(NamedTuple):
     validate_every: int | None
 
 
+class _Measured(NamedTuple):
+    """What a validation gave, and a copy of the weights that it measured if they may be wanted."""
+
+    numbers: dict[str, float]
+    weights: dict[str, Any] | None
+
+    @property
+    def metric(self) -> float | None:
+        """The number that counts, if there is any."""
+        return self.numbers.get("val_loss", next(iter(self.numbers.values()), None))
+
+
 class Loop:
     """One run: the steps, and what goes along with them. It is a part of its checkpoints."""
 
     def __init__(
-        self, trainer: Trainer, *, ema: Any, monitor: Any, policy: Any, early_stopping: Any, checkpoints: Any
+        self,
+        trainer: Trainer,
+        companions: Companions,
+        limits: Limits,
+        callbacks: tuple[Callback, ...],
+        progress: Silent,
     ) -> None:
-        opt = trainer.opt
-        can_evaluate = callable(getattr(trainer.problem, "evaluate", None))
-        if early_stopping is not None and not (isinstance(early_stopping, EarlyStopping) and can_evaluate):
-            raise TypeError("fit: early_stopping must be an EarlyStopping, and needs a problem with evaluate(params)")
-        if policy is not None and not callable(getattr(policy, "act", None)):
-            raise TypeError(f"fit: policy must have act(batch), got {short_repr(policy)}")
-        self.trainer, self.policy, self.stopping = trainer, policy, early_stopping
-        self.ema = EMA(opt, ema) if isinstance(ema, (int, float)) and not isinstance(ema, bool) else ema
-        if self.ema is not None and not callable(getattr(self.ema, "swap", None)):
-            raise TypeError(f"fit: ema must be an EMA or its decay, got {short_repr(ema)}")
-        self.monitor = _monitor_of(monitor, trainer)
-        is_path = checkpoints is not None and not isinstance(checkpoints, Checkpoints)
-        self.checkpoints: Checkpoints | None = Checkpoints(checkpoints) if is_path else checkpoints
-        self.run = Run(trainer.params, opt, monitor=self.monitor, ema=self.ema)
-        self.can_evaluate = can_evaluate
+        self.trainer, self.limits, self.callbacks, self.progress = trainer, limits, callbacks, progress
+        self.with_ = companions
+        self.run = Run(trainer.params, trainer.opt, monitor=companions.monitor, ema=companions.ema)
+        self.can_evaluate = callable(getattr(trainer.problem, "evaluate", None))
         self.best: dict[str, Any] | None = None
         self.has_stopped = False
-        self.validated_at = -1
+        self.validated_at = 0
         self.metric: float | None = None
+        self.saved_at: tuple[int, int] | None = None
+        self.began = 0.0
 
-    def run_all(self, limits: Limits, callbacks: tuple[Callback, ...], progress: Silent) -> Run:
+    def run_all(self) -> Run:
         """Run, and return the run."""
-        run = self.run
-        if self.checkpoints is not None:
-            self.checkpoints.load(run.opt, **self._parts())
-        self.progress = progress
+        self._go_on_from_checkpoint()
+        with Interrupts() as interrupts:
+            try:
+                self.progress.begin(self.limits.steps, self.run.step)
+                self._run(interrupts)
+            finally:
+                self.progress.end()
+        if interrupts.came:
+            self.run.ended = "interrupted"
+        return self.run
+
+    def _go_on_from_checkpoint(self) -> None:
+        run, opt = self.run, self.run.opt
+        found = None
+        if self.with_.checkpoints is not None:
+            found = self.with_.checkpoints.load(opt, **self._parts())
+        if found is None and self.with_.stopping is not None and self.with_.stopping.state_dict()["step"] is not None:
+            raise ValueError("fit: early_stopping has seen another run; pass a new one")
+        if self.best is not None and self.with_.stopping is not None:
+            run.best, run.best_step = self.with_.stopping.best, self.with_.stopping.best_step
+        if isinstance(opt, ScheduleFreeAdamW):
+            opt.train()
         walls = run.history["wall"]
         before = float(walls[-1]) if len(walls) else 0.0
         self.began = time.perf_counter() - before
         if run.history.began is None:
             run.history.began = time.time() - before
-        progress.begin(limits.steps, run.step)
-        with Interrupts() as interrupts:
-            try:
-                run.ended = self._go_on(limits, callbacks, interrupts)
-                self._validate()
-            except KeyboardInterrupt:
-                run.ended = "interrupted"
-            finally:
-                progress.end()
-            run.seconds, run.step_seconds = self.trainer.seconds, self.trainer.step_seconds
-            if self.checkpoints is not None and not self.trainer.is_torn:
-                self._save(always=True)
-            self._restore_best()
-        return run
 
-    def _go_on(self, limits: Limits, callbacks: tuple[Callback, ...], interrupts: Interrupts) -> Ended:
-        run, trainer = self.run, self.trainer
+    def _run(self, interrupts: Interrupts) -> None:
+        """Do all steps, and what comes at the end of a run."""
+        measured, second = None, None
+        try:
+            self.run.ended = self._steps(interrupts)
+            if self.run.ended != "interrupted":
+                measured = self._measure()
+        except KeyboardInterrupt as error:
+            self.run.ended = "interrupted"
+            second = error if interrupts.came else None
+        # What is measured only because the run ends is no part of the checkpoint, from which a longer run may go on.
+        self._save_last(measured)
+        if measured is not None:
+            self._record(measured)
+        self._restore_best()
+        if second is not None:
+            raise second
+
+    def _steps(self, interrupts: Interrupts) -> Ended:
+        if self._is_due():  # as if an interrupt came before
+            self._validate()
         while True:
-            if ended := self._end(limits, interrupts):
+            if ended := self._end(interrupts):
                 return ended
-            done = trainer.step(self.monitor is not None and self.monitor.wants_stats and self.monitor.columns)
+            monitor = self.with_.monitor
+            done = self.trainer.step(monitor is not None and monitor.wants_stats and monitor.columns)
             if done is None:
-                if limits.validate_every is None:
-                    self._validate()
                 continue
             self._note(done)
-            trainer.is_torn = False
-            if limits.validate_every is not None and run.step % limits.validate_every == 0:
+            if is_due := self._is_due():
                 self._validate()
-            if self.checkpoints is not None and self.checkpoints.every is not None:
-                self._save()
-            if self.policy is not None:
-                for act in self.policy.act(done.batch) or ():
-                    self.progress.say(str(act))
-            if [callback for callback in callbacks if callback(run) is True]:
+            answers = [callback(self.run) for callback in self.callbacks]
+            if any(map(is_true, answers)):
                 return "callback"
+            if self.with_.checkpoints is not None and (is_due or self.with_.checkpoints.every is not None):
+                self._save()
 
-    def _end(self, limits: Limits, interrupts: Interrupts) -> Ended | None:
+    def _end(self, interrupts: Interrupts) -> Ended | None:
         """Return why the run ends now, or None."""
         if interrupts.came:
             return "interrupted"
         if self.has_stopped:
             return "early_stopping"
-        if getattr(self.policy, "stopped", False):
+        if getattr(self.with_.policy, "stopped", False):
             return "policy"
-        if limits.steps is not None and self.run.step >= limits.steps:
+        if self.limits.steps is not None and self.run.step >= self.limits.steps:
             return "steps"
-        if limits.epochs is not None and self.trainer.batches.epoch >= limits.epochs:
+        if self.limits.epochs is not None and self.trainer.batches.epoch >= self.limits.epochs:
             return "epochs"
         return None
 
     def _note(self, done: Done) -> None:
-        """Write down a step, and show it to the monitor."""
-        step, norm = self.run.step + 1, done.info.grad_norm
-        self.run.history.append(
+        """Write down a step, show it to the monitor, and let the policy act."""
+        run, trainer = self.run, self.trainer
+        step, norm = run.step + 1, done.info.grad_norm
+        run.history.append(
             {
                 "step": step,
                 "wall": time.perf_counter() - self.began,
@@ -133,57 +158,94 @@ class Loop:
                 "skipped": done.info.skipped,
             }
         )
+        run.seconds, run.step_seconds = trainer.seconds, trainer.step_seconds
         self.progress.step(step, done.loss)
-        if self.monitor is not None:
-            for finding in self.monitor.observe(done.loss, done.info, grads=done.grads):
+        if self.with_.monitor is not None:
+            for finding in self.with_.monitor.observe(done.loss, done.info, grads=done.grads):
                 self.progress.say(str(finding))
+        if self.with_.policy is not None:
+            for act in self.with_.policy.act(done.batch) or ():
+                self.progress.say(str(act))
+        trainer.is_torn = False
+
+    def _is_due(self) -> bool:
+        """Whether there is a validation after this step, which has not been yet."""
+        step, every = self.run.step, self.limits.validate_every
+        if self.validated_at == step or not (self.can_evaluate or self.with_.checkpoints is not None):
+            return False
+        return self.trainer.is_at_end() if every is None else step % every == 0
 
     def _validate(self) -> None:
-        """Measure the validation data, unless they have been after this step, and act on the metric."""
-        run = self.run
-        if not run.step or self.validated_at == run.step:
-            return
-        self.validated_at = run.step
-        if self.can_evaluate:
-            numbers = self.trainer.evaluate(self.ema)
-            self.metric = numbers.get("val_loss", next(iter(numbers.values())))
-            run.history.amend(numbers)
-            self.progress.validation(run.step, {"loss": run.history["loss"][-1], **numbers})
-            self._see_metric(self.metric)
-        if self.checkpoints is not None and self.checkpoints.every is None:
-            self._save()
+        measured = self._measure()
+        if measured is not None:
+            self._record(measured)
 
-    def _see_metric(self, metric: float) -> None:
-        if self.monitor is not None:
-            for finding in self.monitor.observe_validation(metric):
-                self.progress.say(str(finding))
-        if self.stopping is None:
+    def _measure(self) -> _Measured | None:
+        """Measure the validation data, unless they have been after this step. This changes nothing."""
+        if self.validated_at == self.run.step:
+            return None
+        if not self.can_evaluate:
+            return _Measured({}, None)
+        with self.trainer.evaluating(self.with_.ema):
+            numbers, weights = self.trainer.metrics(), None
+            if self.with_.stopping is not None:
+                named = named_arrays(self.run.opt.param_groups)
+                weights = {name: np.array(as_numpy(array, "fit")) for name, array in named}
+        return _Measured(numbers, weights)
+
+    def _record(self, measured: _Measured) -> None:
+        """Note a validation, and act on the metric."""
+        run, metric = self.run, measured.metric
+        self.trainer.is_torn = True
+        self.validated_at, self.metric = run.step, metric
+        if metric is not None:
+            run.history.amend(measured.numbers)
+            self.progress.validation(run.step, {"loss": run.history.columns["loss"][-1], **measured.numbers})
+            if self.with_.monitor is not None:
+                for finding in self.with_.monitor.observe_validation(metric):
+                    self.progress.say(str(finding))
+            self._see_metric(metric, measured.weights)
+        self.trainer.is_torn = False
+
+    def _see_metric(self, metric: float, weights: dict[str, Any] | None) -> None:
+        stopping, run = self.with_.stopping, self.run
+        if stopping is None:
             return
         if not math.isfinite(metric):
             self.has_stopped = True
             return
-        self.has_stopped = self.stopping.observe(metric, step=self.run.step)
-        if self.stopping.best_step == self.run.step:
-            with self.trainer.evaluating(self.ema):
-                named = named_arrays(self.run.opt.param_groups)
-                self.best = {name: np.array(as_numpy(array, "fit")) for name, array in named}
+        self.has_stopped = stopping.observe(metric, step=run.step)
+        if stopping.best_step == run.step:
+            self.best, run.best, run.best_step = weights, stopping.best, stopping.best_step
 
     def _restore_best(self) -> None:
         """Make the parameters those of the best validation."""
-        if self.stopping is None or self.best is None:
+        if self.best is None:
             return
-        for name, array in named_arrays(self.run.opt.param_groups):
+        opt = self.run.opt
+        if isinstance(opt, ScheduleFreeAdamW) and self.with_.ema is None:
+            opt.eval()
+        for name, array in named_arrays(opt.param_groups):
             assign(array, self.best[name])
-        self.run.best, self.run.best_step = self.stopping.best, self.stopping.best_step
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"fit": self, "monitor": self.monitor, "early_stopping": self.stopping, "scaler": self.trainer.scaler}
-        return {name: part for name, part in parts.items() if part is not None}
+        scaler = {} if self.trainer.scaler is None else {"scaler": self.trainer.scaler}
+        return {"fit": self, **self.with_.parts(), **scaler}
 
-    def _save(self, *, always: bool = False) -> None:
-        assert self.checkpoints is not None
-        metric = self.metric if self.validated_at == self.run.step else None
-        self.checkpoints.save(self.run.step, self.run.opt, metric, always=always, **self._parts())
+    def _save(self, *, always: bool = False, metric: float | None = None) -> None:
+        run, checkpoints = self.run, self.with_.checkpoints
+        assert checkpoints is not None
+        known = self.metric if self.validated_at == run.step else metric
+        if checkpoints.save(run.step, run.opt, known, always=always, **self._parts()) is not None:
+            self.saved_at = run.step, run.opt.accumulated
+
+    def _save_last(self, measured: _Measured | None) -> None:
+        """Save what there is at the end, unless it has been or is half of something."""
+        if self.with_.checkpoints is None or self.trainer.is_torn:
+            return
+        metric = None if measured is None else measured.metric
+        if metric is not None or self.saved_at != (self.run.step, self.run.opt.accumulated):
+            self._save(always=True, metric=metric)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the run is, and what it has measured."""
@@ -192,6 +254,7 @@ class Loop:
             "accumulate": self.trainer.accumulate,
             "position": self.trainer.position(),
             "history": self.run.history.state_dict(),
+            "seconds": [self.trainer.seconds, self.trainer.step_seconds],
             "best": self.best,
             "has_stopped": self.has_stopped,
             "validated_at": self.validated_at,
@@ -200,29 +263,20 @@ class Loop:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
+        run, trainer = self.run, self.trainer
         for name in ("seed", "accumulate"):
-            if saved[name] != getattr(self.trainer, name):
+            if saved[name] != getattr(trainer, name):
                 raise ValueError(
                     f"fit: the checkpoint is of a run with {name}={saved[name]}, and this one has "
-                    f"{name}={getattr(self.trainer, name)}; use another folder"
+                    f"{name}={getattr(trainer, name)}; use another folder"
                 )
-        self.run.history.load_state_dict(saved["history"])
-        self.trainer.go_to(saved["position"])
+        run.history.load_state_dict(saved["history"])
+        trainer.go_to(saved["position"])
+        trainer.seconds, trainer.step_seconds = run.seconds, run.step_seconds = saved["seconds"]
         self.best, self.metric = saved["best"], saved["metric"]
         self.has_stopped, self.validated_at = bool(saved["has_stopped"]), int(saved["validated_at"])
 
 
-def _monitor_of(monitor: Any, trainer: Trainer) -> Monitor | None:
-    """Return the monitor: what the user made, or what makes it."""
-    if monitor is None or monitor is False or isinstance(monitor, Monitor):
-        return monitor or None
-    if monitor is True:
-        return Monitor(trainer.opt, scaler=trainer.scaler)
-    if not callable(monitor):
-        raise TypeError(
-            f"fit: monitor must be a Monitor, True, or a function that makes one, got {short_repr(monitor)}"
-        )
-    made = monitor(trainer.opt)
-    if not isinstance(made, Monitor):
-        raise TypeError(f"fit: the function that makes the monitor returned {short_repr(made)}")
-    return made
+def is_true(value: object) -> bool:
+    """Whether a value is True, also NumPy's. A callback that returns something else lets the run go on."""
+    return isinstance(value, (bool, np.bool_)) and bool(value)

@@ -1,4 +1,4 @@
-"""What `fit` shows while it runs: a bar on a terminal, and lines elsewhere."""
+"""What `fit` and `compare` show while they run: a bar on a terminal, and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from adamcore._checks.extras import import_extra
 from adamcore._core import short_repr
 
 
@@ -44,18 +45,21 @@ class Lines(Silent):
 class Bar(Lines):
     """Shows a bar of rich's, and lines above it."""
 
-    def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415  (an extra)
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-        columns = BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
-        self._bar: Any = Progress(*columns, console=Console(stderr=True), transient=True)
+    def __init__(self, what: str) -> None:
+        rich: Any = import_extra("rich.progress", what, "demo")
+        console: Any = import_extra("rich.console", what, "demo").Console(stderr=True)
+        columns = rich.BarColumn(None), rich.MofNCompleteColumn(), rich.TextColumn("{task.description}")
+        self._bar: Any = rich.Progress(*columns, rich.TimeRemainingColumn(), console=console, transient=True)
         self._task: Any = None
 
     def begin(self, steps: int | None, done: int) -> None:
         """Begin a run of `steps` steps, or of unknown length, of which some have been done."""
+        errors: Any = import_extra("rich.errors", "progress", "demo")
         self._task = self._bar.add_task("", total=steps, completed=done)
-        self._bar.start()
+        try:
+            self._bar.start()
+        except errors.LiveError:  # another bar is shown, and older versions of rich have room for one
+            return
 
     def step(self, step: int, loss: float | None = None) -> None:
         """Show that a step has been done."""
@@ -72,13 +76,13 @@ class Bar(Lines):
 
 def make_progress(wanted: Any, owner: str) -> Silent:
     """Return what shows the progress: "auto", "bar", "lines", or None or False for nothing."""
-    if wanted is None or wanted is False or wanted == "none":
+    if wanted is None or wanted is False:
         return Silent()
-    if wanted in ("auto", True):
-        has_rich = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
-        return Bar() if has_rich else Lines()
-    if wanted == "bar":
-        return Bar()
-    if wanted == "lines":
-        return Lines()
-    raise ValueError(f'{owner}: progress must be "auto", "bar", "lines" or None, got {short_repr(wanted)}')
+    choice = "auto" if wanted is True else wanted
+    if not isinstance(choice, str) or choice not in ("auto", "bar", "lines"):
+        error = ValueError if isinstance(choice, str) else TypeError
+        raise error(f'{owner}: progress must be "auto", "bar", "lines" or None, got {short_repr(wanted)}')
+    has_rich = importlib.util.find_spec("rich") is not None
+    if choice == "bar" or (choice == "auto" and has_rich and sys.stderr is not None and sys.stderr.isatty()):
+        return Bar(f'{owner}: progress="bar"')
+    return Lines()

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from adamcore._checks.numbers import as_float
+from adamcore._arrays.libraries import as_numpy, assign
+from adamcore._arrays.structures import flatten_groups, named_arrays
 from adamcore._core import short_repr
 from adamcore.loss_scaler import LossScaler
 from adamcore.optimizer import Optimizer
 from adamcore.optimizers import ScheduleFreeAdamW
 from adamcore.step_info import StepInfo
-from adamcore.training.problem import Batches, ProblemError, metrics_of, name_of, require_problem, takes_loss_scale
+from adamcore.training.problem import (
+    Batches,
+    ProblemError,
+    metrics_of,
+    name_of,
+    number,
+    require_problem,
+    takes_loss_scale,
+)
+
+_BESIDE = ("master", "remainder", "remainder_ties", "compensation")
+"""What `Precision` keeps of weights beside the parameters."""
 
 
 class Done(NamedTuple):
@@ -58,6 +70,13 @@ class Trainer:
     ) -> None:
         is_made = isinstance(opt_or_factory, Optimizer)
         require_problem(problem, owner, **({"needs": ("batches", "loss_and_grad")} if is_made else {}))
+        if not is_made and not callable(opt_or_factory):
+            raise TypeError(
+                f"{owner}: expected an optimizer, or a function that makes one of parameters, got "
+                f"{short_repr(opt_or_factory)}"
+            )
+        if scaler is not None and not isinstance(scaler, LossScaler):
+            raise TypeError(f"{owner}: scaler must be a LossScaler or None, got {short_repr(scaler)}")
         if scaler is not None and not takes_loss_scale(problem):
             raise ProblemError(
                 f"{owner}: with a scaler, loss_and_grad(params, batch, loss_scale=...) of the problem "
@@ -81,23 +100,43 @@ class Trainer:
     def step(self, stats: Any = False) -> Done | None:  # noqa: FBT002  (as Optimizer.step has it)
         """Do one step. Return None, having done nothing, if the epoch has ended."""
         began = perf_counter()
-        batch = grads = weight = None
-        while len(self._window) < self.accumulate:
+        try:
+            return self._step(stats)
+        finally:
+            self.seconds += perf_counter() - began
+
+    def _step(self, stats: Any) -> Done | None:
+        batch = grads = left = None
+        weight = 1.0
+        while len(self._window) < self.accumulate and not (self._window and self.batches.is_at_end()):
             taken = self.batches.take()
             if taken is None:
-                break
+                return None
             batch = taken[0]
             loss, grads, weight = self._gradient(batch)
             self.is_torn = True
-            is_last = len(self._window) + 1 == self.accumulate
             self._window.append((loss, weight))
             self.batches.place += 1
-            if not is_last:
+            left = grads
+            if len(self._window) < self.accumulate:
                 self._time(self.opt.accumulate, grads, weight=weight)
-                self.is_torn, grads = False, None
-        done = self._update(batch, grads, weight, stats) if self._window else None
-        self.seconds += perf_counter() - began
-        return done
+                self.is_torn, left = False, None
+        self.is_torn = True
+        options: dict[str, Any] = {"loss_scale": 1.0 if self.scaler is None else self.scaler}
+        if self.accumulate > 1 and left is not None:
+            options["weight"] = weight
+        lr = self._rate()
+        info = self._time(self.opt.step, left, stats=stats, **options)
+        window, self._window = self._window, []
+        return Done(_mean(window), info, lr, self.batches.before if batch is None else batch, grads)
+
+    def is_at_end(self) -> bool:
+        """Whether the epoch has no more steps. To know it, the next batch is taken from the problem's iterator."""
+        began = perf_counter()
+        try:
+            return not self._window and self.batches.is_at_end()
+        finally:
+            self.seconds += perf_counter() - began
 
     def _gradient(self, batch: Any) -> tuple[float, Any, float]:
         options = {} if self.scaler is None else {"loss_scale": self.scaler.scale}
@@ -105,20 +144,8 @@ class Trainer:
         if not isinstance(found, tuple) or len(found) != 2:
             raise ProblemError(f"{self.owner}: loss_and_grad must return (loss, grads), got {short_repr(found)}")
         weight = getattr(self.problem, "weight", None)
-        rows = 1.0 if weight is None else as_float(weight(batch), f"{self.owner}: weight", "a number")
-        return as_float(found[0], f"{self.owner}: the loss", "a number"), found[1], rows
-
-    def _update(self, batch: Any, grads: Any, weight: float | None, stats: Any) -> Done:
-        self.is_torn = True
-        options: dict[str, Any] = {"loss_scale": 1.0 if self.scaler is None else self.scaler}
-        if self.accumulate > 1 and grads is not None:
-            options["weight"] = weight
-        lr = self._rate()
-        info = self._time(self.opt.step, grads, stats=stats, **options)
-        losses, self._window = self._window, []
-        total = sum(weight for _, weight in losses)
-        loss = losses[0][0] if len(losses) == 1 else sum(loss * weight for loss, weight in losses) / total
-        return Done(loss, info, lr, batch, grads)
+        rows = 1.0 if weight is None else number(weight(batch), f"{self.owner}: weight")
+        return number(found[0], f"{self.owner}: the loss"), found[1], rows
 
     def _time(self, call: Any, *arguments: Any, **options: Any) -> Any:
         began = perf_counter()
@@ -133,21 +160,37 @@ class Trainer:
 
     @contextmanager
     def evaluating(self, ema: Any = None) -> Iterator[None]:
-        """Make the parameters what is to be evaluated: an average, if there is one."""
-        with nullcontext() if ema is None or not ema.count else ema.swap():
-            if not isinstance(self.opt, ScheduleFreeAdamW):
+        """Make the parameters what is to be evaluated: an average, if there is one. It leaves no trace."""
+        if ema is not None and ema.count:
+            with ema.swap():
                 yield
-                return
-            self.opt.eval()
+        elif isinstance(self.opt, ScheduleFreeAdamW):
+            # eval() and train() round, so that the bits of a run would depend on how often it is evaluated.
+            before = [(array, np.array(as_numpy(array, self.owner))) for array in self._weights()]
             try:
+                self.opt.eval()
                 yield
             finally:
                 self.opt.train()
+                for array, values in before:
+                    assign(array, values)
+        else:
+            yield
 
-    def evaluate(self, ema: Any = None) -> dict[str, float]:
+    def _weights(self) -> Iterator[Any]:
+        """Yield the arrays of all parameters, and what half precision keeps beside them."""
+        for name, array in named_arrays(self.opt.param_groups):
+            yield array
+            yield from (kept for slot, kept in self.opt.state[name].items() if slot in _BESIDE)
+
+    def evaluate(self) -> dict[str, float]:
         """Return the metrics of the problem's validation data."""
-        with self.evaluating(ema):
-            return metrics_of(self.problem, self.params, self.owner)
+        with self.evaluating():
+            return self.metrics()
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics for what the parameters hold now; call it within `evaluating`."""
+        return metrics_of(self.problem, self.params, self.owner)
 
     def position(self) -> dict[str, Any]:
         """Return where the run is, for a checkpoint: all but the optimizer."""
@@ -182,12 +225,38 @@ def _of_group(form: Any, group: Mapping[str, Any]) -> Any:
     return source
 
 
+def _mean(window: list[tuple[float, float]]) -> float:
+    """Return the weighted mean of losses; that of one loss is the loss."""
+    if len(window) == 1:
+        return window[0][0]
+    return sum(loss * weight for loss, weight in window) / sum(weight for _, weight in window)
+
+
 def _make(factory: Any, params: Any, owner: str) -> Optimizer:
-    if not callable(factory):
-        raise TypeError(
-            f"{owner}: expected an optimizer, or a function that makes one of parameters, got {short_repr(factory)}"
-        )
     opt = factory(params)
     if not isinstance(opt, Optimizer):
         raise TypeError(f"{owner}: the function that makes the optimizer returned {short_repr(opt)}")
+    _require_of(opt, params, owner)
     return opt
+
+
+def _require_of(opt: Optimizer, params: Any, owner: str) -> None:
+    """Raise ValueError if the optimizer updates a NumPy array that is none of `params`, such as a copy.
+
+    Nothing is said of parameters that are not made of arrays, such as a model.
+    """
+    try:
+        leaves = [array for _, flat, _ in flatten_groups(params) for array in flat.arrays]
+    except (TypeError, ValueError):
+        return
+    known = {id(leaf) for leaf in leaves}
+    if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return
+    for name, array in named_arrays(opt.param_groups):
+        if id(array) in known or not isinstance(array, np.ndarray) or not array.size:
+            continue
+        if not any(np.may_share_memory(array, leaf) for leaf in leaves):
+            raise ValueError(
+                f"{owner}: the optimizer has a parameter {name!r} that is none of those that init returned (is it a "
+                "copy?), so that training would not change them"
+            )
