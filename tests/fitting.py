@@ -60,6 +60,10 @@ def sgd(params: Any) -> ac.Optimizer:
     return ac.SGD(params, lr=0.05, momentum=0.5)
 
 
+def diverging(params: Any) -> ac.Optimizer:
+    return ac.SGD(params, lr=1e3)
+
+
 def adam(params: Any) -> ac.Optimizer:
     """AdamW with a schedule and a guard, which has seen a few steps soon."""
     return ac.AdamW(params, lr=schedules.Warmup(0.03, steps=9), clip_norm=ac.SpikeGuard(window=8))
