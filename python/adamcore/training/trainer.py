@@ -141,7 +141,7 @@ class Trainer:
     def _gradient(self, batch: Any) -> tuple[float, Any, float]:
         options = {} if self.scaler is None else {"loss_scale": self.scaler.scale}
         found = self.problem.loss_and_grad(self.params, batch, **options)
-        if not isinstance(found, tuple) or len(found) != 2:
+        if not isinstance(found, tuple) or len(found) != 2 or found[1] is None:
             raise ProblemError(f"{self.owner}: loss_and_grad must return (loss, grads), got {short_repr(found)}")
         weight = getattr(self.problem, "weight", None)
         rows = 1.0 if weight is None else number(weight(batch), f"{self.owner}: weight")
