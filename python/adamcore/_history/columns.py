@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adamcore._checks.extras import import_extra
+from adamcore._checks.numbers import as_float
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import os
 
 _TYPES = {"q": np.int64, "b": np.bool_, "d": np.float64}
+_TAKEN = {"q": "iu", "b": "b", "d": "fiu"}
+_CALLED = {"q": "ints", "b": "True and False", "d": "numbers"}
 _NAN = math.nan
 
 
@@ -58,21 +61,54 @@ class History(Mapping[str, NDArray[Any]]):
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return min(map(len, self.columns.values()))
+        return min(map(len, self.columns.values()), default=0)
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row. A name that is new begins a column, whose numbers so far are NaN."""
-        for name in row.keys() - self.columns.keys():
-            self.columns[name] = array("d", [_NAN]) * self.rows
-        for name, column in self.columns.items():
-            column.append(row.get(name, _NAN))
+        """Add a row. A name that is new begins a column, whose numbers so far are NaN. An error changes nothing."""
+        rows = self.rows
+        columns = self._with(row, rows)
+        try:
+            for name, column in columns.items():
+                column.append(row.get(name, _NAN))
+        except BaseException:
+            for column in columns.values():
+                del column[rows:]
+            raise
+        self.columns = columns
 
     def amend(self, row: Mapping[str, float]) -> None:
-        """Write numbers into the last row, of which there must be one."""
-        for name, value in row.items():
-            if name not in self.columns:
-                self.columns[name] = array("d", [_NAN]) * self.rows
+        """Write numbers into the last row, of which there must be one. An error changes nothing."""
+        rows = self.rows
+        if not rows:
+            raise IndexError("History: there is no row yet")
+        checked = {name: array(self._kind(name), [value])[0] for name, value in row.items()}
+        self.columns = self._with(row, rows)
+        for name, value in checked.items():
             self.columns[name][-1] = value
+
+    def _kind(self, name: str) -> str:
+        return self.columns[name].typecode if name in self.columns else "d"
+
+    def _with(self, row: Mapping[str, float], rows: int) -> dict[str, array[Any]]:
+        """Return the columns, with new ones for names that have none."""
+        new = {name: array("d", [_NAN]) * rows for name in row if name not in self.columns}
+        return {**self.columns, **new} if new else self.columns
+
+    def copy(self) -> History:
+        """Return a history of its own with the same numbers."""
+        other = History({})
+        other.columns = {name: column[:] for name, column in self.columns.items()}
+        other.began = self.began
+        return other
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two histories have the same columns in the same order, with the same bits."""
+        if not isinstance(other, History):
+            return NotImplemented
+        own, others = ([(n, c.typecode, c.tobytes()) for n, c in of.columns.items()] for of in (self, other))
+        return own == others
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self.columns:
@@ -133,7 +169,9 @@ class History(Mapping[str, NDArray[Any]]):
         writer = import_extra("tensorboardX", "to_tensorboard", "tensorboard").SummaryWriter(str(folder))
         steps, walls = self.columns["step"], self.columns.get("wall")
         try:
-            for name in self.columns.keys() - {"step", "wall"}:
+            for name in self.columns:
+                if name in ("step", "wall"):
+                    continue
                 for place, value in enumerate(self.columns[name]):
                     if not math.isnan(value):
                         when = None if walls is None or self.began is None else self.began + walls[place]
@@ -153,16 +191,32 @@ class History(Mapping[str, NDArray[Any]]):
         TypeError, ValueError
             If it does not have equally long columns of numbers. Nothing has changed then.
         """
+        label = "History: state_dict"
+        if not isinstance(state_dict, Mapping) or not isinstance(state_dict.get("columns"), Mapping):
+            raise TypeError(f"{label} must be a dict with a dict of columns, got {short_repr(state_dict)}")
+        began = state_dict.get("began")
+        if began is not None:
+            began = as_float(began, f"{label}: began", "a number or None")
         columns = {}
-        for name, values in dict(state_dict["columns"]).items():
-            known = self.columns.get(name)
-            kind = "d" if known is None else known.typecode
-            columns[name] = array(kind, np.asarray(values, _TYPES[kind]).tolist())
+        for name, values in state_dict["columns"].items():
+            if not isinstance(name, str):
+                raise TypeError(f"{label}: the names of columns must be texts, got {short_repr(name)}")
+            columns[name] = _column(self._kind(name), values, f"{label}: {name}")
         if missing := [name for name in self.columns if name not in columns]:
-            raise ValueError(f"history: column {missing[0]!r} is missing")
+            raise ValueError(f"{label}: column {missing[0]!r} is missing")
         if len({len(column) for column in columns.values()}) != 1:
-            raise ValueError("history: columns must have the same length")
-        self.columns, self.began = columns, state_dict["began"]
+            raise ValueError(f"{label}: columns must have the same length")
+        self.columns, self.began = columns, began
+
+
+def _column(kind: str, values: Any, label: str) -> array[Any]:
+    try:
+        given = np.asarray(values)
+    except (TypeError, ValueError):
+        raise TypeError(f"{label} must be numbers, got {short_repr(values)}") from None
+    if given.ndim != 1 or (given.size and given.dtype.kind not in _TAKEN[kind]):
+        raise TypeError(f"{label} must be a list of {_CALLED[kind]}, got {short_repr(values)}")
+    return array(kind, given.astype(_TYPES[kind]).tolist())
 
 
 def _finite(values: list[Any]) -> list[Any]:

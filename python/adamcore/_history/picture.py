@@ -43,7 +43,15 @@ def draw(axes: Any, steps: Any, series: Mapping[str, Any]) -> None:
     for place, (name, values) in enumerate(series.items()):
         there = np.isfinite(values)
         dots = ".-" if there.sum() < len(values) / 2 else "-"
-        axes.plot(steps[there], values[there], dots, color=COLORS[place], linewidth=1.1, markersize=4, label=name)
+        axes.plot(
+            steps[there],
+            values[there],
+            dots,
+            color=COLORS[place % len(COLORS)],
+            linewidth=1.1,
+            markersize=4,
+            label=name,
+        )
         known.append(values[there])
     everything = np.concatenate(known) if known else np.zeros(0)
     if everything.size and everything.min() > 0 and everything.max() > 20 * everything.min():
