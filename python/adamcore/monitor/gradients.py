@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from adamcore._core import SpikeHistory
+from adamcore.monitor.saved import Saved
 from adamcore.monitor.signals import NOTHING, Signal
 from adamcore.schedules._detector import median_of
 
@@ -18,7 +19,7 @@ class GradientWatch:
 
     def __init__(self) -> None:
         self._history = _history_of([])
-        self.spiked = False
+        self.has_spike = False
         """Whether the last norm was a spike."""
         self._skips: deque[bool] = deque(maxlen=_OF_STEPS)
         self.overflows = 0
@@ -27,15 +28,14 @@ class GradientWatch:
     def observe_norm(self, norm: float, guarded: bool) -> tuple[Signal, ...]:  # noqa: FBT001
         """Take the norm of one step; `guarded` if a `SpikeGuard` has found it to be a spike."""
         spike = self._history.observe(norm) or guarded
-        if not spike and not self.spiked:
+        if not spike and not self.has_spike:
             return NOTHING
-        self.spiked = spike
+        self.has_spike = spike
         if not spike:
             return (Signal("spike"),)
         norms = self._history.norms
         usual = median_of(norms) if norms else None
-        # Every spike is a finding of its own.
-        return Signal("spike"), Signal("spike", None, "note", {"grad_norm": norm, "median": usual})
+        return (Signal("spike", None, "note", {"grad_norm": norm, "median": usual}),)
 
     def observe_skip(self, skipped: bool) -> tuple[Signal, ...]:  # noqa: FBT001
         """Take whether a step was skipped because gradients were not finite."""
@@ -43,8 +43,11 @@ class GradientWatch:
             self.overflows -= self._skips[0]
         self._skips.append(skipped)
         self.overflows += skipped
-        evidence = {"skips": self.overflows, "steps": _OF_STEPS}
-        return (Signal("overflow_loop", None, "warning" if self.overflows > _SKIPS else None, evidence),)
+        if not self.overflows:
+            return (Signal("overflow_loop"),)
+        if self.overflows <= _SKIPS:
+            return NOTHING
+        return (Signal("overflow_loop", None, "warning", {"skips": self.overflows, "steps": _OF_STEPS}),)
 
     def observe_scale(self, scale: float) -> tuple[Signal, ...]:
         """Take the loss scale."""
@@ -52,16 +55,16 @@ class GradientWatch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"norms": self._history.norms, "spiked": self.spiked, "skips": list(self._skips)}
+        return {"norms": self._history.norms, "has_spike": self.has_spike, "skips": list(self._skips)}
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned."""
-        norms = [float(norm) for norm in saved["norms"]]
-        if len(norms) > _WINDOW or not all(0 < norm < float("inf") for norm in norms):
-            raise ValueError(f"norms must be at most {_WINDOW} numbers > 0")
-        skips = [bool(skip) for skip in saved["skips"]]
-        self._history, self.spiked = _history_of(norms), bool(saved["spiked"])
-        self._skips = deque(skips, maxlen=_OF_STEPS)
+        saved = Saved(state, ("norms", "has_spike", "skips"))
+        norms = saved.numbers("norms", _WINDOW)
+        if not all(norm > 0 for norm in norms):
+            raise ValueError("norms must be > 0")
+        self._history, self.has_spike = _history_of(norms), saved.flag("has_spike")
+        self._skips = deque(saved.flags("skips", _OF_STEPS), maxlen=_OF_STEPS)
         self.overflows = sum(self._skips)
 
 

@@ -19,20 +19,22 @@ from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 from adamcore._history.columns import History
 from adamcore.loss_scaler import LossScaler
+from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.finding import Finding
-from adamcore.monitor.reading import number_of, summary_of, values_of
+from adamcore.monitor.reading import COLUMNS, columns_of, gradients_of, kept, number_of, summary_of, values_of
+from adamcore.monitor.record import Record
 from adamcore.monitor.report import describe
-from adamcore.monitor.tensors import COLUMNS
-from adamcore.monitor.watches import Watches
+from adamcore.monitor.saved import Saved
+from adamcore.monitor.watches import PARTS, Watches
 from adamcore.optimizer import Optimizer
-from adamcore.schedules._detector import Plateau
 from adamcore.step_info import StepInfo
 from adamcore.step_stats import StepStats
 
 _NAN = float("nan")
 _UNITS_EVERY = 64
 _IMMEDIATE = (float, int, np.generic, np.ndarray)
-_ARGUMENTS = ("window", "tol", "max_window", "scale", "validation_window", "stats_every", "units", "mode")
+_MOST_PENDING = 256
+"""So many steps wait for a device at most."""
 
 
 class Monitor:
@@ -129,46 +131,34 @@ class Monitor:
             raise TypeError(f"Monitor: opt must be an optimizer, got {short_repr(opt)}")
         if scaler is not None and not isinstance(scaler, LossScaler):
             raise TypeError(f"Monitor: scaler must be a LossScaler or None, got {short_repr(scaler)}")
-        if mode not in ("min", "max"):
-            raise ValueError(f"Monitor: mode must be 'min' or 'max', got {short_repr(mode)}")
-        if units and opt._memory is not HOST:
+        arguments = Arguments(window, stats_every, tol, max_window, scale, validation_window, mode, units)
+        if arguments.units and opt._memory is not HOST:
             raise ValueError("Monitor: units=True needs gradients in CPU memory")
-        self._opt, self._scaler = opt, scaler
-        self._training = _test("Monitor", window, tol, max_window, scale)
-        self._validation = _test("Monitor: validation", validation_window, 0.02, None, None)
-        every = None if stats_every is None else as_int(stats_every, "Monitor: stats_every", "an int >= 1 or None", 1)
-        self._every = every or 0
-        self._arguments = {
-            "window": self._training.window,
-            "tol": self._training.tol,
-            "max_window": self._training.longest,
-            "scale": self._training.scale,
-            "validation_window": self._validation.window,
-            "stats_every": self._every,
-            "units": bool(units),
-            "mode": mode,
-        }
+        self._opt, self._scaler, self._arguments, self._every = opt, scaler, arguments, arguments.every
         self.seed = as_int(seed, "Monitor: seed", "an int >= 0", 0)
         self.columns = COLUMNS
-        self.wants_stats = self._every > 0
-        self._taken = self._seen = opt.completed
-        self._first = self._seen
-        self._pending: deque[tuple[Any, Any]] = deque()
-        self._watches = self._new_watches()
-        self._begin_history()
-        self.statistics = History({"step": "q", "ratio": "d", "share": "d", "cos": "d"})
+        self._pending: deque[tuple[Any, StepInfo]] = deque()
         self._matrices: tuple[tuple[str, ...], NDArray[np.bool_]] | None = None
+        self._begin(Watches(arguments), opt.completed, opt.completed, 0)
 
-    def _new_watches(self) -> Watches:
-        return Watches(self._training, self._validation, self._every)
+    def _begin(self, watches: Watches, first: int, seen: int, unknown: int) -> None:
+        """Go on after `seen`, with a record that is empty."""
+        self._watches, self._first, self._seen, self._taken = watches, first, seen, seen
+        self._unknown = unknown
+        self._pending.clear()
+        self._record = Record(seen)
+        self._add_loss, self._add_norm = self._record.add_loss, self._record.add_norm
+        self._statistics = History({"step": "q", "ratio": "d", "share": "d", "cos": "d"})
+        self.wants_stats: bool = self._every > 0 and (seen - first) % self._every == 0
 
     def observe(self, loss: Any, info: StepInfo, *, grads: Any = None) -> list[Finding]:
-        """Take the loss and the result of one step. It raises no error, and changes nothing but the monitor.
+        """Take the loss and the result of one step. No loss raises an error, and nothing changes but the monitor.
 
         Parameters
         ----------
         loss : number
-            The loss of the batch, before the step: also an array without axes, or a tensor on a device.
+            The loss of the batch, before the step: also an array with one element, or a tensor on a device. What is no
+            number is NaN in `history`, and nothing else is known of it.
         info : StepInfo
             What the step returned.
         grads : optional
@@ -178,20 +168,32 @@ class Monitor:
         -------
         list of Finding
             What is new; mostly nothing. The same thing is reported again after it was over, or when it becomes worse.
+
+        Raises
+        ------
+        TypeError
+            If `info` is not what a step returned. Nothing has changed then.
         """
+        try:
+            is_known = info._read is None
+        except AttributeError:
+            raise TypeError(f"Monitor.observe: info must be what step returned, got {short_repr(info)}") from None
         self._taken = step = self._taken + 1
         if self._every:
             self.wants_stats = (step - self._first) % self._every == 0
-        if info._read is None and not self._pending and (type(loss) is float or isinstance(loss, _IMMEDIATE)):
+        if is_known and not self._pending and (type(loss) is float or self._is_read_now(loss)):
             found = self._take(loss, info)
         else:
-            detach = getattr(loss, "detach", None)
-            self._pending.append((loss if detach is None else detach(), info))
-            waits = info.stats is not None or len(self._pending) >= self._training.window
-            found = self._drain() if waits or self._opt._memory is HOST else []
-        if grads is not None and self._arguments["units"] and step % _UNITS_EVERY == 0:
-            found += self._watches.report(self._watches.units.observe(grads), step)
+            self._pending.append((kept(loss), info))
+            is_due = info.stats is not None or len(self._pending) >= _MOST_PENDING
+            found = self._drain() if is_due or self._opt._memory is HOST else []
+        if grads is not None and self._arguments.units and step % _UNITS_EVERY == 0:
+            names = [name for name, _ in named_arrays(self._opt.param_groups)]
+            found += self._watches.report(self._watches.units.observe(gradients_of(grads, names)), step)
         return found
+
+    def _is_read_now(self, loss: Any) -> bool:
+        return isinstance(loss, _IMMEDIATE) or self._opt._memory is HOST
 
     def _drain(self) -> list[Finding]:
         """Take what has been waiting."""
@@ -205,90 +207,125 @@ class Monitor:
         skipped, norm, guarded = info._known if info._read is None else values_of(info)
         value = loss if type(loss) is float else number_of(loss)
         self._seen = step = self._seen + 1
-        self._add_loss(value)
+        if value is None:
+            self._unknown += 1
+        self._add_loss(_NAN if value is None else value)
         self._add_norm(_NAN if norm is None else norm)
         if skipped:
-            self._skipped.append(step)
+            self._record.add_skip(step)
         found = self._watches.step(step, value, skipped, norm, guarded)
         if info.stats is not None:
             found = found + self._take_statistics(info.stats, step)
         return found
 
     def _take_statistics(self, stats: StepStats, step: int) -> list[Finding]:
-        matrices = self._matrices_of(stats.names)
-        found = self._watches.statistics(stats, step, matrices)
-        self.statistics.append({"step": step, **summary_of(stats, matrices)})
+        columns, matrices = columns_of(stats), self._matrices_of(stats.names)
+        found = self._watches.statistics(stats.names, columns, step, matrices)
+        self._statistics.append({"step": step, **summary_of(columns, matrices)})
         if self._scaler is not None:
-            found += self._watches.report(self._watches.gradients.observe_scale(self._scaler.scale), step)
+            # That of the last step that was read. Reading `scale` would wait, and take errors that are the user's.
+            scale = self._scaler._now["scale"]
+            found += self._watches.report(self._watches.gradients.observe_scale(scale), step)
         return found
 
     def _matrices_of(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
         if self._matrices is None or self._matrices[0] != names:
             axes = {name: np.ndim(array) for name, array in named_arrays(self._opt.param_groups)}
-            self._matrices = names, np.array([axes.get(name, 0) > 1 for name in names])
+            self._matrices = names, np.array([axes.get(name, 0) > 1 for name in names], np.bool_)
         return self._matrices[1]
 
     def observe_validation(self, metric: Any) -> list[Finding]:
-        """Take the metric of one validation, and return what is new."""
-        self._drain()
-        value = number_of(metric) * (1 if self._arguments["mode"] == "min" else -1)
+        """Take the metric of one validation. On a device, this waits for the steps before it.
+
+        Parameters
+        ----------
+        metric : number
+            As a loss in `observe`. One that is NaN or infinite is left out.
+
+        Returns
+        -------
+        list of Finding
+            What is new, also in steps that have been waited for.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> mon = ac.Monitor(ac.SGD(np.ones(3)), validation_window=8)
+        >>> [finding.kind for _ in range(8) for finding in mon.observe_validation(0.5)]
+        ['plateau']
+        """
+        found = self._drain()
+        value = number_of(metric)
+        if value is None:
+            return found
         signals = self._watches.validation.observe(value, self._watches.losses.trend.level)
-        return self._watches.report(signals, self._seen)
+        return found + self._watches.report(signals, self._seen)
 
     @property
     def history(self) -> History:
         """Columns of numbers of all steps: step, loss, grad_norm, skipped. On a device, reading it waits."""
         self._drain()
-        steps, losses, _, skipped = self._history.columns.values()
-        steps.extend(range(self._seen - len(losses) + len(steps) + 1, self._seen + 1))
-        skipped.extend([False] * (len(losses) - len(skipped)))
-        for step in self._skipped:
-            skipped[step - steps[0]] = True
-        self._skipped.clear()
-        return self._history
+        return self._record.history()
 
-    def _begin_history(self) -> None:
-        self._history = History({"step": "q", "loss": "d", "grad_norm": "d", "skipped": "b"})
-        self._skipped: list[int] = []
-        # Most steps only write these two columns; `history` completes the others.
-        self._add_loss, self._add_norm = (self._history.columns[name].append for name in ("loss", "grad_norm"))
+    @property
+    def statistics(self) -> History:
+        """Columns of numbers of the steps with statistics: step, ratio, share, cos."""
+        self._drain()
+        return self._statistics.copy()
 
     @property
     def findings(self) -> list[Finding]:
-        """All that has been found, the latest last. On a device, reading it waits for all steps."""
+        """What has been found, the latest last. On a device, reading it waits for all steps."""
         self._drain()
-        return list(self._watches.findings)
+        return self._watches.log.all()
 
     def report(self) -> str:
-        """Return what has been found, as text."""
-        self._drain()
-        return describe(type(self._opt).__name__, self.history, self._watches.findings)
+        """Return what has been found, as text.
+
+        Examples
+        --------
+        >>> import adamcore as ac, numpy as np
+        >>> mon = ac.Monitor(ac.SGD(np.ones(3)))
+        >>> mon.observe(0.5, ac.StepInfo())
+        []
+        >>> print(mon.report())
+        SGD, 1 step: loss 0.5 at first, 0.5 at last, 0.5 at best
+        Nothing was found to be wrong.
+        """
+        history, log = self.history, self._watches.log
+        steps = self._seen - self._first
+        return describe(type(self._opt).__name__, steps, history, log.all(), log.left_out, self._unknown)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the number of steps and all findings as JSON, and write it to `path` if one is given."""
+        """Return the number of steps and the findings as JSON, and write it to `path` if one is given."""
         self._drain()
-        rule, findings = type(self._opt).__name__, [finding.to_dict() for finding in self._watches.findings]
-        text = json.dumps({"optimizer": rule, "steps": self._seen - self._first, "findings": findings}, indent=1)
+        log = self._watches.log
+        content = {"optimizer": type(self._opt).__name__, "steps": self._seen - self._first, **log.state_dict()}
+        text = json.dumps(content, indent=1, allow_nan=False)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw losses, gradients and updates with all findings, and save the picture if there is a path.
+        """Draw losses, gradients and updates with the findings, and save the picture to `path` if one is given.
+
+        Extra: ``plot``.
 
         Returns
         -------
         matplotlib.figure.Figure
         """
-        self._drain()
         picture = import_extra("adamcore.monitor.picture", "Monitor.plot", "plot")
-        return picture.plot(self.history, self.statistics, self._watches.findings, path)
+        return picture.plot(self.history, self.statistics, self.findings, path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the monitor knows, without its history, as plain values for JSON and for `adamcore.save`."""
+        """Return what the monitor knows, without its history, as plain values for JSON and for `adamcore.save`.
+
+        Its size depends on `max_window` and on the parameters, and not on how long the run was.
+        """
         self._drain()
-        counts = {"first": self._first, "seen": self._seen}
-        return {"arguments": dict(self._arguments), **counts, **self._watches.state_dict()}
+        counts = {"first": self._first, "seen": self._seen, "unknown": self._unknown}
+        return {"arguments": self._arguments.to_dict(), **counts, **self._watches.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned. The history begins anew.
@@ -299,27 +336,15 @@ class Monitor:
             If the dict is not whole, or from a monitor with other arguments. Nothing has changed then.
         """
         label = "Monitor: state_dict"
-        if not isinstance(state_dict, Mapping) or not {"arguments", "first", "seen"} <= set(state_dict):
-            raise ValueError(f"{label} must be from Monitor.state_dict, got {short_repr(state_dict)}")
-        for name, value in self._arguments.items():
-            if state_dict["arguments"].get(name) != value:
-                saved = short_repr(state_dict["arguments"].get(name))
-                raise ValueError(f"{label}: it is of a monitor with {name}={saved}, but this one has {name}={value!r}")
-        first, seen = (as_int(state_dict[key], f"{label}: {key}", "an int >= 0", 0) for key in ("first", "seen"))
-        watches = self._new_watches()
+        saved = Saved(state_dict, ("arguments", "first", "seen", "unknown", *PARTS), label)
+        self._arguments.require_same(saved, label)
+        first, seen, unknown = (saved.count(key) for key in ("first", "seen", "unknown"))
+        if seen < first:
+            raise ValueError(f"{label}: seen must not be less than first, {first}, got {seen}")
+        watches = Watches(self._arguments)
         watches.load_state_dict(state_dict)
-        self._watches, self._first, self._seen, self._taken = watches, first, seen, seen
-        self._pending.clear()
-        self._begin_history()
-        self.wants_stats = self._every > 0 and (seen - first) % self._every == 0
+        self._begin(watches, first, seen, unknown)
 
     def __repr__(self) -> str:
-        steps, count = self._seen - self._first, len(self._watches.findings)
+        steps, count = self._seen - self._first, len(self._watches.log)
         return f"<Monitor of {type(self._opt).__name__}: {steps} steps, {count} finding{'' if count == 1 else 's'}>"
-
-
-def _test(label: str, window: Any, tol: Any, max_window: Any, scale: Any) -> Plateau:
-    try:
-        return Plateau(window, tol, max_window=max_window, scale=scale)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("Plateau", label)) from None

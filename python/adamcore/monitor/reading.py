@@ -2,48 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._checks.numbers import as_float
+from adamcore._arrays.flatten import flatten_grads
+from adamcore._arrays.libraries import as_numpy
 from adamcore.step_info import StepInfo
 from adamcore.step_stats import StepStats
 
-_NAN = float("nan")
+LARGEST = 1e300
+"""Detectors take larger numbers for infinite ones, because their sums may be."""
+
+COLUMNS = ("grad_rms", "ratio", "zero", "lost", "cos", "floor")
+"""The columns of statistics that are looked at."""
+
+Floats = NDArray[np.float64]
+Columns = dict[str, Floats]
+
+_NUMBERS = (float, int, np.floating, np.integer)
+_NO_NUMBERS = (str, bytes, bytearray, bool, np.bool_)
+
+
+def number_of(value: Any) -> float | None:
+    """Return a loss or a metric as a float, infinite if it is too large for one, or None for what is no number.
+
+    An array with one element is a number too.
+    """
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+        return _float(value)
+    try:
+        value = _detached(value)
+        if getattr(value, "shape", None):
+            value = value.item()
+        if isinstance(value, _NO_NUMBERS) or _is_complex(value):
+            return None
+        return _float(value)
+    except Exception:  # noqa: BLE001  (whatever an object of a user's raises)
+        return None
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _is_complex(value: Any) -> bool:
+    dtype: Any = getattr(value, "dtype", None)
+    return getattr(dtype, "kind", None) == "c" or getattr(dtype, "is_complex", False) is True
+
+
+def _detached(value: Any) -> Any:
+    detach = getattr(value, "detach", None)
+    return detach() if callable(detach) else value
+
+
+def kept(loss: Any) -> Any:
+    """Return a loss that can be read later: without the graph of its gradient, and whatever is written to its array.
+
+    None if this cannot be done.
+    """
+    if isinstance(loss, (*_NUMBERS, np.ndarray)):
+        return number_of(loss)
+    try:
+        loss = _detached(loss)
+        copy = getattr(loss, "clone", None) or getattr(loss, "copy", None)
+        return copy() if callable(copy) and hasattr(loss, "dtype") else loss
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def values_of(info: StepInfo) -> tuple[bool, float | None, bool]:
-    """Return what a step has measured, for which a device is waited for."""
+    """Return what a step has measured, for which a device is waited for.
+
+    If it raises an error, this is the same as of a skipped step; who reads `info` afterwards gets the error.
+    """
     try:
         return info._values()
-    except Exception:  # noqa: BLE001  (the error of a step is the step's to raise)
+    except Exception as error:  # noqa: BLE001
+        info._read = _Raising(error)
         return True, None, False
 
 
-def number_of(loss: Any) -> float:
-    """Return a loss or a metric as a float, NaN for what is no number."""
+class _Raising:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __call__(self) -> NoReturn:
+        raise self._error
+
+
+def columns_of(stats: StepStats) -> Columns:
+    """Return the columns of statistics that are looked at. None of them, if reading them raises an error."""
     try:
-        return as_float(loss, "loss", "a number")
-    except (TypeError, ValueError):
-        return _NAN
+        return {name: getattr(stats, name) for name in COLUMNS if name in stats.columns}
+    except Exception:  # noqa: BLE001
+        return {}
 
 
-def summary_of(stats: StepStats, matrices: NDArray[np.bool_]) -> dict[str, float]:
+def gradients_of(grads: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return gradients as NumPy arrays by the names of their parameters. None of them, if that raises an error."""
+    try:
+        flat = flatten_grads(grads, written=False)
+        known = set(names)
+        own = flat.names
+        if len(own) == len(names) and not known.issuperset(own):  # one flat sequence for named parameters
+            own = list(names)
+        pairs = zip(own, flat.arrays, strict=True)
+        return {name: as_numpy(grad, name) for name, grad in pairs if grad is not None and name in known}
+    except Exception:  # noqa: BLE001
+        return {}
+
+
+def summary_of(columns: Columns, matrices: NDArray[np.bool_]) -> dict[str, float]:
     """Return one number for each column of statistics."""
-    found = {}
-    if "ratio" in stats.columns:
-        found["ratio"] = _median(stats.ratio)
-    if "cos" in stats.columns:
-        found["cos"] = _median(stats.cos)
-    if "grad_rms" in stats.columns:
-        sizes = stats.grad_rms[matrices & np.isfinite(stats.grad_rms)]
+    found: dict[str, float] = {name: _median(columns[name]) for name in ("ratio", "cos") if name in columns}
+    if "grad_rms" in columns:
+        sizes = columns["grad_rms"][matrices & np.isfinite(columns["grad_rms"])]
         if sizes.size and sizes.max() > 0:
             found["share"] = float(sizes.min() / sizes.max())
     return found
 
 
-def _median(values: NDArray[np.float64]) -> float:
+def _median(values: Floats) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else _NAN
+    return float(np.median(known)) if known.size else math.nan

@@ -13,17 +13,36 @@ from adamcore.monitor.finding import Finding
 _WIDTH = 100
 
 
-def describe(rule: str, history: Mapping[str, Any], findings: Sequence[Finding]) -> str:
-    """Return the losses in one line, and then all findings."""
+def describe(
+    rule: str,
+    steps: int,
+    history: Mapping[str, Any],
+    findings: Sequence[Finding],
+    left_out: Mapping[str, int],
+    unknown: int,
+) -> str:
+    """Return the losses in one line, and then the findings. `unknown` losses were no numbers."""
     losses = history["loss"]
     finite = losses[np.isfinite(losses)]
-    lines = [f"{rule}, {len(losses)} step{'' if len(losses) == 1 else 's'}"]
+    lines = [f"{rule}, {_count(steps, 'step')}"]
     if finite.size:
         lines[0] += f": loss {finite[0]:.4g} at first, {finite[-1]:.4g} at last, {finite.min():.4g} at best"
+        if len(losses) < steps:
+            lines[0] += f", of the last {_count(len(losses), 'step')}"
     if skipped := int(history["skipped"].sum()):
-        lines.append(f"{skipped} steps were skipped.")
+        lines.append(f"{_count(skipped, 'step')} {'was' if skipped == 1 else 'were'} skipped.")
+    if unknown:
+        lines.append(
+            f"{_count(unknown, 'loss', 'losses')} could not be read as a number, and nothing is known of them."
+        )
     if not findings:
         lines.append("Nothing was found to be wrong.")
+    for kind, number in left_out.items():
+        lines.append(f"{kind}: {_count(number, 'earlier finding')} left out.")
     for finding in findings:
         lines += textwrap.wrap(str(finding), _WIDTH, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
+
+
+def _count(number: int, of: str, several: str | None = None) -> str:
+    return f"{number} {of if number == 1 else several or of + 's'}"

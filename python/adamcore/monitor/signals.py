@@ -6,6 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from adamcore._checks.numbers import as_int
+from adamcore._core import short_repr
 from adamcore.monitor.advice import advice_for
 from adamcore.monitor.finding import SEVERITIES, Finding, Severity
 
@@ -25,7 +29,7 @@ NOTHING: tuple[Signal, ...] = ()
 
 
 class Active:
-    """The findings that hold at present. One that holds already is news only if its severity has become higher."""
+    """The findings that hold at present. One that holds already is news only if its severity is higher than ever."""
 
     def __init__(self) -> None:
         self._severity: dict[tuple[str, str | None, str], int] = {}
@@ -40,10 +44,10 @@ class Active:
                 continue
             rank = SEVERITIES.index(signal.severity)
             if rank > self._severity.get(key, -1):
+                self._severity[key] = rank
                 evidence = {name: _plain(value) for name, value in signal.evidence.items()}
                 advice = advice_for(signal.kind, signal.about, signal.severity)
                 found.append(Finding(signal.kind, step, signal.tensor, signal.severity, evidence, advice))
-            self._severity[key] = rank
         return found
 
     def state_dict(self) -> list[Any]:
@@ -52,12 +56,26 @@ class Active:
 
     def load_state_dict(self, saved: Any) -> None:
         """Go on from what `state_dict` returned."""
-        read = {(str(kind), tensor, str(about)): int(rank) for kind, tensor, about, rank in saved}
-        self._severity = read
+        if not isinstance(saved, (list, tuple)):
+            raise TypeError(f"it must be a list, got {short_repr(saved)}")
+        self._severity = dict(map(_read, saved))
+
+
+def _read(row: Any) -> tuple[tuple[str, str | None, str], int]:
+    if not isinstance(row, (list, tuple)) or len(row) != 4:
+        raise ValueError(f"it must be lists of a kind, a tensor, what it is about, and a rank, got {short_repr(row)}")
+    kind, tensor, about, rank = row
+    if not isinstance(kind, str) or not isinstance(tensor, (str, type(None))) or not isinstance(about, str):
+        raise TypeError(f"kind and what it is about must be texts, and tensor a text or None, got {short_repr(row)}")
+    return (kind, tensor, about), as_int(
+        rank, "rank", f"an int from 0 to {len(SEVERITIES) - 1}", 0, len(SEVERITIES) - 1
+    )
 
 
 def _plain(value: Any) -> Any:
-    """Return a number that JSON has, or the text "nan", "inf" or "-inf"."""
+    """Return a value that JSON has, and for a number that it lacks the text "nan", "inf" or "-inf"."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

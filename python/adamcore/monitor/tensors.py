@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore.monitor.reading import LARGEST, Columns, Floats
+from adamcore.monitor.saved import Saved, known_or_none, nan_for_none, numbers_or_nones
 from adamcore.monitor.signals import Signal
 from adamcore.schedules._detector import Plateau
-from adamcore.step_stats import StepStats
-
-COLUMNS = ("grad_rms", "ratio", "zero", "lost", "cos", "floor")
-"""What is looked at."""
 
 _VANISHING, _RECOVERED, _VANISHING_STEPS = 1e-3, 2e-3, 50
 _LASTING = 200
@@ -25,18 +24,23 @@ _SETTLING = 64
 
 _FALLING = Plateau(_COS_STEPS, 0.01, max_window=_COS_STEPS)
 
-Floats = NDArray[np.float64]
+_KEYS = ("last", "names", "seen", "grads", "small", "cosines", "losses", "zero_since", "lost_since")
 
 
 class TensorWatch:
-    """Watches the statistics of steps, of which one in `every` has some."""
+    """Watches the statistics of steps, of which one in `every` has some. More frequent ones are not looked at.
+
+    A number that is NaN or infinite in one step, because the step was skipped or a parameter had no gradient, tells
+    nothing: what was known of the parameter before still holds.
+    """
 
     def __init__(self, every: int) -> None:
         self._every = every
+        self._last: int | None = None
         self._seen = 0
         self._names: tuple[str, ...] = ()
-        self._sizes = np.zeros(0)
         self._grads: deque[Floats] = deque(maxlen=max(math.ceil(_VANISHING_STEPS / every), 1))
+        self._small: set[str] = set()
         self._cosines: deque[float] = deque(maxlen=max(math.ceil(_COS_STEPS / every), 1))
         self._losses: deque[float] = deque(maxlen=_COS_STEPS)
         self._zero_since: dict[str, int] = {}
@@ -47,58 +51,64 @@ class TensorWatch:
         """The losses of the last steps, with or without statistics, to which the caller adds."""
         return self._losses
 
-    def observe(self, stats: StepStats, step: int, matrices: NDArray[np.bool_]) -> list[Signal]:
+    def observe(self, names: tuple[str, ...], columns: Columns, step: int, matrices: NDArray[np.bool_]) -> list[Signal]:
         """Take the statistics of one step; `matrices` says which parameters have two axes or more."""
-        if stats.names != self._names:
-            self._names, self._sizes = stats.names, stats.size.astype(np.float64)
+        if self._last is not None and step - self._last < self._every:
+            return []
+        self._last = step
+        if names != self._names:
+            self._names = names
             self._grads.clear()
         signals: list[Signal] = []
-        columns = {name: getattr(stats, name) for name in COLUMNS if name in stats.columns}
         if "grad_rms" in columns:
             signals += self._see_vanishing(columns, matrices)
         if "zero" in columns:
-            signals += self._see_lasting("dead", columns["zero"] == 1, self._zero_since, step, {})
+            signals += self._see_lasting("dead", columns["zero"], columns["zero"] == 1, self._zero_since, step)
         if "lost" in columns:
-            shares = dict(zip(self._names, columns["lost"].tolist(), strict=True))
-            signals += self._see_lasting("lost", columns["lost"] > _LOST, self._lost_since, step, shares)
+            signals += self._see_lasting("lost", columns["lost"], columns["lost"] > _LOST, self._lost_since, step)
         if "cos" in columns:
             signals += self._see_agreement(columns["cos"], matrices)
         return signals
 
-    def _see_vanishing(self, columns: dict[str, Floats], matrices: NDArray[np.bool_]) -> list[Signal]:
-        self._grads.append(np.where(matrices, columns["grad_rms"], math.nan))
+    def _see_vanishing(self, columns: Columns, matrices: NDArray[np.bool_]) -> list[Signal]:
+        sizes = columns["grad_rms"]
+        self._grads.append(np.where(matrices & np.isfinite(sizes), sizes, math.nan))
         if len(self._grads) < (self._grads.maxlen or 1):
             return []
         usual = _medians(self._grads)
-        known = usual[np.isfinite(usual)]
+        known = usual[~np.isnan(usual)]
         if not known.size or not known.max() > 0:
             return []
-        with np.errstate(invalid="ignore"):
-            share = usual / known.max()
-            small = (share < _VANISHING) & (usual > 0)
-            well = ~(share < _RECOVERED)
-        signals = [Signal("vanishing", self._names[i]) for i in np.flatnonzero(well)]
-        for i in sorted(np.flatnonzero(small), key=lambda i: float(share[i])):
+        share = usual / known.max()
+        signals = []
+        for i in np.flatnonzero(share >= _RECOVERED):
+            if self._names[i] in self._small:
+                self._small.discard(self._names[i])
+                signals.append(Signal("vanishing", self._names[i]))
+        for i in sorted(np.flatnonzero((share < _VANISHING) & (usual > 0)), key=lambda i: float(share[i])):
+            self._small.add(self._names[i])
             evidence = {"share": float(share[i]), "grad_rms": float(usual[i])}
             evidence |= {name: float(columns[name][i]) for name in ("floor", "ratio") if name in columns}
             signals.append(Signal("vanishing", self._names[i], "warning", evidence))
         return signals
 
     def _see_lasting(
-        self, kind: str, holds: NDArray[np.bool_], since: dict[str, int], step: int, shares: dict[str, float]
+        self, kind: str, shares: Floats, holds: NDArray[np.bool_], since: dict[str, int], step: int
     ) -> list[Signal]:
         """Report what has held for 200 steps, and what no longer does."""
         if not since and not holds.any():
             return []
         signals = []
-        for name, is_so in zip(self._names, holds.tolist(), strict=True):
+        for name, share, is_so in zip(self._names, shares.tolist(), holds.tolist(), strict=True):
+            if math.isnan(share):
+                continue
             if not is_so:
                 if since.pop(name, None) is not None:
                     signals.append(Signal(kind, name))
                 continue
             lasted = step - since.setdefault(name, step)
             if lasted >= _LASTING:
-                evidence = {"steps": lasted} | ({"share": shares[name]} if shares else {})
+                evidence = {"steps": lasted} | ({"share": share} if kind == "lost" else {})
                 signals.append(Signal(kind, name, "warning", evidence))
         return signals
 
@@ -116,7 +126,7 @@ class TensorWatch:
         usual = float(np.median(self._cosines))
         if usual <= _AGREEING:
             return [Signal("lr_small")] if usual < _NO_LONGER else []
-        losses = [loss for loss in self._losses if math.isfinite(loss)]
+        losses = [loss for loss in self._losses if -LARGEST <= loss <= LARGEST]
         if len(losses) < _COS_STEPS or _FALLING.judge(losses) != "improving":
             return []
         return [Signal("lr_small", None, "note", {"cos": usual})]
@@ -124,31 +134,39 @@ class TensorWatch:
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {
+            "last": self._last,
             "names": list(self._names),
             "seen": self._seen,
-            "grads": [row.tolist() for row in self._grads],
+            "grads": [known_or_none(row.tolist()) for row in self._grads],
+            "small": sorted(self._small),
             "cosines": list(self._cosines),
-            "losses": list(self._losses),
+            "losses": known_or_none(self._losses),
             "zero_since": dict(self._zero_since),
             "lost_since": dict(self._lost_since),
         }
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned."""
-        names = tuple(str(name) for name in saved["names"])
-        grads = [np.array([float(value) for value in row]) for row in saved["grads"]]
-        if any(len(row) != len(names) for row in grads):
-            raise ValueError("grads must have a number for each parameter")
-        cosines, losses = ([float(value) for value in saved[key]] for key in ("cosines", "losses"))
-        since = [{str(k): int(v) for k, v in saved[key].items()} for key in ("zero_since", "lost_since")]
-        self._seen = int(saved["seen"])
-        self._losses = deque(losses, maxlen=_COS_STEPS)
+        saved = Saved(state, _KEYS)
+        names = tuple(saved.names("names"))
+        rows = saved.rows("grads", len(names), "a number or None for each of the names")
+        grads = [np.array(nan_for_none(numbers_or_nones(row, "grads"))) for row in rows]
+        if len(grads) > (self._grads.maxlen or 1):
+            raise ValueError(f"grads must be at most {self._grads.maxlen} lists, got {len(grads)}")
+        self._last = None if saved["last"] is None else saved.count("last")
+        self._seen = saved.count("seen")
+        self._small = set(saved.names("small"))
+        self._losses.extend(nan_for_none(saved.numbers_or_nones("losses", _COS_STEPS)))
         self._names = names
-        self._grads = deque(grads, maxlen=self._grads.maxlen)
-        self._cosines = deque(cosines, maxlen=self._cosines.maxlen)
-        self._zero_since, self._lost_since = since
+        self._grads.extend(grads)
+        self._cosines.extend(saved.numbers("cosines", self._cosines.maxlen))
+        self._zero_since, self._lost_since = (saved.counts_by_name(key) for key in ("zero_since", "lost_since"))
 
 
-def _medians(rows: deque[Floats]) -> Floats:
-    """Return the median of each column, NaN where there is a NaN."""
-    return np.asarray(np.median(np.array(rows), axis=0))
+def _medians(rows: Sequence[Floats]) -> Floats:
+    """Return the median of each column without NaN, which is NaN if there is nothing else."""
+    ordered = np.sort(np.array(rows), axis=0)  # NaN comes last
+    count = (~np.isnan(ordered)).sum(axis=0)
+    column = np.arange(ordered.shape[1])
+    lower, upper = (ordered[place // 2, column] for place in (np.maximum(count - 1, 0), count))
+    return np.asarray(lower / 2 + upper / 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adamcore._checks.numbers import as_float
 from adamcore._core import neighbour_correlation, short_repr
+from adamcore.monitor.saved import Saved, numbers
 from adamcore.schedules._detector import BLOCKS, Plateau, Verdict, median_of
 
 _CORRELATED = 0.3
@@ -88,19 +88,19 @@ class Trend:
         """Return plain values: what is kept of at most the longest window."""
         return {"values": [list(v) for v in self._values], "heights": [list(h) for h in self._heights]}
 
-    def load_state_dict(self, state_dict: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned. Raises TypeError or ValueError, and then nothing has changed."""
-        values, heights = (self._read(state_dict, key) for key in ("values", "heights"))
+        saved = Saved(state, ("values", "heights"), "trend")
+        values, heights = (self._read(saved, key) for key in ("values", "heights"))
         for level, (inside, medians) in enumerate(zip(values, heights, strict=True)):
             if len(inside) >= self.block << level or len(medians) > self._count:
-                raise ValueError("it is of another window")
+                raise ValueError("trend is of another window")
         self._values, self._heights, self.verdict = values, heights, "undecided"
         self.first = values[0]
         self.level = median_of(heights[0][-4:]) if heights[0] else None
 
-    def _read(self, state_dict: Any, key: str) -> list[list[float]]:
-        lists = state_dict[key]
-        if not isinstance(lists, list) or len(lists) != len(self._values):
-            raise ValueError(f"{key} is of another window, got {short_repr(lists)}")
-        label = f"{key}"
-        return [[as_float(value, label, "numbers") for value in values] for values in lists]
+    def _read(self, saved: Saved, key: str) -> list[list[float]]:
+        lists = saved.items(key)
+        if len(lists) != len(self._values):
+            raise ValueError(f"trend: {key} is of another window, got {short_repr(lists)}")
+        return [numbers(values, f"trend: {key}") for values in lists]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._arrays.flatten import flatten_grads
+from adamcore.monitor.saved import Saved
 from adamcore.monitor.signals import Signal
 
 _CHECKS = 8
 _MANY = 0.2
+
+Array = NDArray[Any]
 
 
 class UnitWatch:
@@ -20,37 +23,39 @@ class UnitWatch:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, int], NDArray[np.int64]] = {}
 
-    def observe(self, grads: Any) -> list[Signal]:
-        """Take the gradients of one step, in the structure in which the step took them."""
-        flat = flatten_grads(grads, written=False)
-        signals = []
-        for name, grad in zip(flat.names, flat.arrays, strict=True):
-            if grad is not None and np.ndim(grad) > 1:
-                signals.append(self._see(name, np.asarray(grad)))
-        return signals
+    def observe(self, grads: Mapping[str, Array]) -> list[Signal]:
+        """Take the gradients of one step by name."""
+        return [self._see(name, grad) for name, grad in grads.items() if grad.ndim > 1 and grad.size]
 
-    def _see(self, name: str, grad: NDArray[Any]) -> Signal:
-        worst: tuple[float, int] = (0.0, 0)
-        for axis in (0, grad.ndim - 1):
-            others = tuple(i for i in range(grad.ndim) if i != axis)
-            idle = ~(grad != 0).any(axis=others)
-            before = self._counts.get((name, axis))
-            counts = np.zeros(len(idle), np.int64) if before is None or before.shape != idle.shape else before
-            self._counts[name, axis] = counts = np.where(idle, counts + 1, 0)
-            worst = max(worst, (float((counts >= _CHECKS).mean()), axis))
-        share, axis = worst
+    def _see(self, name: str, grad: Array) -> Signal:
+        share, axis = 0.0, 0
+        for place in (0, grad.ndim - 1):
+            counts = self._count(name, place, grad)
+            share, axis = max((share, axis), (float((counts >= _CHECKS).mean()), place))
         if not share:
             return Signal("dead", name, about="units")
-        severity = "warning" if share >= _MANY else "note"
         evidence = {"axis": axis, "share": share, "units": round(share * grad.shape[axis])}
-        return Signal("dead", name, severity, evidence, "units")  # type: ignore[arg-type]
+        return Signal("dead", name, "warning" if share >= _MANY else "note", evidence, "units")
 
-    def state_dict(self) -> list[Any]:
+    def _count(self, name: str, axis: int, grad: Array) -> NDArray[np.int64]:
+        """Return in how many looks in a row each unit along an axis was zero."""
+        idle = ~(grad != 0).any(axis=tuple(i for i in range(grad.ndim) if i != axis))
+        before = self._counts.get((name, axis))
+        counts = np.zeros(len(idle), np.int64) if before is None or before.shape != idle.shape else before
+        self._counts[name, axis] = counts = np.where(idle, counts + 1, 0)
+        return counts
+
+    def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return [[*key, counts.tolist()] for key, counts in self._counts.items()]
+        return {"counts": [[*key, counts.tolist()] for key, counts in self._counts.items()]}
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned."""
-        self._counts = {
-            (str(name), int(axis)): np.array([int(count) for count in counts], np.int64) for name, axis, counts in saved
-        }
+        rows = [
+            Saved(dict(zip(_ROW, row, strict=True)), _ROW, "counts")
+            for row in Saved(state, ("counts",)).rows("counts", len(_ROW), "a name, an axis and counts")
+        ]
+        self._counts = {(row.text("name"), row.count("axis")): np.array(row.counts("counts"), np.int64) for row in rows}
+
+
+_ROW = ("name", "axis", "counts")

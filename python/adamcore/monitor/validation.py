@@ -3,54 +3,80 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from adamcore._core import slope_interval
+from adamcore.monitor.reading import LARGEST
+from adamcore.monitor.saved import Saved
 from adamcore.monitor.signals import NOTHING, Signal
-from adamcore.schedules._detector import Plateau, median_of
+from adamcore.monitor.standstill import Standstill
+from adamcore.schedules._detector import Plateau, block_medians, median_of
+
+_DEVIATIONS = 3.1
+"""Metrics rise if so many of their pairs do as happens once in a thousand times without a trend. A window of 20 is
+looked at after every validation, so with the 90% of plateaus there would be a false alarm in every 70 of them."""
 
 
 class ValidationWatch:
-    """Watches the metrics of validations, of which small ones are good, and the training loss at each of them."""
+    """Watches the metrics of validations, and the training loss at each of them.
 
-    def __init__(self, test: Plateau) -> None:
-        self.test = test
-        self._metrics: list[float] = []
+    `sign` is 1 if small metrics are good, and -1 if large ones are.
+    """
+
+    def __init__(self, test: Plateau, sign: int) -> None:
+        self._test, self._sign = test, sign
+        self._metrics: list[float] = []  # of which small ones are good
         self._losses: list[float | None] = []
+        self._standstill = Standstill(test, "validation")
 
     def observe(self, metric: float, loss: float | None) -> tuple[Signal, ...]:
         """Take one metric, and the level of the training loss, or None if there is none yet."""
-        if not math.isfinite(metric):
+        if not -LARGEST <= metric <= LARGEST:
             return NOTHING
-        self._metrics.append(metric)
+        self._metrics.append(self._sign * metric)
         self._losses.append(loss)
-        del self._metrics[: -self.test.longest], self._losses[: -self.test.longest]
-        if len(self._metrics) < self.test.window:
+        del self._metrics[: -self._test.longest], self._losses[: -self._test.longest]
+        if len(self._metrics) < self._test.window:
             return NOTHING
-        window = self._metrics[-self.test.window :]
-        if self.test.judge([-value for value in window]) == "improving":
-            return self._see_rise(window, loss)
-        verdict = self.test.judge(self._metrics)
-        over = Signal("overfitting")
-        if verdict == "flat":
-            found = {"metric": median_of(window[-4:]), "window": self.test.window}
-            return over, Signal("plateau", None, "warning", found, "validation")
-        return (over, Signal("plateau", about="validation")) if verdict == "improving" else NOTHING
+        heights = block_medians(self._metrics[-self._test.window :])
+        verdict = self._test.judge(self._metrics)
+        rises = _rises(heights)
+        level = {"metric": self._sign * median_of(heights[-4:]), "window": self._test.window}
+        signals = self._standstill.observe(heights, "undecided" if rises else verdict, level)
+        if rises:
+            return signals + self._see_rise(loss)
+        return signals if verdict == "undecided" else (*signals, Signal("overfitting"))
 
-    def _see_rise(self, window: list[float], loss: float | None) -> tuple[Signal, ...]:
-        before = self._losses[-self.test.window]
+    def _see_rise(self, loss: float | None) -> tuple[Signal, ...]:
+        before = self._losses[-self._test.window]
         if before is None or loss is None or not loss < before:
             return NOTHING
-        evidence = {"metric": window[-1], "best": min(self._metrics), "loss": loss, "loss_before": before}
+        metric, best = self._sign * self._metrics[-1], self._sign * min(self._metrics)
+        evidence = {"metric": metric, "best": best, "loss": loss, "loss_before": before}
         return (Signal("overfitting", None, "warning", evidence),)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"metrics": list(self._metrics), "losses": list(self._losses)}
+        return {
+            "metrics": list(self._metrics),
+            "losses": list(self._losses),
+            "plateau": self._standstill.state(),
+        }
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned."""
-        metrics = [float(value) for value in saved["metrics"]]
-        losses = [None if value is None else float(value) for value in saved["losses"]]
-        if len(metrics) != len(losses) or len(metrics) > self.test.longest:
+        saved = Saved(state, ("metrics", "losses", "plateau"))
+        metrics, losses = saved.numbers("metrics", self._test.longest), saved.numbers_or_nones("losses")
+        if len(metrics) != len(losses):
             raise ValueError("metrics and losses must be of the same validations")
         self._metrics, self._losses = metrics, losses
+        self._standstill.load(saved.number_or_none("plateau"))
+
+
+def _rises(heights: Sequence[float]) -> bool:
+    count = len(heights)
+    pairs = count * (count - 1) // 2
+    spread = _DEVIATIONS * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    place = max(math.floor((pairs - spread) / 2), 0)
+    return slope_interval(list(heights), place)[0] > 0

@@ -2,74 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.gradients import GradientWatch
+from adamcore.monitor.log import Log
 from adamcore.monitor.losses import LossWatch
-from adamcore.monitor.signals import NOTHING, Active
+from adamcore.monitor.reading import Columns
+from adamcore.monitor.signals import NOTHING, Active, Signal
 from adamcore.monitor.tensors import TensorWatch
 from adamcore.monitor.units import UnitWatch
 from adamcore.monitor.validation import ValidationWatch
-from adamcore.schedules._detector import Plateau
-from adamcore.step_stats import StepStats
 
-_PARTS = ("losses", "gradients", "validation", "tensors", "units", "active")
+PARTS = ("losses", "gradients", "validation", "tensors", "units", "active", "log")
 
 
 class Watches:
-    """The detectors, the findings that hold, and all that have been reported."""
+    """The detectors, the findings that hold, and those that have been reported."""
 
-    def __init__(self, training: Plateau, validation: Plateau, every: int) -> None:
-        self._has_statistics = every > 0
-        self.losses = LossWatch(training)
+    def __init__(self, arguments: Arguments) -> None:
+        self._has_statistics = arguments.every > 0
+        self.losses = LossWatch(arguments.training)
         self.gradients = GradientWatch()
-        self.validation = ValidationWatch(validation)
-        self.tensors = TensorWatch(max(every, 1))
+        self.validation = ValidationWatch(arguments.validation, arguments.sign)
+        self.tensors = TensorWatch(max(arguments.every, 1))
         self.units = UnitWatch()
         self.active = Active()
-        self.findings: list[Finding] = []
+        self.log = Log()
 
-    def step(self, step: int, loss: float, skipped: bool, norm: float | None, guarded: bool) -> list[Finding]:  # noqa: FBT001
+    def step(self, step: int, loss: float | None, skipped: bool, norm: float | None, guarded: bool) -> list[Finding]:  # noqa: FBT001
         """Take the numbers of one step, and return what is new. This is called in every step, so it does little."""
         gradients = self.gradients
-        signals = NOTHING if norm is None else gradients.observe_norm(norm, guarded)
+        signals, spike = NOTHING, False  # of a step without a norm, nothing is known
+        if norm is not None:
+            signals = gradients.observe_norm(norm, guarded)
+            spike = gradients.has_spike
         overflow = skipped and not guarded
         if overflow or gradients.overflows:
             signals += gradients.observe_skip(overflow)
-        signals += self.losses.observe(loss, step, overflow, gradients.spiked)
-        if self._has_statistics:
-            self.tensors.losses.append(loss)
+        if loss is not None:
+            signals += self.losses.observe(loss, step, overflow, spike)
+            if self._has_statistics:
+                self.tensors.losses.append(loss)
         return self.report(signals, step) if signals else []
 
-    def statistics(self, stats: StepStats, step: int, matrices: NDArray[np.bool_]) -> list[Finding]:
+    def statistics(
+        self, names: tuple[str, ...], columns: Columns, step: int, matrices: NDArray[np.bool_]
+    ) -> list[Finding]:
         """Take the statistics of one step, and return what is new."""
-        return self.report(self.tensors.observe(stats, step, matrices), step)
+        return self.report(self.tensors.observe(names, columns, step, matrices), step)
 
-    def report(self, signals: Any, step: int) -> list[Finding]:
+    def report(self, signals: Iterable[Signal], step: int) -> list[Finding]:
         """Return what is new among the signals of a step, and remember it."""
         found = self.active.news(signals, step)
-        self.findings += found
+        self.log.add(found)
         return found
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
-        return parts | {"findings": [finding.to_dict() for finding in self.findings]}
+        return {name: getattr(self, name).state_dict() for name in PARTS}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned. Raises TypeError or ValueError; use a new object then."""
         name = ""
         try:
-            for name in _PARTS:
+            for name in PARTS:
                 getattr(self, name).load_state_dict(saved[name])
-            name = "findings"
-            self.findings = [Finding.from_dict(finding) for finding in saved[name]]
-        except KeyError as error:
-            raise ValueError(f"Monitor: state_dict: {name}: {error} is missing") from None
-        except (AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"Monitor: state_dict: {name}: {error}") from error
+        except (TypeError, ValueError) as error:
+            wrong = TypeError if isinstance(error, TypeError) else ValueError
+            raise wrong(f"Monitor: state_dict: {name}: {error}") from None

@@ -130,7 +130,7 @@ def _positive(value: Any, name: str) -> float:
 
 
 def block_medians(values: Sequence[float]) -> Sequence[float]:
-    """Return the medians of 16 blocks, or the values if there are fewer than 32."""
+    """Return the medians of 16 blocks of values, or the values if there are fewer than 32."""
     if len(values) < 2 * BLOCKS:
         return values
     edges = [len(values) * i // BLOCKS for i in range(BLOCKS + 1)]
