@@ -140,12 +140,12 @@ class History(Mapping[str, NDArray[Any]]):
         writer.writerow(self.columns)
         for row in zip(*self._lists(), strict=True):
             writer.writerow(["" if value is None else value for value in row])
-        return _put(written.getvalue(), path)
+        return put_text(written.getvalue(), path)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return an object of lists as JSON, and write it to `path` if one is given. NaN and infinity are null."""
         lists = (_finite(values) for values in self._lists())
-        return _put(json.dumps(dict(zip(self.columns, lists, strict=True))), path)
+        return put_text(json.dumps(dict(zip(self.columns, lists, strict=True))), path)
 
     def _lists(self) -> Iterator[list[Any]]:
         """Give the numbers of each column; None for NaN."""
@@ -162,7 +162,10 @@ class History(Mapping[str, NDArray[Any]]):
         -------
         matplotlib.figure.Figure
         """
-        return import_extra("adamcore._history.picture", "plot", "plot").plot(self, path, findings)
+        import_extra("matplotlib.figure", "plot", "plot")
+        from adamcore._history import picture  # noqa: PLC0415  (it needs matplotlib)
+
+        return picture.plot(self, path, findings)
 
     def to_tensorboard(self, folder: str | os.PathLike[str]) -> None:
         """Write the columns as scalars to a folder, for TensorBoard (extra: ``tensorboard``)."""
@@ -223,7 +226,8 @@ def _finite(values: list[Any]) -> list[Any]:
     return [None if isinstance(value, float) and math.isinf(value) else value for value in values]
 
 
-def _put(text: str, path: str | os.PathLike[str] | None) -> str:
+def put_text(text: str, path: str | os.PathLike[str] | None) -> str:
+    """Return a text, and write it to a file if there is a path."""
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text

@@ -13,6 +13,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
 _FOUND = {"note": "#56B4E9", "warning": "#E69F00", "stop": "#D55E00"}
+LARGEST = 1e100
+"""Larger numbers are left out, because matplotlib's margins around them would be infinite."""
+
 _LABELED = 12
 """Beyond so many findings, only the first of each kind is labelled."""
 
@@ -21,7 +24,7 @@ _LABELS = {"loss": "loss", "lr": "learning rate", "grad_norm": "gradient norm"}
 
 def plot(history: Mapping[str, Any], path: str | os.PathLike[str] | None, findings: Sequence[Any] = ()) -> Figure:
     """Draw the columns that have numbers, and save the picture if there is a path."""
-    shown = [name for name in _LABELS if name in history and np.isfinite(history[name]).any()]
+    shown = [name for name in _LABELS if name in history and (np.abs(history[name]) < LARGEST).any()]
     figure = Figure(figsize=(8, 2.6 * max(len(shown), 1)), layout="constrained")
     rows = figure.subplots(max(len(shown), 1), sharex=True, squeeze=False)[:, 0]
     for name, axes in zip(shown, rows, strict=False):
@@ -41,7 +44,7 @@ def draw(axes: Any, steps: Any, series: Mapping[str, Any]) -> None:
     """Draw series over the steps, on a logarithmic axis if they are positive and span more than a factor of 20."""
     known = []
     for place, (name, values) in enumerate(series.items()):
-        there = np.isfinite(values)
+        there = np.abs(values) < LARGEST
         dots = ".-" if there.sum() < len(values) / 2 else "-"
         axes.plot(
             steps[there],

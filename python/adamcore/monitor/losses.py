@@ -9,12 +9,13 @@ from adamcore.monitor.saved import Saved
 from adamcore.monitor.signals import NOTHING, Signal
 from adamcore.monitor.standstill import Standstill
 from adamcore.monitor.trend import Trend
-from adamcore.schedules._detector import Plateau
+from adamcore.schedules._detector import Plateau, median_of
 
 _ABOVE, _STEPS_ABOVE = 3.0, 32
 _EXPLODED, _REPEATED, _WITHIN = 10.0, 3, 32
 _NOT_FINITE = 8
 _LEAST = -LARGEST
+_LOSSES = 16
 _CALM = 32
 """After so many ordinary losses in a row, it is over that losses were too large."""
 
@@ -27,7 +28,8 @@ class LossWatch:
     def __init__(self, test: Plateau) -> None:
         self.trend = Trend(test)
         self.best: float | None = None
-        """The lowest median of a block."""
+        """The lowest median of 16 losses or more, so that no lucky loss decides."""
+        self._blocks = max(_LOSSES // self.trend.block, 1)
         self._limit = LARGEST
         self._above = 0
         self._not_finite = 0
@@ -90,7 +92,9 @@ class LossWatch:
     def _end_block(self) -> tuple[Signal, ...]:
         trend = self.trend
         trend.end_block()
-        self._take_best(trend.heights[-1])
+        last = trend.heights[-self._blocks :]
+        if len(last) == min(self._blocks, trend.count):
+            self._take_best(median_of(last))
         verdict = "undecided" if self._above else trend.verdict
         return self._standstill.observe(trend.heights, verdict, {"loss": trend.level, "window": trend.test.window})
 

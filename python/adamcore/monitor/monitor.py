@@ -6,7 +6,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from adamcore._arrays.structures import named_arrays
 from adamcore._checks.extras import import_extra
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
-from adamcore._history.columns import History
+from adamcore._history.columns import History, put_text
 from adamcore.loss_scaler import LossScaler
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.finding import Finding
@@ -58,7 +57,7 @@ class Monitor:
     stats_every : int or None
         In how many steps statistics are wanted once, >= 1. None: never.
     seed : int
-        The seed of what is drawn at random, >= 0.
+        The seed of what is drawn at random, >= 0. Nothing is, so far.
     tol : float
         An improvement within `window` losses that is smaller than this share of the loss counts as none, > 0.
     max_window : int, optional
@@ -81,12 +80,12 @@ class Monitor:
     columns : tuple of str
         Those of its columns that are used. ``stats=mon.wants_stats and mon.columns`` computes no others.
     findings : list of Finding
-        All that has been found, the latest last.
-    history : mapping
-        Columns of numbers of all steps: step, loss, grad_norm, skipped.
-    statistics : mapping
-        Columns of numbers of the steps with statistics: the median ratio of update to weight, the smallest gradient of
-        a matrix relative to the largest one, and the median cosine.
+        What has been found, the latest last: the last 100 of each kind and tensor.
+    history : History
+        A copy of the columns of all steps: step, loss, grad_norm, skipped.
+    statistics : History
+        A copy of the columns of the steps with statistics: step, the median ratio of update to weight (ratio), the
+        smallest gradient of a matrix relative to the largest one (share), and the median cosine (cos).
 
     Raises
     ------
@@ -95,8 +94,10 @@ class Monitor:
 
     Notes
     -----
-    On a CUDA device, `observe` keeps what it gets until a step has statistics, which are waited for; so findings come a
-    few steps later there. Each has the number of its step.
+    On a CUDA device, `observe` keeps what it gets until a step has statistics, which are waited for, or until 256 steps
+    have come; so findings come a few steps later there. Each has the number of its step.
+
+    Steps are counted from ``opt.completed`` on, skipped ones too. Losses beyond 1e300 count as infinite.
 
     Examples
     --------
@@ -109,7 +110,7 @@ class Monitor:
     ...     info = opt.step(grads, stats=mon.wants_stats)
     ...     for finding in mon.observe(loss, info):
     ...         print(finding.step, finding.severity, finding.kind)
-    39 note lr_large
+    48 note lr_large
     """
 
     def __init__(
@@ -297,14 +298,11 @@ class Monitor:
         return describe(type(self._opt).__name__, steps, history, log.all(), log.left_out, self._unknown)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the number of steps and the findings as JSON, and write it to `path` if one is given."""
+        """Return the findings and the number of steps as JSON, and write it to `path` if one is given."""
         self._drain()
         log = self._watches.log
         content = {"optimizer": type(self._opt).__name__, "steps": self._seen - self._first, **log.state_dict()}
-        text = json.dumps(content, indent=1, allow_nan=False)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
+        return put_text(json.dumps(content, indent=1, allow_nan=False), path)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw losses, gradients and updates with the findings, and save the picture to `path` if one is given.
@@ -315,7 +313,9 @@ class Monitor:
         -------
         matplotlib.figure.Figure
         """
-        picture = import_extra("adamcore.monitor.picture", "Monitor.plot", "plot")
+        import_extra("matplotlib.figure", "Monitor.plot", "plot")
+        from adamcore.monitor import picture  # noqa: PLC0415  (it needs matplotlib)
+
         return picture.plot(self.history, self.statistics, self.findings, path)
 
     def state_dict(self) -> dict[str, Any]:

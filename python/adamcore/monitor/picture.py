@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from adamcore._history.picture import draw, mark
+from adamcore._history.picture import LARGEST, draw, mark
 from adamcore.monitor.finding import Finding
 
 
@@ -36,4 +36,4 @@ def plot(
 
 
 def _has_numbers(values: Any) -> bool:
-    return bool(np.isfinite(values).any())
+    return bool((np.abs(values) < LARGEST).any())

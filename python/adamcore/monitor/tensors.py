@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore.monitor.reading import LARGEST, Columns, Floats
+from adamcore.monitor.reading import LARGEST, Columns, Floats, finite_median
 from adamcore.monitor.saved import Saved, known_or_none, nan_for_none, numbers_or_nones
 from adamcore.monitor.signals import Signal
-from adamcore.schedules._detector import Plateau
+from adamcore.schedules._detector import Plateau, median_of
 
 _VANISHING, _RECOVERED, _VANISHING_STEPS = 1e-3, 2e-3, 50
 _LASTING = 200
@@ -120,10 +120,10 @@ class TensorWatch:
         self._seen += self._every
         if self._seen <= _SETTLING:
             return []
-        self._cosines.append(float(np.median(cosines[chosen])))
+        self._cosines.append(finite_median(cosines[chosen]))
         if len(self._cosines) < (self._cosines.maxlen or 1):
             return []
-        usual = float(np.median(self._cosines))
+        usual = median_of(self._cosines)
         if usual <= _AGREEING:
             return [Signal("lr_small")] if usual < _NO_LONGER else []
         losses = [loss for loss in self._losses if -LARGEST <= loss <= LARGEST]

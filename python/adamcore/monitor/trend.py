@@ -25,7 +25,7 @@ class Trend:
     def __init__(self, test: Plateau) -> None:
         self.test = test
         self._is_short = test.window < 2 * BLOCKS
-        self._count = test.window if self._is_short else BLOCKS
+        self.count = test.window if self._is_short else BLOCKS
         self.block = 1 if self._is_short else test.window // BLOCKS
         levels = 1 + max(int(math.log2(test.longest / test.window)), 0)
         self._values: list[list[float]] = [[] for _ in range(levels)]
@@ -66,14 +66,14 @@ class Trend:
     def _put(self, level: int, values: list[float]) -> None:
         heights = self._heights[level]
         heights.append(median_of(values))
-        del heights[: -self._count]
+        del heights[: -self.count]
 
     def _judge(self, ended: int) -> Verdict:
         for level in range(ended):
             heights = self._heights[level]
-            if len(heights) < self._count:
+            if len(heights) < self.count:
                 break
-            verdict = self.test.judge_heights(heights, self._count * self.block << level)
+            verdict = self.test.judge_heights(heights, self.count * self.block << level)
             wanders = level == 0 and len(self._heights) > 1 and neighbour_correlation(heights) > _CORRELATED
             if verdict != "undecided" and not wanders:
                 return verdict
@@ -93,7 +93,7 @@ class Trend:
         saved = Saved(state, ("values", "heights"), "trend")
         values, heights = (self._read(saved, key) for key in ("values", "heights"))
         for level, (inside, medians) in enumerate(zip(values, heights, strict=True)):
-            if len(inside) >= self.block << level or len(medians) > self._count:
+            if len(inside) >= self.block << level or len(medians) > self.count:
                 raise ValueError("trend is of another window")
         self._values, self._heights, self.verdict = values, heights, "undecided"
         self.first = values[0]
