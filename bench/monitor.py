@@ -1,8 +1,8 @@
 """What a monitor costs a step: python bench/monitor.py.
 
 Monitors observe noisy losses, without and with a norm, as Python's and as NumPy's numbers, and statistics of few and of
-many tensors in every eighth step. They take turns with an AdamW step of one parameter with 1000 elements, which is a short
-one, and with float(loss), which any loop does. Medians of all rounds, with quartiles.
+many tensors in every eighth step. They take turns with an AdamW step of one parameter with 1000 elements, which is
+short, and with float(loss), which any loop does. Medians of all rounds, with quartiles.
 """
 
 from __future__ import annotations
@@ -96,9 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=101)
     options = parser.parse_args()
     begin(1)
-    with_statistics = {
-        f"observe, {count} tensors' statistics in every eighth step": statistics(count) for count in TENSORS
-    }
+    with_statistics = {f"observe, statistics of {count} tensors in 1 of 8": statistics(count) for count in TENSORS}
     rows = [("one step", "median", "quartiles")]
     for name, times in take_turns({**yardsticks(), **steps(), **with_statistics}, options.rounds).items():
         low, middle, high = quantiles(times)

@@ -141,7 +141,7 @@ BAD: list[tuple[str, Any, type, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "error", "match"), BAD, ids=str)
+@pytest.mark.parametrize(("key", "value", "error", "match"), BAD, ids=[f"{i}-{row[0]}" for i, row in enumerate(BAD)])
 def test_values_out_of_range_change_nothing(key: str, value: Any, error: type, match: str) -> None:
     p, q = np.ones(3), np.full(2, 5.0)
     optimizer = ac.AdamW([{"params": p}, {"params": q}])

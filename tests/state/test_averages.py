@@ -57,7 +57,7 @@ ROWS = [(case, STORAGE[2]) for case in CASES] + [(CASES[3], stored) for stored i
 """Every rule, and every storage."""
 
 
-@pytest.mark.parametrize(("case", "stored"), ROWS, ids=str)
+@pytest.mark.parametrize(("case", "stored"), ROWS, ids=[f"{case.id}-{stored}" for case, stored in ROWS])
 def test_the_average_equals_a_pass_of_its_own(case: Case, stored: Any, rng: np.random.Generator) -> None:
     """The parameters have the bits of an optimizer without one."""
     dtype, precision = stored

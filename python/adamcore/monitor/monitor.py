@@ -45,8 +45,8 @@ class Monitor:
     parameter's precision loses (``lost``), rates that are too small or too large (``lr_small``, ``lr_large``), and
     validations that become worse while the training loss falls (``overfitting``). It changes nothing.
 
-    A step without statistics costs less than 2 us. In every eighth step `wants_stats` asks for statistics, which show
-    what is wrong with single parameters.
+    In every eighth step `wants_stats` asks for statistics, which show what is wrong with single parameters. Other steps
+    cost less than 2 us, and these about 0.1 ms and what the statistics themselves take.
 
     Parameters
     ----------
