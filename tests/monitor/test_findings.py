@@ -61,6 +61,7 @@ def test_noise_does_not_report_a_plateau_over_and_over(noise, window):
         losses = 1 + 0.05 * x
     else:
         losses = np.abs(x) * 1e-9 if noise == "one-sided" else 1 + noise * x
+    losses[0] = np.median(losses)  # what a run begins with counts as a good loss if nothing is as low
     mon = make_monitor(window=window, stats_every=None)
     info = ac.StepInfo()
     found = Counter(finding.kind for loss in losses.tolist() for finding in mon.observe(loss, info))
@@ -173,11 +174,28 @@ def test_three_spikes_with_losses_of_ten_times_the_median_stop_the_run():
     feed_norms(mon, [1.0] * 64)
     bad, good = ac.StepInfo(False, 50.0), ac.StepInfo(False, 1.0)
     found = []
-    for loss, info in [(11.0, bad), (1.0, good), (9.0, bad), (1.0, good), (11.0, good), (11.0, bad), (12.0, bad)]:
+    for loss, info in [(11.0, bad), (9.0, bad), (4.0, good), (11.0, good), (11.0, bad), (12.0, bad)]:
         found += brief(mon.observe(loss, info))
-    assert [item for item in found if item[2] != "spike"] == [(71, "stop", "exploding")]
+    assert [item for item in found if item[2] != "spike"] == [(70, "stop", "exploding")]
     assert mon.findings[-1].evidence == {"loss": 12.0, "median": 1.0, "spikes": 3}
     assert feed_norms(mon, [50.0] * 20, loss=30.0) == []
+
+
+def test_bad_batches_between_good_ones_are_no_explosion():
+    mon = make_monitor(window=256)
+    feed_norms(mon, [1.0] * 64)
+    bad, good = ac.StepInfo(False, 50.0), ac.StepInfo(False, 1.0)
+    found = [item for _ in range(8) for loss, info in [(20.0, bad), (1.0, good)] for item in mon.observe(loss, info)]
+    assert {finding.kind for finding in found} == {"spike"}
+
+
+@pytest.mark.parametrize("factor", [1.1, 1.5, 10.0])
+def test_a_rate_that_is_too_large_from_the_first_step_on(factor):
+    mon = make_monitor(window=256, stats_every=None)
+    found = brief([f for i in range(60) for f in mon.observe(2.3 * min(factor**i, 1e6), ac.StepInfo())])
+    assert [kind for *_, kind in found] == ["lr_large"]
+    assert 33 <= found[0][0] <= 48
+    assert mon.findings[0].evidence["best"] == 2.3
 
 
 def test_a_spike_does_not_count_for_steps_whose_norm_is_unknown():
@@ -218,7 +236,7 @@ def test_a_loss_scale_below_1_is_a_loop():
 def test_everything_that_can_go_wrong_is_json_with_advice(seed):
     mon = make_monitor(units=True, validation_window=8, mode="max" if seed % 2 else "min")
     found = [finding for event in events(seed, 3000) for finding in event.observe(mon)]
-    assert {"plateau", "lr_large", "exploding", "spike", "overflow_loop"} <= {finding.kind for finding in found}
+    assert {"plateau", "lr_large", "spike", "overflow_loop"} <= {finding.kind for finding in found}
     for finding in found:
         assert json.loads(json.dumps(finding.to_dict(), allow_nan=False)) == finding.to_dict()
         assert ac.Finding.from_dict(json.loads(finding.to_json())) == finding

@@ -89,14 +89,14 @@ def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def require_use_of_precision(owner: str, precision: Precision, arrays: Iterable[Any]) -> None:
     """Raise ValueError if `precision` is for half-precision parameters and no array has half precision."""
     special = "master" if precision.master == "remainder" else "rounding" if precision.rounding != "nearest" else None
-    if special and not any(_may_be_half(array) for array in arrays):
+    if special and not any(may_be_half(array) for array in arrays):
         raise ValueError(
             f"{owner}: precision: {special}={getattr(precision, special)!r} is for half-precision parameters, and "
             "there are none"
         )
 
 
-def _may_be_half(array: Any) -> bool:
+def may_be_half(array: Any) -> bool:
     """Whether an array of any library may have half precision, as far as its dtype tells."""
     return getattr(getattr(array, "dtype", None), "itemsize", 2) == 2
 

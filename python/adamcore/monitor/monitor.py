@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adamcore._arrays.memory import HOST
 from adamcore._arrays.structures import named_arrays
@@ -24,6 +23,7 @@ from adamcore.monitor.reading import COLUMNS, columns_of, gradients_of, kept, nu
 from adamcore.monitor.record import Record
 from adamcore.monitor.report import describe
 from adamcore.monitor.saved import Saved
+from adamcore.monitor.traits import Traits, traits_of
 from adamcore.monitor.watches import PARTS, Watches
 from adamcore.optimizer import Optimizer
 from adamcore.step_info import StepInfo
@@ -139,7 +139,7 @@ class Monitor:
         self.seed = as_int(seed, "Monitor: seed", "an int >= 0", 0)
         self.columns = COLUMNS
         self._pending: deque[tuple[Any, StepInfo]] = deque()
-        self._matrices: tuple[tuple[str, ...], NDArray[np.bool_]] | None = None
+        self._traits: Traits | None = None
         self._begin(Watches(arguments), opt.completed, opt.completed, 0)
 
     def _begin(self, watches: Watches, first: int, seen: int, unknown: int) -> None:
@@ -220,20 +220,16 @@ class Monitor:
         return found
 
     def _take_statistics(self, stats: StepStats, step: int) -> list[Finding]:
-        columns, matrices = columns_of(stats), self._matrices_of(stats.names)
-        found = self._watches.statistics(stats.names, columns, step, matrices)
-        self._statistics.append({"step": step, **summary_of(columns, matrices)})
+        columns = columns_of(stats)
+        if self._traits is None or self._traits.names != stats.names:
+            self._traits = traits_of(self._opt, stats.names)
+        found = self._watches.statistics(columns, step, self._traits)
+        self._statistics.append({"step": step, **summary_of(columns, self._traits.matrices)})
         if self._scaler is not None:
             # That of the last step that was read. Reading `scale` would wait, and take errors that are the user's.
             scale = self._scaler._now["scale"]
             found += self._watches.report(self._watches.gradients.observe_scale(scale), step)
         return found
-
-    def _matrices_of(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
-        if self._matrices is None or self._matrices[0] != names:
-            axes = {name: np.ndim(array) for name, array in named_arrays(self._opt.param_groups)}
-            self._matrices = names, np.array([axes.get(name, 0) > 1 for name in names], np.bool_)
-        return self._matrices[1]
 
     def observe_validation(self, metric: Any) -> list[Finding]:
         """Take the metric of one validation. On a device, this waits for the steps before it.

@@ -122,12 +122,20 @@ def gradients_of(grads: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def summary_of(columns: Columns, matrices: NDArray[np.bool_]) -> dict[str, float]:
     """Return one number for each column of statistics."""
-    found: dict[str, float] = {name: finite_median(columns[name]) for name in ("ratio", "cos") if name in columns}
+    found: dict[str, float] = {"ratio": finite_median(columns["ratio"])} if "ratio" in columns else {}
+    if "cos" in columns:
+        found["cos"] = agreement(columns["cos"], matrices)
     if "grad_rms" in columns:
         sizes = columns["grad_rms"][matrices & np.isfinite(columns["grad_rms"])]
         if sizes.size and sizes.max() > 0:
             found["share"] = float(sizes.min() / sizes.max())
     return found
+
+
+def agreement(cosines: Floats, matrices: NDArray[np.bool_]) -> float:
+    """Return the median cosine of the matrices, or of all parameters if no matrix has one."""
+    of_matrices = finite_median(cosines[matrices])
+    return finite_median(cosines) if math.isnan(of_matrices) else of_matrices
 
 
 def finite_median(values: Floats) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore.monitor.reading import LARGEST, Columns, Floats, finite_median
+from adamcore.monitor.reading import LARGEST, Columns, Floats, agreement
 from adamcore.monitor.saved import Saved, known_or_none, nan_for_none, numbers_or_nones
 from adamcore.monitor.signals import Signal
+from adamcore.monitor.traits import Traits
 from adamcore.schedules._detector import Plateau, median_of
 
 _VANISHING, _RECOVERED, _VANISHING_STEPS = 1e-3, 2e-3, 50
@@ -51,23 +52,24 @@ class TensorWatch:
         """The losses of the last steps, with or without statistics, to which the caller adds."""
         return self._losses
 
-    def observe(self, names: tuple[str, ...], columns: Columns, step: int, matrices: NDArray[np.bool_]) -> list[Signal]:
-        """Take the statistics of one step; `matrices` says which parameters have two axes or more."""
+    def observe(self, columns: Columns, step: int, traits: Traits, is_falling: bool) -> list[Signal]:  # noqa: FBT001
+        """Take the statistics of one step, and whether losses are lower than ever before."""
         if self._last is not None and step - self._last < self._every:
             return []
         self._last = step
-        if names != self._names:
-            self._names = names
+        if traits.names != self._names:
+            self._names = traits.names
             self._grads.clear()
         signals: list[Signal] = []
         if "grad_rms" in columns:
-            signals += self._see_vanishing(columns, matrices)
+            signals += self._see_vanishing(columns, traits.matrices)
         if "zero" in columns:
             signals += self._see_lasting("dead", columns["zero"], columns["zero"] == 1, self._zero_since, step)
         if "lost" in columns:
-            signals += self._see_lasting("lost", columns["lost"], columns["lost"] > _LOST, self._lost_since, step)
+            holds = (columns["lost"] > _LOST) & traits.forget
+            signals += self._see_lasting("lost", columns["lost"], holds, self._lost_since, step)
         if "cos" in columns:
-            signals += self._see_agreement(columns["cos"], matrices)
+            signals += self._see_agreement(columns["cos"], traits.matrices, is_falling=is_falling)
         return signals
 
     def _see_vanishing(self, columns: Columns, matrices: NDArray[np.bool_]) -> list[Signal]:
@@ -112,22 +114,22 @@ class TensorWatch:
                 signals.append(Signal(kind, name, "warning", evidence))
         return signals
 
-    def _see_agreement(self, cosines: Floats, matrices: NDArray[np.bool_]) -> list[Signal]:
-        known = np.isfinite(cosines)
-        chosen = known & matrices if (known & matrices).any() else known
-        if not chosen.any():
+    def _see_agreement(self, cosines: Floats, matrices: NDArray[np.bool_], *, is_falling: bool) -> list[Signal]:
+        cosine = agreement(cosines, matrices)
+        if math.isnan(cosine):
             return []
         self._seen += self._every
         if self._seen <= _SETTLING:
             return []
-        self._cosines.append(finite_median(cosines[chosen]))
+        self._cosines.append(cosine)
         if len(self._cosines) < (self._cosines.maxlen or 1):
             return []
         usual = median_of(self._cosines)
         if usual <= _AGREEING:
             return [Signal("lr_small")] if usual < _NO_LONGER else []
         losses = [loss for loss in self._losses if -LARGEST <= loss <= LARGEST]
-        if len(losses) < _COS_STEPS or _FALLING.judge(losses) != "improving":
+        # Gradients agree too where losses fall back from where a rate that was too large has left them.
+        if not is_falling or len(losses) < _COS_STEPS or _FALLING.judge(losses) != "improving":
             return []
         return [Signal("lr_small", None, "note", {"cos": usual})]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.gradients import GradientWatch
@@ -16,6 +13,7 @@ from adamcore.monitor.losses import LossWatch
 from adamcore.monitor.reading import Columns
 from adamcore.monitor.signals import NOTHING, Active, Signal
 from adamcore.monitor.tensors import TensorWatch
+from adamcore.monitor.traits import Traits
 from adamcore.monitor.units import UnitWatch
 from adamcore.monitor.validation import ValidationWatch
 
@@ -51,11 +49,9 @@ class Watches:
                 self.tensors.losses.append(loss)
         return self.report(signals, step) if signals else []
 
-    def statistics(
-        self, names: tuple[str, ...], columns: Columns, step: int, matrices: NDArray[np.bool_]
-    ) -> list[Finding]:
+    def statistics(self, columns: Columns, step: int, traits: Traits) -> list[Finding]:
         """Take the statistics of one step, and return what is new."""
-        return self.report(self.tensors.observe(names, columns, step, matrices), step)
+        return self.report(self.tensors.observe(columns, step, traits, self.losses.is_falling(step)), step)
 
     def report(self, signals: Iterable[Signal], step: int) -> list[Finding]:
         """Return what is new among the signals of a step, and remember it."""
