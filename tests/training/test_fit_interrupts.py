@@ -14,7 +14,11 @@ import adamcore as ac
 import interruptions
 from fitting import Breaking, Regression, adam, everything_at_once, sgd
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals"),
+    # Files that are interrupted as they are opened are closed by the garbage collection.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 STEPS = 20
 
@@ -247,3 +251,18 @@ def test_a_handler_that_raises_at_any_moment_of_ours(accumulate, tmp_path, monke
 
     interruptions.interrupt_everywhere(prepare, check, 20)
     assert "interrupted" in came
+
+
+def test_half_of_a_validation_is_not_saved(tmp_path):
+    class Interrupting(ac.Monitor):
+        def observe_validation(self, metric):
+            found = super().observe_validation(metric)
+            if self._seen == 14:
+                raise KeyboardInterrupt
+            return found
+
+    options = dict(steps=14)
+    _, expected = everything_at_once(Regression(), monitor=ac.Monitor, **options)
+    run, _ = everything_at_once(Regression(), tmp_path, monitor=Interrupting, **options)
+    assert (run.ended, run.step) == ("interrupted", 14)
+    assert everything_at_once(Regression(), tmp_path, monitor=ac.Monitor, **options)[1] == expected

@@ -201,6 +201,7 @@ def test_another_problem_is_refused(tmp_path):
         ac.fit(shorter, sgd, steps=9, checkpoints=tmp_path, progress=None)
 
 
+@pytest.mark.skipif(not hasattr(np.random.Generator, "spawn"), reason="NumPy 1.24 has no spawn()")
 def test_the_generator_may_have_children(tmp_path):
     class Spawning(Regression):
         def batches(self, rng):
@@ -224,6 +225,13 @@ def test_the_best_checkpoint(tmp_path):
     checkpoints.load(opt, which="best", strict=False)
     measured = Regression().evaluate(dict(zip(("w", "b"), opt.param_groups[0]["params"], strict=True)))
     assert measured["val_loss"] == values[best - 1]
+
+
+def test_only_what_was_measured_may_be_the_best(tmp_path):
+    """A checkpoint between two validations has no metric, and not that of the one before."""
+    checkpoints = ac.Checkpoints(tmp_path, every=1, keep=1, best=9)
+    ac.fit(Regression(), sgd, steps=16, checkpoints=checkpoints, progress=None)
+    assert [path.name for path in checkpoints.paths] == [f"step-{n:010d}.safetensors" for n in (16, 14, 7)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork() and no such signals")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore.training.trainer import Trainer
 from fitting import Regression, adam, sgd
+from helpers import everything
 
 
 def measured_at(run):
@@ -237,6 +240,26 @@ def test_an_average_of_the_last_steps():
 def test_validations_leave_no_trace(factory, dtype):
     def train(**options):
         run = ac.fit(Regression(dtype), factory, steps=30, progress=None, **options)
-        return [run.history["loss"].tolist(), run.params["w"].tobytes(), run.params["b"].tobytes()]
+        return [run.history["loss"].tolist(), everything(run.opt)]
 
     assert train(validate_every=1) == train(validate_every=30) == train(validate_every=7, early_stopping=None)
+
+
+@pytest.mark.parametrize("master", ["float32", "remainder", None])
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_what_eval_and_train_round_is_put_back(dtype, master):
+    """Also what half precision keeps beside the parameters."""
+    if dtype is np.float32 and master == "remainder":
+        return
+    w = np.linspace(0.1, 1, 5000).astype(dtype)
+    opt = ac.ScheduleFreeAdamW({"w": w}, lr=0.01, precision=ac.Precision(master=master))
+    for seed in range(20):
+        opt.step({"w": np.random.default_rng(seed).standard_normal(5000)})
+    before = everything(opt)
+    with Trainer(Regression(), opt, seed=0, owner="fit").evaluating():
+        assert opt.mode == "eval"
+    assert opt.mode == "train"
+    assert everything(opt) == before
+    opt.eval()
+    opt.train()
+    assert everything(opt) != before
