@@ -89,6 +89,10 @@ class Layers:
         loss, _ = cross_entropy(logits, data.labels_held_out)
         return {"val_loss": loss, "val_accuracy": float((logits.argmax(axis=1) == data.labels_held_out).mean())}
 
+    def hidden_outputs(self, params: Params, x: Array) -> list[Array]:
+        """Return the outputs of each hidden layer."""
+        return self._forward(params, x)[1:-1]
+
     def _forward(self, params: Params, x: Array) -> list[Array]:
         outputs = [x]
         for i in range(len(self.hidden)):
