@@ -5,6 +5,7 @@ At most 5% of false findings where the specification has none, and at least 90% 
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 
@@ -176,3 +177,18 @@ def test_what_there_is_not_is_refused_before_the_work(table, monkeypatch, capsys
     shown = capsys.readouterr()
     assert shown.err
     assert shown.out == ""
+
+
+def test_the_documented_tables_keep_to_the_specified_ones():
+    text = (ROOT / "docs" / "monitoring-evidence.md").read_text(encoding="utf-8")
+    for name, specified in PLATEAU.items():
+        (row,) = re.findall(rf"^{re.escape(name)}  .*?((?:\d+/\d+; \d+; \d+ *){{2}})$", text, re.MULTILINE)
+        cells = re.findall(r"(\d+)/(\d+); \d+; (\d+)", row)
+        for cell, (power, exponential, delay) in zip(cells, specified, strict=True):
+            false = [int(number) for number in cell[:2]]
+            assert false <= [power + 5, exponential + 5], name
+            assert int(cell[2]) <= delay + 128, name
+    rows = re.findall(r"^(plateau|[a-z_]+ ?(?:of validations)?) .*\d+ *(?:\((\d+)\))?$", text, re.MULTILINE)
+    false = {name.strip(): int(count or 0) for name, count in rows}
+    assert {"plateau", "overfitting", "lr_small", "dead"} <= set(false)
+    assert max(false.values()) <= 5
