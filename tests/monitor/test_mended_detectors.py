@@ -29,6 +29,12 @@ def test_bad_batches_between_good_ones_are_spikes_and_no_explosion():
     assert kinds(found) == ["spike"] * 8
 
 
+def test_three_bad_batches_in_a_row_are_no_explosion():
+    mon = monitor()
+    feed(mon, [1.0] * 64, [1.0] * 64)
+    assert kinds(feed(mon, [50.0] * 3 + [1.0] * 30, [30.0] * 3 + [1.0] * 30)) == ["spike"] * 3
+
+
 def test_losses_that_stay_high_explode_once():
     mon = monitor()
     feed(mon, [1.0] * 64, [1.0] * 64)

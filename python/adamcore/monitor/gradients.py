@@ -12,6 +12,7 @@ from adamcore.schedules._detector import median_of
 
 _DEVIATIONS, _WINDOW = 6.0, 128
 _SKIPS, _OF_STEPS = 5, 20
+_IN_A_ROW = 3
 
 
 class GradientWatch:
@@ -19,8 +20,8 @@ class GradientWatch:
 
     def __init__(self) -> None:
         self._history = _history_of([])
-        self.has_spike = False
-        """Whether the last norm was a spike."""
+        self.spikes = 0
+        """How many of the last norms were spikes, without one between that was not."""
         self._skips: deque[bool] = deque(maxlen=_OF_STEPS)
         self.overflows = 0
         """How many of the last 20 steps were skipped. While it is 0, steps that are not need not be observed."""
@@ -28,14 +29,16 @@ class GradientWatch:
     def observe_norm(self, norm: float, guarded: bool) -> tuple[Signal, ...]:  # noqa: FBT001
         """Take the norm of one step; `guarded` if a `SpikeGuard` has found it to be a spike."""
         spike = self._history.observe(norm) or guarded
-        if not spike and not self.has_spike:
+        if not spike and not self.spikes:
             return NOTHING
-        self.has_spike = spike
         if not spike:
+            self.spikes = 0
             return (Signal("spike"),)
+        self.spikes += 1
         norms = self._history.norms
-        usual = median_of(norms) if norms else None
-        return (Signal("spike", None, "note", {"grad_norm": norm, "median": usual}),)
+        found = Signal("spike", None, "note", {"grad_norm": norm, "median": median_of(norms) if norms else None})
+        # Every bad batch is news. More of them in a row are no batches: gradients have become larger.
+        return (Signal("spike"), found) if self.spikes <= _IN_A_ROW else (found,)
 
     def observe_skip(self, skipped: bool) -> tuple[Signal, ...]:  # noqa: FBT001
         """Take whether a step was skipped because gradients were not finite."""
@@ -55,15 +58,15 @@ class GradientWatch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"norms": self._history.norms, "has_spike": self.has_spike, "skips": list(self._skips)}
+        return {"norms": self._history.norms, "spikes": self.spikes, "skips": list(self._skips)}
 
     def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned."""
-        saved = Saved(state, ("norms", "has_spike", "skips"))
+        saved = Saved(state, ("norms", "spikes", "skips"))
         norms = saved.numbers("norms", _WINDOW)
         if not all(norm > 0 for norm in norms):
             raise ValueError("norms must be > 0")
-        self._history, self.has_spike = _history_of(norms), saved.flag("has_spike")
+        self._history, self.spikes = _history_of(norms), saved.count("spikes")
         self._skips = deque(saved.flags("skips", _OF_STEPS), maxlen=_OF_STEPS)
         self.overflows = sum(self._skips)
 

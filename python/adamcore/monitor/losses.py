@@ -92,11 +92,13 @@ class LossWatch:
         if self._above >= _STEPS_ABOVE:
             signals = (Signal("lr_large", None, "note", evidence),)
         level = self.trend.level
-        if spike and level is not None and loss > self._times(_EXPLODED, level):
-            self._exploded = [at for at in self._exploded if step - at <= _WITHIN] + [step]
-            if len(self._exploded) >= _REPEATED:
+        if level is not None and loss > self._times(_EXPLODED, level):
+            self._exploded = [at for at in self._exploded if step - at <= _WITHIN]
+            if len(self._exploded) >= _REPEATED:  # a few bad batches in a row are followed by a good one
                 times = {"loss": loss, "median": level, "spikes": len(self._exploded)}
                 signals += (Signal("exploding", None, "stop", times),)
+            if spike:
+                self._exploded.append(step)
         return signals
 
     def _times(self, factor: float, height: float) -> float:

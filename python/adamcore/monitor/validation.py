@@ -46,7 +46,7 @@ class ValidationWatch:
         signals = self._standstill.observe(heights, "undecided" if rises else verdict, level)
         if rises:
             return signals + self._see_rise(loss)
-        return signals if verdict == "undecided" else (*signals, Signal("overfitting"))
+        return (*signals, Signal("overfitting")) if verdict == "improving" else signals
 
     def _see_rise(self, loss: float | None) -> tuple[Signal, ...]:
         before = self._losses[-self._test.window]

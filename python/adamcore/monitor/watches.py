@@ -39,7 +39,7 @@ class Watches:
         signals, spike = NOTHING, False  # of a step without a norm, nothing is known
         if norm is not None:
             signals = gradients.observe_norm(norm, guarded)
-            spike = gradients.has_spike
+            spike = gradients.spikes > 0
         overflow = skipped and not guarded
         if overflow or gradients.overflows:
             signals += gradients.observe_skip(overflow)
