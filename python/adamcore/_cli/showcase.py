@@ -12,7 +12,7 @@ from rich.table import Table
 import adamcore as ac
 from adamcore._cli import digits, many_tensors
 
-_WRONG_RATE, _RIGHT_RATE = 0.3, 0.01
+_WRONG_RATE, _RIGHT_RATE = 3.0, 0.01
 _STEPS = 400
 _COMPARED = {
     "AdamW": [partial(ac.AdamW, lr=lr) for lr in (1e-2, 3e-2, 1e-1)],
