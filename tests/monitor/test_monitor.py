@@ -123,19 +123,25 @@ def test_no_metric_raises_an_error(metric):
 
 
 @pytest.mark.parametrize("info", [None, (False, 1.0), "info", 3])
-def test_what_is_no_info_is_refused(info):
+def test_what_is_no_info_tells_nothing_but_the_loss_counts(info):
     mon = make_monitor()
-    with pytest.raises(TypeError, match=r"Monitor.observe: info must be what step returned, got "):
-        mon.observe(1.0, info)
-    assert len(mon.history["loss"]) == 0
-    assert mon.wants_stats
+    assert mon.observe(1.0, info) == []
+    assert mon.history["loss"].tolist() == [1.0]
+    assert np.isnan(mon.history["grad_norm"]).all()
 
 
 OPTIMIZERS = sorted(ac.optimizers.__all__)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        (dtype, name)
+        for dtype in ("float16", "bfloat16", "float32", "float64", "complex64")
+        for name in OPTIMIZERS
+        if (dtype, name) != ("complex64", "Adafactor")
+    ],
+)
 def test_it_changes_nothing_of_any_optimizer(name, dtype):
     rng = np.random.default_rng(1)
     dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
@@ -149,10 +155,7 @@ def test_it_changes_nothing_of_any_optimizer(name, dtype):
     results = []
     for watched in (False, True):
         params = {"layer": [np.ones((3, 4), dtype), np.ones(4, dtype)], "frozen": np.ones(2, dtype)}
-        try:
-            opt = getattr(ac, name)(params, nonfinite="skip")
-        except (TypeError, ValueError, NotImplementedError) as error:
-            pytest.skip(str(error))
+        opt = getattr(ac, name)(params, nonfinite="skip")
         mon = ac.Monitor(opt, window=16, units=True) if watched else None
         for step, drawn in enumerate(steps):
             grads = {"layer": [drawn["layer"][0], drawn["layer"][1] if step % 3 else None], "frozen": None}

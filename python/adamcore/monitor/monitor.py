@@ -19,7 +19,7 @@ from adamcore._history.columns import History, put_text
 from adamcore.loss_scaler import LossScaler
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.finding import Finding
-from adamcore.monitor.reading import COLUMNS, columns_of, gradients_of, kept, number_of, summary_of, values_of
+from adamcore.monitor.reading import COLUMNS, UNKNOWN, columns_of, gradients_of, kept, number_of, summary_of, values_of
 from adamcore.monitor.record import Record
 from adamcore.monitor.report import describe
 from adamcore.monitor.saved import Saved
@@ -169,16 +169,11 @@ class Monitor:
         -------
         list of Finding
             What is new; mostly nothing. The same thing is reported again after it was over, or when it becomes worse.
-
-        Raises
-        ------
-        TypeError
-            If `info` is not what a step returned. Nothing has changed then.
         """
         try:
             is_known = info._read is None
         except AttributeError:
-            raise TypeError(f"Monitor.observe: info must be what step returned, got {short_repr(info)}") from None
+            info, is_known = UNKNOWN, True
         self._taken = step = self._taken + 1
         if self._every:
             self.wants_stats = (step - self._first) % self._every == 0

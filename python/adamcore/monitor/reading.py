@@ -27,6 +27,10 @@ _NUMBERS = (float, int, np.floating, np.integer)
 _NO_NUMBERS = (str, bytes, bytearray, bool, np.bool_)
 
 
+UNKNOWN = StepInfo()
+"""What stands for the result of a step that is none of ours: it tells nothing."""
+
+
 def number_of(value: Any) -> float | None:
     """Return a loss or a metric as a float, infinite if it is too large for one, or None for what is no number.
 
