@@ -256,3 +256,14 @@ def test_a_gradient_that_is_gone_after_a_group_was_added(grads: list[Any]) -> No
     opt.step([grads[0], None, grads[2], cupy.asarray(np.ones(N, np.float32))])
     assert np.array_equal(params[1].host, before)
     assert opt.steps["1"] == 1
+
+
+def test_a_monitor_waits_only_for_statistics(grads: list[Any]) -> None:
+    opt = ac.AdamW(arrays(), clip_norm=1.0)
+    mon = ac.Monitor(opt, stats_every=8)
+    loss = cupy.asarray(np.ones((), np.float32))
+    for step in range(20):
+        info = opt.step(grads, stats=mon.wants_stats)
+        log = log_of(lambda info=info: mon.observe(loss, info))
+        assert bool(reads(log)) == (step % 8 == 0), step
+    assert len(mon.history["step"]) == 20
