@@ -3,6 +3,9 @@
 Monitors observe noisy losses, without and with a norm, as Python's and as NumPy's numbers, and statistics of few and of
 many tensors in every eighth step. They take turns with an AdamW step of one parameter with 1000 elements, which is
 short, and with float(loss), which any loop does. Medians of all rounds, with quartiles.
+
+Such loops have all that they need in the caches. The rows "cold" are of single steps, each after 64 MB of other numbers
+were read, and have the cost of the clock. A training loop lies between the two.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable
 from statistics import quantiles
+from typing import Any
 
 from environment import begin
 from text import aligned, duration
@@ -57,6 +61,12 @@ def steps() -> dict[str, tuple[Call, int]]:
 
 def statistics(count: int) -> tuple[Call, int]:
     """Observations of steps, of which one in eight has statistics of so many tensors."""
+    monitor, infos = with_statistics(count)
+    return lambda: [monitor.observe(1.0, info) for info in infos], len(infos)
+
+
+def with_statistics(count: int) -> tuple[Any, list[Any]]:
+    """A monitor, and the results of 40 steps, of which one in eight has statistics of so many tensors."""
     import numpy as np
 
     import adamcore as ac
@@ -69,7 +79,26 @@ def statistics(count: int) -> tuple[Call, int]:
     for step in range(40):
         grads = {name: rng.standard_normal((4, 4)) for name in params}
         infos.append(optimizer.step(grads, stats=step % 8 == 0 and monitor.columns))
-    return lambda: [monitor.observe(1.0, info) for info in infos], len(infos)
+    return monitor, infos
+
+
+def cold(count: int, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of single observations with cold caches, of steps without statistics and with them."""
+    import numpy as np
+
+    monitor, infos = with_statistics(count)
+    other = np.ones(8_000_000)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    while min(map(len, seconds.values())) < rounds:
+        for info in infos:
+            other.sum()
+            began = time.perf_counter()
+            monitor.observe(1.0, info)
+            seconds[info.stats is not None].append(time.perf_counter() - began)
+    return {
+        "observe, no norm, cold": seconds[False],
+        f"observe, statistics of {count} tensors, cold": seconds[True],
+    }
 
 
 def noise() -> list[float]:
@@ -96,9 +125,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=101)
     options = parser.parse_args()
     begin(1)
-    with_statistics = {f"observe, statistics of {count} tensors in 1 of 8": statistics(count) for count in TENSORS}
+    of_tensors = {f"observe, statistics of {count} tensors in 1 of 8": statistics(count) for count in TENSORS}
     rows = [("one step", "median", "quartiles")]
-    for name, times in take_turns({**yardsticks(), **steps(), **with_statistics}, options.rounds).items():
+    warm = take_turns({**yardsticks(), **steps(), **of_tensors}, options.rounds)
+    for name, times in {**warm, **cold(TENSORS[0], options.rounds)}.items():
         low, middle, high = quantiles(times)
         rows.append((name, duration(middle), f"{duration(low)} to {duration(high)}"))
     print("", *aligned(rows), sep="\n")
