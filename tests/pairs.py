@@ -2,7 +2,8 @@
 
 ADAMCORE_EXHAUSTIVE asks for more: the whole product for the rules with the fewest and the most slots, and for every
 other rule so much that any two of the remaining values meet with it. So a new rule costs a few tests and not a product.
-ADAMCORE_EXHAUSTIVE=all asks for every product whole, as bench/gpu.sh does on a GPU.
+ADAMCORE_EXHAUSTIVE=all asks for every product whole, as bench/gpu.sh does on a GPU, and for all runs of the tables in
+tests/monitor.
 """
 
 from __future__ import annotations

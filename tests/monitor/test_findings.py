@@ -54,7 +54,7 @@ def test_windows_of_all_lengths(window):
 @pytest.mark.parametrize("noise", [0.01, 0.05, 0.3, "AR(1)", "one-sided"])
 def test_noise_does_not_report_a_plateau_over_and_over(noise, window):
     rng = np.random.default_rng(7)
-    x = rng.standard_normal(50_000)
+    x = rng.standard_normal(30_000)
     if noise == "AR(1)":
         for i in range(1, len(x)):
             x[i] = 0.9 * x[i - 1] + math.sqrt(1 - 0.81) * x[i]

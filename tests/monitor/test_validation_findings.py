@@ -82,8 +82,7 @@ def test_metrics_of_accuracy_are_shown_as_they_are():
     assert "metric 0.9," in str(mon.findings[0])
 
 
-@pytest.mark.parametrize("noise", [0.005, 0.01, 0.05, 0.2])
-@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(("noise", "mode"), [(0.005, "min"), (0.01, "max"), (0.05, "min"), (0.2, "max")])
 def test_noise_does_not_report_anything_over_and_over(noise, mode):
     mon = make_monitor(mode=mode, window=256, stats_every=None)
     rng = np.random.default_rng(11)

@@ -33,7 +33,7 @@ KINDS = {
     "overfitting": "warning",
 }
 # The step of the first finding, where it does not depend on the last bits of losses: the first that is possible.
-EARLIEST = {"vanishing": 49, "spike": 150, "exploding": 202, "overflow_loop": 6, "lost": 201, "lr_small": 129}
+EARLIEST = {"vanishing": 49, "spike": 150, "exploding": 203, "overflow_loop": 6, "lost": 201, "lr_small": 129}
 
 
 @pytest.fixture
