@@ -2,7 +2,7 @@
 
     python docs/experiments/detectors.py [TABLE ...]
 
-Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision; by default all of them, in about five
+Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision; by default all of them, in three
 minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
 """
 
