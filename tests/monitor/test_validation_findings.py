@@ -32,7 +32,7 @@ def test_metrics_that_stop_improving():
     (finding,) = mon.findings
     assert finding.evidence == {"metric": 0.5, "window": 8}
     assert "validation" in finding.advice
-    assert "validation" not in ac.monitor.advice.advice_for("plateau", "", "warning")
+    assert "validation" not in ac.monitor.detectors.advice.advice_for("plateau", "", "warning")
 
 
 def test_a_plateau_of_losses_and_one_of_metrics_are_two_findings():

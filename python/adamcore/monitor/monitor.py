@@ -18,13 +18,13 @@ from adamcore._core import short_repr
 from adamcore._history.columns import History, put_text
 from adamcore.loss_scaler import LossScaler
 from adamcore.monitor.arguments import Arguments
+from adamcore.monitor.detectors.watches import PARTS, Watches
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.reading import COLUMNS, UNKNOWN, columns_of, gradients_of, kept, number_of, summary_of, values_of
 from adamcore.monitor.record import Record
 from adamcore.monitor.report import describe
 from adamcore.monitor.saved import Saved
 from adamcore.monitor.traits import Traits, traits_of
-from adamcore.monitor.watches import PARTS, Watches
 from adamcore.optimizer import Optimizer
 from adamcore.step_info import StepInfo
 from adamcore.step_stats import StepStats

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from adamcore._core import slope_interval
+from adamcore.monitor.detectors.signals import NOTHING, Signal
+from adamcore.monitor.detectors.standstill import Standstill
 from adamcore.monitor.reading import LARGEST
 from adamcore.monitor.saved import Saved
-from adamcore.monitor.signals import NOTHING, Signal
-from adamcore.monitor.standstill import Standstill
 from adamcore.schedules._detector import Plateau, block_medians, median_of
 
 _DEVIATIONS = 3.1

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore.monitor.detectors.signals import Signal
 from adamcore.monitor.saved import Saved
-from adamcore.monitor.signals import Signal
 
 _CHECKS = 8
 _MANY = 0.2

@@ -6,8 +6,8 @@ from collections import deque
 from typing import Any
 
 from adamcore._core import SpikeHistory
+from adamcore.monitor.detectors.signals import NOTHING, Signal
 from adamcore.monitor.saved import Saved
-from adamcore.monitor.signals import NOTHING, Signal
 from adamcore.schedules._detector import median_of
 
 _DEVIATIONS, _WINDOW = 6.0, 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adamcore.monitor.signals import NOTHING, Signal
+from adamcore.monitor.detectors.signals import NOTHING, Signal
 from adamcore.schedules._detector import Plateau, Verdict, median_of
 
 _EXCEPTIONS = 8

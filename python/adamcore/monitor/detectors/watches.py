@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adamcore.monitor.arguments import Arguments
+from adamcore.monitor.detectors.gradients import GradientWatch
+from adamcore.monitor.detectors.losses import LossWatch
+from adamcore.monitor.detectors.signals import NOTHING, Active, Signal
+from adamcore.monitor.detectors.tensors import TensorWatch
+from adamcore.monitor.detectors.units import UnitWatch
+from adamcore.monitor.detectors.validation import ValidationWatch
 from adamcore.monitor.finding import Finding
-from adamcore.monitor.gradients import GradientWatch
 from adamcore.monitor.log import Log
-from adamcore.monitor.losses import LossWatch
 from adamcore.monitor.reading import Columns
-from adamcore.monitor.signals import NOTHING, Active, Signal
-from adamcore.monitor.tensors import TensorWatch
 from adamcore.monitor.traits import Traits
-from adamcore.monitor.units import UnitWatch
-from adamcore.monitor.validation import ValidationWatch
 
 PARTS = ("losses", "gradients", "validation", "tensors", "units", "active", "log")
 

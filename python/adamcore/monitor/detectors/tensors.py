@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adamcore.monitor.detectors.signals import Signal
 from adamcore.monitor.reading import LARGEST, Columns, Floats, agreement
 from adamcore.monitor.saved import Saved, known_or_none, nan_for_none, numbers_or_nones
-from adamcore.monitor.signals import Signal
 from adamcore.monitor.traits import Traits
 from adamcore.schedules._detector import Plateau, median_of
 

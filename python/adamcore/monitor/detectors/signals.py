@@ -10,7 +10,7 @@ import numpy as np
 
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
-from adamcore.monitor.advice import advice_for
+from adamcore.monitor.detectors.advice import advice_for
 from adamcore.monitor.finding import SEVERITIES, Finding, Severity
 
 

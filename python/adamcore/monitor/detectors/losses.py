@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from adamcore.monitor.detectors.signals import NOTHING, Signal
+from adamcore.monitor.detectors.standstill import Standstill
+from adamcore.monitor.detectors.trend import Trend
 from adamcore.monitor.reading import LARGEST
 from adamcore.monitor.saved import Saved
-from adamcore.monitor.signals import NOTHING, Signal
-from adamcore.monitor.standstill import Standstill
-from adamcore.monitor.trend import Trend
 from adamcore.schedules._detector import Plateau, median_of
 
 _ABOVE, _STEPS_ABOVE = 3.0, 32
