@@ -49,6 +49,23 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, st
         os.fsync(file)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text into the file `path`, of which the old content stays until the new one is complete.
+
+    It is written in place where that cannot be: into a pipe, a device or what a link leads to, such as /dev/stdout, or
+    where the folder takes no new file.
+    """
+    data = text.encode()
+    if not path.parent.is_dir() or path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(data)
+        return
+    try:
+        with _replacing(path) as file:
+            _write_all(file, data)
+    except PermissionError:
+        path.write_bytes(data)
+
+
 def require_savable(array: NDArray[Any], label: str) -> None:
     """Raise TypeError or ValueError, which starts with `label`, for an array that files cannot have."""
     if name_of(array.dtype) is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adamcore._checks.extras import import_extra
+from adamcore._files.writing import write_text
 from adamcore.training.comparing.tables import profile_of, text_table
 
 Data = dict[str, Any]
@@ -100,7 +101,7 @@ class Comparison:
         keys = ["loss", "seconds"] if self._data["metric"] == "loss" else ["loss", "validation"]
         for axes, key in zip(figure.subplots(1, 2), keys, strict=True):
             pictures.draw(axes, key, self._data)
-        figure.axes[0].legend([row["rule"] for row in self._data["rows"]], frameon=False)
+        _add_legend(figure.axes[0], [row["rule"] for row in self._data["rows"]])
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure
@@ -131,7 +132,18 @@ class Comparison:
         return f"<Comparison on {self._data['problem']}: {self.verdict}>"
 
 
+def _add_legend(axes: Any, rules: list[str]) -> None:
+    """Name the lines, without the bands and crosses that belong to them."""
+    lines = {str(line.get_gid()): line for line in axes.get_lines()}
+    shown = {rule: line for place, rule in enumerate(rules) if (line := lines.get(f"line-{place}")) is not None}
+    if shown:
+        legend = axes.legend(list(shown.values()), [" "] * len(shown), frameon=False)
+        for text, rule in zip(legend.get_texts(), shown, strict=True):  # a name is no formula, and may begin with "_"
+            text.set_parse_math(False)
+            text.set_text(rule)
+
+
 def _put(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
+        write_text(Path(path), text)
     return text
