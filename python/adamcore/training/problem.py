@@ -101,7 +101,8 @@ class Batches:
         self._rng = rng
         self._began: np.random.Generator | None = None
         """The generator as this epoch began; None before."""
-        self._iterator: Iterator[Any] | None = None
+        self.iterator: Iterator[Any] | None = None
+        """That of this epoch; None between epochs."""
         self._ahead: list[Any] = []
         """The next batch, if it has been taken already."""
         self.before: Any = None
@@ -114,7 +115,7 @@ class Batches:
     def take(self) -> tuple[Any] | None:
         """Return the next batch, or None if the epoch has ended; the next call begins another one."""
         if self.is_at_end():
-            self.epoch, self.place, self._iterator, self._began = self.epoch + 1, 0, None, None
+            self.epoch, self.place, self.iterator, self._began = self.epoch + 1, 0, None, None
             return None
         self.before = None
         return (self._ahead.pop(),)
@@ -123,9 +124,9 @@ class Batches:
         """Whether this epoch has no more batches. To know it, the next one is taken from the iterator."""
         if self._ahead:
             return False
-        if self._iterator is None:
-            self._iterator = self._begin()
-        for batch in self._iterator:
+        if self.iterator is None:
+            self.iterator = self._begin()
+        for batch in self.iterator:
             self._ahead.append(batch)
             return False
         if self.place == 0:
@@ -162,5 +163,5 @@ class Batches:
     def go_to(self, position: Mapping[str, Any]) -> None:
         """Go on from what `position` returned. The batches before are made again, and left out."""
         self._rng, self.epoch, self.place = position["rng"], int(position["epoch"]), int(position["place"])
-        self._began, self._iterator = None, None
+        self._began, self.iterator = None, None
         self._ahead.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -14,9 +15,10 @@ from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import __version__, short_repr
 from adamcore.training.comparing.comparison import Comparison
 from adamcore.training.comparing.contestant import Contestant
+from adamcore.training.comparing.health import require_own_arrays, require_own_batches
 from adamcore.training.comparing.race import race
 from adamcore.training.comparing.rules import read_rules
-from adamcore.training.comparing.tables import curves_of, profile_of, row_of
+from adamcore.training.comparing.tables import curves_of, plain, profile_of, row_of
 from adamcore.training.comparing.verdict import Entry, Metric, best_candidate, verdict_of, warnings_of
 from adamcore.training.problem import metrics_of, name_of, require_problem
 from adamcore.training.progress import make_progress
@@ -48,7 +50,8 @@ def compare(
     Parameters
     ----------
     problem : Problem
-        As for `fit`. Without ``evaluate``, the training loss decides.
+        As for `fit`. Without ``evaluate``, the training loss decides: the median of its last tenth. All runs of a seed
+        go on at the same time, so ``init`` and ``batches`` return new arrays and a new iterator at each call.
     rules : dict
         By name, what makes an optimizer of parameters, such as ``functools.partial(ac.AdamW, lr=1e-3)``, or a list of
         several, with different rates. Give each rule as many.
@@ -81,9 +84,12 @@ def compare(
 
     Notes
     -----
-    A run has diverged if its loss or its parameters are no longer finite, if its losses rise through the whole run, or
-    if its validation loss ends 10% above where it began. The rates are chosen, and the rules compared, on the same
-    seeds, which favours rules that were given more rates.
+    A run has diverged if its loss or its parameters are no longer finite, or if its losses rise from the beginning to
+    the end. If ``evaluate`` gives a validation loss, and that decides, it overrules the training loss where it ends 10%
+    lower or higher than it began: lower is well, and higher is diverged, unless the training loss has fallen. An error
+    that the problem raises when numbers of a run have become too large counts as diverged, and is among the warnings.
+
+    The rates are chosen, and the rules compared, on the same seeds, which favours rules that were given more rates.
 
     Examples
     --------
@@ -107,7 +113,7 @@ def compare(
     candidates = read_rules(rules)
     count = as_int(steps, "compare: steps", "an int >= 1", 1)
     chosen = _seeds(seeds)
-    goal = None if target is None else as_float(target, "compare: target", "a number")
+    goal = None if target is None else _finite(target)
     for name, value, known in (("budget", budget, ("steps", "seconds")), ("mode", mode, ("min", "max"))):
         if value not in known:
             raise ValueError(f"compare: {name} must be one of {known}, got {short_repr(value)}")
@@ -118,12 +124,14 @@ def compare(
     shown = make_progress(progress, "compare")
     shown.begin(len(chosen) * len(range(0, count, max(count // 50, 1))), 0)
     runs: dict[tuple[str, int], list[Contestant]] = {}
+    of_seed: list[Contestant] = []
     turns = 0
 
     def on_turn() -> None:
         nonlocal turns
         turns += 1
         shown.step(turns, None)
+        require_own_batches([run.batches for run in of_seed], problem)
 
     try:
         for seed in chosen:
@@ -132,6 +140,7 @@ def compare(
                 for of_rule in candidates.values()
                 for c in of_rule
             ]
+            require_own_arrays([run.arrays() for run in of_seed], problem)
             race(of_seed, count, by_seconds=budget == "seconds", on_turn=on_turn)
             for run in of_seed:
                 runs.setdefault((run.candidate.rule, run.candidate.place), []).append(run)
@@ -143,7 +152,16 @@ def compare(
     return _result(entries, decides, goal, facts)
 
 
+def _finite(target: Any) -> float:
+    goal = as_float(target, "compare: target", "a finite number")
+    if not math.isfinite(goal):
+        raise ValueError(f"compare: target must be a finite number, got {goal}")
+    return goal
+
+
 def _seeds(seeds: Any) -> list[int]:
+    if isinstance(seeds, np.ndarray) and seeds.ndim == 1:
+        seeds = seeds.tolist()
     if isinstance(seeds, Sequence) and not isinstance(seeds, (str, bytes)):
         found = [as_int(seed, "compare: seeds", "ints >= 0", 0) for seed in seeds]
         if not found or len(set(found)) < len(found):
@@ -154,11 +172,16 @@ def _seeds(seeds: Any) -> list[int]:
 
 def _metric(problem: Any, metric: str | None, mode: str) -> Metric:
     """Return what decides. This asks the problem once what it measures."""
+    if metric is not None and not isinstance(metric, str):
+        raise TypeError(f"compare: metric must be a str or None, got {short_repr(metric)}")
     if not callable(getattr(problem, "evaluate", None)):
+        if mode == "max":
+            raise ValueError('compare: mode="max" needs a problem with evaluate(params): low losses are good')
         if metric not in (None, "loss"):
             raise ValueError(f"compare: metric {metric!r} needs a problem with evaluate(params)")
         return Metric("loss", is_low_good=True)
-    found = metrics_of(problem, problem.init(np.random.default_rng(0)), "compare")
+    with np.errstate(all="ignore"):
+        found = metrics_of(problem, problem.init(np.random.default_rng(0)), "compare")
     name = metric if metric is not None else ("val_loss" if "val_loss" in found else next(iter(found)))
     name = name if name.startswith("val_") else f"val_{name}"
     decides = Metric(name, is_low_good=mode == "min")
@@ -199,17 +222,20 @@ def _result(entries: list[Entry], metric: Metric, target: float | None, facts: d
             "date": dt.datetime.now(tz=dt.timezone.utc).date().isoformat(),
         },
     }
-    return Comparison(data, reached)
+    return Comparison(plain(data), reached)
 
 
 def _default_target(entries: list[Entry]) -> tuple[float | None, str]:
     """Return what the first rule that did not diverge has reached after 90% of its run, and words for it."""
     for entry in entries:
-        values = []
-        for run in entry.runs:
-            if not run.diverged:
-                before = [value for step, _, value in run.metrics if step <= _TARGET_AT * len(run.losses)]
-                values.append(before[-1] if before else run.metrics[-1][2])
+        values = [value for run in entry.runs if not run.diverged for value in _at_90_percent(run)]
         if values:
             return median(values), f"which {entry.rule} had reached after 90% of its run"
     return None, ""
+
+
+def _at_90_percent(run: Contestant) -> list[float]:
+    """Return the last finite metric of the first 90% of a run, or that of its end; none if there is no such metric."""
+    found = [(step, value) for step, _, value in run.metrics if step and math.isfinite(value)]
+    before = [value for step, value in found if step <= _TARGET_AT * len(run.losses)]
+    return before[-1:] or [value for _, value in found[-1:]]

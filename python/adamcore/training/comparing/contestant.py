@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
-from adamcore._core import slope_interval
 from adamcore.loss_scaler import NonFiniteError
-from adamcore.schedules._detector import block_medians, place_of
+from adamcore.training.comparing.health import has_diverged, largest
 from adamcore.training.comparing.rules import Candidate
-from adamcore.training.problem import ProblemError
 from adamcore.training.trainer import Trainer
 
+_FAILURES = (ArithmeticError, AssertionError, RuntimeError, RuntimeWarning, ValueError)
+"""What problems raise if numbers are not finite or too large."""
 _LAST = 0.1
-"""The final loss, where there are no validations, is the median of that share of all losses."""
-_WORSE = 0.1
-_SHORTEST = 7
-_SURELY = 3.3
-"""Standard deviations: of runs in which nothing happens, one in 2000 seems to rise."""
+"""Where there are no validations, the metric is the median of that share of all losses: of the last ones."""
+_WILD = 100.0
+"""Parameters and losses that are so many times what they were at the beginning are not those of a run that is well."""
 
 
 class Contestant:
@@ -28,7 +29,9 @@ class Contestant:
     def __init__(self, problem: Any, candidate: Candidate, seed: int, *, every: int, ratios: int, metric: Any) -> None:
         self.candidate, self.seed = candidate, seed
         self._every, self._ratios, self._metric = every, ratios, metric
-        self._trainer: Trainer = Trainer(problem, candidate.factory, seed=seed, owner="compare")
+        with np.errstate(all="ignore"), self._noting():
+            self._trainer: Trainer = Trainer(problem, candidate.factory, seed=seed, owner="compare")
+            self._size = largest(self.arrays())
         self._can_evaluate = callable(getattr(problem, "evaluate", None))
         self.lr = _plain_rate(self._trainer.opt)
         self.state_bytes = sum(array.nbytes for slots in self._trainer.opt.state.values() for array in slots.values())
@@ -39,7 +42,29 @@ class Contestant:
         self.metrics: list[tuple[int, float, float]] = []
         """Steps, seconds and the metric of each validation."""
         self.diverged = False
-        self._measure()
+        self.failure: str | None = None
+        """What the problem has raised because the numbers of this run were not finite or too large."""
+        with np.errstate(all="ignore"):
+            self._measure()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Say in errors which run they are of, where Python has notes."""
+        try:
+            yield
+        except Exception as error:
+            if hasattr(error, "add_note"):
+                error.add_note(f"in ac.compare: rule {self.candidate.rule!r}, seed {self.seed}")
+            raise
+
+    def arrays(self) -> Iterator[Any]:
+        """Yield the parameters that are trained."""
+        return (array for group in self._trainer.opt.param_groups for array in group["params"])
+
+    @property
+    def batches(self) -> Any:
+        """The iterator over the batches of the present epoch, or None between epochs."""
+        return self._trainer.batches.iterator
 
     @property
     def elapsed(self) -> float:
@@ -57,24 +82,24 @@ class Contestant:
             if self.diverged or (limit is not None and len(self.losses) >= limit):
                 return
             # What overflows in a run that diverges is no news.
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), self._noting():
                 self._step()
 
     def _step(self) -> None:
-        step = len(self.losses) + 1
-        done = None
         try:
-            while done is None:
-                done = self._trainer.step(["ratio"] if step % self._ratios == 0 else False)
+            self._train()
+            if len(self.losses) % self._every == 0 and not self.diverged:
+                self._measure()
         except NonFiniteError:
             self.diverged = True
-            return
-        except (ArithmeticError, ValueError) as error:
-            # Problems may fail in ways of their own once parameters are not finite.
-            if isinstance(error, ProblemError) or self._is_finite():
-                raise
-            self.diverged = True
-            return
+        except _FAILURES as error:
+            self._fail(error)
+
+    def _train(self) -> None:
+        step = len(self.losses) + 1
+        done = None
+        while done is None:
+            done = self._trainer.step(["ratio"] if step % self._ratios == 0 else False)
         self.losses.append(done.loss)
         self.seconds.append(self._trainer.seconds)
         self.rates.append(done.lr)
@@ -82,18 +107,17 @@ class Contestant:
         if done.info.stats is not None and np.isfinite(done.info.stats.ratio).any():
             known = done.info.stats.ratio
             self.ratios.append((step, float(np.median(known[np.isfinite(known)]))))
-        if step % self._every == 0 and not self.diverged:
-            self._measure()
 
     def _measure(self) -> None:
         step = len(self.losses)
         if self.metrics and self.metrics[-1][0] == step:
             return
         if self._can_evaluate:
-            with np.errstate(all="ignore"):
-                value = self._metric.of(self._trainer.evaluate())
+            value = self._metric.of(self._trainer.evaluate())
         elif step:
-            value = float(np.median(self.losses[-self._every :]))
+            last = self.losses[-math.ceil(_LAST * step) :]
+            finite = [loss for loss in last if math.isfinite(loss)]  # steps may be skipped
+            value = float(np.median(finite)) if finite else math.nan
         else:
             return
         self.metrics.append((step, self._trainer.seconds, value))
@@ -101,29 +125,31 @@ class Contestant:
     def finish(self) -> None:
         """Measure the last state, and decide whether the run has diverged. It cannot go on after that."""
         if not self.diverged:
-            self._measure()
-            is_finite = not self.metrics or math.isfinite(self.metrics[-1][2])
-            self.diverged = not is_finite or self._rose()
+            with np.errstate(all="ignore"):
+                self._finish()
         self._can_evaluate = False
         del self._trainer.params, self._trainer.opt, self._trainer.batches
 
-    def _rose(self) -> bool:
-        """Whether losses have risen through the whole run, or the metric is worse than at the beginning."""
+    def _finish(self) -> None:
+        try:
+            self._measure()
+        except _FAILURES as error:
+            self._fail(error)
+            return
+        values = [value for _, _, value in self.metrics]
+        growth = largest(self.arrays()) / max(self._size, 1)
+        is_finite = math.isfinite(growth) and all(map(math.isfinite, values[-1:]))
         is_loss = self._metric.is_low_good and self._metric.name.startswith("val_") and "loss" in self._metric.name
-        if is_loss and len(self.metrics) > 1:
-            first, last = self.metrics[0][2], self.metrics[-1][2]
-            if last > first + _WORSE * abs(first):
-                return True
-        heights = block_medians([loss for loss in self.losses if math.isfinite(loss)])
-        if len(heights) < _SHORTEST:
-            return False
-        least, _ = slope_interval(list(heights), place_of(len(heights), _SURELY))
-        begin = self.losses[: max(len(self.losses) // len(heights), 1)]
-        return least > 0 or min(heights[len(heights) // 2 :]) > max(begin)
+        self.diverged = not is_finite or has_diverged(self.losses, values if is_loss else (), growth)
 
-    def _is_finite(self) -> bool:
-        groups = self._trainer.opt.param_groups
-        return all(bool(abs(array).max() < math.inf) for group in groups for array in group["params"] if array.size)
+    def _fail(self, error: Exception) -> None:
+        """Note that the run has diverged, or raise the error if it is not because of numbers that are too large."""
+        has_exploded = bool(self.losses) and not abs(self.losses[-1]) <= _WILD * abs(self.losses[0])
+        is_overflow = bool(self.losses) and isinstance(error, (FloatingPointError, OverflowError))
+        if not (is_overflow or has_exploded or largest(self.arrays()) > _WILD * max(self._size, 1)):
+            raise error
+        self.diverged = True
+        self.failure = shorten(f"{type(error).__name__}: {error}".removesuffix(": "), 100)
 
     @property
     def final(self) -> float | None:
@@ -135,7 +161,7 @@ class Contestant:
         """The best metric of the run, or None if the run diverged."""
         if self.diverged or not self.metrics:
             return None
-        values = [value for step, _, value in self.metrics if step]
+        values = [value for step, _, value in self.metrics if step and math.isfinite(value)]
         return (min if self._metric.is_low_good else max)(values, default=self.metrics[-1][2])
 
     def reached(self, target: float) -> tuple[int, float] | None:

@@ -57,14 +57,18 @@ def _head(data: Data, title: str) -> str:
 
 def _facts(data: Data) -> str:
     better = "lower" if data["mode"] == "min" else "higher"
-    budget = f"{data['steps']:,} steps each" if data["budget"] == "steps" else "the same time for each"
+    budget = f"{_count(data['steps'], 'step')} each" if data["budget"] == "steps" else "the same time for each"
     seeds = data["seeds"]
-    facts = f"{data['metric']}, {better} is better. {len(data['rows'])} rules, {budget}, "
+    facts = f"{data['metric']}, {better} is better. {_count(len(data['rows']), 'rule')}, {budget}, "
     facts += f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}."
     if known(data.get("target")) is not None:
         origin = f" ({data['target_from']})" if data.get("target_from") else ""
         facts += f" Target: {number(data['target'])}{origin}."
     return facts
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _warnings(data: Data) -> str:
@@ -129,8 +133,8 @@ def _reading(data: Data) -> str:
         ),
         (
             "Diverged",
-            "A run whose numbers were no longer finite, whose loss rose all the time, or whose validation ended 10% "  # noqa: ISC004
-            "worse than it began. Its line ends with a cross or leaves the picture.",
+            "A run whose numbers were no longer finite, whose loss rose, or whose validation loss ended 10% higher "  # noqa: ISC004
+            "than it began while the training loss did not fall. Its line ends with a cross or leaves the picture.",
         ),
     ]
     if known(data.get("target")) is not None:

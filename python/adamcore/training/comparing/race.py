@@ -14,7 +14,7 @@ def race(runs: Sequence[Contestant], steps: int, *, by_seconds: bool, on_turn: C
     """Let all runs go on to the end.
 
     Each does `steps` steps. Or, by seconds, the first one does so many, and the others as many as they can do in the
-    time that it takes.
+    time that it takes. If it diverges, the next one takes its place.
     """
     turn = max(steps // _TURNS, 1)
     if by_seconds:
@@ -29,10 +29,9 @@ def race(runs: Sequence[Contestant], steps: int, *, by_seconds: bool, on_turn: C
 
 
 def _race_by_seconds(runs: Sequence[Contestant], steps: int, turn: int, on_turn: Callable[[], Any]) -> None:
-    first, *others = runs
-    while len(first.losses) < steps and not first.diverged:
-        first.advance(turn, steps)
-        for other in others:
-            while other.elapsed < first.elapsed and not other.diverged:
-                other.advance(1, None)
+    while (pace := next((run for run in runs if not run.diverged), None)) and len(pace.losses) < steps:
+        pace.advance(turn, steps)
+        for run in runs:
+            while run.elapsed < pace.elapsed and not run.diverged:
+                run.advance(1, None)
         on_turn()

@@ -15,6 +15,15 @@ from adamcore.training.comparing.verdict import Entry
 Data = dict[str, Any]
 
 
+def plain(value: Any) -> Any:
+    """Return nested data with None for each number that is not finite, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def row_of(entry: Entry, target: float | None) -> Data:
     """Return the numbers of one rule."""
     finals = [value for value in entry.finals if value is not None]
@@ -78,8 +87,10 @@ def _band(series: Sequence[Sequence[float]]) -> Data:
         row[: len(values)] = values
     table[~np.isfinite(table)] = np.nan
     columns = [column[~np.isnan(column)] for column in table.T]
+    with np.errstate(over="ignore"):
+        medians = [float(np.median(column)) if column.size else None for column in columns]
     return {
-        "median": [float(np.median(column)) if column.size else None for column in columns],
+        "median": medians,
         "low": [float(column.min()) if column.size else None for column in columns],
         "high": [float(column.max()) if column.size else None for column in columns],
     }
@@ -88,16 +99,15 @@ def _band(series: Sequence[Sequence[float]]) -> Data:
 def profile_of(reached: Mapping[str, Sequence[float | None]]) -> Data:
     """Return for each rule the share of tasks that it solves within a factor of the best rule's steps.
 
-    `reached` has the steps of each rule on each task, which is one seed of one problem, or None. This is the
-    performance profile of Dolan and More, which AlgoPerf uses (Dahl et al. 2023).
+    `reached` has the steps of each rule on each task, which is one seed of one problem, or None; no step at all counts
+    as one. This is the performance profile of Dolan and More, which AlgoPerf uses (Dahl et al. 2023).
     """
     tasks = len(next(iter(reached.values()), []))
-    fastest = [min((steps[i] or math.inf) for steps in reached.values()) for i in range(tasks)]
+    needed = {rule: [math.inf if at is None else max(at, 1) for at in steps] for rule, steps in reached.items()}
+    fastest = [min(steps[i] for steps in needed.values()) for i in range(tasks)]
     found = {}
-    for rule, steps in reached.items():
-        factors = sorted(
-            value / fastest[i] for i, value in enumerate(steps) if value is not None and math.isfinite(fastest[i])
-        )
+    for rule, steps in needed.items():
+        factors = sorted(at / first for at, first in zip(steps, fastest, strict=True) if math.isfinite(at))
         found[rule] = {"factor": factors, "share": [(k + 1) / tasks for k in range(len(factors))]}
     return found
 

@@ -11,7 +11,7 @@ from adamcore.training.comparing.contestant import Contestant
 
 
 class Metric(NamedTuple):
-    """What decides: its name, or None for the first that the problem gives."""
+    """What decides, by its name."""
 
     name: str
     is_low_good: bool
@@ -29,6 +29,17 @@ class Metric(NamedTuple):
         return value if self.is_low_good else -value
 
 
+class Cost(NamedTuple):
+    """What orders rules and their candidates: low is good."""
+
+    median: float
+    """Of the final costs over the seeds: infinity if half of the runs have diverged, or more."""
+    diverged: int
+    """How many runs have diverged."""
+    of_others: float
+    """The median over the other runs."""
+
+
 class Entry(NamedTuple):
     """A rule with its best candidate: the runs of all seeds."""
 
@@ -42,22 +53,32 @@ class Entry(NamedTuple):
         """The last metric of each seed."""
         return [run.final for run in self.runs]
 
-    def cost(self, metric: Metric) -> float:
-        """Return the median of the final costs over the seeds."""
-        return median(metric.cost(value) for value in self.finals)
+    def cost(self, metric: Metric) -> Cost:
+        """Return what orders the rules."""
+        return cost_of(self.runs, metric)
+
+
+def cost_of(runs: Sequence[Contestant], metric: Metric) -> Cost:
+    """Return the cost of a candidate."""
+    costs = [metric.cost(run.final) for run in runs]
+    finite = [cost for cost in costs if math.isfinite(cost)]
+    return Cost(median(costs), len(costs) - len(finite), median(finite) if finite else math.inf)
 
 
 def best_candidate(runs: Sequence[Sequence[Contestant]], metric: Metric) -> int:
     """Return which candidate of a rule is the best: the one with the lowest median; of equal ones the first."""
-    costs = [median(metric.cost(run.final) for run in of_candidate) for of_candidate in runs]
+    costs = [cost_of(of_candidate, metric) for of_candidate in runs]
     return costs.index(min(costs))
 
 
 def verdict_of(ranked: Sequence[Entry], metric: Metric) -> tuple[str | None, str]:
     """Return the best rule, or None if no difference is shown, and a sentence that says so."""
     first = ranked[0]
-    if math.isinf(first.cost(metric)):
-        return None, "no rule is best: every rule diverged"
+    if math.isinf(first.cost(metric).median):
+        share = (
+            "" if all(value is None for entry in ranked for value in entry.finals) else " in half of the seeds or more"
+        )
+        return None, f"no rule is best: every rule diverged{share}"
     if len(ranked) == 1:
         return None, f"{first.rule} is the only rule; there is nothing to compare it with"
     second, seeds = ranked[1], len(first.runs)
@@ -89,10 +110,13 @@ def warnings_of(ranked: Sequence[Entry], metric: Metric) -> list[str]:
     for entry in ranked:
         known = sorted({rate for rate in entry.rates if rate is not None})
         rate = entry.runs[0].lr
-        if len(known) > 1 and rate in (known[0], known[-1]) and not math.isinf(entry.cost(metric)):
+        if len(known) > 1 and rate in (known[0], known[-1]) and not math.isinf(entry.cost(metric).median):
             end = "lowest" if rate == known[0] else "highest"
             found.append(f"{entry.rule}: the best rate, {rate:g}, is the {end} that was tried; try {end[:-3]}er ones")
         lost = sum(run.diverged for run in entry.runs)
         if lost:
             found.append(f"{entry.rule}: {lost} of {len(entry.runs)} runs diverged with its best rate")
+        failures = [f"seed {run.seed}: {run.failure}" for run in entry.runs if run.failure is not None]
+        if failures:
+            found.append(f"{entry.rule}: the problem raised an error in a run that diverged, with {failures[0]}")
     return found
