@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("my_problem", "broken"):
+    for name in ("my_problem", "broken", "pack", "pack.age", "pack.age.relative"):
         sys.modules.pop(name, None)
 
 
@@ -75,9 +76,12 @@ def test_a_problem_that_lacks_a_function_exits_with_2_and_names_it(here, capsys,
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("raise ValueError('no data')", "broken cannot be imported: no data"),
+        ("raise ValueError('no data')", "broken cannot be imported: ValueError: no data (broken.py, line 1)"),
         ("import not_installed_at_all", "broken needs not_installed_at_all, which is not installed"),
-        ("def f(:", "broken cannot be imported: invalid syntax"),
+        ("def f(:", "broken cannot be imported: SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("open('no data')", "No such file or directory: 'no data' (broken.py, line 1)"),
+        ("import sys; sys.exit(0)", "broken ends the program when it is imported"),
+        (PROBLEM.replace("error = x @", "error = y @"), "NameError: name 'y' is not defined (broken.py, line 12)"),
         (PROBLEM.replace("float(np.square(error).mean()), ", ""), "loss_and_grad must return (loss, grads)"),
         (PROBLEM.replace("range(7)", "range(0)"), "gave no batch"),
         (PROBLEM.replace('{"val_loss": float', '{"val_loss": str'), "evaluate: val_loss must be a number"),
@@ -100,6 +104,14 @@ def test_a_problem_that_does_not_work_exits_with_2_and_says_why(here, capsys, co
         (["nowhere"], "there is no module 'nowhere'"),
         (["nowhere.py"], "there is no file nowhere.py"),
         (["my_problem:Othr"], "my_problem has no 'Othr'; did you mean 'Other'?"),
+        (["my_problem:Other.deeper"], "my_problem has no 'Other.deeper'"),
+        (["./my_problem"], "there is no module './my_problem'; name a module, or a file that ends in .py"),
+        (["my_problem", "--metric", "nothing"], "evaluate(params) gave no 'val_nothing', but val_loss"),
+        (["my_problem", "--target", "nan"], "target must be a finite number"),
+        (["my_problem:Other", "--mode", "max"], 'mode="max" needs a problem with evaluate'),
+        (["my_problem", "--rules", "sgd,SGD"], "--rules: SGD is named twice"),
+        (["my_problem", "--rules", "sgd(momentum=0.9, momentum=0.8)"], "expected names such as"),
+        (["my_problem", "--rules", "sgd(**{'momentum': 0.9})"], "options must be numbers, texts or True"),
         (["my_problem", "--rules", "adamx"], "there is no rule 'adamx'; did you mean 'adam"),
         (["my_problem", "--rules", "sgd(0.1)"], "expected a name such as sgd or sgd(momentum=0.9)"),
         (["my_problem", "--rules", "sgd(lr="], "expected names such as"),
@@ -127,6 +139,76 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(here, c
         assert cli.main(["compare", "my_problem", "--report", path]) == 1
         assert f"cannot write {path}" in capsys.readouterr().err
     assert not (here / "out.html").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_what_cannot_be_written_in_the_end_is_said(capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    assert cli.main(["compare", "my_problem", "--steps", "3", "--seeds", "1", "--json", "/dev/full"]) == 1
+    written = capsys.readouterr()
+    assert "one seed says nothing" in written.out
+    assert written.err.splitlines()[-1] == "adamcore compare: cannot write /dev/full: No space left on device"
+
+
+def test_an_older_report_stays_until_there_is_a_new_one(here, monkeypatch):
+    from adamcore._files import writing
+
+    older = here / "out.json"
+    older.write_text("older")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_all", fail)
+    assert cli.main(["compare", "my_problem", "--steps", "3", "--seeds", "1", "--json", "out.json"]) == 1
+    assert older.read_text() == "older"
+    assert sorted(path.name for path in here.iterdir() if path.suffix != "") == ["my_problem.py", "out.json"]
+
+
+def test_what_a_problem_prints_is_no_result(here, capsys):
+    (here / "broken.py").write_text(
+        "print('at import')\n" + PROBLEM.replace("    error", "    print('a step')\n    error")
+    )
+    assert cli.main(["compare", "broken", "--steps", "3", "--seeds", "1"]) == 0
+    written = capsys.readouterr()
+    assert written.out.startswith("No difference shown")
+    assert "a step" not in written.out
+    assert "at import" in written.err
+
+
+def test_rates_that_diverge_at_once_are_no_fault_of_the_problem(here, capsys):
+    checked = PROBLEM.replace(
+        "def evaluate(params):", "def evaluate(params):\n    assert abs(params['w']).max() < 1e100"
+    )
+    (here / "broken.py").write_text(checked)
+    assert cli.main(["compare", "broken", "--rules", "sgd", "--lr", "1e155", "--steps", "3", "--seeds", "1"]) == 0
+    assert "every rule diverged" in capsys.readouterr().out
+
+
+def test_files_of_any_name_and_place(here, capsys):
+    fields = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    holder = "\n@dataclass\nclass Holder:\n    size: int\n    inner = Other\nmade = Holder(3)\n"
+    (here / "a folder").mkdir()
+    (here / "a folder" / "statistics.py").write_text(fields + PROBLEM + holder)  # named like a module of Python's
+    (here / "pack" / "age").mkdir(parents=True)
+    (here / "pack" / "__init__.py").touch()
+    (here / "pack" / "age" / "__init__.py").write_text("ONE = 1")
+    (here / "pack" / "age" / "relative.py").write_text("from . import ONE\nfrom .. import age\n" + PROBLEM)
+    for name in ("a folder/statistics.py", "a folder/statistics.py:made.inner", "pack/age/relative.py"):
+        assert cli.main(["compare", name, "--rules", "sgd", "--steps", "3", "--seeds", "1"]) == 0, capsys.readouterr()
+    assert cli.main(["compare", "a folder/statistics.py:Holder", "--steps", "3"]) == 2
+    assert "Holder is a class, and Holder() does not work: TypeError" in capsys.readouterr().err
+    (here / "broken.py").write_text("from . import ONE")
+    assert cli.main(["compare", "broken.py"]) == 2
+    assert "it has no __init__.py" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_problem_is_tried_out(here, capsys):
+    raises = "    calls.append(1)\n    if len(calls) == 1:\n        raise KeyboardInterrupt\n    error"
+    (here / "broken.py").write_text("calls = []\n" + PROBLEM.replace("    error", raises, 1))
+    assert cli.main(["compare", "broken", "--steps", "3"]) == 130
+    assert capsys.readouterr() == ("", "adamcore: interrupted\n")
 
 
 def test_rules_have_the_rates_that_they_are_given():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,12 @@ import numpy as np
 
 import adamcore as ac
 from adamcore._cli.output import OutputError, check_writable
-from adamcore._cli.problems import UsageError, load_problem, read_rules
+from adamcore._cli.problems import UsageError, described, load_problem, read_rules
+
+# Here, since a file beside the user's problem may have the name of a module that these need.
+from adamcore.training.comparing.compare import compare
+from adamcore.training.comparing.comparison import Comparison
+from adamcore.training.fit import fit
 from adamcore.training.problem import require_problem
 
 _USAGE = 2
@@ -43,21 +49,38 @@ def run(
             if path is not None:
                 check_writable(path)
         makers = read_rules(rules, _read_rates(rates))
-        found = load_problem(problem)
-        _try_out(found, makers)
         options: Any = {"target": target, "budget": budget, "metric": metric, "mode": mode}
-        with _threads_for(found):
-            result = ac.compare(found, makers, steps=steps, seeds=seeds, **options)
+        with redirect_stdout(sys.stderr):  # what the problem prints is no result
+            found = load_problem(problem)
+            _try_out(found, makers)
+            result = _compare(found, makers, steps=steps, seeds=seeds, **options)
+        print(result.table())
+        _save(result, report, json)
     except (UsageError, OutputError) as error:
         print(f"adamcore compare: {error}", file=sys.stderr)
         return _USAGE if isinstance(error, UsageError) else 1
-    print(result.table())
-    if json is not None:
-        result.to_json(json)
-    if report is not None:
-        result.to_html(report)
-        print(f"\nReport: {report}")
     return 0
+
+
+def _compare(problem: Any, makers: dict[str, Any], **options: Any) -> Comparison:
+    try:
+        with _threads_for(problem):
+            return compare(problem, makers, **options)
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith("compare: "):  # a mistake in the problem, which its traceback shows
+            raise
+        raise UsageError(str(error).removeprefix("compare: ")) from error
+
+
+def _save(result: Comparison, report: Path | None, json: Path | None) -> None:
+    for path, write in ((json, result.to_json), (report, result.to_html)):
+        if path is not None:
+            try:
+                write(path)
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    if report is not None:
+        print(f"\nReport: {report}")
 
 
 def _threads_for(problem: Any) -> AbstractContextManager[None]:
@@ -88,11 +111,11 @@ def _try_out(problem: Any, makers: dict[str, Any]) -> None:
     except TypeError as error:
         raise UsageError(str(error).removeprefix("compare: ")) from None
     try:
-        ac.fit(problem, next(iter(makers.values()))[0], steps=1, progress=None)
-    except KeyboardInterrupt:
-        raise
+        run = fit(problem, partial(ac.SGD, lr=0.0), steps=1, progress=None)
     except Exception as error:
-        raise UsageError(f"the problem does not work: {type(error).__name__}: {error}") from error
+        raise UsageError(f"the problem does not work: {described(error)}") from error
+    if run.ended == "interrupted":
+        raise KeyboardInterrupt
     try:
         for candidates in makers.values():
             for make in candidates:
