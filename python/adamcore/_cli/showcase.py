@@ -70,7 +70,9 @@ def show_comparison(console: Console, seed: int) -> None:
     for header in ("Best rate\nof 3", "Validation\nloss", "\nOf 3 seeds", "Steps to\ntarget", "\nState"):
         table.add_column(header, justify="right")
     for row in result.rows:
-        numbers = f"{row['final_median']:.3f}", f"{row['final_min']:.3f}-{row['final_max']:.3f}"
+        numbers = ("diverged", "-")
+        if row["final_median"] is not None:
+            numbers = f"{row['final_median']:.3f}", f"{row['final_min']:.3f}-{row['final_max']:.3f}"
         steps = "-" if row["steps_to_target"] is None else f"{row['steps_to_target']:.0f}"
         table.add_row(row["rule"], f"{row['lr']:g}", *numbers, steps, f"{row['state_bytes'] / 1000:.0f} kB")
     console.print(table)
