@@ -66,6 +66,13 @@ def write_text(path: Path, text: str) -> None:
         path.write_bytes(data)
 
 
+def put_text(text: str, path: str | os.PathLike[str] | None) -> str:
+    """Return a text, and write it to a file if there is a path."""
+    if path is not None:
+        write_text(Path(path), text)
+    return text
+
+
 def require_savable(array: NDArray[Any], label: str) -> None:
     """Raise TypeError or ValueError, which starts with `label`, for an array that files cannot have."""
     if name_of(array.dtype) is None:

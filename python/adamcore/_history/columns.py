@@ -8,7 +8,6 @@ import json
 import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from adamcore._checks.extras import import_extra
 from adamcore._checks.numbers import as_float
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr
+from adamcore._files.writing import put_text
 
 if TYPE_CHECKING:
     import os
@@ -224,10 +224,3 @@ def _column(kind: str, values: Any, label: str) -> array[Any]:
 
 def _finite(values: list[Any]) -> list[Any]:
     return [None if isinstance(value, float) and math.isinf(value) else value for value in values]
-
-
-def put_text(text: str, path: str | os.PathLike[str] | None) -> str:
-    """Return a text, and write it to a file if there is a path."""
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
-    return text

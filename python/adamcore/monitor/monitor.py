@@ -15,7 +15,8 @@ from adamcore._arrays.structures import named_arrays
 from adamcore._checks.extras import import_extra
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
-from adamcore._history.columns import History, put_text
+from adamcore._files.writing import put_text
+from adamcore._history.columns import History
 from adamcore.loss_scaler import LossScaler
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.detectors.watches import PARTS, Watches

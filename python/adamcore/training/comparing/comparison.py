@@ -6,11 +6,10 @@ import copy
 import json
 import os
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from adamcore._checks.extras import import_extra
-from adamcore._files.writing import write_text
+from adamcore._files.writing import put_text
 from adamcore.training.comparing.tables import profile_of, text_table
 
 Data = dict[str, Any]
@@ -76,7 +75,7 @@ class Comparison:
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, times: bool = True) -> str:
         """Return `to_dict` as JSON, and write it to `path` if one is given."""
-        return _put(json.dumps(self.to_dict(times=times), allow_nan=False), path)
+        return put_text(json.dumps(self.to_dict(times=times), allow_nan=False), path)
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return a report with table and pictures as one HTML page, and write it to `path` if one is given.
@@ -85,7 +84,7 @@ class Comparison:
         """
         from adamcore.training.comparing.page import page  # noqa: PLC0415  (imported when used)
 
-        return _put(page(self._data), path)
+        return put_text(page(self._data), path)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw the losses against steps, and the validations if there are any; save the picture if there is a path.
@@ -141,9 +140,3 @@ def _add_legend(axes: Any, rules: list[str]) -> None:
         for text, rule in zip(legend.get_texts(), shown, strict=True):  # a name is no formula, and may begin with "_"
             text.set_parse_math(False)
             text.set_text(rule)
-
-
-def _put(text: str, path: str | os.PathLike[str] | None) -> str:
-    if path is not None:
-        write_text(Path(path), text)
-    return text
