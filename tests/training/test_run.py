@@ -14,6 +14,7 @@ import pytest
 import adamcore as ac
 from adamcore import schedules
 from fitting import Regression, adam, diverging, sgd
+from small_problems import Line
 
 TYPES = {"step": np.int64, "skipped": np.bool_}
 
@@ -205,3 +206,16 @@ def test_speed_is_that_of_all_parts_of_a_run(tmp_path):
     longer = fit(checkpoints=tmp_path, epochs=21)
     assert longer.seconds > again.seconds > 0
     assert (np.diff(longer.history["wall"]) > 0).all()
+
+
+def test_findings_are_marked_at_the_steps_of_the_run():
+    """Also if the optimizer has been trained before."""
+    problem = Line()
+    opt = ac.SGD(problem.init(np.random.default_rng(0)), lr=1e-9)
+    for _ in range(1000):
+        opt.step({"w": np.zeros(3), "b": np.zeros(1)})
+    run = ac.fit(problem, opt, steps=100, monitor=lambda opt: ac.Monitor(opt, window=32, tol=1.0), progress=None)
+    (finding,) = [finding for finding in run.findings if finding.kind == "plateau"]
+    assert 1000 < finding.step <= 1100
+    (text,) = [text for text in run.plot().axes[0].texts if "plateau" in text.get_text()]
+    assert text.get_position()[0] == finding.step - 1000

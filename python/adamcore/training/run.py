@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from adamcore._history.columns import History
@@ -90,7 +90,10 @@ class Run:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw the history, with what the monitor has found; as ``history.plot``."""
-        return self.history.plot(path, self.findings)
+        # Findings count the steps of the optimizer, which may have been trained before.
+        before = 0 if self.monitor is None else self.monitor._first
+        findings = [replace(finding, step=finding.step - before) for finding in self.findings]
+        return self.history.plot(path, findings)
 
     def __repr__(self) -> str:
         return f"<Run of {headline(self)}>"
