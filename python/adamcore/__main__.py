@@ -100,20 +100,43 @@ def _add_compare(commands: Any) -> None:
         "problem is a module, or an object in it, with the functions init(rng), batches(rng), "
         "loss_and_grad(params, batch) and, if you like, evaluate(params). Without one, a small network reads "
         'handwritten digits, for which scikit-learn is needed: pip install "adamcore[demo]"',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = compare.add_argument
     add(
-        "problem", nargs="?", default="digits", metavar="MODULE[:NAME]", help="a module, a .py file, or an object in it"
+        "problem",
+        nargs="?",
+        default="digits",
+        metavar="MODULE[:NAME]",
+        help="a module, a .py file, or an object in it (default: %(default)s)",
     )
-    add("--rules", default="adamw,sgd(momentum=0.9),rmsprop", metavar="NAMES", help="rules, with options if you like")
-    add("--lr", default="1e-3,1e-2,1e-1", metavar="RATES", help="rates that each rule is given, or: default")
-    add("--seeds", type=_whole_number(1), default=3, metavar="N", help="how many seeds")
-    add("--steps", type=_whole_number(1), default=500, metavar="N", help="steps of each run")
+    add(
+        "--rules",
+        default="adamw,sgd(momentum=0.9),rmsprop",
+        metavar="NAMES",
+        help="rules, with options if you like (default: %(default)s)",
+    )
+    add(
+        "--lr",
+        default="1e-3,1e-2,1e-1",
+        metavar="RATES",
+        help="rates that each rule is given; 'default' is its own (default: %(default)s)",
+    )
+    add("--seeds", type=_whole_number(1), default=3, metavar="N", help="how many seeds (default: %(default)s)")
+    add("--steps", type=_whole_number(1), default=500, metavar="N", help="steps of each run (default: %(default)s)")
     add("--target", type=float, metavar="X", help="what the metric should reach (default: the first rule's at 90%%)")
-    add("--budget", choices=("steps", "seconds"), default="steps", help="what each run has as much of")
+    add(
+        "--budget",
+        choices=("steps", "seconds"),
+        default="steps",
+        help="what each run has as much of (default: %(default)s)",
+    )
     add("--metric", metavar="NAME", help="what decides among the results of evaluate (default: val_loss)")
-    add("--mode", choices=("min", "max"), default="min", help="whether a low or a high metric is good")
+    add(
+        "--mode",
+        choices=("min", "max"),
+        default="min",
+        help="whether a low or a high metric is good (default: %(default)s)",
+    )
     add("--report", type=Path, metavar="PATH", help="write a report with pictures to this file (.html)")
     add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
 
