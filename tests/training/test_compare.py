@@ -48,7 +48,7 @@ def test_a_rule_that_climbs_is_reported_as_diverged(result):
     assert last["diverged"] == 3
     assert last["final_median"] is None
     assert last["steps_to_target"] is None
-    assert "uphill: 3 of 3 runs diverged with its best rate" in result.warnings
+    assert "uphill: 3 of 3 runs diverged with its best rate; try lower ones" in result.warnings
     assert "diverged" in result.table().splitlines()[-1]
 
 
@@ -287,3 +287,10 @@ def test_progress_is_shown_where_it_is_wanted(capsys):
     ac.compare(Line(), {"SGD": sgd(0.1)}, steps=5, seeds=2, progress=None)
     shown = capsys.readouterr()
     assert shown.out == shown.err == ""
+
+
+def test_low_accuracies_count_as_good_only_with_a_warning():
+    options = dict(steps=20, metric="val_right", progress=None)
+    for mode, warned in (("min", True), ("max", False)):
+        found = ac.compare(Line(), {"a": sgd(0.1), "b": sgd(0.01)}, mode=mode, **options)
+        assert any('pass mode="max"' in warning for warning in found.warnings) == warned

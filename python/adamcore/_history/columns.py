@@ -48,7 +48,7 @@ class History(Mapping[str, NDArray[Any]]):
     2,0.25,0.75
     """
 
-    __slots__ = ("began", "columns")
+    __slots__ = ("_first", "began", "columns")
 
     began: float | None
     """When the first row was measured, in seconds since 1970, for TensorBoard. None if nobody noted it."""
@@ -56,6 +56,7 @@ class History(Mapping[str, NDArray[Any]]):
     def __init__(self, types: Mapping[str, str]) -> None:
         self.columns: dict[str, array[Any]] = {name: array(kind) for name, kind in types.items()}
         """What the numbers are in, for whoever fills columns one by one. They must be equally long in the end."""
+        self._first = tuple(types)  # columns that there always are; others begin when they are measured
         self.began = None
 
     @property
@@ -205,7 +206,7 @@ class History(Mapping[str, NDArray[Any]]):
             if not isinstance(name, str):
                 raise TypeError(f"{label}: the names of columns must be texts, got {short_repr(name)}")
             columns[name] = _column(self._kind(name), values, f"{label}: {name}")
-        if missing := [name for name in self.columns if name not in columns]:
+        if missing := [name for name in self._first if name not in columns]:
             raise ValueError(f"{label}: column {missing[0]!r} is missing")
         if len({len(column) for column in columns.values()}) != 1:
             raise ValueError(f"{label}: columns must have the same length")

@@ -250,7 +250,8 @@ class Monitor:
         value = number_of(metric)
         if value is None:
             return found
-        signals = self._watches.validation.observe(value, self._watches.losses.trend.level)
+        losses = self._watches.losses
+        signals = self._watches.validation.observe(value, losses.trend.level, losses.begin)
         return found + self._watches.report(signals, self._seen)
 
     @property
@@ -286,7 +287,9 @@ class Monitor:
         """
         history, log = self.history, self._watches.log
         steps = self._seen - self._first
-        return describe(type(self._opt).__name__, steps, history, log.all(), log.left_out, self._unknown)
+        lacks = self._every > 0 and steps > 2 * self._every and not self._statistics.rows and len(history["step"]) > 0
+        rule = type(self._opt).__name__
+        return describe(rule, steps, history, log.all(), log.left_out, self._unknown, lacks_statistics=lacks)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the findings and the number of steps as JSON, and write it to `path` if one is given."""

@@ -20,6 +20,8 @@ def describe(
     findings: Sequence[Finding],
     left_out: Mapping[str, int],
     unknown: int,
+    *,
+    lacks_statistics: bool,
 ) -> str:
     """Return the losses in one line, and then the findings. `unknown` losses were no numbers."""
     losses = history["loss"]
@@ -34,6 +36,10 @@ def describe(
     if unknown:
         lines.append(
             f"{_count(unknown, 'loss', 'losses')} could not be read as a number, and nothing is known of them."
+        )
+    if lacks_statistics:
+        lines.append(
+            "No step had statistics, so nothing is known of single parameters: pass stats=mon.wants_stats to opt.step."
         )
     if not findings:
         lines.append("Nothing was found to be wrong.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -80,7 +81,18 @@ class Loop:
         run, opt = self.run, self.run.opt
         found = None
         if self.with_.checkpoints is not None:
-            found = self.with_.checkpoints.load(opt, **self._parts())
+            wanted = _plain_numbers(opt)
+            try:
+                found = self.with_.checkpoints.load(opt, **self._parts())
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(
+                    f"fit: the checkpoint in {self.with_.checkpoints.folder} does not fit: {error} (Pass the same "
+                    "rule, schedules, monitor, early_stopping and scaler as before, or use another folder.)"
+                ) from error
+            if found is not None:
+                self.progress.say(f"fit: goes on from step {run.step}, from {self.with_.checkpoints.folder}")
+                _warn_of_other_numbers(wanted, _plain_numbers(opt))
         if found is None and self.with_.stopping is not None and self.with_.stopping.state_dict()["step"] is not None:
             raise ValueError("fit: early_stopping has seen another run; pass a new one")
         if self.best is not None and self.with_.stopping is not None:
@@ -280,3 +292,27 @@ class Loop:
 def is_true(value: object) -> bool:
     """Whether a value is True, also NumPy's. A callback that returns something else lets the run go on."""
     return isinstance(value, (bool, np.bool_)) and bool(value)
+
+
+def _plain_numbers(opt: Any) -> dict[str, Any]:
+    """Return the hyper-parameters that are no schedules, by what messages call them."""
+    return {
+        f"{name} of group {place}" if place else name: value
+        for place, group in enumerate(opt.param_groups)
+        for name, value in group.items()
+        if name not in ("params", "param_names", "name") and not callable(value)
+    }
+
+
+def _warn_of_other_numbers(wanted: Mapping[str, Any], used: Mapping[str, Any]) -> None:
+    """Warn if the checkpoint has other numbers than the optimizer was made with."""
+    other = [
+        f"{name}={used[name]!r}, not {value!r}" for name, value in wanted.items() if used.get(name, value) != value
+    ]
+    if other:
+        warnings.warn(
+            f"fit: the checkpoint's numbers are used: {'; '.join(other)}. To go on with others, write them into "
+            "run.opt.param_groups and go on with that optimizer, or use another folder.",
+            UserWarning,
+            stacklevel=5,
+        )

@@ -43,6 +43,10 @@ class ProblemError(TypeError):
 
 def require_problem(problem: Any, owner: str, *, needs: tuple[str, ...] = tuple(_NEEDED)) -> None:
     """Raise ProblemError, which names what lacks, unless `problem` has the functions of a problem."""
+    if isinstance(problem, str):
+        raise ProblemError(
+            f"{owner}: the problem must be a module or an object, got the text {problem!r}: import it first"
+        )
     missing = [_NEEDED[name] for name in needs if not callable(getattr(problem, name, None))]
     if missing:
         raise ProblemError(f"{owner}: the problem {name_of(problem)} lacks {', and '.join(missing)}")

@@ -114,7 +114,10 @@ def _advice(run: Any, loss: Any) -> str:
     worth = [f for f in run.findings if f.kind != "spike"]
     if worth:
         worst = min(worth, key=lambda finding: _ORDER[finding.severity])
-        return f"{worst.kind}: {worst.advice}"
+        # A rate that is too large brings the others along.
+        first = next((f for f in worth if f.kind == "lr_large" and f.step <= worst.step), worst)
+        name = first.kind if first.tensor is None else f"{first.kind} [{first.tensor}]"
+        return f"{name}: {first.advice}"
     if not run.step:
         return "there has been no step to say anything about."
     if not np.isfinite(loss[-1]):

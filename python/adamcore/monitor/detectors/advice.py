@@ -5,6 +5,8 @@ from __future__ import annotations
 _ADVICE = {
     "plateau": "The loss has stopped falling. If it is low enough, you are done. Otherwise lower the rate, or look for "
     "what keeps the model from learning: dead units, vanishing gradients, too little capacity.",
+    "plateau/agreeing": "The loss hardly changes, but the gradients of successive steps agree: the rate may be far too "
+    "small. Try ten times as much. If that does not help, look for what keeps the model from learning.",
     "plateau/validation": "The validation metric has stopped improving: lower the rate or stop.",
     "vanishing": "Its gradients are a thousand times smaller than those of other layers, so it hardly learns. Change "
     "the initialisation or the activation, add skip connections or normalisation, or train it with a larger rate.",
@@ -33,7 +35,9 @@ _ADVICE = {
 }
 
 
-def advice_for(kind: str, about: str, severity: str) -> str:
+def advice_for(kind: str, about: str, severity: str, *, agree: bool = False) -> str:
     """Return the advice for a kind of finding, or for what it is about if there is one."""
+    if kind == "plateau" and agree:
+        about = about or "agreeing"
     keys = (f"{kind}/{about}/{severity}", f"{kind}/{about}", kind)
     return next(_ADVICE[key] for key in keys if key in _ADVICE)

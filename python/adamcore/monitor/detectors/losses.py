@@ -20,7 +20,7 @@ _RECENT = 64
 _CALM = 32
 """After so many ordinary losses in a row, it is over that losses were too large."""
 
-_KEYS = ("trend", "best", "best_at", "first", "is_known", "above", "not_finite", "exploded", "calm", "plateau")
+_KEYS = ("trend", "best", "best_at", "first", "begin", "is_known", "above", "not_finite", "exploded", "calm", "plateau")
 
 
 class LossWatch:
@@ -32,6 +32,8 @@ class LossWatch:
         """The lowest median of 16 losses or more, so that no lucky loss decides. Where no loss has been as low as the
         first one, before which there was no step, it is that one."""
         self._first: float | None = None
+        self.begin: float | None = None
+        """The first loss of all."""
         self._best_at = 0
         self._is_known = False
         self._blocks = max(_LOSSES // self.trend.block, 1)
@@ -55,7 +57,7 @@ class LossWatch:
         if not _LEAST <= loss <= LARGEST:
             return NOTHING if skipped else self._see_not_finite(loss)
         if self.best is None:
-            self._first = loss
+            self._first = self.begin = loss
             self._take_best(loss, step)
         elif self._first is not None and loss < self._first:
             self._first = None
@@ -130,6 +132,7 @@ class LossWatch:
             "best": self.best,
             "best_at": self._best_at,
             "first": self._first,
+            "begin": self.begin,
             "is_known": self._is_known,
             "above": self._above,
             "not_finite": self._not_finite,
@@ -147,6 +150,7 @@ class LossWatch:
         self._exploded = saved.counts("exploded", _WITHIN + 1)
         self._standstill.load(saved.number_or_none("plateau"))
         self._first, self._is_known = saved.number_or_none("first"), saved.flag("is_known")
+        self.begin = saved.number_or_none("begin")
         best = saved.number_or_none("best")
         if best is not None:
             self._take_best(best, saved.count("best_at"))

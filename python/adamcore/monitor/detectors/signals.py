@@ -46,7 +46,7 @@ class Active:
             if rank > self._severity.get(key, -1):
                 self._severity[key] = rank
                 evidence = {name: _plain(value) for name, value in signal.evidence.items()}
-                advice = advice_for(signal.kind, signal.about, signal.severity)
+                advice = advice_for(signal.kind, signal.about, signal.severity, agree="cos" in evidence)
                 found.append(Finding(signal.kind, step, signal.tensor, signal.severity, evidence, advice))
         return found
 

@@ -23,7 +23,8 @@ _AGREEING, _NO_LONGER, _COS_STEPS = 0.3, 0.15, 64
 _SETTLING = 64
 """In the first steps of a run gradients agree at every rate."""
 
-_FALLING = Plateau(_COS_STEPS, 0.01, max_window=_COS_STEPS)
+_FALLING = Plateau(_COS_STEPS, 1e-9, max_window=_COS_STEPS)
+"""However little losses fall, with a rate that is far too small."""
 
 _KEYS = ("last", "names", "seen", "grads", "small", "cosines", "losses", "zero_since", "lost_since")
 
@@ -51,6 +52,14 @@ class TensorWatch:
     def losses(self) -> deque[float]:
         """The losses of the last steps, with or without statistics, to which the caller adds."""
         return self._losses
+
+    @property
+    def agree(self) -> float | None:
+        """The median cosine, if gradients of successive steps agree; otherwise None."""
+        if len(self._cosines) < (self._cosines.maxlen or 1):
+            return None
+        usual = median_of(self._cosines)
+        return usual if usual > _AGREEING else None
 
     def observe(self, columns: Columns, step: int, traits: Traits, is_falling: bool) -> list[Signal]:  # noqa: FBT001
         """Take the statistics of one step, and whether losses are lower than ever before."""

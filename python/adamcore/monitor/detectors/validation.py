@@ -30,8 +30,8 @@ class ValidationWatch:
         self._losses: list[float | None] = []
         self._standstill = Standstill(test, "validation")
 
-    def observe(self, metric: float, loss: float | None) -> tuple[Signal, ...]:
-        """Take one metric, and the level of the training loss, or None if there is none yet."""
+    def observe(self, metric: float, loss: float | None, first: float | None = None) -> tuple[Signal, ...]:
+        """Take one metric, the level of the training loss, or None if there is none yet, and the first loss of all."""
         if not -LARGEST <= metric <= LARGEST:
             return NOTHING
         self._metrics.append(self._sign * metric)
@@ -45,13 +45,15 @@ class ValidationWatch:
         level = {"metric": self._sign * median_of(heights[-4:]), "window": self._test.window}
         signals = self._standstill.observe(heights, "undecided" if rises else verdict, level)
         if rises:
-            return signals + self._see_rise(loss)
+            return signals + self._see_rise(loss, first)
         return (*signals, Signal("overfitting")) if verdict == "improving" else signals
 
-    def _see_rise(self, loss: float | None) -> tuple[Signal, ...]:
+    def _see_rise(self, loss: float | None, first: float | None) -> tuple[Signal, ...]:
         before = self._losses[-self._test.window]
         if before is None or loss is None or not loss < before:
             return NOTHING
+        if first is not None and loss > first:
+            return NOTHING  # it falls back from where a rate that is too large has left it
         metric, best = self._sign * self._metrics[-1], self._sign * min(self._metrics)
         evidence = {"metric": metric, "best": best, "loss": loss, "loss_before": before}
         return (Signal("overfitting", None, "warning", evidence),)

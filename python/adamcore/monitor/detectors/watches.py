@@ -47,7 +47,17 @@ class Watches:
             signals += self.losses.observe(loss, step, overflow, spike)
             if self._has_statistics:
                 self.tensors.losses.append(loss)
-        return self.report(signals, step) if signals else []
+        return self.report(self._with_agreement(signals), step) if signals else []
+
+    def _with_agreement(self, signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
+        """Say of a plateau that gradients agree on it, where they do: a rate that is far too small makes one, too."""
+        agree = self.tensors.agree if self._has_statistics else None
+        if agree is None:
+            return signals
+        return tuple(
+            signal._replace(evidence={**signal.evidence, "cos": agree}) if signal.kind == "plateau" else signal
+            for signal in signals
+        )
 
     def statistics(self, columns: Columns, step: int, traits: Traits) -> list[Finding]:
         """Take the statistics of one step, and return what is new."""

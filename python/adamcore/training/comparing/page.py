@@ -138,7 +138,7 @@ def _reading(data: Data) -> str:
         ),
     ]
     if known(data.get("target")) is not None:
-        missing = f'A rule that never got there has "{MISSING}".'
+        missing = f'"{MISSING}" means that at most half of the seeds got there.'
         notes.append(("Target", f"Steps and seconds until the metric first reached the target. {missing}"))
     items = "\n".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in notes)
     return f"""<section class="reading" aria-labelledby="reading">

@@ -98,10 +98,16 @@ def verdict_of(ranked: Sequence[Entry], metric: Metric) -> tuple[str | None, str
     )
 
 
+_HIGH = ("acc", "auc", "f1", "precision", "r2", "recall", "right", "score")
+"""Parts of the names of metrics that are good where they are high."""
+
+
 def warnings_of(ranked: Sequence[Entry], metric: Metric) -> list[str]:
     """Return what makes the comparison less than fair."""
     counts = {entry.rule: len(entry.rates) for entry in ranked}
     found = []
+    if metric.is_low_good and any(word in metric.name.lower() for word in _HIGH):
+        found.append(f'low values of {metric.name} count as good; pass mode="max" (--mode max) if high ones are')
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{rule} {count}" for rule, count in counts.items())
         found.append(f"the rules were not tuned alike: numbers of rates tried: {shown}")
@@ -115,7 +121,8 @@ def warnings_of(ranked: Sequence[Entry], metric: Metric) -> list[str]:
             found.append(f"{entry.rule}: the best rate, {rate:g}, is the {end} that was tried; try {end[:-3]}er ones")
         lost = sum(run.diverged for run in entry.runs)
         if lost:
-            found.append(f"{entry.rule}: {lost} of {len(entry.runs)} runs diverged with its best rate")
+            hint = "; try lower ones" if lost == len(entry.runs) and len(entry.rates) > 1 else ""
+            found.append(f"{entry.rule}: {lost} of {len(entry.runs)} runs diverged with its best rate{hint}")
         failures = [f"seed {run.seed}: {run.failure}" for run in entry.runs if run.failure is not None]
         if failures:
             found.append(f"{entry.rule}: the problem raised an error in a run that diverged, with {failures[0]}")
