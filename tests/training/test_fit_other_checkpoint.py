@@ -34,16 +34,14 @@ def test_what_does_not_fit_is_refused_with_advice_and_changes_nothing(tmp_path, 
 
 def test_other_numbers_than_the_saved_ones_are_warned_of(tmp_path, capsys):
     first(tmp_path)
-    with pytest.warns(
-        UserWarning, match=r"fit: the checkpoint's numbers are used: lr=0.01, not 5.0; momentum=0.0, not"
-    ):
+    with pytest.warns(UserWarning, match=r"numbers are used: lr=0.01, not 5.0; momentum=0.0, not"):
         run = ac.fit(Line(), partial(ac.SGD, lr=5.0, momentum=0.5), epochs=2, checkpoints=tmp_path, progress="lines")
     assert run.opt.param_groups[0]["lr"] == 0.01
     assert f"fit: goes on from step 7, from {tmp_path}" in capsys.readouterr().err
 
 
 def test_a_text_is_no_problem():
-    with pytest.raises(TypeError, match="must be a module or an object, got .*osc.*: import it first"):
+    with pytest.raises(TypeError, match=r"must be a module or an object, got .*osc.*: import it first"):
         ac.fit("osc.py", ac.SGD, steps=1)
 
 
