@@ -78,6 +78,8 @@ def end_again_and_again(folder: Path, way: dict[str, Any], number: int, chance: 
 
 def main() -> None:
     folder, number = Path(sys.argv[1]), signal.Signals[sys.argv[2]]
+    # A shell that starts tests in the background has them ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ac.set_num_threads(1)
     os.fsync = lambda _: None  # the processes end, and not the machine
     chance = random.Random(3)  # noqa: S311
