@@ -144,6 +144,11 @@ def median_of(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
+def rises_surely(heights: Sequence[float], deviations: float) -> bool:
+    """Whether values rise by Kendall's test, at so many standard deviations of what happens without a trend."""
+    return slope_interval(list(heights), place_of(len(heights), deviations))[0] > 0
+
+
 @lru_cache(maxsize=32)
 def place_of(count: int, deviations: float = _NORMAL_90) -> int:
     """Return the places of Kendall's interval among the slopes of `count` values, from either end."""

@@ -15,6 +15,7 @@ from adamcore._arrays.structures import named_arrays
 from adamcore.optimizers import ScheduleFreeAdamW
 from adamcore.training.companions import Companions
 from adamcore.training.interrupts import Interrupts
+from adamcore.training.problem import deciding
 from adamcore.training.progress import Silent
 from adamcore.training.run import Ended, Run
 from adamcore.training.trainer import Done, Trainer
@@ -39,7 +40,7 @@ class _Measured(NamedTuple):
     @property
     def metric(self) -> float | None:
         """The number that counts, if there is any."""
-        return self.numbers.get("val_loss", next(iter(self.numbers.values()), None))
+        return self.numbers[deciding(self.numbers)] if self.numbers else None
 
 
 class Loop:

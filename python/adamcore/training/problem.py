@@ -78,6 +78,11 @@ def number(value: Any, label: str) -> float:
     return as_float(value if detach is None else detach(), label, "a number")
 
 
+def deciding(metrics: Mapping[str, float]) -> str:
+    """Return the name of the metric that decides unless another one is asked for: "val_loss", or else the first."""
+    return "val_loss" if "val_loss" in metrics else next(iter(metrics))
+
+
 def metrics_of(problem: Any, params: Any, owner: str) -> dict[str, float]:
     """Return what ``evaluate`` gives; every name begins with "val_"."""
     found = problem.evaluate(params)

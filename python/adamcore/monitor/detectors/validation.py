@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
-from adamcore._core import slope_interval
 from adamcore.monitor.detectors.signals import NOTHING, Signal
 from adamcore.monitor.detectors.standstill import Standstill
 from adamcore.monitor.reading import LARGEST
 from adamcore.monitor.saved import Saved
-from adamcore.schedules._detector import Plateau, block_medians, median_of
+from adamcore.schedules._detector import Plateau, block_medians, median_of, rises_surely
 
 _DEVIATIONS = 3.1
 """Metrics rise if so many of their pairs do as happens once in a thousand times without a trend. A window of 20 is
@@ -41,7 +38,7 @@ class ValidationWatch:
             return NOTHING
         heights = block_medians(self._metrics[-self._test.window :])
         verdict = self._test.judge(self._metrics)
-        rises = _rises(heights)
+        rises = rises_surely(heights, _DEVIATIONS)
         level = {"metric": self._sign * median_of(heights[-4:]), "window": self._test.window}
         signals = self._standstill.observe(heights, "undecided" if rises else verdict, level)
         if rises:
@@ -74,11 +71,3 @@ class ValidationWatch:
             raise ValueError("metrics and losses must be of the same validations")
         self._metrics, self._losses = metrics, losses
         self._standstill.load(saved.number_or_none("plateau"))
-
-
-def _rises(heights: Sequence[float]) -> bool:
-    count = len(heights)
-    pairs = count * (count - 1) // 2
-    spread = _DEVIATIONS * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    place = max(math.floor((pairs - spread) / 2), 0)
-    return slope_interval(list(heights), place)[0] > 0

@@ -16,11 +16,11 @@ from adamcore._core import __version__, short_repr
 from adamcore.training.comparing.comparison import Comparison
 from adamcore.training.comparing.contestant import Contestant
 from adamcore.training.comparing.health import require_own_arrays, require_own_batches
-from adamcore.training.comparing.race import race
+from adamcore.training.comparing.race import race, turns_of
 from adamcore.training.comparing.rules import read_rules
 from adamcore.training.comparing.tables import curves_of, plain, profile_of, row_of
 from adamcore.training.comparing.verdict import Entry, Metric, best_candidate, verdict_of, warnings_of
-from adamcore.training.problem import metrics_of, name_of, require_problem
+from adamcore.training.problem import deciding, metrics_of, name_of, require_problem
 from adamcore.training.progress import make_progress
 
 _VALIDATIONS = 40
@@ -122,7 +122,7 @@ def compare(
         every = as_int(validate_every, "compare: validate_every", "an int >= 1", 1)
     decides = _metric(problem, metric, mode)
     shown = make_progress(progress, "compare")
-    shown.begin(len(chosen) * len(range(0, count, max(count // 50, 1))), 0)
+    shown.begin(len(chosen) * len(turns_of(count)), 0)
     runs: dict[tuple[str, int], list[Contestant]] = {}
     of_seed: list[Contestant] = []
     turns = 0
@@ -182,7 +182,7 @@ def _metric(problem: Any, metric: str | None, mode: str) -> Metric:
         return Metric("loss", is_low_good=True)
     with np.errstate(all="ignore"):
         found = metrics_of(problem, problem.init(np.random.default_rng(0)), "compare")
-    name = metric if metric is not None else ("val_loss" if "val_loss" in found else next(iter(found)))
+    name = deciding(found) if metric is None else metric
     name = name if name.startswith("val_") else f"val_{name}"
     decides = Metric(name, is_low_good=mode == "min")
     decides.of(found)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from adamcore._core import slope_interval
-from adamcore.schedules._detector import BLOCKS, block_medians, place_of
+from adamcore.schedules._detector import BLOCKS, block_medians, rises_surely
 from adamcore.training.problem import ProblemError, name_of
 
 _WORSE = 0.1
@@ -68,8 +67,7 @@ def _rises(losses: Sequence[float]) -> bool:
     heights = block_medians(losses)
     if len(heights) < _SHORTEST:
         return False
-    least, _ = slope_interval(list(heights), place_of(len(heights), _SURELY))
-    if least > 0:
+    if rises_surely(heights, _SURELY):
         return True
     if len(losses) < 2 * BLOCKS:  # heights are single losses
         return False

@@ -10,19 +10,24 @@ from adamcore.training.comparing.contestant import Contestant
 _TURNS = 50
 
 
+def turns_of(steps: int) -> range:
+    """Return the steps at which the turns of a run of `steps` steps begin."""
+    return range(0, steps, max(steps // _TURNS, 1))
+
+
 def race(runs: Sequence[Contestant], steps: int, *, by_seconds: bool, on_turn: Callable[[], Any]) -> None:
     """Let all runs go on to the end.
 
     Each does `steps` steps. Or, by seconds, the first one does so many, and the others as many as they can do in the
     time that it takes. If it diverges, the next one takes its place.
     """
-    turn = max(steps // _TURNS, 1)
+    turns = turns_of(steps)
     if by_seconds:
-        _race_by_seconds(runs, steps, turn, on_turn)
+        _race_by_seconds(runs, steps, turns.step, on_turn)
     else:
-        for round_, _ in enumerate(range(0, steps, turn)):
+        for number in range(len(turns)):
             for place in range(len(runs)):
-                runs[(place + round_) % len(runs)].advance(turn, steps)
+                runs[(place + number) % len(runs)].advance(turns.step, steps)
             on_turn()
     for run in runs:
         run.finish()
