@@ -24,9 +24,9 @@ class Trend:
 
     def __init__(self, test: Plateau) -> None:
         self.test = test
-        self._is_short = test.window < 2 * BLOCKS
-        self.count = test.window if self._is_short else BLOCKS
-        self.block = 1 if self._is_short else test.window // BLOCKS
+        is_short = test.window < 2 * BLOCKS
+        self.count = test.window if is_short else BLOCKS
+        self.block = 1 if is_short else test.window // BLOCKS
         levels = 1 + max(int(math.log2(test.longest / test.window)), 0)
         self._values: list[list[float]] = [[] for _ in range(levels)]
         self._heights: list[list[float]] = [[] for _ in range(levels)]
@@ -37,16 +37,10 @@ class Trend:
         self.level: float | None = None
         """The median of the last four blocks, or None before the first one."""
 
-    def add(self, value: float) -> bool:
-        """Take a finite value. Return whether a block ended, and so `verdict` is new."""
-        self.first.append(value)
-        return len(self.first) == self.block and self.end_block()
-
-    def end_block(self) -> bool:
-        """Judge, after `first` has got its last value. Return True."""
+    def end_block(self) -> None:
+        """Judge, after `first` has got its last value."""
         self.verdict = self._judge(self._end_blocks())
         self.level = median_of(self._heights[0][-4:])
-        return True
 
     def _end_blocks(self) -> int:
         """Put the values of the first level's block into the blocks of all levels. Return how many levels ended one."""
