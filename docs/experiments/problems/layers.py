@@ -38,6 +38,9 @@ class Layers:
         What biases of hidden layers begin with. With ReLUs, a large negative one makes dead units.
     labels : float
         The share of training labels that are drawn at random.
+    identical : bool
+        Whether all units of a hidden layer begin with the same weights. They get the same gradients then, so that
+        training alone never tells them apart.
     """
 
     hidden: tuple[int, ...] = (64,)
@@ -47,6 +50,7 @@ class Layers:
     rows: int = 1438
     shift: float = 0.0
     labels: float = 0.0
+    identical: bool = False
 
     def init(self, rng: np.random.Generator) -> Params:
         """Draw weights of variance gain / inputs."""
@@ -55,6 +59,10 @@ class Layers:
             gain = GAINS[self.activation] if i < len(self.hidden) else 1.0
             params[f"w{i}"] = (rng.standard_normal((rows, columns)) * np.sqrt(gain / rows)).astype(np.float32)
             params[f"b{i}"] = np.full(columns, self.shift if i < len(self.hidden) else 0, np.float32)
+            if self.identical and i < len(self.hidden):
+                params[f"w{i}"][...] = params[f"w{i}"][:, :1]
+            if self.identical and i:
+                params[f"w{i}"][...] = params[f"w{i}"][:1]
         return params
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:

@@ -25,8 +25,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "plateau", "vanishing", "dead", "spike", "exploding", "overflow_loop", "lost", "lr_small", "lr_large" or
-        "overfitting".
+        "plateau", "saddle", "vanishing", "dead", "spike", "exploding", "overflow_loop", "lost", "lr_small", "lr_large"
+        or "overfitting".
     step : int
         The step after which it was found. The first one is 1, and skipped ones count.
     tensor : str or None
@@ -73,7 +73,7 @@ class Finding:
             raise ValueError(f"{label}: severity must be one of {SEVERITIES}, got {short_repr(saved['severity'])}")
         if not isinstance(saved["tensor"], (str, type(None))) or not isinstance(saved["evidence"], Mapping):
             raise TypeError(f"{label}: tensor must be a str or None, and evidence a dict, got {short_repr(saved)}")
-        if not all(isinstance(key, str) and _is_plain(value) for key, value in saved["evidence"].items()):
+        if not all(isinstance(key, str) and is_plain(value) for key, value in saved["evidence"].items()):
             raise TypeError(f"{label}: evidence must be plain values by name, got {short_repr(saved['evidence'])}")
         step = as_int(saved["step"], f"{label}: step", "an int >= 0", 0)
         return cls(saved["kind"], step, saved["tensor"], saved["severity"], dict(saved["evidence"]), saved["advice"])
@@ -96,7 +96,8 @@ def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether JSON has a value like this one."""
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, (bool, int, str))

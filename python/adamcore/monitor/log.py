@@ -22,6 +22,8 @@ class Log:
         self._numbers = count()
         self.left_out: Counter[str] = Counter()
         """How many findings of each kind are no longer here."""
+        self.total = 0
+        """How many there have been."""
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Add findings, which may drop older ones."""
@@ -30,14 +32,19 @@ class Log:
             if len(kept) == KEPT:
                 self.left_out[finding.kind] += 1
             kept.append((next(self._numbers), finding))
+            self.total += 1
 
     def all(self) -> list[Finding]:
         """Return the findings, the latest last."""
         numbered = [item for kept in self._found.values() for item in kept]
         return [finding for _, finding in sorted(numbered, key=lambda item: item[0])]
 
+    def since(self, total: int) -> list[Finding]:
+        """Return the findings after the first `total` ones."""
+        return self.all()[total - self.total :] if self.total > total else []
+
     def __len__(self) -> int:
-        return sum(map(len, self._found.values())) + self.left_out.total()
+        return self.total
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -48,3 +55,4 @@ class Log:
         saved = Saved(state, ("findings", "left_out"))
         self.add(Finding.from_dict(finding) for finding in saved.items("findings"))
         self.left_out = Counter(saved.counts_by_name("left_out"))
+        self.total += self.left_out.total()

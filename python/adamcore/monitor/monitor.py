@@ -18,7 +18,9 @@ from adamcore._core import short_repr
 from adamcore._files.writing import put_text
 from adamcore._history.columns import History
 from adamcore.loss_scaler import LossScaler
+from adamcore.monitor.acts import watch
 from adamcore.monitor.arguments import Arguments
+from adamcore.monitor.asking import Asking
 from adamcore.monitor.detectors.watches import PARTS, Watches
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.reading import COLUMNS, UNKNOWN, columns_of, gradients_of, kept, number_of, summary_of, values_of
@@ -37,14 +39,15 @@ _MOST_PENDING = 256
 """So many steps wait for a device at most."""
 
 
-class Monitor:
+class Monitor(Asking):
     """Watches the losses of a run and what its steps return, and says what goes wrong.
 
     It finds a loss that has stopped falling (``plateau``), gradients that vanish on their way through the layers
     (``vanishing``), parameters or units without a gradient (``dead``), gradients that stand out (``spike``) and that
     grow without end (``exploding``), steps that are skipped again and again (``overflow_loop``), updates that a
     parameter's precision loses (``lost``), rates that are too small or too large (``lr_small``, ``lr_large``), and
-    validations that become worse while the training loss falls (``overfitting``). It changes nothing.
+    validations that become worse while the training loss falls (``overfitting``). Asked by `curvature`, it says whether
+    a plateau is a saddle (``saddle``). It changes nothing.
 
     In every eighth step `wants_stats` asks for statistics, which show what is wrong with single parameters. Other steps
     cost less than 2 us, and these about 0.1 ms and what the statistics themselves take; several times as much where
@@ -59,7 +62,7 @@ class Monitor:
     stats_every : int or None
         In how many steps statistics are wanted once, >= 1. None: never.
     seed : int
-        The seed of what is drawn at random, >= 0. Nothing is, so far.
+        The seed of what is drawn at random, >= 0: by `curvature`, and by an `escape.Policy` of this monitor.
     tol : float
         An improvement within `window` losses that is smaller than this share of the loss counts as none, > 0.
     max_window : int, optional
@@ -84,10 +87,12 @@ class Monitor:
     findings : list of Finding
         What has been found, the latest last: the last 100 of each kind and tensor.
     history : History
-        A copy of the columns of all steps: step, loss, grad_norm, skipped.
+        A copy of the columns of all steps: step, loss, grad_norm, skipped, and acts, if there are any: how many.
+    acts : list of escape.Act
+        What functions of `adamcore.escape` have done to the optimizer since the monitor was made, the latest last.
     statistics : History
-        A copy of the columns of the steps with statistics: step, the median ratio of update to weight (ratio), the
-        smallest gradient of a matrix relative to the largest one (share), and the median cosine (cos).
+        The same for steps with statistics: step, the median ratio of update to weight (ratio), the smallest gradient of
+        a matrix relative to the largest one (share), and the median cosine (cos).
 
     Raises
     ------
@@ -143,6 +148,7 @@ class Monitor:
         self._pending: deque[tuple[Any, StepInfo]] = deque()
         self._traits: Traits | None = None
         self._begin(Watches(arguments), opt.completed, opt.completed, 0)
+        watch(opt, self)
 
     def _begin(self, watches: Watches, first: int, seen: int, unknown: int) -> None:
         """Go on after `seen`, with a record that is empty."""
@@ -258,7 +264,7 @@ class Monitor:
     def history(self) -> History:
         """Columns of numbers of all steps: step, loss, grad_norm, skipped. On a device, reading it waits."""
         self._drain()
-        return self._record.history()
+        return self._record.history([act.step for act in self._watches.acts.all() if act.done])
 
     @property
     def statistics(self) -> History:

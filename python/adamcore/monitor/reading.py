@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._arrays.flatten import flatten_grads
+from adamcore._arrays.gradients import gradients_by_name
 from adamcore._arrays.libraries import as_numpy
 from adamcore.step_info import StepInfo
 from adamcore.step_stats import StepStats
@@ -113,13 +113,7 @@ def columns_of(stats: StepStats) -> Columns:
 def gradients_of(grads: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return gradients as NumPy arrays by the names of their parameters. None of them, if that raises an error."""
     try:
-        flat = flatten_grads(grads, written=False)
-        known = set(names)
-        own = flat.names
-        if len(own) == len(names) and not known.issuperset(own):  # one flat sequence for named parameters
-            own = list(names)
-        pairs = zip(own, flat.arrays, strict=True)
-        return {name: as_numpy(grad, name) for name, grad in pairs if grad is not None and name in known}
+        return {name: as_numpy(grad, name) for name, grad in gradients_by_name(grads, names).items()}
     except Exception:  # noqa: BLE001
         return {}
 

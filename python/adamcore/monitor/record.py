@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 
 from adamcore._history.columns import History
 
@@ -16,8 +17,11 @@ class Record:
         self._skipped: list[int] = []
         self.add_loss, self.add_norm, self.add_skip = self._losses.append, self._norms.append, self._skipped.append
 
-    def history(self) -> History:
-        """Return the columns of all steps so far, which later steps do not change."""
+    def history(self, acts: Iterable[int] = ()) -> History:
+        """Return the columns of all steps so far, which later steps do not change.
+
+        `acts` are the numbers of the steps after which something was done.
+        """
         rows = len(self._losses)
         found = History({"step": "q", "loss": "d", "grad_norm": "d", "skipped": "b"})
         skipped = array("b", bytes(rows))
@@ -25,4 +29,9 @@ class Record:
             skipped[step - self._first - 1] = True
         steps = array("q", range(self._first + 1, self._first + rows + 1))
         found.columns.update(step=steps, loss=self._losses[:], grad_norm=self._norms[:], skipped=skipped)
+        inside = [step for step in acts if 0 < step - self._first <= rows]
+        if inside:
+            counts = found.columns["acts"] = array("q", bytes(8 * rows))
+            for step in inside:
+                counts[step - self._first - 1] += 1
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ class Traits(NamedTuple):
     names: tuple[str, ...]
     matrices: NDArray[np.bool_]
     """Whether they have two axes or more."""
+    sizes: NDArray[np.float64]
+    """How many elements they have."""
     forget: NDArray[np.bool_]
     """Whether updates that do not change the stored parameter are lost. Masters, remainders and compensations keep
     them, and stochastic rounding makes up for them."""
@@ -30,4 +33,5 @@ def traits_of(opt: Optimizer, names: tuple[str, ...]) -> Traits:
     keeps = precision.master is not None or precision.rounding != "nearest"
     matrices = [np.ndim(arrays[name]) > 1 if name in arrays else False for name in names]
     forget = [not (keeps and may_be_half(arrays.get(name))) for name in names]
-    return Traits(names, np.array(matrices, bool), np.array(forget, bool))
+    sizes = [math.prod(np.shape(arrays[name])) if name in arrays else 0 for name in names]
+    return Traits(names, np.array(matrices, bool), np.array(sizes, float), np.array(forget, bool))

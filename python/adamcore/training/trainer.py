@@ -13,6 +13,7 @@ import numpy as np
 from adamcore._arrays.libraries import as_numpy, assign
 from adamcore._arrays.structures import flatten_groups, named_arrays
 from adamcore._core import short_repr
+from adamcore._parts.given import params_of
 from adamcore.loss_scaler import LossScaler
 from adamcore.optimizer import Optimizer
 from adamcore.optimizers import ScheduleFreeAdamW
@@ -200,29 +201,6 @@ class Trainer:
         """Go on from what `position` returned, when the optimizer has been loaded."""
         self.batches.go_to(position)
         self._window = [(float(loss), float(weight)) for loss, weight in position["window"]]
-
-
-def params_of(opt: Optimizer) -> Any:
-    """Return the parameters of an optimizer in the structure in which the user passed them.
-
-    Pairs of name and array are a dict. Parameters of several groups are a dict by name if the user passed mappings or
-    pairs, and otherwise a list.
-    """
-    parts = [_of_group(form, group) for form, group in zip(opt._native.forms(), opt.param_groups, strict=True)]
-    if len(parts) == 1:
-        return parts[0]
-    if all(isinstance(part, Mapping) for part in parts):
-        return {name: array for part in parts for name, array in part.items()}
-    return [array for group in opt.param_groups for array in group["params"]]
-
-
-def _of_group(form: Any, group: Mapping[str, Any]) -> Any:
-    _, _, tree, source = form
-    if isinstance(tree, int):
-        return group["params"][0]
-    if isinstance(tree, tuple) or source is None:
-        return dict(zip(group["param_names"], group["params"], strict=True))
-    return source
 
 
 def _mean(window: list[tuple[float, float]]) -> float:

@@ -16,6 +16,8 @@ _ADVICE = {
     "dead/units/note": "Some of its rows or columns get no gradient. A few are usual: inputs that never change.",
     "dead/units/warning": "Many of its rows or columns get no gradient. Look for ReLUs that are never active; begin it "
     "anew, with a smaller rate.",
+    "saddle": "The loss is flat here, but there is a way down that gradients do not show. Move along it, "
+    "ac.escape.along_curvature, or add noise, ac.escape.perturb. Units with equal weights are a usual reason.",
     "spike": "A gradient stands out. Look at this batch. clip_norm=ac.SpikeGuard() clips or skips such steps.",
     "exploding": "Losses are ten times what they were, spike after spike, or not finite. Unless they come back soon, "
     "go back to a checkpoint from before this step, leave out these batches, and lower the rate or use "

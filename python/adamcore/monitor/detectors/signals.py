@@ -50,6 +50,18 @@ class Active:
                 found.append(Finding(signal.kind, step, signal.tensor, signal.severity, evidence, advice))
         return found
 
+    def holds(self, kind: str, about: str = "") -> bool:
+        """Whether there is a finding of this kind, of any tensor, that is not over."""
+        return any(key[0] == kind and key[2] == about for key in self._severity)
+
+    def tensors(self, kind: str) -> list[str]:
+        """Return the names of the tensors with a finding of this kind that is not over."""
+        return [key[1] for key in self._severity if key[0] == kind and key[1] is not None]
+
+    def forget(self, *kinds: str) -> None:
+        """Take findings of these kinds for over."""
+        self._severity = {key: rank for key, rank in self._severity.items() if key[0] not in kinds}
+
     def state_dict(self) -> list[Any]:
         """Return plain values."""
         return [[*key, rank] for key, rank in self._severity.items()]

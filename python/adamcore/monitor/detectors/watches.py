@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adamcore.monitor.act import Act
+from adamcore.monitor.acts import Acts
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.detectors.gradients import GradientWatch
 from adamcore.monitor.detectors.losses import LossWatch
 from adamcore.monitor.detectors.signals import NOTHING, Active, Signal
+from adamcore.monitor.detectors.sizes import Sizes
 from adamcore.monitor.detectors.tensors import TensorWatch
 from adamcore.monitor.detectors.units import UnitWatch
 from adamcore.monitor.detectors.validation import ValidationWatch
@@ -17,7 +20,7 @@ from adamcore.monitor.log import Log
 from adamcore.monitor.reading import Columns
 from adamcore.monitor.traits import Traits
 
-PARTS = ("losses", "gradients", "validation", "tensors", "units", "active", "log")
+PARTS = ("losses", "gradients", "sizes", "validation", "tensors", "units", "active", "log", "acts")
 
 
 class Watches:
@@ -25,13 +28,16 @@ class Watches:
 
     def __init__(self, arguments: Arguments) -> None:
         self._has_statistics = arguments.every > 0
+        self._test = arguments.training
         self.losses = LossWatch(arguments.training)
         self.gradients = GradientWatch()
+        self.sizes = Sizes(max(arguments.every, 1))
         self.validation = ValidationWatch(arguments.validation, arguments.sign)
         self.tensors = TensorWatch(max(arguments.every, 1))
         self.units = UnitWatch()
         self.active = Active()
         self.log = Log()
+        self.acts = Acts()
 
     def step(self, step: int, loss: float | None, skipped: bool, norm: float | None, guarded: bool) -> list[Finding]:  # noqa: FBT001
         """Take the numbers of one step, and return what is new. This is called in every step, so it does little."""
@@ -61,7 +67,16 @@ class Watches:
 
     def statistics(self, columns: Columns, step: int, traits: Traits) -> list[Finding]:
         """Take the statistics of one step, and return what is new."""
+        self.sizes.observe(columns, traits.sizes)
         return self.report(self.tensors.observe(columns, step, traits, self.losses.is_falling(step)), step)
+
+    def note(self, act: Act) -> None:
+        """Remember what was done to the run. After a restart, its losses are those of another run."""
+        self.acts.add(act)
+        if act.kind == "restart" and act.done:
+            begin, self.losses = self.losses.begin, LossWatch(self._test)
+            self.losses.begin = begin
+            self.active.forget("plateau", "lr_large", "exploding", "saddle")
 
     def report(self, signals: Iterable[Signal], step: int) -> list[Finding]:
         """Return what is new among the signals of a step, and remember it."""
