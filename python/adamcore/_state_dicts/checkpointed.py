@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from adamcore._arrays.structures import Group
 from adamcore._state_dicts.loaded_schedules import Choice
-from adamcore._state_dicts.serializer import Serializer, Unmatched
+from adamcore._state_dicts.serializer import Memory, Serializer, Unmatched
 
 
 class Checkpointed:
@@ -133,6 +133,10 @@ class Checkpointed:
     def _more_state(self) -> dict[str, Any]:
         """Return what the rule has in state dicts beside that of all rules."""
         return {}
+
+    def _memories(self) -> list[Memory]:
+        """Return what the rule has beside the state of all rules, as pairs of a dict and its present items."""
+        return []
 
     def _load(self, state_dict: Mapping[str, Any], **options: Any) -> Unmatched:
         """Load a state dict. The options are those of Serializer.load()."""

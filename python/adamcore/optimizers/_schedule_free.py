@@ -10,7 +10,7 @@ from adamcore._arrays.structures import Group
 from adamcore._arrays.update import Arrays, Counts, update_function
 from adamcore._core import call_all, short_repr
 from adamcore._parts.options import Options
-from adamcore._state_dicts.serializer import Unmatched
+from adamcore._state_dicts.serializer import Memory, Unmatched
 from adamcore.loss_scaler import LossScaler
 from adamcore.optimizer import Number, Optimizer
 from adamcore.optimizers._declare import declare
@@ -162,6 +162,10 @@ class ScheduleFreeAdamW(Optimizer):
 
     def _more_state(self) -> dict[str, Any]:
         return {"mode": self._mode}
+
+    def _memories(self) -> list[Memory]:
+        self._mode = self._mode  # an attribute of the object
+        return [(self.__dict__, {"_mode": self._mode})]
 
     def _load(self, state_dict: Mapping[str, Any], **options: Any) -> Unmatched:
         """Load a state dict, also the mode: the parameters must be those that were saved at the same time."""
