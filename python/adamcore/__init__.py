@@ -47,6 +47,7 @@ _ON_FIRST_USE = {
     "SWA": "averages",
     "SpikeGuard": "_guards",
     "compare": "training.comparing.compare",
+    "escape": None,
     "fit": "training.fit",
     "load": "_checkpoints.files",
     "save": "_checkpoints.files",
@@ -55,6 +56,7 @@ _ON_FIRST_USE = {
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
 if TYPE_CHECKING:
+    from adamcore import escape as escape
     from adamcore import schedules as schedules
     from adamcore._checkpoints.files import load as load
     from adamcore._checkpoints.files import save as save
@@ -104,6 +106,7 @@ else:
         "clip_grad_norm_",
         "clip_grad_value_",
         "compare",
+        "escape",
         "fit",
         "functional",
         "get_cmake_dir",

@@ -285,7 +285,7 @@ class Optimizer(Accumulating, Saved, Copyable, WithMoments, Guarded, ABC):
         array([-0.5, -0.5, -0.5])
         """
         owner = type(self).__name__
-        groups = match_arrays(owner, params, self.param_groups)
+        groups = match_arrays(f"{owner}: rebind", params, self.param_groups)
         require_use_of_precision(owner, self.options["precision"], [array for arrays, *_ in groups for array in arrays])
         self._native.rebind(groups)
 

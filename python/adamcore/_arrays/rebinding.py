@@ -13,14 +13,14 @@ Rebound = tuple[list[Any], list[str], Any, Any]
 """For one group: arrays in the order of its names, what messages call them, the user's container, and its tree."""
 
 
-def match_arrays(owner: str, params: Any, groups: list[Group]) -> list[Rebound]:
+def match_arrays(label: str, params: Any, groups: list[Group]) -> list[Rebound]:
     """Return the arrays for each group. Raises ValueError unless `params` has exactly the arrays of all groups.
 
-    `params` is a structure like the optimizer's, or a mapping from name to array.
+    `params` is a structure like the optimizer's, or a mapping from name to array. Messages begin with `label`.
     """
     flats = [(flat, source) for _, flat, source in flatten_groups(params)]
     names = [list(group["param_names"]) for group in groups]
-    _require_same(owner, [name for flat, _ in flats for name in flat.names], [name for of in names for name in of])
+    _require_same(label, [name for flat, _ in flats for name in flat.names], [name for of in names for name in of])
     if len(flats) == len(groups) and all(
         set(flat.names) == set(of) for (flat, _), of in zip(flats, names, strict=True)
     ):
@@ -29,19 +29,19 @@ def match_arrays(owner: str, params: Any, groups: list[Group]) -> list[Rebound]:
         flat, source = flats[0]
         return [_arranged(flat, of, source) for of in names]
     raise ValueError(
-        f"{owner}: rebind: the arrays are in other groups than the optimizer's; pass the groups in which it was made, "
+        f"{label}: the arrays are in other groups than the optimizer's; pass the groups in which it was made, "
         "or a mapping from name to array"
     )
 
 
-def _require_same(owner: str, found: list[str], expected: list[str]) -> None:
+def _require_same(label: str, found: list[str], expected: list[str]) -> None:
     if missing := sorted(set(expected) - set(found)):
-        raise ValueError(f"{owner}: rebind: {missing[0]!r} is missing from params" + and_more(missing))
+        raise ValueError(f"{label}: {missing[0]!r} is missing from params" + and_more(missing))
     if surplus := sorted(set(found) - set(expected)):
-        raise ValueError(f"{owner}: rebind: {surplus[0]!r} is not in the optimizer" + and_more(surplus))
+        raise ValueError(f"{label}: {surplus[0]!r} is not in the optimizer" + and_more(surplus))
     if len(found) != len(expected):
         repeated = next(name for name in found if found.count(name) > 1)
-        raise ValueError(f"{owner}: rebind: the name {repeated!r} appears twice in params")
+        raise ValueError(f"{label}: the name {repeated!r} appears twice in params")
 
 
 def _arranged(flat: FlatArrays, names: list[str], source: Any) -> Rebound:

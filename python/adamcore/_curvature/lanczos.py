@@ -67,7 +67,7 @@ def extremes(product: Callable[[Vector], Vector], start: Vector, iterations: int
                 exact = np.asarray(known, np.float64)
                 image = image - dot(image, exact) * exact
         left = length_of(image)
-        largest = max(max(map(abs, diagonal)), max(beside, default=0.0))
+        largest = max(*map(abs, diagonal), *beside, 0.0)
         if i + 1 == len(basis) or left <= _NOTHING_LEFT * largest or left == 0:
             break
         beside.append(left)

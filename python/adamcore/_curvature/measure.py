@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from adamcore._curvature.curvature import Curvature
 from adamcore._curvature.lanczos import Extremes, Vector, extremes, length_of
 from adamcore._curvature.noise import noise
 from adamcore._curvature.preconditioner import Steps, steps_of
-from adamcore._curvature.weights import Objective
+from adamcore._curvature.weights import CurvatureError, Objective
 
 _DIFFERENCE = 1e-3
 """Half the distance of the two gradients whose difference counts, relative to the length of the weights."""
@@ -28,26 +28,26 @@ _SHORT_LENGTHS = (0.001, 0.003)
 def measure(
     opt: Any,
     loss_and_grad: Callable[..., Any],
-    batch: tuple[Any, ...],
+    batches: Sequence[tuple[Any, ...]],
     *,
     owner: str,
     seed: int,
     iterations: int = 16,
     precondition: Any = None,
 ) -> Curvature:
-    """Measure the curvature of the loss of one batch around the weights of an optimizer, and put them back.
+    """Measure the curvature of the mean loss of batches around the weights of an optimizer, and put them back.
 
-    Two gradients for each iteration, and eleven trial steps. Raises ValueError, which begins with `owner`, if the loss
-    or the gradient is not finite at the weights or beside them.
+    It takes a gradient at the weights, two for each iteration, and eleven trial steps. Raises CurvatureError, which
+    begins with `owner`, if the loss or the gradient is not finite at the weights or beside them.
     """
-    objective = Objective(opt, loss_and_grad, batch, owner)
+    objective = Objective(opt, loss_and_grad, batches, owner)
     weights = objective.weights
     steps = None if precondition is None else steps_of(precondition, weights, owner)
     kept = np.float32 if weights.is_single else np.float64
     with Paired([(int, weights.put_back)]):
         loss, gradient = objective(weights.vector)
         if not math.isfinite(loss) or not np.isfinite(gradient).all():
-            raise ValueError(f"{owner}: the loss and its gradient must be finite, got a loss of {loss}")
+            raise CurvatureError(f"{owner}: the loss and its gradient must be finite, got a loss of {loss}")
         product = Product(objective, owner)
         start = noise(seed, opt.completed, "", weights.vector.size)
         found = extremes(product, start, iterations, kept)
@@ -88,7 +88,7 @@ class Product:
         after, before = (self._objective(self._base + sign * move)[1] for sign in (1, -1))
         found = (after - before) * (length / (2 * self._distance))
         if not np.isfinite(found).all():
-            raise ValueError(f"{self._owner}: gradients beside the weights must be finite")
+            raise CurvatureError(f"{self._owner}: gradients beside the weights must be finite")
         return found
 
 

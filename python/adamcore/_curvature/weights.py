@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,10 @@ from adamcore._curvature.lanczos import Vector
 from adamcore._parts.given import params_of
 
 _REAL = {"float32": np.float32, "float64": np.float64, "complex64": np.float32, "complex128": np.float64}
+
+
+class CurvatureError(ValueError):
+    """A loss or a gradient around the weights is not finite, so that no curvature can be measured."""
 
 
 class Weights:
@@ -86,7 +90,7 @@ def _writer(array: Any, values: NDArray[Any]) -> Callable[[], Any]:
 
 
 class Objective:
-    """The loss and the gradient of one batch as functions of the vector of weights.
+    """The mean loss and gradient of some batches as functions of the vector of weights.
 
     Parameters
     ----------
@@ -94,26 +98,35 @@ class Objective:
     loss_and_grad : callable
         ``loss_and_grad(params, *batch)`` returns the loss and the gradients. It must give the same for the same
         weights.
-    batch : tuple
-        What it gets besides the parameters.
+    batches : sequence of tuples
+        What it gets besides the parameters, at least one tuple.
     owner : str
         What messages begin with.
     """
 
-    def __init__(self, opt: Any, loss_and_grad: Callable[..., Any], batch: tuple[Any, ...], owner: str) -> None:
+    def __init__(
+        self, opt: Any, loss_and_grad: Callable[..., Any], batches: Sequence[tuple[Any, ...]], owner: str
+    ) -> None:
         if not callable(loss_and_grad):
             raise TypeError(f"{owner}: loss_and_grad must be a function, got {short_repr(loss_and_grad)}")
         self.weights = Weights(opt, owner)
         self.gradients = 0
-        """How often it has been called."""
-        self._call, self._batch, self._owner = loss_and_grad, batch, owner
+        """How often `loss_and_grad` has been called."""
+        self._call, self._batches, self._owner = loss_and_grad, batches, owner
         self._params = params_of(opt)
 
     def __call__(self, vector: Vector) -> tuple[float, Vector]:
         """Return the loss and the gradient there. The weights stay there: call ``weights.put_back`` in the end."""
         self.weights.put(vector)
+        found = [self._one(batch) for batch in self._batches]
+        if len(found) == 1:
+            return found[0]
+        losses, gradients = zip(*found, strict=True)
+        return math.fsum(losses) / len(found), sum(gradients[1:], gradients[0]) / len(found)
+
+    def _one(self, batch: tuple[Any, ...]) -> tuple[float, Vector]:
         self.gradients += 1
-        found = self._call(self._params, *self._batch)
+        found = self._call(self._params, *batch)
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(f"{self._owner}: loss_and_grad must return (loss, grads), got {short_repr(found)}")
         loss, grads = found

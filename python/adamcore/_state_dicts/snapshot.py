@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,15 @@ class Snapshot:
     step counts, `completed` and `numbers`; the open window of accumulation; and what a `SpikeGuard` remembers. It also
     has the values of hyper-parameters: schedules are not copied, so the groups get the very same objects again.
 
+    Attributes
+    ----------
+    params : dict
+        The contents of the parameters by name.
+    state : dict
+        By name, the slots and step counts as in a state dict.
+    values : list of dict
+        The hyper-parameters of each group.
+
     Parameters
     ----------
     opt : Optimizer
@@ -39,7 +49,7 @@ class Snapshot:
         serializer = opt._serializer()
         native = self._native = serializer.native
         self._owner = serializer.owner
-        self._values = [
+        self.values = [
             {key: value for key, value in group.items() if key not in OWN_KEYS} for group in serializer.param_groups
         ]
         self._rules = [serializer._rule_of(group) for group in serializer.param_groups]
@@ -49,11 +59,51 @@ class Snapshot:
         with _core.Paired([(native.borrow, native.give_back)]) as (borrowed,):
             state, self._completed, self._numbers, progress, window, params = borrowed
             serializer._mark_all(state)
-            self._state = {name: _copied(slots) for name, slots in state.items()}
-            self._params = _copied(params)
+            self.state = {name: _copied(slots) for name, slots in state.items()}
+            self.params = _copied(params)
             self._window = None if window is None else {**window, "sums": _copied(window["sums"])}
             self._norms = None if self._guard is None else self._guard._state_to_dict()
         self._averages = {name: (counts["steps"], counts["averaged"]) for name, counts in progress.items()}
+
+    def changed(self, **parts: Any) -> Snapshot:
+        """Return a snapshot of which these parts are others; it shares the rest.
+
+        Parameters
+        ----------
+        **parts
+            `params` and `state`, mappings from names to arrays and to slots; `completed`; `values`, a list of
+            hyper-parameters by group; `averages`, steps and moves of each average.
+        """
+        other = copy.copy(self)
+        for name, value in parts.items():
+            setattr(other, name if name in ("params", "state", "values") else f"_{name}", value)
+        return other
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what there is but hyper-parameters and the window, for `adamcore.save`."""
+        return {
+            "params": dict(self.params),
+            "state": {name: dict(slots) for name, slots in self.state.items()},
+            "completed": self._completed,
+            "numbers": dict(self._numbers),
+            "averages": {name: list(counts) for name, counts in self._averages.items()},
+            "norms": self._norms,
+        }
+
+    @classmethod
+    def loaded(cls, opt: Any, saved: Mapping[str, Any]) -> Snapshot:
+        """Return a snapshot with what `state_dict` returned, and the optimizer's own hyper-parameters.
+
+        Raises ValueError if it is of other parameters.
+        """
+        found = cls(opt)
+        if set(saved["params"]) != set(found.params):
+            raise ValueError(f"{found._owner}: the copy is of other parameters than the optimizer's")
+        averages = {name: tuple(counts) for name, counts in saved["averages"].items()}
+        found._numbers, found._norms, found._window = dict(saved["numbers"]), saved["norms"], None
+        return found.changed(
+            params=saved["params"], state=saved["state"], completed=saved["completed"], averages=averages
+        )
 
     @property
     def restorer(self) -> Callable[[], None]:
@@ -67,8 +117,8 @@ class Snapshot:
             memories.append((self._guard._memory, {"state": self._guard._state_from_dict(self._norms)}))
         return partial(
             self._native.restore,
-            self._values,
-            self._state,
+            self.values,
+            self.state,
             self._completed,
             self._numbers,
             np.asarray,
@@ -78,7 +128,7 @@ class Snapshot:
             memories,
             self._averages,
             self._window,
-            self._params,
+            self.params,
         )
 
     def put_back(self) -> None:
@@ -91,7 +141,7 @@ class Snapshot:
         ValueError
             If parameters or averages of weights have been added since.
         """
-        if set(self._native.places) != set(self._params):
+        if set(self._native.places) != set(self.params):
             raise ValueError(f"{self._owner}: parameters have been added since the snapshot, which has none of theirs")
         if set(self._native.averages) != set(self._averages):
             raise ValueError(f"{self._owner}: averages have been added since the snapshot, which has none of theirs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adamcore._checks.numbers import as_int
@@ -15,6 +15,9 @@ from adamcore.monitor.detectors.watches import Watches
 from adamcore.optimizer import Optimizer
 
 _LABEL = "Monitor.curvature"
+
+_NONE: Any = object()
+"""What stands for a batch that is left out."""
 
 
 class Asking:
@@ -32,7 +35,8 @@ class Asking:
     def curvature(
         self,
         loss_and_grad: Callable[..., tuple[Any, Any]],
-        *batch: Any,
+        batch: Any = _NONE,
+        *,
         iterations: int = 16,
         precondition: Optimizer | None = None,
         seed: int | None = None,
@@ -47,11 +51,11 @@ class Asking:
         Parameters
         ----------
         loss_and_grad : callable
-            ``loss_and_grad(params, *batch)`` returns the loss and the gradients, in the structures of the optimizer.
-            It must be a function of the weights: without dropout, for example.
-        *batch
-            What it gets besides the parameters: usually one batch. Take 512 rows or more; the noise of smaller batches
-            hides saddles.
+            ``loss_and_grad(params, batch)`` returns the loss and the gradients, in the structures of the optimizer. It
+            must be a function of the weights: without dropout, for example.
+        batch : optional
+            What it gets besides the parameters; nothing if this is left out. Take 512 rows or more: the noise of
+            smaller batches hides saddles.
         iterations : int
             How many products of the Hessian are computed, >= 2, with two gradients each.
         precondition : Optimizer, optional
@@ -83,14 +87,19 @@ class Asking:
         >>> round(found.min, 6), round(found.max, 6), found.gradients
         (-2.0, 2.0, 16)
         """
-        self._drain()
         count = as_int(iterations, f"{_LABEL}: iterations", "an int >= 2", 2)
         chosen = self.seed if seed is None else as_int(seed, f"{_LABEL}: seed", "an int >= 0", 0)
         if precondition is not None and not isinstance(precondition, Optimizer):
             raise TypeError(f"{_LABEL}: precondition must be an optimizer or None, got {short_repr(precondition)}")
-        found = measure(
-            self._opt, loss_and_grad, batch, owner=_LABEL, seed=chosen, iterations=count, precondition=precondition
-        )
+        batches = [() if batch is _NONE else (batch,)]
+        return self._measured(loss_and_grad, batches, seed=chosen, iterations=count, precondition=precondition)
+
+    def _measured(
+        self, loss_and_grad: Callable[..., Any], batches: Sequence[tuple[Any, ...]], owner: str = _LABEL, **options: Any
+    ) -> Curvature:
+        """Measure the curvature of the mean of batches, and report a saddle."""
+        self._drain()
+        found = measure(self._opt, loss_and_grad, batches, owner=owner, **options)
         signal = Signal("saddle", None, "warning" if found.is_saddle else None, found.evidence())
         self._watches.report([signal], self._seen)
         return found

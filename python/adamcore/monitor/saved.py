@@ -30,6 +30,10 @@ class Saved:
     def __getitem__(self, key: str) -> Any:
         return self._value[key]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dict."""
+        return dict(self._value)
+
     def inside(self, key: str, keys: Iterable[str]) -> Saved:
         """Return a dict within this one."""
         return Saved(self._value[key], keys, self._place(key))

@@ -108,14 +108,23 @@ class Plateau(Described):
 
     def judge_heights(self, heights: Sequence[float], length: int) -> Verdict:
         """Return the verdict of one window of `length` values, of whose blocks `heights` are the medians."""
-        low, high = slope_interval(list(heights), place_of(len(heights)))
-        share = self.window / length * len(heights)  # blocks in `window` values
-        largest, least = -low * share, -high * share
-        level = abs(median_of(heights[-_LEVEL:])) if self.scale is None else self.scale
+        least, largest, level = self._improvement(heights, length)
         # The second condition decides where the level is 0: values that are 0 and do not fall are flat.
         if largest < self.tol * level or largest <= 0:
             return "flat"
         return "improving" if least > 0 else "undecided"
+
+    def improves_less(self, heights: Sequence[float], length: int, share: float) -> bool:
+        """Whether a window of `length` values surely improves by less than a share of its level in `window` values."""
+        _, largest, level = self._improvement(heights, length)
+        return largest < share * level
+
+    def _improvement(self, heights: Sequence[float], length: int) -> tuple[float, float, float]:
+        """Return the bounds of what values improve by in `window` values, and their level."""
+        low, high = slope_interval(list(heights), place_of(len(heights)))
+        share = self.window / length * len(heights)  # blocks in `window` values
+        level = abs(median_of(heights[-_LEVEL:])) if self.scale is None else self.scale
+        return -high * share, -low * share, level
 
 
 add_known(Plateau)

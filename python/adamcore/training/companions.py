@@ -10,6 +10,7 @@ from adamcore._checkpoints.folder import Checkpoints
 from adamcore._core import short_repr
 from adamcore._early_stopping import EarlyStopping
 from adamcore.averages import EMA, SWA
+from adamcore.escape.policies.policy import Policy as EscapePolicy
 from adamcore.monitor.monitor import Monitor
 from adamcore.training.trainer import Trainer
 
@@ -34,8 +35,13 @@ class Companions:
             raise TypeError(f"fit: early_stopping must be an EarlyStopping or None, got {short_repr(early_stopping)}")
         if early_stopping is not None and not callable(getattr(problem, "evaluate", None)):
             raise TypeError("fit: early_stopping needs a problem with evaluate(params)")
-        if policy is not None and not callable(getattr(policy, "act", None)):
-            raise TypeError(f"fit: policy must have act(batch), got {short_repr(policy)}")
+        if policy is not None and not callable(getattr(policy, "act", policy)):
+            raise TypeError(
+                f"fit: policy must have act(batch), or be a function of the monitor, got {short_repr(policy)}"
+            )
+        makes_policy = policy is not None and not hasattr(policy, "act")
+        if makes_policy and (monitor is None or monitor is False):
+            raise ValueError("fit: policy is a function of the monitor; pass monitor=True, or a monitor")
         if ema is not None and not (isinstance(ema, (EMA, SWA)) or _is_number(ema)):
             raise TypeError(f"fit: ema must be an EMA, an SWA or a decay, got {short_repr(ema)}")
         if _is_number(ema) and not 0 <= ema <= 1:
@@ -44,12 +50,13 @@ class Companions:
             raise TypeError(
                 f"fit: monitor must be a Monitor, True, or a function that makes one, got {short_repr(monitor)}"
             )
-        self.policy: Policy | None = policy
+        self.policy: Policy | None = None if makes_policy else policy
         self.stopping: EarlyStopping | None = early_stopping
         self.checkpoints = _checkpoints_of(checkpoints)
         self.monitor: Monitor | None = None
         self.ema: Any = None
         self._given = monitor, ema
+        self._make_policy = policy if makes_policy else None
 
     def attach(self, trainer: Trainer) -> None:
         """Make what is of the optimizer, the average last."""
@@ -57,6 +64,9 @@ class Companions:
         if isinstance(ema, (EMA, SWA)) and ema._opt is not trainer.opt:
             raise ValueError("fit: ema is of another optimizer than the one that is trained; pass its decay instead")
         self.monitor = _monitor_of(monitor, trainer)
+        if self._make_policy is not None:
+            self.policy = self._make_policy(self.monitor)
+        _require_policy(self.policy, self.monitor)
         self.ema = _ema_of(float(ema), trainer.opt) if _is_number(ema) else ema
 
     def parts(self) -> Mapping[str, Any]:
@@ -65,6 +75,17 @@ class Companions:
         if all(callable(getattr(self.policy, name, None)) for name in ("state_dict", "load_state_dict")):
             parts["policy"] = self.policy
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _require_policy(policy: Any, monitor: Monitor | None) -> None:
+    """Raise an error for what is no policy, or the policy of a monitor that does not watch the run."""
+    if policy is not None and not callable(getattr(policy, "act", None)):
+        raise TypeError(f"fit: the function that makes the policy returned {short_repr(policy)}")
+    if isinstance(policy, EscapePolicy) and policy.monitor is not monitor:
+        raise ValueError(
+            "fit: policy is of a monitor that does not watch this run; pass that monitor too, or as policy a function, "
+            "lambda monitor: escape.Policy(monitor, ...)"
+        )
 
 
 def _is_number(value: Any) -> bool:

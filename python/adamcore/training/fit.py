@@ -33,7 +33,7 @@ def fit(
     ema: EMA | SWA | float | None = None,
     scaler: LossScaler | None = None,
     monitor: Monitor | Callable[[Optimizer], Monitor] | bool | None = None,
-    policy: Policy | None = None,
+    policy: Policy | Callable[[Monitor], Policy] | None = None,
     early_stopping: EarlyStopping | None = None,
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     callbacks: Iterable[Callable[[Run], object]] = (),
@@ -68,7 +68,8 @@ def fit(
     monitor : Monitor, callable or True, optional
         What watches the run: a `Monitor` of the optimizer, a function that makes one of it, or True for the default.
     policy : optional
-        An object with ``act(batch)``, which is called after each step and returns what it did. It may end the run by
+        What may act on the run: an `escape.Policy` of the monitor, a function that makes one of the monitor, or any
+        object with ``act(batch)``, which is called after each step and returns what it did. It may end the run by
         ``policy.stopped``.
     early_stopping : EarlyStopping, optional
         It sees "val_loss" of each validation, or else the first metric. A metric that is not finite ends the run.

@@ -84,7 +84,9 @@ class Loop:
         if self.with_.checkpoints is not None:
             wanted = _plain_numbers(opt)
             try:
-                found = self.with_.checkpoints.load(opt, **self._parts())
+                # A policy may have cut rates that are schedules, and then the checkpoint has others than the optimizer.
+                choice: Any = None if self.with_.policy is None else "saved"
+                found = self.with_.checkpoints.load(opt, schedules=choice, **self._parts())
             except (TypeError, ValueError) as error:
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 raise kind(

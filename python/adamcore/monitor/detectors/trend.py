@@ -73,6 +73,11 @@ class Trend:
                 return verdict
         return "undecided"
 
+    def improves_less(self, share: float) -> bool:
+        """Whether the first window is full, and values in it surely improve by less than a share of their level."""
+        heights = self._heights[0]
+        return len(heights) == self.count and self.test.improves_less(heights, self.count * self.block, share)
+
     @property
     def heights(self) -> list[float]:
         """The medians of the last blocks, at most 16, the latest last."""

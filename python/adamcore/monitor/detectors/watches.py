@@ -71,9 +71,9 @@ class Watches:
         return self.report(self.tensors.observe(columns, step, traits, self.losses.is_falling(step)), step)
 
     def note(self, act: Act) -> None:
-        """Remember what was done to the run. After a restart, its losses are those of another run."""
+        """Remember what was done to the run. After a restart, or back from it, losses are those of another run."""
         self.acts.add(act)
-        if act.kind == "restart" and act.done:
+        if act.done and "restart" in (act.kind, act.numbers.get("of")):
             begin, self.losses = self.losses.begin, LossWatch(self._test)
             self.losses.begin = begin
             self.active.forget("plateau", "lr_large", "exploding", "saddle")

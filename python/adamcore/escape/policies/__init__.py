@@ -1,0 +1,1 @@
+"""`escape.Policy`: when to act, in which order, and whether it helped."""

@@ -1,0 +1,172 @@
+"""What a `Policy` can do on a plateau, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from adamcore._curvature.curvature import Curvature
+from adamcore.escape._acting import noted
+from adamcore.escape._along import move_along
+from adamcore.escape._perturb import perturb
+from adamcore.escape._rates import multiplied, write_rates
+from adamcore.escape._restart import restart
+from adamcore.escape.policies.saddles import Batches, SaddleSearch
+from adamcore.monitor.act import Act
+from adamcore.monitor.monitor import Monitor
+from adamcore.monitor.saved import Saved
+
+CUT = 1 / 3
+"""What a rate is multiplied by."""
+
+_SMALL = 0.01
+"""Gradients are small from this share of the early ones on."""
+
+_LEARNT = 1 / 3
+"""From this fall of the loss on, relative to the first one, a plateau is no slow beginning. There, a lower rate would
+only make it slower (docs/stuck.md)."""
+
+_KINDS = ("restart", "advice", "along_curvature", "perturb", "cut", "stop")
+
+
+class Choice(NamedTuple):
+    """One thing that can be done."""
+
+    kind: str
+    text: str
+    numbers: dict[str, Any]
+    do: Callable[[int], Act]
+    """Do it, with a seed."""
+    changes: bool = True
+
+
+class Choices:
+    """Knows what has been tried on a plateau, and finds what to do next."""
+
+    def __init__(self, mon: Monitor, search: SaddleSearch | None, init: Callable[..., Any] | None) -> None:
+        self._mon, self._opt = mon, mon._opt
+        self._search, self._init = search, init
+        self._tried: list[str] = []
+        self._is_saddle = False
+
+    def leave_plateau(self) -> None:
+        """Nothing has been tried on the next plateau."""
+        self._tried, self._is_saddle = [], False
+        if self._search is not None:
+            self._search.leave_plateau()
+
+    def begin_anew(self, step: int) -> None:
+        """Something has helped."""
+        self.leave_plateau()
+        if self._search is not None:
+            self._search.begin_anew(step)
+
+    def next(self, step: int, batch: Any, *, is_flat: bool, has_budget: bool) -> Choice | None:
+        """Return what to do after this step, or None for nothing yet. `is_flat`: it is on a plateau."""
+        if names := self._without_gradients():
+            return self._for_dead(names, has_budget=has_budget) if is_flat else None
+        if not has_budget:
+            return None
+        search = self._search
+        if search is not None and search.is_due(step, is_flat=is_flat):
+            answer = search.ask(step, batch, is_flat=is_flat)
+            if answer is None:
+                return None
+            found, batches = answer
+            if found is not None and found.is_saddle:
+                self._is_saddle = True
+                make = partial(self._along, search, found, batches)
+                return self._once("along_curvature", make) or self._once("perturb", self._perturb)
+        makers: dict[str, Callable[[], Choice | None]]
+        makers = {"perturb": self._perturb, "cut": self._cut, "stop": self._stop} if is_flat else {}
+        choices = (self._once(kind, make) for kind, make in makers.items())
+        return next((choice for choice in choices if choice is not None), None)
+
+    def _once(self, kind: str, make: Callable[[], Choice | None]) -> Choice | None:
+        if kind in self._tried:
+            return None
+        choice = make()
+        if choice is not None:
+            self._tried.append(kind)
+        return choice
+
+    def _without_gradients(self) -> list[str]:
+        active = self._mon._watches.active
+        return [*active.tensors("dead"), *active.tensors("vanishing")]
+
+    def _for_dead(self, names: list[str], *, has_budget: bool) -> Choice | None:
+        why = f"the plateau comes from {names[0]!r}, which gets no gradient or a vanishing one"
+        init = self._init
+        if init is not None and has_budget and "restart" not in self._tried:
+            choice = Choice("restart", f"{why}: new parameters.", {}, partial(self._restart, init))
+            return self._once("restart", lambda: choice)
+        text = f"{why}. Change the network or its initialisation; no other rate and no noise helps."
+        return self._once("advice", lambda: Choice("advice", text, {}, self._nothing, changes=False))
+
+    def _restart(self, init: Callable[..., Any], seed: int) -> Act:
+        return restart(self._opt, init, seed=seed + 1, keep_best=False)  # the run itself began with the seed
+
+    def _along(self, search: SaddleSearch, found: Curvature, batches: Batches) -> Choice:
+        return Choice(
+            "along_curvature",
+            f"the place is a saddle: the loss falls by {found.fall:.2%} along the direction of negative curvature.",
+            found.evidence(),
+            lambda _: move_along(self._opt, found, search.loss_and_grad, batches),
+        )
+
+    def _perturb(self) -> Choice | None:
+        share = self._mon._watches.sizes.share
+        is_small = share is not None and share < _SMALL
+        if not (self._is_saddle or is_small):
+            return None
+        why = "the place is a saddle" if self._is_saddle else f"gradients are {share:.2%} of the early ones"
+        return Choice("perturb", f"{why}: noise for the weights.", {}, lambda seed: perturb(self._opt, seed=seed))
+
+    def _cut(self) -> Choice | None:
+        if not self._has_learnt():
+            return None
+        try:
+            rates = multiplied(self._opt, CUT, "Policy")
+        except TypeError:  # a function, which cannot be multiplied
+            return None
+
+        def do(_: int) -> Act:
+            write_rates(self._opt, rates)
+            return noted(self._opt, "cut", text, {"factor": CUT})
+
+        text = "the rate is a third of what it was."
+        return Choice("cut", text, {"factor": CUT}, do)
+
+    def _has_learnt(self) -> bool:
+        """Whether the loss is so much below the first one that a lower rate can help."""
+        losses, scale = self._mon._watches.losses, self._mon._arguments.training.scale
+        begin, level = losses.begin, losses.trend.level
+        if begin is None or level is None:
+            return False
+        return begin - level > _LEARNT * (abs(begin) if scale is None else scale)
+
+    def _stop(self) -> Choice | None:
+        if "cut" not in self._tried:
+            return None
+        return Choice("stop", "nothing more can be tried on this plateau.", {}, self._nothing, changes=False)
+
+    def _nothing(self, _: int) -> Act:
+        raise AssertionError("nothing changes")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values, and the batches that have been gathered."""
+        search = None if self._search is None else self._search.state_dict()
+        return {"tried": list(self._tried), "is_saddle": self._is_saddle, "search": search}
+
+    def loaded(self, state: Any) -> Choices:
+        """Return choices with the same functions that go on from what `state_dict` returned."""
+        saved = Saved(state, ("tried", "is_saddle", "search"))
+        if (saved["search"] is None) != (self._search is None):
+            raise ValueError("only one of the two policies has loss_and_grad")
+        search = None if self._search is None else self._search.loaded(saved["search"])
+        found = Choices(self._mon, search, self._init)
+        found._tried, found._is_saddle = saved.names("tried"), saved.flag("is_saddle")
+        if unknown := [kind for kind in found._tried if kind not in _KINDS]:
+            raise ValueError(f"tried: there is no {unknown[0]!r}")
+        return found
