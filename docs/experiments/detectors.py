@@ -2,7 +2,7 @@
 
     python docs/experiments/detectors.py [TABLE ...]
 
-Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision; by default all of them, in three
+Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision, saddle; by default all of them, in three
 minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
 """
 
@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from typing import NamedTuple
 
-from detecting import curves, layers, rates, spikes, storage, validations
+from detecting import curves, layers, rates, saddles, spikes, storage, validations
 
 
 class Table(NamedTuple):
@@ -31,6 +31,7 @@ TABLES = {
     "rates": Table(rates.show, 4),
     "overfitting": Table(validations.show, 8),
     "precision": Table(storage.show, 8),
+    "saddle": Table(saddles.show, 8),
 }
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"_early_stopping", "_guards", "_history", "_scaling"},
     {"loss_scaler"},
     {"_build", "_parts", "norms"},
-    {"_state_dicts"},
+    {"_curvature", "_state_dicts"},
     {"_checkpoints"},
     {"optimizer"},
     {"optimizers"},

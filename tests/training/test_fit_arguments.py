@@ -31,7 +31,9 @@ ARGUMENTS = {
     "scaler": (dict(scaler=64.0, **STEPS), TypeError, "fit: scaler must be a LossScaler or None, got 64.0"),
     "monitor": (dict(monitor=3, **STEPS), TypeError, "fit: monitor must be a Monitor, True, or a function"),
     "monitor, made": (dict(monitor=lambda _: 3, **STEPS), TypeError, "fit: the function that makes the monitor"),
-    "policy": (dict(policy=print, **STEPS), TypeError, r"fit: policy must have act\(batch\)"),
+    "policy": (dict(policy=3, **STEPS), TypeError, r"fit: policy must have act\(batch\), or be a function"),
+    "policy of no monitor": (dict(policy=print, **STEPS), ValueError, "fit: policy is a function of the monitor"),
+    "made no policy": (dict(policy=id, monitor=True, **STEPS), TypeError, "fit: the function that makes the policy"),
     "early_stopping": (dict(early_stopping=5, **STEPS), TypeError, "fit: early_stopping must be an EarlyStopping"),
     "checkpoints": (dict(checkpoints=3, **STEPS), TypeError, "fit: checkpoints must be a Checkpoints, the path"),
     "callbacks": (dict(callbacks=print, **STEPS), TypeError, "fit: callbacks must be a list of functions"),
@@ -54,7 +56,7 @@ def test_arguments(name, unchanged):
     assert called == []
     assert set(opt.state["w"]) == {"exp_avg", "exp_avg_sq"}, "there is no average"
     assert opt.completed == 0
-    if name != "monitor, made":
+    if "made" not in name:
         with pytest.raises(error, match=message):
             ac.fit(problem, adam, **{"progress": None, **options})
         assert called == [], "they are looked at before parameters are made"

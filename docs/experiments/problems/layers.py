@@ -41,6 +41,9 @@ class Layers:
     identical : bool
         Whether all units of a hidden layer begin with the same weights. They get the same gradients then, so that
         training alone never tells them apart.
+    gain : float, optional
+        The variance of the weights of hidden layers, times the number of their inputs. The default depends on the
+        activation.
     """
 
     hidden: tuple[int, ...] = (64,)
@@ -51,12 +54,13 @@ class Layers:
     shift: float = 0.0
     labels: float = 0.0
     identical: bool = False
+    gain: float | None = None
 
     def init(self, rng: np.random.Generator) -> Params:
         """Draw weights of variance gain / inputs."""
         params = {}
         for i, (rows, columns) in enumerate(pairwise((64, *self.hidden, 10))):
-            gain = GAINS[self.activation] if i < len(self.hidden) else 1.0
+            gain = (self.gain or GAINS[self.activation]) if i < len(self.hidden) else 1.0
             params[f"w{i}"] = (rng.standard_normal((rows, columns)) * np.sqrt(gain / rows)).astype(np.float32)
             params[f"b{i}"] = np.full(columns, self.shift if i < len(self.hidden) else 0, np.float32)
             if self.identical and i < len(self.hidden):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from adamcore._core import Paired
-from adamcore._curvature.curvature import Curvature
-from adamcore._curvature.lanczos import Extremes, Vector, extremes, length_of
+from adamcore._curvature.curvature import LEAST, Curvature
+from adamcore._curvature.lanczos import Vector, extremes, length_of
 from adamcore._curvature.noise import noise
 from adamcore._curvature.preconditioner import Steps, steps_of
 from adamcore._curvature.weights import CurvatureError, Objective
@@ -20,6 +20,11 @@ _DIFFERENCE = 1e-3
 
 LENGTHS = (0.01, 0.03, 0.1)
 """Trial steps along the direction of the least curvature, relative to the length of the weights."""
+
+FARTHER = 3.0
+"""By which factor a longer move is tried, where the loss still falls."""
+
+_MOST_FARTHER = 24
 
 _SHORT_LENGTHS = (0.001, 0.003)
 """Further ones along the gradient."""
@@ -51,18 +56,17 @@ def measure(
         product = Product(objective, owner)
         start = noise(seed, opt.completed, "", weights.vector.size)
         found = extremes(product, start, iterations, kept)
-        direction, fall, length = _along_direction(objective, loss, found)
-        gradient_fall = _along_gradient(objective, loss, gradient)
+        along, down = _lines(objective, loss, gradient, found.direction)
         sharpness = None if steps is None else _sharpness(product, steps, start, iterations, kept)
     return Curvature(
         found.max,
         found.min,
-        weights.split(direction),
+        weights.split(found.direction if along.move >= 0 else -found.direction),
         objective.gradients,
         loss,
-        fall,
-        gradient_fall,
-        length,
+        along.fall,
+        down.fall,
+        abs(along.move),
         sharpness,
         None if steps is None else steps.limit,
     )
@@ -99,26 +103,58 @@ def relative_fall(loss: float, lower: float) -> float:
     return (loss - lower) / abs(loss) if loss else math.inf
 
 
-def _along_direction(objective: Objective, loss: float, found: Extremes) -> tuple[Vector, float, float]:
-    """Return the direction with the sign with which the loss falls most, the fall, and the length of the move."""
-    base = objective.weights.vector
-    scale = scale_of(base)
-    trials = [
-        (objective.loss(base + sign * share * scale * found.direction), sign, share * scale)
-        for share in LENGTHS
-        for sign in (1, -1)
-    ]
-    lowest, sign, length = min(trials, key=lambda trial: trial[0])
-    return sign * found.direction, relative_fall(loss, lowest), length if lowest < loss else 0.0
+class _Line:
+    """The losses along a line through the weights, as far as it was tried."""
+
+    def __init__(self, objective: Objective, loss: float, unit: Vector, signs: tuple[int, ...]) -> None:
+        self._objective, self._loss, self._unit, self._signs = objective, loss, unit, signs
+        self._base = objective.weights.vector
+        self._scale = scale_of(self._base)
+        self._longest = 0.0
+        self.lowest, self.move = loss, 0.0
+        """The lowest loss, and the move that leads to it, with its sign."""
+
+    def look(self, share: float) -> None:
+        """Try a length, relative to that of the weights."""
+        self._longest = max(share * self._scale, self._longest)
+        for sign in self._signs:
+            move = sign * share * self._scale
+            found = self._objective.loss(self._base + move * self._unit)
+            if found < self.lowest:
+                self.lowest, self.move = found, move
+
+    @property
+    def fall(self) -> float:
+        """By which share of the loss it falls at most."""
+        return relative_fall(self._loss, self.lowest)
+
+    @property
+    def still_falls(self) -> bool:
+        """Whether the longest move is the best one."""
+        return abs(self.move) == self._longest > 0
 
 
-def _along_gradient(objective: Objective, loss: float, gradient: Vector) -> float:
-    """Return the largest fall along the gradient, downwards."""
-    base, size = objective.weights.vector, length_of(gradient)
-    if size == 0:
-        return 0.0
-    unit = gradient * (scale_of(base) / size)
-    return relative_fall(loss, min(objective.loss(base - share * unit) for share in (*_SHORT_LENGTHS, *LENGTHS)))
+def _lines(objective: Objective, loss: float, gradient: Vector, direction: Vector) -> tuple[_Line, _Line]:
+    """Look along the direction, and down along the gradient.
+
+    Where the weights are so small that a tenth of their length makes no difference, look farther along both.
+    """
+    size = length_of(gradient)
+    along = _Line(objective, loss, direction, (1, -1))
+    down = _Line(objective, loss, gradient / (size or 1.0), (-1,) if size else ())
+    for share in _SHORT_LENGTHS:
+        down.look(share)
+    for share in LENGTHS:
+        along.look(share)
+        down.look(share)
+    share = LENGTHS[-1]
+    for _ in range(_MOST_FARTHER):
+        if not along.still_falls or along.fall > LEAST:
+            break
+        share *= FARTHER
+        along.look(share)
+        down.look(share)
+    return along, down
 
 
 def _sharpness(product: Product, steps: Steps, start: Vector, iterations: int, kept: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from adamcore._checks.numbers import as_int
 from adamcore._core import Paired
 from adamcore._curvature.curvature import Curvature
-from adamcore._curvature.measure import LENGTHS, measure, relative_fall, scale_of
+from adamcore._curvature.measure import FARTHER, LENGTHS, measure, scale_of
 from adamcore._curvature.weights import Objective
 from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.escape._acting import noted, require_between_steps, seed_of
@@ -16,7 +16,6 @@ from adamcore.escape._changes import Change, exact_weights
 from adamcore.monitor.act import Act
 from adamcore.optimizer import Optimizer
 
-_FARTHER = 3.0
 _MOST_TRIALS = 24
 
 
@@ -70,14 +69,19 @@ def along_curvature(
     require_between_steps(opt, owner)
     number = seed_of(seed, owner)
     count = as_int(iterations, f"{owner}: iterations", "an int >= 2", 2)
+    before = Snapshot(opt)
     found = measure(opt, loss_and_grad, [(batch,)], owner=owner, seed=number, iterations=count)
-    return move_along(opt, found, loss_and_grad, [(batch,)])
+    return move_along(opt, before, found, loss_and_grad, [(batch,)])
 
 
 def move_along(
-    opt: Optimizer, found: Curvature, loss_and_grad: Callable[..., Any], batches: Sequence[tuple[Any, ...]]
+    opt: Optimizer,
+    before: Snapshot,
+    found: Curvature,
+    loss_and_grad: Callable[..., Any],
+    batches: Sequence[tuple[Any, ...]],
 ) -> Act:
-    """Move the weights along the direction that was found, at the weights where it was."""
+    """Move the weights along the direction that was found, at the weights where it was: those of the snapshot."""
     owner = "along_curvature"
     numbers = {**found.evidence(), "loss": found.loss}
     if not found.min < 0 or not found.length:
@@ -88,11 +92,10 @@ def move_along(
     direction = weights.joined(found.direction, owner)
     with Paired([(int, weights.put_back)]):
         length, lowest = _search(objective, direction, found.length)
-    snapshot = Snapshot(opt)
-    moves = {name: exact_weights(snapshot, name) + length * found.direction[name] for name in weights.names}
-    Change(opt, snapshot, moves, owner, keeps_origin=True).apply(reset=weights.names)
+    moves = {name: exact_weights(before, name) + length * found.direction[name] for name in weights.names}
+    Change(opt, before, moves, owner, keeps_origin=True).apply(reset=weights.names)
     numbers |= {"length": length, "lower": lowest}
-    text = f"the loss of the batch falls by {relative_fall(found.loss, lowest):.2%}; all moments begin anew."
+    text = f"the loss of the batch falls from {found.loss:.4g} to {lowest:.4g}; all moments begin anew."
     return noted(opt, owner, text, numbers)
 
 
@@ -103,8 +106,8 @@ def _search(objective: Objective, direction: Any, length: float) -> tuple[float,
     if length < LENGTHS[-1] * scale_of(base):
         return length, lowest  # a longer one was tried, and was worse
     for _ in range(_MOST_TRIALS):
-        loss = objective.loss(base + _FARTHER * length * direction)
+        loss = objective.loss(base + FARTHER * length * direction)
         if not loss < lowest:
             break
-        length, lowest = _FARTHER * length, loss
+        length, lowest = FARTHER * length, loss
     return length, lowest

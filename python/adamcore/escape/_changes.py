@@ -41,8 +41,8 @@ class Change:
         New weights in double precision, by name. Raises ValueError, which begins with `owner`, if one is not finite.
     owner : str
     keeps_origin : bool
-        Whether what a rule keeps of the first weights, such as `Prodigy`, stays. `ScheduleFreeAdamW`'s fast weights
-        move as the weights do in any case.
+        Whether what a rule keeps of the first weights, as `Prodigy` does, and of all steps stays. The fast weights of
+        `ScheduleFreeAdamW` move as the weights do in any case.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Change:
         self._opt = opt
         params = dict(snapshot.params)
         state = dict(snapshot.state)
-        starts = _starts_of(opt)
+        starts, counters = _slots_of(opt, start="param"), _slots_of(opt, start="value", degree=0)
         for name, values in weights.items():
             stored = snapshot.params[name]
             params[name] = rounded(values, stored.dtype)
@@ -65,9 +65,9 @@ class Change:
                     slots[slot] = rounded(new, slots[slot].dtype)
             if "master" in slots:
                 slots["master"] = values.astype(slots["master"].dtype)
-            for slot in _LEFT_OVER:
-                if slot in slots:
-                    slots[slot] = np.zeros_like(slots[slot])
+            counts = [] if keeps_origin else counters[name]
+            for slot in [slot for slot in (*_LEFT_OVER, *counts) if slot in slots]:
+                slots[slot] = np.zeros_like(slots[slot])
             state[name] = slots
         self._after = snapshot.changed(params=params, state=state)
 
@@ -87,11 +87,11 @@ def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return wide.astype(dtype)
 
 
-def _starts_of(opt: Optimizer) -> dict[str, list[str]]:
-    """Return by parameter the slots that begin as the weights."""
+def _slots_of(opt: Optimizer, **wanted: Any) -> dict[str, list[str]]:
+    """Return by parameter the slots of its rule of this description: ``start`` "param" or "value", and ``degree``."""
     found = {}
     for group in opt.param_groups:
         rule = rules()[opt._serializer()._rule_of(group)]
-        slots = [slot for slot, of in rule["state"].items() if of["start"] == "param"]
+        slots = [slot for slot, of in rule["state"].items() if wanted.items() <= of.items()]
         found.update(dict.fromkeys(group["param_names"], slots))
     return found

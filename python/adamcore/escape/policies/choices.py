@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from adamcore._curvature.curvature import Curvature
+from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.escape._acting import noted
 from adamcore.escape._along import move_along
 from adamcore.escape._perturb import perturb
@@ -110,9 +111,9 @@ class Choices:
     def _along(self, search: SaddleSearch, found: Curvature, batches: Batches) -> Choice:
         return Choice(
             "along_curvature",
-            f"the place is a saddle: the loss falls by {found.fall:.2%} along the direction of negative curvature.",
+            "the place is a saddle: the loss falls along the direction of negative curvature.",
             found.evidence(),
-            lambda _: move_along(self._opt, found, search.loss_and_grad, batches),
+            lambda _: move_along(self._opt, Snapshot(self._opt), found, search.loss_and_grad, batches),
         )
 
     def _perturb(self) -> Choice | None:
