@@ -2,8 +2,8 @@
 
     python docs/experiments/detectors.py [TABLE ...]
 
-Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision, saddle; by default all of them, in three
-minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
+Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision, saddle; by default all of them, in
+four minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
 """
 
 from __future__ import annotations
