@@ -17,6 +17,7 @@ NORMAL = {
     "zero": (0.0, 0.0, 0.0),
     "lost": (0.0, 0.0, 0.0),
     "cos": (0.0, 0.0, 0.0),
+    "second_rms": (1.0, 0.5, 1e-9),
     "floor": (0.0, 0.0, 0.0),
 }
 """Columns of statistics in which nothing is wrong."""
@@ -96,6 +97,8 @@ def events(seed: int, count: int) -> Iterator[Event]:
         columns = {name: np.array(values) for name, values in NORMAL.items()}
         columns["grad_rms"][0] *= np.nan if skipped else tiny
         columns["cos"] += cos
+        columns["second_rms"] *= 20.0 if step % 300 >= 200 else 1.0
+        columns["second_rms"][0] *= np.nan if skipped else 1.0
         columns["zero"][1] = columns["lost"][0] = np.nan if skipped else dead
         grads = {"a": rng.standard_normal((4, 5)), "b": np.ones((5, 2)), "bias": np.ones(2)}
         grads["a"][dead:2] = 0

@@ -25,8 +25,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "plateau", "saddle", "vanishing", "dead", "spike", "exploding", "overflow_loop", "lost", "lr_small", "lr_large"
-        or "overfitting".
+        "plateau", "saddle", "vanishing", "dead", "spike", "exploding", "overflow_loop", "lost", "stale", "lr_small",
+        "lr_large" or "overfitting".
     step : int
         The step after which it was found. The first one is 1, and skipped ones count.
     tensor : str or None

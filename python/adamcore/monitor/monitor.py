@@ -45,9 +45,10 @@ class Monitor(Asking):
     It finds a loss that has stopped falling (``plateau``), gradients that vanish on their way through the layers
     (``vanishing``), parameters or units without a gradient (``dead``), gradients that stand out (``spike``) and that
     grow without end (``exploding``), steps that are skipped again and again (``overflow_loop``), updates that a
-    parameter's precision loses (``lost``), rates that are too small or too large (``lr_small``, ``lr_large``), and
-    validations that become worse while the training loss falls (``overfitting``). Asked by `curvature`, it says whether
-    a plateau is a saddle (``saddle``). It changes nothing.
+    parameter's precision loses (``lost``), second moments that are too large for the present gradients (``stale``),
+    rates that are too small or too large (``lr_small``, ``lr_large``), and validations that become worse while the
+    training loss falls (``overfitting``). Asked by `curvature`, it says whether a plateau is a saddle (``saddle``). It
+    changes nothing.
 
     In every eighth step `wants_stats` asks for statistics, which show what is wrong with single parameters. Other steps
     cost less than 2 us, and these about 0.1 ms and what the statistics themselves take; several times as much where

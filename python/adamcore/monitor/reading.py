@@ -17,7 +17,7 @@ from adamcore.step_stats import StepStats
 LARGEST = 1e300
 """Detectors take larger numbers for infinite ones, because their sums may be."""
 
-COLUMNS = ("grad_rms", "ratio", "zero", "lost", "cos", "floor")
+COLUMNS = ("grad_rms", "ratio", "zero", "lost", "cos", "second_rms", "floor")
 """The columns of statistics that are looked at."""
 
 Floats = NDArray[np.float64]
@@ -143,3 +143,16 @@ def finite_median(values: Floats) -> float:
         return math.nan
     middle = known.size // 2
     return float(known[middle] if known.size % 2 else known[middle - 1] / 2 + known[middle] / 2)
+
+
+def medians_of(rows: Sequence[Floats]) -> Floats:
+    """Return the median of each column without NaN, which is NaN if there is nothing else."""
+    ordered = np.sort(np.array(rows), axis=0)  # NaN comes last
+    unknown = np.isnan(ordered)
+    if not unknown[-1].any():
+        lower, upper = (ordered[place // 2] for place in (len(ordered) - 1, len(ordered)))
+    else:
+        count = (~unknown).sum(axis=0)
+        column = np.arange(ordered.shape[1])
+        lower, upper = (ordered[place // 2, column] for place in (np.maximum(count - 1, 0), count))
+    return np.asarray(lower / 2 + upper / 2)

@@ -92,6 +92,10 @@ class Saved:
             raise TypeError(f"{self._place(key)} must be a text, got {short_repr(found)}")
         return found
 
+    def number(self, key: str) -> float:
+        """Return a finite number."""
+        return _finite(self._value[key], self._place(key), "a finite number")
+
     def number_or_none(self, key: str) -> float | None:
         """Return a finite number, or None."""
         found = self._value[key]

@@ -28,6 +28,9 @@ _ADVICE = {
     "finite, or use bfloat16.",
     "lost": "Most of its updates are smaller than its precision, and are lost. Keep a master, "
     'precision=ac.Precision(master="float32"), or use rounding="stochastic".',
+    "stale": "Its second moment is much too large for its gradients, as after a burst, so its steps are small until it "
+    "has decayed. If the loss does not fall, call opt.rescale_state(c, names=[tensor]) with the c of the "
+    "evidence. Look at the batch of the burst; clip_norm=ac.SpikeGuard() prevents the next one.",
     "lr_small": "Gradients of successive steps agree while the loss falls: a larger rate would get there sooner. Try "
     "three times as much.",
     "lr_large": "The loss is far above what it has been, or not finite. Try a third of the rate, or a warm-up. If a "

@@ -1,17 +1,17 @@
-"""What statistics of steps tell of each parameter: vanishing gradients, dead ones, lost updates, small rates."""
+"""What statistics of steps tell of each parameter: vanishing, dead, lost and stale ones, and small rates."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adamcore.monitor.detectors.signals import Signal
-from adamcore.monitor.reading import LARGEST, Columns, Floats, agreement
+from adamcore.monitor.detectors.stale import StaleWatch
+from adamcore.monitor.reading import LARGEST, Columns, Floats, agreement, medians_of
 from adamcore.monitor.saved import Saved, known_or_none, nan_for_none, numbers_or_nones
 from adamcore.monitor.traits import Traits
 from adamcore.schedules._detector import Plateau, median_of
@@ -26,7 +26,7 @@ _SETTLING = 64
 _FALLING = Plateau(_COS_STEPS, 1e-9, max_window=_COS_STEPS)
 """However little losses fall, with a rate that is far too small."""
 
-_KEYS = ("last", "names", "seen", "grads", "small", "cosines", "losses", "zero_since", "lost_since")
+_KEYS = ("last", "names", "seen", "grads", "small", "cosines", "losses", "zero_since", "lost_since", "stale")
 
 
 class TensorWatch:
@@ -47,6 +47,7 @@ class TensorWatch:
         self._losses: deque[float] = deque(maxlen=_COS_STEPS)
         self._zero_since: dict[str, int] = {}
         self._lost_since: dict[str, int] = {}
+        self._stale = StaleWatch(every)
 
     @property
     def losses(self) -> deque[float]:
@@ -69,6 +70,7 @@ class TensorWatch:
         if traits.names != self._names:
             self._names = traits.names
             self._grads.clear()
+            self._stale.begin(traits.names)
         signals: list[Signal] = []
         if "grad_rms" in columns:
             signals += self._see_vanishing(columns, traits.matrices)
@@ -77,6 +79,8 @@ class TensorWatch:
         if "lost" in columns:
             holds = (columns["lost"] > _LOST) & traits.forget
             signals += self._see_lasting("lost", columns["lost"], holds, self._lost_since, step)
+        if "grad_rms" in columns and "second_rms" in columns:
+            signals += self._stale.observe(columns, step, self._losses)
         if "cos" in columns:
             signals += self._see_agreement(columns["cos"], traits.matrices, is_falling=is_falling)
         return signals
@@ -86,7 +90,7 @@ class TensorWatch:
         self._grads.append(np.where(matrices & np.isfinite(sizes), sizes, math.nan))
         if len(self._grads) < (self._grads.maxlen or 1):
             return []
-        usual = _medians(self._grads)
+        usual = medians_of(self._grads)
         known = usual[~np.isnan(usual)]
         if not known.size or not known.max() > 0:
             return []
@@ -154,6 +158,7 @@ class TensorWatch:
             "losses": known_or_none(self._losses),
             "zero_since": dict(self._zero_since),
             "lost_since": dict(self._lost_since),
+            "stale": self._stale.state_dict(),
         }
 
     def load_state_dict(self, state: Any) -> None:
@@ -172,12 +177,4 @@ class TensorWatch:
         self._grads.extend(grads)
         self._cosines.extend(saved.numbers("cosines", self._cosines.maxlen))
         self._zero_since, self._lost_since = (saved.counts_by_name(key) for key in ("zero_since", "lost_since"))
-
-
-def _medians(rows: Sequence[Floats]) -> Floats:
-    """Return the median of each column without NaN, which is NaN if there is nothing else."""
-    ordered = np.sort(np.array(rows), axis=0)  # NaN comes last
-    count = (~np.isnan(ordered)).sum(axis=0)
-    column = np.arange(ordered.shape[1])
-    lower, upper = (ordered[place // 2, column] for place in (np.maximum(count - 1, 0), count))
-    return np.asarray(lower / 2 + upper / 2)
+        self._stale.load_state_dict(saved["stale"], names)
