@@ -2,8 +2,8 @@
 
     python docs/experiments/detectors.py [TABLE ...]
 
-Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision, saddle; by default all of them, in
-four minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
+Tables: plateau, vanishing, dead, spike, exploding, rates, overfitting, precision, saddle, stale; by default all, in
+five minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows and discusses the results.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from typing import NamedTuple
 
-from detecting import curves, layers, rates, saddles, spikes, storage, validations
+from detecting import curves, layers, rates, saddles, spikes, stale, storage, validations
 
 
 class Table(NamedTuple):
@@ -32,6 +32,7 @@ TABLES = {
     "overfitting": Table(validations.show, 8),
     "precision": Table(storage.show, 8),
     "saddle": Table(saddles.show, 8),
+    "stale": Table(stale.show, 4),
 }
 
 

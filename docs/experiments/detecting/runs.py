@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ def watch(
     validate_every: int | None = None,
     scaler: ac.LossScaler | None = None,
     units: bool = False,
+    callbacks: Iterable[Callable[[Any], object]] = (),
 ) -> Any:
     """Return a run of `steps` steps with a monitor. It may diverge."""
     with np.errstate(all="ignore"):
@@ -35,6 +36,7 @@ def watch(
             validate_every=validate_every or steps,
             scaler=scaler,
             monitor=partial(ac.Monitor, scaler=scaler, units=units),
+            callbacks=callbacks,
             progress=None,
         )
 

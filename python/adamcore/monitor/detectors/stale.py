@@ -21,7 +21,8 @@ _NEAR = 2.0
 """A moment is no longer stale when it is less than so many times what it usually was, or small after all."""
 
 _GRAD_STEPS, _SPARSE_STEPS, _FEW = 33, 65, 9
-"""Gradients of 33 steps count, and of 65 steps where fewer than 9 of these 33 have statistics."""
+"""The ratio is that to the median gradient of 33 steps, or of 65 if fewer than 9 of the 33 have statistics: with 5 of
+them, noise makes twice as many notes in healthy runs."""
 
 _FROM, _TO = 130, 66
 """What was usual is known from the steps so long ago."""
@@ -60,13 +61,13 @@ class StaleWatch:
         self._every = every
         looks = max(self._looks(_GRAD_STEPS), min(_FEW, self._looks(_SPARSE_STEPS)))
         self._grads: deque[Floats] = deque(maxlen=looks)
-        nearest = self._looks(_TO)
+        self._lasting = max(self._looks(_LASTING), 2)  # one look alone might be at the burst itself
+        nearest = max(self._looks(_TO), self._lasting)  # from before it was too large
         farthest = max(_FROM // every, nearest)
         self._before = farthest - nearest + 1
         """How many of the ratios, the first ones, tell what is usual."""
         self._ratios: deque[Floats] = deque(maxlen=farthest + 1)
         self._levels: deque[float] = deque(maxlen=farthest + 1)
-        self._lasting = max(self._looks(_LASTING), 2)  # one look alone might be at the burst itself
         self._stale: dict[str, _Stale] = {}
         self._begin(())
 
@@ -102,8 +103,8 @@ class StaleWatch:
         if len(self._ratios) < (self._ratios.maxlen or 1):
             return []
         holds, usual = self._compare(ratios)
-        signals = self._see_stale(ratios, holds, step) if self._stale else []
-        return signals + self._see_new(ratios, holds, usual, step)
+        signals = self._see_stale(ratios, holds, second, step) if self._stale else []
+        return signals + self._see_new(ratios, holds, usual, second, step)
 
     def _compare(self, ratios: Floats) -> tuple[NDArray[np.bool_], Floats]:
         """Return which ratios are too large, and what they usually were."""
@@ -113,7 +114,9 @@ class StaleWatch:
         usual = medians_of(list(islice(self._ratios, self._before)))
         return large & (ratios > _TIMES * usual), usual
 
-    def _see_new(self, ratios: Floats, holds: NDArray[np.bool_], usual: Floats, step: int) -> list[Signal]:
+    def _see_new(
+        self, ratios: Floats, holds: NDArray[np.bool_], usual: Floats, second: Floats, step: int
+    ) -> list[Signal]:
         if not holds.any() and not self._counts.any():
             return []
         counts = np.where(holds, np.minimum(self._counts + 1, self._lasting), 0)
@@ -123,12 +126,11 @@ class StaleWatch:
             name = self._names[i]
             if name not in self._stale:
                 loss = _level_of(islice(self._levels, self._before))
-                found = _Stale(step, float(usual[i]), None if math.isnan(loss) else loss, warned=False)
-                self._stale[name] = found
-                signals.append(Signal("stale", name, "note", _evidence(float(ratios[i]), found)))
+                self._stale[name] = _Stale(step, float(usual[i]), None if math.isnan(loss) else loss, warned=False)
+                signals.append(Signal("stale", name, "note", self._evidence(name, ratios, second)))
         return signals
 
-    def _see_stale(self, ratios: Floats, holds: NDArray[np.bool_], step: int) -> list[Signal]:
+    def _see_stale(self, ratios: Floats, holds: NDArray[np.bool_], second: Floats, step: int) -> list[Signal]:
         """Report of what is over, and of what has lasted while the losses did not fall."""
         now = _level_of(list(self._levels)[-max(_LOSS_STEPS // self._every, 1) :])
         signals = []
@@ -142,8 +144,21 @@ class StaleWatch:
             elif found.deserves_warning(step, now):
                 self._stale[name] = found._replace(warned=True)
                 losses = {"loss": now, "loss_before": found.loss}
-                signals.append(Signal("stale", name, "warning", _evidence(ratio, found) | losses))
+                signals.append(Signal("stale", name, "warning", self._evidence(name, ratios, second) | losses))
         return signals
+
+    def _evidence(self, name: str, ratios: Floats, second: Floats) -> dict[str, float]:
+        """Return the ratio to the gradients of 33 steps, what is usual, and the `c` that makes the ratio 1.
+
+        After a burst gradients change fast: those of 65 steps give a `c` that is twice as large as it should be.
+        """
+        place = self._places[name]
+        ratio = float(ratios[place])
+        latest = islice(reversed(self._grads), max(self._looks(_GRAD_STEPS), 3))  # of two, one might be the burst
+        sizes = [float(row[place]) for row in latest if row[place] > 0]
+        if sizes:
+            ratio = min(float(second[place]) / median_of(sizes), _IMMENSE)
+        return {"r": ratio, "usual": self._stale[name].usual, "c": 1 / (ratio * ratio)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -190,8 +205,3 @@ def _ratios_of(second: Floats, grads: Floats) -> Floats:
 def _level_of(losses: Iterable[float]) -> float:
     known = [loss for loss in losses if -LARGEST <= loss <= LARGEST]
     return median_of(known) if known else math.nan
-
-
-def _evidence(ratio: float, found: _Stale) -> dict[str, float]:
-    """Return the ratio, what it was, and the factor with which `rescale_state` makes it 1."""
-    return {"r": ratio, "usual": found.usual, "c": 1 / (ratio * ratio)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -53,6 +54,8 @@ class Watches:
             signals += self.losses.observe(loss, step, overflow, spike)
             if self._has_statistics:
                 self.tensors.losses.append(loss)
+        elif self._has_statistics:
+            self.tensors.losses.append(math.nan)
         return self.report(self._with_agreement(signals), step) if signals else []
 
     def _with_agreement(self, signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
