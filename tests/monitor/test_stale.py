@@ -124,6 +124,41 @@ def test_a_large_ratio_that_was_always_large_tells_nothing():
         assert steady(mon, 1, grad=1 / ratio) == []
 
 
+@pytest.mark.parametrize(("usual", "second", "found"), [(1, 3.9, 0), (1, 4.1, 3), (0.5, 2.9, 0), (0.5, 3.1, 3)])
+def test_what_is_large_and_what_is_larger_than_before(usual, second, found):
+    mon = make_monitor(window=256)
+    steady(mon, 200, second=usual)
+    assert len(steady(mon, 60, second=second)) == found
+
+
+def test_the_evidence_is_of_the_gradients_of_33_steps():
+    mon = make_monitor(window=256)
+    steady(mon, 200)
+    steady(mon, 48, grad=8.0, second=100.0)
+    assert [item[1] for item in steady(mon, 25, grad=2.0, second=100.0)] == ["warning"] * 3
+    # The first looks at small gradients are those of steps 249, 257, 265 and 273, and the fifth one was at 241.
+    assert mon.findings[-1].evidence["r"] == 50.0
+
+
+def test_the_burst_itself_is_no_present_gradient_where_statistics_are_sparse():
+    mon = make_monitor(stats_every=32, window=256)
+    steady(mon, 640)
+    steady(mon, 32, grad=300.0, second=30.0)
+    assert len(steady(mon, 32, second=30.0)) == 3
+    assert mon.findings[-1].evidence == {"r": 30.0, "usual": 1.0, "c": 1 / 900}
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(1e140, 3), (1e200, 0), (math.inf, 0)])
+def test_the_factor_is_one_that_rescale_state_takes(ratio, found):
+    mon = make_monitor(window=256)
+    steady(mon, 200)
+    notes = steady(mon, 16, second=ratio)
+    assert len(notes) == found
+    if found:
+        opt = ac.AdamW({"w": np.ones(3)})
+        opt.rescale_state(mon.findings[-1].evidence["c"])
+
+
 @pytest.mark.parametrize(("later", "warns"), [(1.0, True), (0.99, False), (1.5, True), (NAN, False), (None, False)])
 def test_a_warning_if_the_losses_have_not_fallen(later, warns):
     mon = make_monitor(window=256)
