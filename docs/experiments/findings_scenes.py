@@ -134,6 +134,38 @@ def lost(seed: int = 0) -> Scene:
     return Scene("lost", nearest, healthy, panels)
 
 
+def stale(seed: int = 0) -> Scene:
+    """Train with three broken batches; rescale the moments at the warning; and skip the batches."""
+    broken = Changed(Layers((64,), "relu"), (300, 301, 302), lambda batch: (30 * batch[0], (batch[1] + 1) % 10))
+    options: dict[str, Any] = {"steps": 700, "seed": seed}
+
+    def rescale(finding: ac.Finding, opt: ac.Optimizer) -> None:
+        if finding.kind == "stale" and finding.severity == "warning":
+            opt.rescale_state(finding.evidence["c"], names=[finding.tensor])
+
+    troubled = watch(broken, _adamw(3e-3), **options)
+    rescaled = watch(broken, _adamw(3e-3), on_finding=rescale, **options)
+    healthy = watch(broken, lambda params: ac.AdamW(params, lr=3e-3, clip_norm=ac.SpikeGuard(action="skip")), **options)
+    runs = (
+        (troubled, "three broken batches", BAD),
+        (rescaled, "rescaled at the warnings", GOOD),
+        (healthy, "batches skipped", OTHER),
+    )
+    panels = (
+        Panel(
+            "training loss", tuple(losses(name, run, style) for run, name, style in runs), log=True, range=(0.02, 10)
+        ),
+        Panel(
+            "second moment of w0, relative to gradients",
+            tuple(Curve(*_second_moments(run), name, style) for run, name, style in runs),
+            log=True,
+            limit=(3, "limit: 3"),
+            range=(0.7, 2000),
+        ),
+    )
+    return Scene("stale", troubled, healthy, panels)
+
+
 def lr_small(seed: int = 0) -> Scene:
     """Train with a rate that is twenty times too small."""
     troubled, healthy = (watch(Layers(), _adamw(lr), steps=400, seed=seed) for lr in (5e-4, 1e-2))
@@ -185,7 +217,19 @@ def overfitting(seed: int = 0) -> Scene:
 
 SCENES: dict[str, Callable[[int], Scene]] = {
     scene.__name__: scene
-    for scene in (plateau, vanishing, dead, spike, exploding, overflow_loop, lost, lr_small, lr_large, overfitting)
+    for scene in (
+        plateau,
+        vanishing,
+        dead,
+        spike,
+        exploding,
+        overflow_loop,
+        lost,
+        stale,
+        lr_small,
+        lr_large,
+        overfitting,
+    )
 }
 """What makes the scene of each finding from a seed."""
 
@@ -207,6 +251,14 @@ def _matrix_sizes(run: Watched, at: int) -> Array:
     """Return the size of each matrix's gradient in the last step with statistics that is not after `at`."""
     _, stats = next((pair for pair in reversed(run.statistics) if pair[0] <= at), run.statistics[-1])
     return np.array([size for name, size in zip(stats.names, stats.grad_rms, strict=True) if name.startswith("w")])
+
+
+def _second_moments(run: Watched) -> tuple[Array, Array]:
+    """Return the steps with statistics, and the second moment of the first matrix relative to nine gradients."""
+    known = [(step, stats) for step, stats in run.statistics if np.isfinite(stats.second_rms[0])]
+    sizes = [stats.grad_rms[0] for _, stats in known]
+    ratios = [known[i][1].second_rms[0] / np.median(sizes[i - 8 : i + 1]) for i in range(8, len(known))]
+    return np.array([step for step, _ in known[8:]]), np.array(ratios)
 
 
 def _agreement(run: Watched) -> tuple[Array, Array]:

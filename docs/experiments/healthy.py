@@ -12,6 +12,7 @@ Some findings may be true:
 - plateau: unless the losses fall by more than 2% within the next 256 steps (medians of 64), which are run for this
 - plateau of validations: unless the held-out loss at the end of these steps is more than 2% lower
 - overfitting: if the held-out loss at the end is at least 2% above its best (medians of 8 validations)
+- stale: unless it is a warning, since a note says no more than what was measured
 - lr_small: if three times the rate gets to lower losses in the same number of steps (means of the last 64)
 
 All others are false. docs/monitoring-evidence.md discusses the results.
@@ -42,6 +43,7 @@ KINDS = (
     "exploding",
     "overflow_loop",
     "lost",
+    "stale",
     "lr_small",
     "lr_large",
     "overfitting",
@@ -139,6 +141,8 @@ def _is_true(name: str, finding: ac.Finding, case: Case, run: Any) -> bool:
         return float(np.median(validated[-4:])) >= (1 - FALL) * finding.evidence["metric"]
     if name == "overfitting":
         return rise(validated) >= FALL
+    if name == "stale":
+        return finding.severity == "note"
     return name == "lr_small" and _faster(case) < float(np.mean(losses[: case.group.steps][-LAST:]))
 
 

@@ -11,6 +11,7 @@ import re
 import sys
 from functools import cache
 from importlib import import_module
+from statistics import median
 
 import pytest
 
@@ -165,6 +166,40 @@ def test_lost_updates(table):
     for name, (_, is_wrong) in storage.PRECISIONS.items():
         found = [storage.lost(name, seed)[0] for seed in range(SEEDS)]
         assert sum(found) >= FOUND * SEEDS if is_wrong else not any(found), name
+
+
+def test_stale_second_moments(table):
+    stale = table("stale")
+    settings = [(net, rate) for net in stale.NETS for rate in stale.RATES]
+    settings = settings if WHOLE else [("ReLU 64-32", 1e-3)]
+    seeds = range(4 if WHOLE else 1)
+    few = 0
+    for setting in settings:
+        healthy = [stale.healthy(*setting, seed) for seed in seeds]
+        nothing, rescale, reset = (
+            [stale.treated(*setting, seed, how) for seed in seeds] for how in ("nothing", "rescale", "reset")
+        )
+        tensors = sum(run.tensors for run in healthy)
+        few += sum(run.noted for run in healthy) <= FALSE * tensors
+        assert sum(run.warned for run in healthy) <= FALSE * tensors, setting
+        assert sum(run.found for run in nothing) >= FOUND * tensors, setting
+        assert median(delay for run in nothing for delay in run.delays) <= 15 + 8, setting
+        if setting == ("sigmoid 32", 1e-3):
+            continue  # its loss falls on, so there is no warning
+        assert sum(run.warned for run in nothing) >= tensors / 2, setting
+        kept, rescaled, begun = (median(run.loss for run in runs) for runs in (nothing, rescale, reset))
+        assert kept - rescaled >= 0.7 * (kept - begun) > 0, setting
+    assert few >= 0.75 * len(settings)  # at a rate of 0.01, gradients of healthy runs become small suddenly
+
+
+@pytest.mark.parametrize(
+    ("factor", "steps", "specified"), [(1000, 1, 5806), (100, 1, 1198), (10, 1, 0), (300, 3, 4500)]
+)
+def test_how_long_a_burst_halves_the_step(table, factor, steps, specified):
+    stale = table("stale")
+    measured = stale.halved_for(factor, steps)
+    assert measured == pytest.approx(stale.formula(factor, steps), rel=1e-3)
+    assert measured == pytest.approx(specified, rel=0.005)
 
 
 def test_the_script_prints_its_tables(table, monkeypatch, capsys):

@@ -28,12 +28,21 @@ KINDS = {
     "exploding": "stop",
     "overflow_loop": "warning",
     "lost": "warning",
+    "stale": "note",
     "lr_small": "note",
     "lr_large": "note",
     "overfitting": "warning",
 }
 # The step of the first finding, where it does not depend on the last bits of losses: the first that is possible.
-EARLIEST = {"vanishing": 49, "spike": 150, "exploding": 203, "overflow_loop": 6, "lost": 201, "lr_small": 129}
+EARLIEST = {
+    "vanishing": 49,
+    "spike": 150,
+    "exploding": 203,
+    "overflow_loop": 6,
+    "lost": 201,
+    "stale": 313,
+    "lr_small": 129,
+}
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ _NEAR = 2.0
 """A moment is no longer stale when it is less than so many times what it usually was, or small after all."""
 
 _GRAD_STEPS, _SPARSE_STEPS, _FEW = 33, 65, 9
-"""The ratio is that to the median gradient of 33 steps, or of 65 if fewer than 9 of the 33 have statistics: with 5 of
-them, noise makes twice as many notes in healthy runs."""
+"""The ratio is that to the median gradient of 33 steps, or of 65 if fewer than 9 of the 33 have statistics: of 5, noise
+alone is found in healthy runs."""
 
 _FROM, _TO = 130, 66
 """What was usual is known from the steps so long ago."""
@@ -150,7 +150,7 @@ class StaleWatch:
     def _evidence(self, name: str, ratios: Floats, second: Floats) -> dict[str, float]:
         """Return the ratio to the gradients of 33 steps, what is usual, and the `c` that makes the ratio 1.
 
-        After a burst gradients change fast: those of 65 steps give a `c` that is twice as large as it should be.
+        Gradients change fast after a burst: with the `c` of those of 65 steps, steps are shorter than they should be.
         """
         place = self._places[name]
         ratio = float(ratios[place])
