@@ -13,7 +13,7 @@ def stale_of(findings):
 
 
 def burst(opt, mon, steps, factor, treat=None):
-    """Step with signs as gradients, of another size for each parameter, 200 times, and with a burst of three steps."""
+    """Step with signs as gradients, of another size for each parameter. Two have a burst in the steps 301 to 303."""
     rng = np.random.default_rng(1)
     sizes = {"w": 1.0, "slow": 1e-4, "other": 30.0}
     moved = []
