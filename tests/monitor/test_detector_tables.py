@@ -211,7 +211,7 @@ def test_the_script_prints_its_tables(table, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) > 4 * len(chosen)
 
 
-@pytest.mark.parametrize("arguments", [["--runs", "0"], ["saddle"]])
+@pytest.mark.parametrize("arguments", [["--runs", "0"], ["cliff"]])
 def test_what_there_is_not_is_refused_before_the_work(table, monkeypatch, capsys, arguments):
     table("curves")
     monkeypatch.setattr(sys, "argv", ["detectors.py", *arguments])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +10,8 @@ import numpy as np
 
 from adamcore._arrays.memory import HOST
 from adamcore._arrays.structures import named_arrays
-from adamcore._checks.extras import import_extra
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
-from adamcore._files.writing import put_text
 from adamcore._history.columns import History
 from adamcore.loss_scaler import LossScaler
 from adamcore.monitor.acts import watch
@@ -25,7 +21,7 @@ from adamcore.monitor.detectors.watches import PARTS, Watches
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.reading import COLUMNS, UNKNOWN, columns_of, gradients_of, kept, number_of, summary_of, values_of
 from adamcore.monitor.record import Record
-from adamcore.monitor.report import describe
+from adamcore.monitor.reporting import Reporting
 from adamcore.monitor.saved import Saved
 from adamcore.monitor.traits import Traits, traits_of
 from adamcore.optimizer import Optimizer
@@ -39,7 +35,7 @@ _MOST_PENDING = 256
 """So many steps wait for a device at most."""
 
 
-class Monitor(Asking):
+class Monitor(Asking, Reporting):
     """Watches the losses of a run and what its steps return, and says what goes wrong.
 
     It finds a loss that has stopped falling (``plateau``), gradients that vanish on their way through the layers
@@ -260,64 +256,6 @@ class Monitor(Asking):
         losses = self._watches.losses
         signals = self._watches.validation.observe(value, losses.trend.level, losses.begin)
         return found + self._watches.report(signals, self._seen)
-
-    @property
-    def history(self) -> History:
-        """Columns of numbers of all steps: step, loss, grad_norm, skipped. On a device, reading it waits."""
-        self._drain()
-        return self._record.history([act.step for act in self._watches.acts.all() if act.done])
-
-    @property
-    def statistics(self) -> History:
-        """Columns of numbers of the steps with statistics: step, ratio, share, cos."""
-        self._drain()
-        return self._statistics.copy()
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What has been found, the latest last. On a device, reading it waits for all steps."""
-        self._drain()
-        return self._watches.log.all()
-
-    def report(self) -> str:
-        """Return what has been found, as text.
-
-        Examples
-        --------
-        >>> import adamcore as ac, numpy as np
-        >>> mon = ac.Monitor(ac.SGD(np.ones(3)))
-        >>> mon.observe(0.5, ac.StepInfo())
-        []
-        >>> print(mon.report())
-        SGD, 1 step: loss 0.5 at first, 0.5 at last, 0.5 at best
-        Nothing was found to be wrong.
-        """
-        history, log = self.history, self._watches.log
-        steps = self._seen - self._first
-        lacks = self._every > 0 and steps > 2 * self._every and not self._statistics.rows and len(history["step"]) > 0
-        rule = type(self._opt).__name__
-        return describe(rule, steps, history, log.all(), log.left_out, self._unknown, lacks_statistics=lacks)
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the findings and the number of steps as JSON, and write it to `path` if one is given."""
-        self._drain()
-        log = self._watches.log
-        content = {"optimizer": type(self._opt).__name__, "steps": self._seen - self._first, **log.state_dict()}
-        return put_text(json.dumps(content, indent=1, allow_nan=False), path)
-
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw losses, gradients and updates with the findings, and save the picture to `path` if one is given.
-
-        Extra: ``plot``.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        import_extra("matplotlib.figure", "Monitor.plot", "plot")
-        from adamcore.monitor import picture  # noqa: PLC0415  (it needs matplotlib)
-
-        return picture.plot(self.history, self.statistics, self.findings, path)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the monitor knows, without its history, as plain values for JSON and for `adamcore.save`.

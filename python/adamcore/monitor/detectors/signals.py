@@ -58,10 +58,6 @@ class Active:
         """Return the names of the tensors with a finding of this kind that is not over."""
         return [key[1] for key in self._severity if key[0] == kind and key[1] is not None]
 
-    def forget(self, *kinds: str) -> None:
-        """Take findings of these kinds for over."""
-        self._severity = {key: rank for key, rank in self._severity.items() if key[0] not in kinds}
-
     def state_dict(self) -> list[Any]:
         """Return plain values."""
         return [[*key, rank] for key, rank in self._severity.items()]

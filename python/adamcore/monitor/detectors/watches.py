@@ -29,16 +29,21 @@ class Watches:
 
     def __init__(self, arguments: Arguments) -> None:
         self._has_statistics = arguments.every > 0
-        self._test = arguments.training
-        self.losses = LossWatch(arguments.training)
-        self.gradients = GradientWatch()
-        self.sizes = Sizes(max(arguments.every, 1))
+        self._arguments = arguments
         self.validation = ValidationWatch(arguments.validation, arguments.sign)
-        self.tensors = TensorWatch(max(arguments.every, 1))
-        self.units = UnitWatch()
-        self.active = Active()
         self.log = Log()
         self.acts = Acts()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Watch weights of which nothing is known."""
+        every = max(self._arguments.every, 1)
+        self.losses = LossWatch(self._arguments.training)
+        self.gradients = GradientWatch()
+        self.sizes = Sizes(every)
+        self.tensors = TensorWatch(every)
+        self.units = UnitWatch()
+        self.active = Active()
 
     def step(self, step: int, loss: float | None, skipped: bool, norm: float | None, guarded: bool) -> list[Finding]:  # noqa: FBT001
         """Take the numbers of one step, and return what is new. This is called in every step, so it does little."""
@@ -74,12 +79,12 @@ class Watches:
         return self.report(self.tensors.observe(columns, step, traits, self.losses.is_falling(step)), step)
 
     def note(self, act: Act) -> None:
-        """Remember what was done to the run. After a restart, or back from it, losses are those of another run."""
+        """Remember what was done to the run. After a restart, and back from one, it has other weights."""
         self.acts.add(act)
         if act.done and "restart" in (act.kind, act.numbers.get("of")):
-            begin, self.losses = self.losses.begin, LossWatch(self._test)
+            begin = self.losses.begin
+            self._begin()
             self.losses.begin = begin
-            self.active.forget("plateau", "lr_large", "exploding", "saddle")
 
     def report(self, signals: Iterable[Signal], step: int) -> list[Finding]:
         """Return what is new among the signals of a step, and remember it."""
