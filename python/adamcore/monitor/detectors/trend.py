@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 from adamcore._core import neighbour_correlation, short_repr
 from adamcore.monitor.saved import Saved, numbers
@@ -85,16 +85,19 @@ class Trend:
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values: what is kept of at most the longest window."""
-        return {"values": [list(v) for v in self._values], "heights": [list(h) for h in self._heights]}
+        values, heights = ([list(inside) for inside in of] for of in (self._values, self._heights))
+        return {"values": values, "heights": heights, "verdict": self.verdict}
 
     def load_state_dict(self, state: Any) -> None:
         """Go on from what `state_dict` returned. Raises TypeError or ValueError, and then nothing has changed."""
-        saved = Saved(state, ("values", "heights"), "trend")
+        saved = Saved(state, ("values", "heights", "verdict"), "trend")
         values, heights = (self._read(saved, key) for key in ("values", "heights"))
         for level, (inside, medians) in enumerate(zip(values, heights, strict=True)):
             if len(inside) >= self.block << level or len(medians) > self.count:
                 raise ValueError("trend is of another window")
-        self._values, self._heights, self.verdict = values, heights, "undecided"
+        if saved["verdict"] not in get_args(Verdict):
+            raise ValueError(f"trend: verdict must be one of {get_args(Verdict)}, got {short_repr(saved['verdict'])}")
+        self._values, self._heights, self.verdict = values, heights, saved["verdict"]
         self.first = values[0]
         self.level = median_of(heights[0][-4:]) if heights[0] else None
 
