@@ -45,6 +45,7 @@ def watch(
     validate_every: int | None = None,
     measure: Callable[[Params, Params], float] | None = None,
     on_finding: Callable[[ac.Finding, ac.Optimizer], None] | None = None,
+    after: Callable[[int, Params, ac.Monitor], None] | None = None,
     **options: Any,
 ) -> Watched:
     """Train a problem from its beginning, and show every step to a monitor.
@@ -63,6 +64,8 @@ def watch(
         Takes the first and the present parameters after each step, and returns a number.
     on_finding : callable, optional
         Takes each new finding and the optimizer.
+    after : callable, optional
+        Takes the number of each step, the parameters and the monitor.
     **options
         The monitor's.
 
@@ -92,6 +95,8 @@ def watch(
             found += monitor.observe_validation(metric)
         for finding in found if on_finding is not None else ():
             on_finding(finding, opt)
+        if after is not None:
+            after(step, params, monitor)
     return run
 
 

@@ -13,6 +13,7 @@ from findings_pictures import BAD, GOOD, OTHER, Curve, Panel, losses, steps_of
 from findings_runs import Changed, HalfGradients, Maker, Stored, Watched, watch
 from problems import autoencoder
 from problems.layers import Layers
+from problems.parts import digits
 
 import adamcore as ac
 from adamcore._cli.network import Array, Params
@@ -45,6 +46,47 @@ def plateau(seed: int = 0) -> Scene:
         losses("rate 0.001: slower, but still falling", healthy, OTHER),
     )
     return Scene("plateau", troubled, healthy, (Panel("training loss", curves, range=(0.25, 1.0)),))
+
+
+def saddle(seed: int = 0) -> Scene:
+    """Train 16 units that begin equal; ask at step 400 and go on; leave the place then; and train different units."""
+    equal, different = (Layers((16,), "tanh", identical=identical) for identical in (True, False))
+    rows = np.random.default_rng(0).permutation(len(digits().x))[:512]
+    batch = digits().x[rows], digits().labels[rows]
+    lines: list[tuple[Array, Array, Array]] = []
+
+    def ask(step: int, params: Params, monitor: ac.Monitor) -> None:
+        if step == _ASKED_AT:
+            found = monitor.curvature(equal.loss_and_grad, batch)
+            lines.append(_losses_along(equal, params, batch, found.direction))
+
+    def leave(step: int, _: Params, monitor: ac.Monitor) -> None:
+        if step == _ASKED_AT:
+            ac.escape.along_curvature(monitor._opt, equal.loss_and_grad, batch, seed=seed)
+
+    options: dict[str, Any] = {"steps": 1000, "seed": seed}
+    troubled = watch(equal, _adamw(3e-3), after=ask, **options)
+    left = watch(equal, _adamw(3e-3), after=leave, **options)
+    healthy = watch(different, _adamw(3e-3), after=ask, **options)
+    moves, along, down = lines[0]
+    panels = (
+        Panel(
+            "training loss",
+            (
+                losses("16 equal units", troubled, BAD),
+                losses("moved along the curvature", left, GOOD),
+                losses("16 different units", healthy, OTHER),
+            ),
+        ),
+        Panel(
+            f"loss of 512 images around step {_ASKED_AT}",
+            (Curve(moves, along, "along the curvature", GOOD), Curve(moves, down, "along the gradient", BAD)),
+            x_label="move, relative to the weights",
+            range=(1.55, 1.8),
+            marked=False,
+        ),
+    )
+    return Scene("saddle", troubled, healthy, panels)
 
 
 def vanishing(seed: int = 0) -> Scene:
@@ -219,6 +261,7 @@ SCENES: dict[str, Callable[[int], Scene]] = {
     scene.__name__: scene
     for scene in (
         plateau,
+        saddle,
         vanishing,
         dead,
         spike,
@@ -232,6 +275,27 @@ SCENES: dict[str, Callable[[int], Scene]] = {
     )
 }
 """What makes the scene of each finding from a seed."""
+
+
+_ASKED_AT = 400
+"""The step after which the scene of the saddle asks for it."""
+
+
+def _losses_along(problem: Layers, params: Params, batch: Any, direction: Params) -> tuple[Array, Array, Array]:
+    """Return moves relative to the weights, and the losses there: along a direction, and down along the gradient."""
+    size = _length(params)
+    _, gradient = problem.loss_and_grad(params, batch)
+    moves = np.linspace(-0.2, 0.2, 41)
+    found = []
+    for line, sign in ((direction, 1.0), (gradient, -1.0)):
+        unit = sign * size / _length(line)
+        moved = [{name: array + move * unit * line[name] for name, array in params.items()} for move in moves]
+        found.append(np.array([problem.loss_and_grad(each, batch)[0] for each in moved]))
+    return moves, found[0], found[1]
+
+
+def _length(arrays: Params) -> float:
+    return float(np.sqrt(sum(np.square(array).sum() for array in arrays.values())))
 
 
 def _adamw(lr: Any, **options: Any) -> Maker:

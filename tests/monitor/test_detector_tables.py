@@ -235,3 +235,16 @@ def test_the_documented_tables_keep_to_the_specified_ones():
     false = {name.strip(): int(count or 0) for name, count in rows}
     assert {"plateau", "overfitting", "lr_small", "dead"} <= set(false)
     assert max(false.values()) <= 5
+
+
+def test_saddles(table):
+    saddles = table("saddles")
+    seeds = range(20)
+    assert sum(saddles.factorisation(seed, solved=False) for seed in seeds) >= FOUND * len(seeds)
+    assert not any(saddles.factorisation(seed, solved=True) for seed in seeds)
+    layers = import_module("problems.layers").Layers
+    found = [saddles.of_network(layers((16,), "tanh", identical=True), seed)[0] for seed in range(9 if WHOLE else 2)]
+    assert sum(found) >= (7 if WHOLE else 1)
+    healthy = [name for name in saddles.HEALTHY if WHOLE or name in ("ReLU 64-32", "tanh 4 x 32")]
+    called = [saddles.of_network(saddles.HEALTHY[name], seed, 600)[0] for name in healthy for seed in range(SEEDS)]
+    assert sum(called) <= FALSE * len(called)

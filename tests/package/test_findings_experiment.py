@@ -22,6 +22,7 @@ SCRIPT = DOCS / "experiments" / "findings.py"
 PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = {
     "plateau": "warning",
+    "saddle": "warning",
     "vanishing": "warning",
     "dead": "warning",
     "spike": "note",
@@ -35,6 +36,7 @@ KINDS = {
 }
 # The step of the first finding, where it does not depend on the last bits of losses: the first that is possible.
 EARLIEST = {
+    "saddle": 400,
     "vanishing": 49,
     "spike": 150,
     "exploding": 203,
