@@ -66,6 +66,14 @@ def test_a_cut_that_does_not_help_is_undone_and_then_it_stops() -> None:
     assert world.go(5) == []
 
 
+def test_reports_say_what_was_done() -> None:
+    world = World(learnt)
+    world.go(110)
+    *_, title, line = world.mon.report().splitlines()
+    assert title == "What was done:"
+    assert line.endswith(": cut: the rate is a third of what it was.")
+
+
 def test_what_has_helped_is_kept_and_the_next_plateau_begins_anew() -> None:
     world = World(falls_after("cut"))
     assert world.kinds(400) == ["cut", "cut", "undo", "stop"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adamcore.monitor.act import Act
 from adamcore.monitor.finding import Finding
 
 _WIDTH = 100
@@ -18,12 +19,13 @@ def describe(
     steps: int,
     history: Mapping[str, Any],
     findings: Sequence[Finding],
+    acts: Sequence[Act],
     left_out: Mapping[str, int],
     unknown: int,
     *,
     lacks_statistics: bool,
 ) -> str:
-    """Return the losses in one line, and then the findings. `unknown` losses were no numbers."""
+    """Return the losses in one line, then the findings, and what was done. `unknown` losses were no numbers."""
     losses = history["loss"]
     finite = losses[np.isfinite(losses)]
     lines = [f"{rule}, {_count(steps, 'step')}"]
@@ -47,6 +49,10 @@ def describe(
         lines.append(f"{kind}: {_count(number, 'earlier finding')} left out.")
     for finding in findings:
         lines += textwrap.wrap(str(finding), _WIDTH, initial_indent="- ", subsequent_indent="  ")
+    if acts:
+        lines.append("What was done:")
+    for act in acts:
+        lines += textwrap.wrap(str(act), _WIDTH, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ class Reporting:
         return self._watches.log.all()
 
     def report(self) -> str:
-        """Return what has been found, as text.
+        """Return what has been found and done, as text.
 
         Examples
         --------
@@ -67,7 +67,16 @@ class Reporting:
         steps = self._seen - self._first
         lacks = self._every > 0 and steps > 2 * self._every and not self._statistics.rows and len(history["step"]) > 0
         rule = type(self._opt).__name__
-        return describe(rule, steps, history, log.all(), log.left_out, self._unknown, lacks_statistics=lacks)
+        return describe(
+            rule,
+            steps,
+            history,
+            log.all(),
+            self._watches.acts.all(),
+            log.left_out,
+            self._unknown,
+            lacks_statistics=lacks,
+        )
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the findings and the number of steps as JSON, and write it to `path` if one is given."""
