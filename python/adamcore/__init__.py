@@ -50,6 +50,7 @@ _ON_FIRST_USE = {
     "escape": None,
     "fit": "training.fit",
     "load": "_checkpoints.files",
+    "lr_finder": "training.lr_finder",
     "save": "_checkpoints.files",
     "schedules": None,
 }
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from adamcore.monitor.monitor import Monitor as Monitor
     from adamcore.training.comparing.compare import compare as compare
     from adamcore.training.fit import fit as fit
+    from adamcore.training.lr_finder import lr_finder as lr_finder
 else:
 
     def __getattr__(name: str) -> object:
@@ -114,6 +116,7 @@ else:
         "get_num_threads",
         "global_norm",
         "load",
+        "lr_finder",
         "save",
         "schedules",
         "set_num_threads",

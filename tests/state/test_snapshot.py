@@ -18,6 +18,7 @@ from helpers import everything, make
 from interruptions import interrupt_everywhere
 from pairs import products
 from reference import CASES, Case
+from snapshots import all_of
 from storage import BF16, F16, F32, F64, Storage, combinations
 
 SIZES = [(9, 5), (7,), (), (0, 3)]
@@ -32,23 +33,6 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def arrays(rng: np.random.Generator, dtype: Any, layout: str = "C") -> dict[str, np.ndarray]:
     return {f"p{i}": LAYOUTS[layout](rng.standard_normal(size).astype(dtype)) for i, size in enumerate(SIZES)}
-
-
-def all_of(opt: ac.Optimizer) -> dict[str, Any]:
-    """All that steps change."""
-    window = opt.state_dict()["window"]
-    if window is not None:
-        window = {**window, "sums": {name: array.tobytes() for name, array in window["sums"].items()}}
-    guard = opt.options["clip_norm"]
-    return {
-        **everything(opt),
-        "steps": dict(opt.steps),
-        "completed": opt.completed,
-        "window": window,
-        "averages": opt._native.averages,
-        "guard": guard.to_dict() if isinstance(guard, ac.SpikeGuard) else None,
-        "groups": [{key: id(value) for key, value in group.items()} for group in opt.param_groups],
-    }
 
 
 def check(opt: ac.Optimizer, twin: ac.Optimizer, rng: np.random.Generator, dtype: Any) -> None:
