@@ -53,6 +53,7 @@ _ON_FIRST_USE = {
     "lr_finder": "training.lr_finder",
     "save": "_checkpoints.files",
     "schedules": None,
+    "switch": "training.switch",
 }
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from adamcore.training.comparing.compare import compare as compare
     from adamcore.training.fit import fit as fit
     from adamcore.training.lr_finder import lr_finder as lr_finder
+    from adamcore.training.switch import switch as switch
 else:
 
     def __getattr__(name: str) -> object:
@@ -120,5 +122,6 @@ else:
         "save",
         "schedules",
         "set_num_threads",
+        "switch",
     ]
     __all__ += optimizers.__all__

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from adamcore._arrays.structures import named_arrays
 from adamcore._checks.numbers import as_float, as_int
+from adamcore._checks.successors import latest
 from adamcore._core import Paired, rules, short_repr
 from adamcore._parts.averages import attach
 from adamcore._parts.views import ByName
@@ -38,6 +39,19 @@ class _Average:
         attach(opt, name, {"type": owner, **options})
         self._opt = opt
         self._name = name
+
+    @property
+    def _opt(self) -> Optimizer:
+        """The optimizer, also after it was switched to another rule."""
+        opt: Optimizer = self.__dict__["_opt"]
+        return latest(opt)
+
+    @_opt.setter
+    def _opt(self, opt: Optimizer) -> None:
+        self.__dict__["_opt"] = opt
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opt": self._opt}
 
     @property
     def name(self) -> str:

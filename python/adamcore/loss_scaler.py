@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from adamcore._arrays.memory import DeviceMemory
+from adamcore._checks.successors import latest
 from adamcore._checks.suggestions import did_you_mean, is_like_one_of
 from adamcore._scaling.device import DeviceScale
 from adamcore._scaling.settings import SETTINGS, STATE, Setting, checked, checked_overflow, checked_state, count_step
@@ -246,7 +247,7 @@ class LossScaler:
 
     def require_free_for(self, optimizer: object) -> None:
         """Raise ValueError if another optimizer that is still alive has used this scaler in a step."""
-        other = self._optimizer()
+        other = latest(self._optimizer())
         if other is None or other is optimizer:
             return
         raise ValueError(

@@ -25,8 +25,14 @@ def _split_groups(params: object) -> list[Group] | None:
     return [dict(group) for group in params]
 
 
+class Flattened(list[tuple[Group, FlatArrays, Any]]):
+    """Groups that have been flattened already, in the place of a user's parameters."""
+
+
 def flatten_groups(params: Any) -> list[tuple[Group, FlatArrays, Any]]:
     """Return each group's options, its arrays, and the container in which they were passed."""
+    if isinstance(params, Flattened):
+        return params
     groups = _split_groups(params)
     if groups is None:
         return [({}, flatten(params, 0, "params", in_group=False), params)]

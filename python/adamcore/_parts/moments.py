@@ -9,12 +9,16 @@ from typing import Any
 from adamcore._checks.numbers import as_float
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr
+from adamcore._parts.switched import Switched
 
 
 class WithMoments:
     """What optimizers have for moments: averages of gradients and of their squares."""
 
     _native: Any
+
+    switched: Switched | None = None
+    """What the optimizer has from the one before it, if `switch` made it."""
 
     def reset_state(self, names: str | Iterable[str] | None = None) -> None:
         """Make the averages of gradients and of their squares what they were at first.
