@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
-import signal
-import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,26 +13,11 @@ import numpy as np
 import pytest
 
 import adamcore as ac
-from adamcore import _core, schedules
+from adamcore import _core
 from helpers import bits, everything
-from interruptions import Interruption, interrupt_everywhere
 from snapshots import all_of
 from storage import F16, F32
-
-
-def trained(**options: Any) -> tuple[dict[str, np.ndarray], ac.Optimizer]:
-    rng = np.random.default_rng(5)
-    params = {"w": rng.standard_normal((3, 2)), "b": rng.standard_normal(4)}
-    opt = ac.AdamW(params, lr=schedules.Warmup(0.1, steps=9), **options)
-    for _ in range(3):
-        opt.step({name: rng.standard_normal(p.shape) for name, p in params.items()})
-    return params, opt
-
-
-def gradients(params: dict[str, np.ndarray], seed: int = 1) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {name: rng.standard_normal(p.shape) for name, p in params.items()}
-
+from switching import gradients, trained
 
 USES: dict[str, Callable[[Any], Any]] = {
     "step": lambda opt: opt.step({"w": np.ones((3, 2)), "b": np.ones(4)}),
@@ -323,74 +306,6 @@ def test_a_copy_is_switched_by_itself() -> None:
     twin.step(gradients(params))
     assert everything(new) == everything(twin)
     assert bits(twin_params["w"]) == bits(params["w"])
-
-
-class Trial:
-    """An optimizer that is switched, perhaps in part of the way."""
-
-    def __init__(self) -> None:
-        self.guard = ac.SpikeGuard()
-        self.params, self.opt = trained(clip_norm=self.guard)
-        self.ema = ac.EMA(self.opt, 0.5)
-        self.before = all_of(self.opt)
-        self.moment = self.opt.state["w"]["exp_avg"].copy()
-        self.grads = gradients(self.params)
-
-    def switch(self) -> None:
-        ac.switch(self.opt, ac.SGD, momentum=0.9)
-
-    def require_all_or_nothing(self) -> bool:
-        """Require either the optimizer as it was, or a new one that is complete. Return whether there is one."""
-        if repr(self.opt).startswith("<"):
-            new = self.opt.switched_to  # type: ignore[attr-defined]
-            np.testing.assert_allclose(new.state["w"]["momentum_buffer"], self.moment / (1 - 0.9), rtol=1e-12)
-            assert new.switched.carried["momentum_buffer"] == "exp_avg"
-        else:
-            new = self.opt
-            assert all_of(new) == self.before
-        new.step(self.grads)
-        assert (new.completed, self.ema.count, len(self.guard.history)) == (4, 1, 4)
-        with pytest.raises(ValueError, match=f"another {type(new).__name__} has this SpikeGuard"):
-            ac.SGD(np.ones(2), clip_norm=self.guard)
-        return new is not self.opt
-
-
-def test_interrupts_leave_one_optimizer_or_the_other() -> None:
-    trials: list[Trial] = []
-    done = []
-
-    def prepare() -> Callable[[], None]:
-        trials[:] = [Trial()]
-        return trials[0].switch
-
-    assert interrupt_everywhere(prepare, lambda: done.append(trials[0].require_all_or_nothing()), 250) > 200
-    assert done.count(False) > 100
-    assert done.count(True) >= 1, "one comes after all is done"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers")
-def test_signals_leave_one_optimizer_or_the_other() -> None:
-    def handler(*_: object) -> None:
-        raise Interruption
-
-    chance, hits = np.random.default_rng(3), 0
-    Trial().switch()  # the first call imports
-    previous = signal.signal(signal.SIGALRM, handler)
-    try:
-        for _ in range(200):
-            trial = Trial()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 + 1.2e-3 * chance.random())
-                trial.switch()
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except Interruption:
-                hits += 1
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            trial.require_all_or_nothing()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert hits > 20
 
 
 def test_half_precision_goes_on_with_the_same_bits() -> None:

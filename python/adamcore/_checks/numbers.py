@@ -14,16 +14,19 @@ LARGEST_INT = 2**63 - 1
 
 def as_float(value: Any, label: str, wanted: str) -> float:
     """Return `value` as a float, or raise a TypeError or ValueError that says what `label` must be."""
-    message = f"{label} must be {wanted}, got {short_repr(value)}"
     shape: Any = getattr(value, "shape", None)
     if isinstance(value, (str, bytes, bytearray, bool, np.bool_)) or shape or _is_complex(value):
-        raise TypeError(message)
+        raise TypeError(_message(value, label, wanted))
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(message) from None
+        raise ValueError(_message(value, label, wanted)) from None
     except (TypeError, ValueError):
-        raise TypeError(message) from None
+        raise TypeError(_message(value, label, wanted)) from None
+
+
+def _message(value: Any, label: str, wanted: str) -> str:
+    return f"{label} must be {wanted}, got {short_repr(value)}"
 
 
 def _is_complex(value: Any) -> bool:
@@ -34,13 +37,12 @@ def _is_complex(value: Any) -> bool:
 
 def as_int(value: Any, label: str, wanted: str, least: int, most: int = LARGEST_INT) -> int:
     """Return `value` as an int from `least` to `most`, or raise a TypeError or ValueError."""
-    message = f"{label} must be {wanted}, got {short_repr(value)}"
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(message)
+        raise TypeError(_message(value, label, wanted))
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(message) from None
+        raise TypeError(_message(value, label, wanted)) from None
     if not least <= number <= most:
-        raise ValueError(message)
+        raise ValueError(_message(value, label, wanted))
     return number

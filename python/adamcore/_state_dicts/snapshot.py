@@ -21,7 +21,8 @@ class Snapshot:
 
     It has the contents of the parameters; the state with masters, remainders, compensations and averages of weights;
     step counts, `completed` and `numbers`; the open window of accumulation; and what a `SpikeGuard` remembers. It also
-    has the values of hyper-parameters: schedules are not copied, so the groups get the very same objects again.
+    has the values of hyper-parameters: schedules are not copied, so the groups get the very same objects again, which
+    keep what they have observed since (as `ReduceOnPlateau` does).
 
     Attributes
     ----------

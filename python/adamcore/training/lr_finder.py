@@ -137,6 +137,7 @@ class _Sweep:
         self.losses: list[float] = []
         self.smoothed: list[float] = []
         self.average = 0.0
+        self.least, self.largest = math.inf, 0.0
 
     def run(self, batches: Iterable[Any]) -> Ended:
         """Do the steps, and return why they ended."""
@@ -187,10 +188,11 @@ class _Sweep:
         self.smoothed.append(self.average / (1 - _KEEP ** len(self.losses)))
 
     def _has_risen(self) -> bool:
-        least = min(self.smoothed)
-        if least > 0:
-            return self.smoothed[-1] > _RISE * least
-        return self.smoothed[-1] > least + (_RISE - 1) * max(map(abs, self.smoothed[:-1]), default=math.inf)
+        """Whether the last smoothed loss is much larger than those before, which it then joins."""
+        last = self.smoothed[-1]
+        limit = _RISE * self.least if self.least > 0 else self.least + (_RISE - 1) * self.largest
+        self.least, self.largest = min(self.least, last), max(self.largest, abs(last))
+        return last > limit
 
     def result(self, ended: Ended) -> LrRange:
         """Return what has been measured."""
@@ -206,7 +208,8 @@ def _rates(low: Any, high: Any, steps: Any) -> NDArray[np.float64]:
     if not (math.isfinite(most) and most > least):
         raise ValueError(f"lr_finder: high must be a finite number > low, which is {least!r}, got {short_repr(high)}")
     count = as_int(steps, "lr_finder: steps", f"an int >= {_FEWEST}", _FEWEST)
-    sweep = schedules.Exponential(least, (most / least) ** (1 / (count - 1)), end=most)
+    growth = math.exp((math.log(most) - math.log(least)) / (count - 1))
+    sweep = schedules.Exponential(least, growth, end=most)
     return np.asarray(sweep(np.arange(count)), np.float64)
 
 
