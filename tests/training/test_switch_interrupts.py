@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import adamcore as ac
+from adamcore import _core
 from interruptions import Interruption, interrupt_everywhere
 from snapshots import all_of
 from switching import gradients, trained
@@ -55,7 +56,18 @@ def test_interrupts_leave_one_optimizer_or_the_other() -> None:
 
     assert interrupt_everywhere(prepare, lambda: done.append(trials[0].require_all_or_nothing()), 250) > 200
     assert done.count(False) > 100
-    assert done.count(True) >= 1, "one comes after all is done"
+
+
+def test_an_interrupt_when_all_is_done_leaves_the_new_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(calls: list[Callable[[], None]]) -> None:
+        _core.call_all(calls)
+        raise Interruption
+
+    trial = Trial()
+    monkeypatch.setattr("adamcore.training.switch.call_all", interrupted)
+    with pytest.raises(Interruption):
+        trial.switch()
+    assert trial.require_all_or_nothing()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers")

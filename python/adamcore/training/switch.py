@@ -168,45 +168,57 @@ def _fill(opt: Optimizer, lent: Any, new: Optimizer, kept: tuple[str, ...]) -> S
     opt._serializer()._mark_all(states)
     for name, arguments in opt._averages.items():
         attach(new, name, arguments)
-    serializer = new._serializer()
-    begun, _, new_numbers, _, _ = serializer.snapshot()
-    names = [serializer._rule_of(group) for group in new.param_groups]
-    for place, (rule, group) in enumerate(zip(names, new.param_groups, strict=True)):
-        _core.check_hyper(rule, serializer.owner, group, completed, place)
+    begun, _, new_numbers, _, _ = new._serializer().snapshot()
     is_same = bool(_family(opt) & _family(new))
-    loaded: dict[str, State] = {}
-    sources: dict[str, str] = {}
-    beside = (*_BESIDE, *opt._averages)
-    for before, now, group in zip(_rules(opt, completed), _rules(new, completed), new.param_groups, strict=True):
-        for name in group["param_names"]:
-            state, found = carry(states[name], before, begun[name], now, is_same=is_same, beside=beside)
-            loaded[name] = state
-            sources.update(found)
+    loaded, sources = _carried(opt, states, new, begun, completed, is_same=is_same)
     memories = zip(new._memories(), opt._memories(), strict=True) if is_same else ()
     new._native.restore(
-        [{} for _ in names],
+        [{} for _ in new.param_groups],
         loaded,
         completed,
         numbers if is_same else new_numbers,
         np.asarray,
-        names,
-        rules_of(serializer.rule_for, serializer.variant_keys, serializer.defaults),
+        _checked_rules(new, completed),
+        rules_of(new._rule, new._variant_keys, new.defaults),
         False,  # NaN is carried as it is  # noqa: FBT003
         [(place, items) for (place, _), (_, items) in memories],
         {name: (counts["steps"], counts["averaged"]) for name, counts in progress.items()},
         window,
         None,
     )
-    before_slots, slots = _slots(states), _slots(begun)
+    slots = _slots(begun)
     return Switched(
         type(opt).__name__,
         type(new).__name__,
         carried={slot: sources[slot] for slot in slots if slot in sources},
         fresh=tuple(slot for slot in slots if slot not in sources),
-        dropped=tuple(slot for slot in before_slots if slot not in sources.values()),
+        dropped=tuple(slot for slot in _slots(states) if slot not in sources.values()),
         options=kept,
         keeps_steps=any(state["step"] for state in loaded.values()),
     )
+
+
+def _checked_rules(new: Optimizer, completed: int) -> list[str]:
+    """Return the names of the groups' rules, or raise an error if their values are not valid after so many steps."""
+    serializer = new._serializer()
+    names = [serializer._rule_of(group) for group in new.param_groups]
+    for place, (rule, group) in enumerate(zip(names, new.param_groups, strict=True)):
+        _core.check_hyper(rule, serializer.owner, group, completed, place)
+    return names
+
+
+def _carried(
+    opt: Optimizer, states: dict[str, State], new: Optimizer, begun: dict[str, State], completed: int, *, is_same: bool
+) -> tuple[dict[str, State], dict[str, str]]:
+    """Return the new state of all parameters, and for each slot that is carried the one it comes from."""
+    loaded: dict[str, State] = {}
+    sources: dict[str, str] = {}
+    beside = (*_BESIDE, *opt._averages)
+    for before, now, group in zip(_rules(opt, completed), _rules(new, completed), new.param_groups, strict=True):
+        for name in group["param_names"]:
+            loaded[name], found = carry(states[name], before, begun[name], now, is_same=is_same, beside=beside)
+            sources.update(found)
+    return loaded, sources
 
 
 def _rules(opt: Optimizer, completed: int) -> list[Rule]:
