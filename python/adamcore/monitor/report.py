@@ -47,13 +47,15 @@ def describe(
         lines.append("Nothing was found to be wrong.")
     for kind, number in left_out.items():
         lines.append(f"{kind}: {_count(number, 'earlier finding')} left out.")
-    for finding in findings:
-        lines += textwrap.wrap(str(finding), _WIDTH, initial_indent="- ", subsequent_indent="  ")
+    lines += _items(findings)
     if acts:
-        lines.append("What was done:")
-    for act in acts:
-        lines += textwrap.wrap(str(act), _WIDTH, initial_indent="- ", subsequent_indent="  ")
+        lines += ["What was done:", *_items(acts)]
     return "\n".join(lines)
+
+
+def _items(things: Sequence[Finding | Act]) -> list[str]:
+    wrapper = textwrap.TextWrapper(_WIDTH, initial_indent="- ", subsequent_indent="  ")
+    return [line for thing in things for line in wrapper.wrap(str(thing))]
 
 
 def _count(number: int, of: str, several: str | None = None) -> str:

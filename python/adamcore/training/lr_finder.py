@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from adamcore import schedules
 from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import Paired, short_repr
+from adamcore._parts.given import params_of
 from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.loss_scaler import NonFiniteError
 from adamcore.optimizer import Optimizer
@@ -19,7 +20,6 @@ from adamcore.optimizers import Adafactor, Prodigy, ScheduleFreeAdamW
 from adamcore.training.lr_range import Ended, LrRange
 from adamcore.training.problem import ProblemError, number
 from adamcore.training.random_states import restorers
-from adamcore.training.trainer import params_of
 
 _FEWEST = 20
 _KEEP = 0.9
