@@ -1,8 +1,9 @@
 """What a monitor costs a step: python bench/monitor.py.
 
 Monitors observe noisy losses, without and with a norm, as Python's and as NumPy's numbers, and statistics of few and of
-many tensors in every eighth step. They take turns with an AdamW step of one parameter with 1000 elements, which is
-short, and with float(loss), which any loop does. Medians of all rounds, with quartiles.
+many tensors in every eighth step. Policies act where there is nothing to do. They take turns with an AdamW step of one
+parameter with 1000 elements, which is short, and with float(loss), which any loop does. Medians of all rounds, with
+quartiles.
 
 Such loops have all that they need in the caches. The rows "cold" are of single steps, each after 64 MB of other numbers
 were read, and have the cost of the clock. A training loop lies between the two.
@@ -56,6 +57,26 @@ def steps() -> dict[str, tuple[Call, int]]:
         "observe, norm": observe(float, 1.0),
         "observe, no norm, NumPy's": observe(np.float32, None),
         "observe, norm, NumPy's": observe(np.float32, 1.0),
+    }
+
+
+def policies() -> dict[str, tuple[Call, int]]:
+    """Policies that find nothing to do: where losses fall, and where they are slow and a saddle could be looked for."""
+    import numpy as np
+
+    import adamcore as ac
+
+    def act(losses: list[float], **options: Any) -> tuple[Call, int]:
+        monitor = ac.Monitor(ac.SGD(np.ones(1)), stats_every=None)
+        policy = ac.escape.Policy(monitor, **options)
+        for loss in losses:
+            monitor.observe(loss, ac.StepInfo())
+        return lambda: [policy.act(None) for _ in range(LOSSES)], LOSSES
+
+    falling = [0.99**i for i in range(LOSSES)]
+    return {
+        "act, no loss_and_grad": act(falling),
+        "act, falling": act(falling, loss_and_grad=lambda w, _: (1.0, w), budget=1),
     }
 
 
@@ -127,7 +148,7 @@ def main() -> None:
     begin(1)
     of_tensors = {f"observe, statistics of {count} tensors in 1 of 8": statistics(count) for count in TENSORS}
     rows = [("one step", "median", "quartiles")]
-    warm = take_turns({**yardsticks(), **steps(), **of_tensors}, options.rounds)
+    warm = take_turns({**yardsticks(), **steps(), **policies(), **of_tensors}, options.rounds)
     for name, times in {**warm, **cold(TENSORS[0], options.rounds)}.items():
         low, middle, high = quantiles(times)
         rows.append((name, duration(middle), f"{duration(low)} to {duration(high)}"))

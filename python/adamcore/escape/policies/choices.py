@@ -63,6 +63,10 @@ class Choices:
         if self._search is not None:
             self._search.begin_anew(step)
 
+    def has_something(self, step: int) -> bool:
+        """Whether there may be something to do where there is no plateau."""
+        return self._search is not None and self._search.is_due(step, is_flat=False)
+
     def next(self, step: int, batch: Any, *, is_flat: bool, has_budget: bool) -> Choice | None:
         """Return what to do after this step, or None for nothing yet. `is_flat`: it is on a plateau."""
         if names := self._without_gradients():

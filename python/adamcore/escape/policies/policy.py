@@ -15,6 +15,7 @@ from adamcore.escape.policies.choices import Choices
 from adamcore.escape.policies.saddles import SaddleSearch
 from adamcore.escape.policies.trial import Trial
 from adamcore.monitor.act import Act
+from adamcore.monitor.detectors.watches import Watches
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.monitor import Monitor
 from adamcore.monitor.saved import Saved
@@ -147,12 +148,15 @@ class Policy:
         list of Act
             What was done; mostly nothing.
         """
-        watches = self._mon._watches
-        step, found = self._mon._seen, watches.log.since(self._read)
-        self._read = watches.log.total
+        step, watches = self._mon._seen, self._mon._watches
+        has_news = self._read != watches.log.total or self._was_on_plateau or self._trial is not None
+        if self.stopped or not (has_news or self._choices.has_something(step)):
+            return []
+        return self._act(step, watches, batch)
+
+    def _act(self, step: int, watches: Watches, batch: Any) -> list[Act]:
+        found, self._read = watches.log.since(self._read), watches.log.total
         acts: list[Act] = []
-        if self.stopped:
-            return acts
         if self._trial is not None and step >= self._trial.due:
             acts += self._judge(self._trial, step)
         is_on_plateau = watches.active.holds("plateau")

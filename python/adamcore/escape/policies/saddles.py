@@ -46,7 +46,10 @@ class SaddleSearch:
         """Whether to ask now, or to go on gathering batches."""
         if self._gathering is not None or (is_flat and not self._on_plateau):
             return True
-        return step >= self._next and self._mon._watches.losses.trend.improves_less(_SLOW)
+        if step < self._next:
+            return False
+        trend = self._mon._watches.losses.trend
+        return not trend.first and trend.improves_less(_SLOW)  # at the end of a block, when there is news
 
     def ask(self, step: int, batch: Any, *, is_flat: bool) -> tuple[Curvature | None, Batches] | None:
         """Take the batch of a step. Return what was measured on which batches, or None if more are needed."""
