@@ -156,6 +156,13 @@ def test_values_in_a_few_words(value: Any, text: str) -> None:
 
 def test_values_that_do_not_print() -> None:
     assert _core.short_repr(Oddity()) == "an object of type Oddity"
+
+    class Interrupted:
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _core.short_repr(Interrupted())
     assert _core.short_repr(10**5000) == "an object of type int"
     with pytest.raises(ValueError, match=r"SGD: lr must be .*, got an object of type int"):
         ac.SGD(np.ones(3), lr=10**5000)

@@ -50,7 +50,8 @@ inline bool is_brief(py::handle container) {
 
 inline std::string type_name(pybind11::handle object) { return Py_TYPE(object.ptr())->tp_name; }
 
-/// Describes an object briefly: by its repr if that is short, and never by the elements of an array.
+/// Describes an object briefly: by its repr if that is short, and never by the elements of an array. If its repr raises an
+/// error, describes it by its type; an interrupt is no error, and goes on.
 inline std::string repr_of(pybind11::handle object) {
     namespace py = pybind11;
     try {
@@ -65,7 +66,8 @@ inline std::string repr_of(pybind11::handle object) {
         std::size_t end = std::min(line, text::longest);
         while (end > 0 && (static_cast<unsigned char>(said[end]) & 0xC0) == 0x80) --end;
         return said.substr(0, end) + "...";
-    } catch (py::error_already_set&) {
+    } catch (const py::error_already_set& error) {
+        if (!error.matches(PyExc_Exception)) throw;
         return "an object of type " + type_name(object);
     } catch (const py::cast_error&) {
         return "an object of type " + type_name(object);
