@@ -46,13 +46,17 @@ py::dict description_of(const FieldInfo& field) {
 py::dict description_of(const RuleInfo& info) {
     py::dict fields, hyper, state;
     py::list slots, nonnegative, numbers;
+    HyperValues presets{};
     for (std::size_t i = 0; i < info.field_count; ++i) {
+        presets[i] = info.fields[i].preset;
         fields[info.fields[i].name] = value_of(info.fields[i], info.fields[i].preset);
         hyper[info.fields[i].name] = description_of(info.fields[i]);
     }
     for (std::size_t slot = 0; slot < info.slot_count; ++slot) {
         slots.append(info.slots[slot].name);
-        state[info.slots[slot].name] = description_of(info.slots[slot]);
+        py::dict described = description_of(info.slots[slot]);
+        described["initial"] = info.initial(presets, slot);
+        state[info.slots[slot].name] = described;
         if (info.slots[slot].is_nonnegative()) nonnegative.append(info.slots[slot].name);
     }
     for (std::size_t k = 0; k < info.number_count; ++k) numbers.append(info.numbers[k]);

@@ -51,22 +51,24 @@ class Change:
         self._opt = opt
         params = dict(snapshot.params)
         state = dict(snapshot.state)
-        starts, counters = _slots_of(opt, start="param"), _slots_of(opt, start="value", degree=0)
-        for name, values in weights.items():
+        described = _slots_of(opt)
+        for name, new_values in weights.items():
+            values = np.asarray(new_values)  # sums of arrays without axes are scalars
             stored = snapshot.params[name]
             params[name] = rounded(values, stored.dtype)
             if not np.isfinite(params[name].astype(values.dtype)).all():
                 raise ValueError(f"{owner}: the new weights of {name!r} are not finite in {stored.dtype}")
             slots = dict(state[name])
             moved = values - exact_weights(snapshot, name)
-            for slot in [slot for slot in starts[name] if slot in slots]:
-                if slot == "z" or not keeps_origin:
+            for slot, of in [(slot, of) for slot, of in described[name].items() if slot in slots]:
+                if of["start"] == "param" and (slot == "z" or not keeps_origin):
                     new = np.array(slots[slot], values.dtype) + moved if keeps_origin else values
                     slots[slot] = rounded(new, slots[slot].dtype)
+                elif of["start"] == "value" and of["degree"] == 0 and not keeps_origin:
+                    slots[slot] = np.full_like(slots[slot], of["initial"])
             if "master" in slots:
                 slots["master"] = values.astype(slots["master"].dtype)
-            counts = [] if keeps_origin else counters[name]
-            for slot in [slot for slot in (*_LEFT_OVER, *counts) if slot in slots]:
+            for slot in [slot for slot in _LEFT_OVER if slot in slots]:
                 slots[slot] = np.zeros_like(slots[slot])
             state[name] = slots
         self._after = snapshot.changed(params=params, state=state)
@@ -84,14 +86,13 @@ def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Round to nearest, to half precision by way of float32, as a master is."""
     with np.errstate(over="ignore"):
         wide = values.astype(np.float32) if dtype.itemsize == 2 else values
-        return wide.astype(dtype)
+        return np.asarray(wide).astype(dtype)
 
 
-def _slots_of(opt: Optimizer, **wanted: Any) -> dict[str, list[str]]:
-    """Return by parameter the slots of its rule of this description: ``start`` "param" or "value", and ``degree``."""
-    found = {}
-    for group in opt.param_groups:
-        rule = rules()[opt._serializer()._rule_of(group)]
-        slots = [slot for slot, of in rule["state"].items() if wanted.items() <= of.items()]
-        found.update(dict.fromkeys(group["param_names"], slots))
-    return found
+def _slots_of(opt: Optimizer) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return by parameter the descriptions of the slots of its rule."""
+    return {
+        name: rules()[opt._serializer()._rule_of(group)]["state"]
+        for group in opt.param_groups
+        for name in group["param_names"]
+    }
