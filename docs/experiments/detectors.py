@@ -8,19 +8,8 @@ five minutes. Every run has a seed of its own. docs/monitoring-evidence.md shows
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import NamedTuple
-
 from detecting import curves, layers, rates, saddles, spikes, stale, storage, validations
-
-
-class Table(NamedTuple):
-    """What prints a table, and how many runs or curves of each kind it has by default."""
-
-    show: Callable[[int], None]
-    runs: int
-
+from tables import Table, print_tables
 
 TABLES = {
     "plateau": Table(curves.show, 50),
@@ -38,19 +27,7 @@ TABLES = {
 
 def main() -> int:
     """Print the tables that were asked for."""
-    parser = argparse.ArgumentParser(description="Measure how well a monitor finds what is wrong.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
-    parser.add_argument("--runs", type=int, help="runs or curves of each kind (default: those of the documentation)")
-    options = parser.parse_args()
-    if options.runs is not None and options.runs < 1:
-        parser.error(f"--runs must be at least 1, got {options.runs}")
-    if unknown := [name for name in options.tables if name not in TABLES]:
-        parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
-    for name in options.tables or TABLES:
-        table = TABLES[name]
-        table.show(options.runs or table.runs)
-        print()
-    return 0
+    return print_tables(TABLES, "Measure how well a monitor finds what is wrong.")
 
 
 if __name__ == "__main__":

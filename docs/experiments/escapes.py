@@ -8,13 +8,11 @@ its own. docs/stuck.md discusses the results.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from statistics import median
-from typing import NamedTuple
 
 from escaping import functions, nets
 from escaping.treatments import TREATMENTS
+from tables import Table, print_tables
 
 from adamcore._cli.training import one_thread
 
@@ -89,13 +87,6 @@ def show_healthy(runs: int) -> None:
     print(f"  {same} of {len(every)} runs have the same bits")
 
 
-class Table(NamedTuple):
-    """What prints a table, and how many runs of each kind it has by default."""
-
-    show: Callable[[int], None]
-    runs: int
-
-
 TABLES = {
     "saddles": Table(show_saddles, 12),
     "xor": Table(show_xor, 60),
@@ -107,19 +98,8 @@ TABLES = {
 
 def main() -> int:
     """Print the tables that were asked for."""
-    parser = argparse.ArgumentParser(description="Measure what gets out of plateaus and saddles.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
-    parser.add_argument("--runs", type=int, help="runs of each kind (default: those of the documentation)")
-    options = parser.parse_args()
-    if options.runs is not None and options.runs < 1:
-        parser.error(f"--runs must be at least 1, got {options.runs}")
-    if unknown := [name for name in options.tables if name not in TABLES]:
-        parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
     with one_thread():
-        for name in options.tables or TABLES:
-            TABLES[name].show(options.runs or TABLES[name].runs)
-            print()
-    return 0
+        return print_tables(TABLES, "Measure what gets out of plateaus and saddles.")
 
 
 if __name__ == "__main__":
