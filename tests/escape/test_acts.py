@@ -397,3 +397,17 @@ def test_interrupts_come_before_or_after(name: str) -> None:
         assert everything(opt) in (before, after)
 
     assert interrupt_everywhere(prepare, check, 80) > 60
+
+
+def test_a_monitor_and_a_policy_follow_a_switch(rng: np.random.Generator) -> None:
+    params, opt = trained(rng)
+    mon = ac.Monitor(opt, stats_every=1)
+    policy = escape.Policy(mon)
+    new = ac.switch(opt, ac.SGD, lr=0.1, momentum=0.9)
+    for _ in range(3):
+        grads = {name: rng.standard_normal(array.shape) for name, array in params.items()}
+        mon.observe(1.0, new.step(grads, stats=mon.wants_stats))
+        assert policy.act(None) == []
+    assert mon.report().startswith("SGD, 3 steps")
+    act = escape.perturb(new, seed=1)
+    assert mon.acts == [act]

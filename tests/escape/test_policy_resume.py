@@ -148,3 +148,9 @@ def test_a_policy_of_another_monitor() -> None:
     with pytest.raises(ValueError, match="fit: policy is of a monitor that does not watch this run"):
         ac.fit(Ridge(), opt, steps=1, monitor=True, policy=policy, progress=None)
     assert ac.fit(Ridge(), opt, steps=1, monitor=policy.monitor, policy=policy, progress=None).step == 1
+
+
+def test_the_class_makes_a_policy_of_the_monitor() -> None:
+    run = ac.fit(Ridge(), partial(ac.AdamW, lr=0.02), steps=2, monitor=True, policy=escape.Policy, progress=None)
+    assert run.step == 2
+    assert run.acts == []

@@ -78,10 +78,10 @@ def test_it_ends_where_something_is_not_finite(what: str, nonfinite: Any) -> Non
 
     found = ac.lr_finder(opt, loss_and_grad, batches(np.random.default_rng(3)))
     assert np.isfinite(found.losses).all()
-    # A step that skips goes on with the next rate.
+    # A step that skips goes on with the next rate, four times in a row.
     skips = what == "gradient" and nonfinite == "skip"
-    assert found.ended == ("high" if skips else "nonfinite")
-    assert len(found.losses) == (100 if skips else 39 if what == "loss" else 40)
+    assert found.ended == "nonfinite"
+    assert len(found.losses) == (44 if skips else 39 if what == "loss" else 40)
     assert all_of(opt) == before
 
 
@@ -228,3 +228,23 @@ def test_parameters_have_the_structure_in_which_they_were_passed(structure: str)
     ac.lr_finder(ac.SGD(given, lr=0.1), loss_and_grad, [0] * 50)
     assert repr(seen[0]) == repr(expected)
     assert w.tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("loss", [0.3, 0.001, 7.0])
+def test_a_constant_loss_does_not_fall(loss: float) -> None:
+    w = np.ones(3)
+    found = ac.lr_finder(ac.Adam(w), lambda _, __: (loss, np.zeros(3)), [0] * 100)
+    assert (found.suggestion, found.valley, found.minimum_tenth) == (None, None, None)
+
+
+def test_gradients_that_are_never_finite_end_the_sweep() -> None:
+    for nonfinite, count in (("propagate", 1), ("skip", 5), ("raise", 1)):
+        w = np.ones(3)
+        found = ac.lr_finder(ac.Adam(w, nonfinite=nonfinite), lambda _, __: (1.0, np.full(3, np.nan)), [0] * 100)
+        assert (found.ended, len(found.rates)) == ("nonfinite", count)
+        assert found.suggestion is None
+
+
+def test_a_loss_that_is_never_finite_is_the_problems_fault() -> None:
+    found = ac.lr_finder(ac.Adam(np.ones(3)), lambda p, _: (np.nan, p), [0] * 100)
+    assert "not finite at the present weights: look at loss_and_grad" in str(found)

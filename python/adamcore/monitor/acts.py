@@ -12,18 +12,17 @@ from adamcore.monitor.saved import Saved
 KEPT = 1000
 """So many acts are kept, the latest."""
 
-_WATCHING: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
-"""The monitors of each optimizer."""
+_MONITORS: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def watch(opt: Any, monitor: Any) -> None:
-    """Remember that a monitor watches an optimizer."""
-    _WATCHING.setdefault(opt, weakref.WeakSet()).add(monitor)
+def remember(monitor: Any) -> None:
+    """Remember a monitor, as long as it is used."""
+    _MONITORS.add(monitor)
 
 
 def monitors_of(opt: Any) -> list[Any]:
-    """Return the monitors that watch an optimizer."""
-    return list(_WATCHING.get(opt, ()))
+    """Return the monitors that watch an optimizer, or one from which it was switched."""
+    return [monitor for monitor in _MONITORS if monitor._opt is opt]
 
 
 class Acts:

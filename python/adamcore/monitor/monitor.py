@@ -11,10 +11,11 @@ import numpy as np
 from adamcore._arrays.memory import HOST
 from adamcore._arrays.structures import named_arrays
 from adamcore._checks.numbers import as_int
+from adamcore._checks.successors import latest
 from adamcore._core import short_repr
 from adamcore._history.columns import History
 from adamcore.loss_scaler import LossScaler
-from adamcore.monitor.acts import watch
+from adamcore.monitor.acts import remember
 from adamcore.monitor.arguments import Arguments
 from adamcore.monitor.asking import Asking
 from adamcore.monitor.detectors.watches import PARTS, Watches
@@ -139,13 +140,18 @@ class Monitor(Asking, Reporting):
         arguments = Arguments(window, stats_every, tol, max_window, scale, validation_window, mode, units)
         if arguments.units and opt._memory is not HOST:
             raise ValueError("Monitor: units=True needs gradients in CPU memory")
-        self._opt, self._scaler, self._arguments, self._every = opt, scaler, arguments, arguments.every
+        self._given, self._scaler, self._arguments, self._every = opt, scaler, arguments, arguments.every
         self.seed = as_int(seed, "Monitor: seed", "an int >= 0", 0)
         self.columns = COLUMNS
         self._pending: deque[tuple[Any, StepInfo]] = deque()
         self._traits: Traits | None = None
         self._begin(Watches(arguments), opt.completed, opt.completed, 0)
-        watch(opt, self)
+        remember(self)
+
+    @property
+    def _opt(self) -> Optimizer:  # type: ignore[override]
+        """The optimizer, or the one to which it was switched."""
+        return latest(self._given)
 
     def _begin(self, watches: Watches, first: int, seen: int, unknown: int) -> None:
         """Go on after `seen`, with a record that is empty."""

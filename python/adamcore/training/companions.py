@@ -39,7 +39,7 @@ class Companions:
             raise TypeError(
                 f"fit: policy must have act(batch), or be a function of the monitor, got {short_repr(policy)}"
             )
-        makes_policy = policy is not None and not hasattr(policy, "act")
+        makes_policy = policy is not None and (isinstance(policy, type) or not hasattr(policy, "act"))
         if makes_policy and (monitor is None or monitor is False):
             raise ValueError("fit: policy is a function of the monitor; pass monitor=True, or a monitor")
         if ema is not None and not (isinstance(ema, (EMA, SWA)) or _is_number(ema)):

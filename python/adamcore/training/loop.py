@@ -91,7 +91,7 @@ class Loop:
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 raise kind(
                     f"fit: the checkpoint in {self.with_.checkpoints.folder} does not fit: {error} (Pass the same "
-                    "rule, schedules, monitor, early_stopping and scaler as before, or use another folder.)"
+                    "rule, schedules, monitor, policy, early_stopping and scaler as before, or use another folder.)"
                 ) from error
             if found is not None:
                 self.progress.say(f"fit: goes on from step {run.step}, from {self.with_.checkpoints.folder}")

@@ -14,12 +14,15 @@ from adamcore._checks.numbers import as_float, as_int
 from adamcore._core import Paired, short_repr
 from adamcore._parts.given import params_of
 from adamcore._state_dicts.snapshot import Snapshot
-from adamcore.loss_scaler import NonFiniteError
+from adamcore.norms import global_norm
 from adamcore.optimizer import Optimizer
 from adamcore.optimizers import Adafactor, Prodigy, ScheduleFreeAdamW
 from adamcore.training.lr_range import Ended, LrRange
 from adamcore.training.problem import ProblemError, number
 from adamcore.training.random_states import restorers
+
+_MOST_SKIPPED = 4
+"""So many steps in a row may be skipped, with nonfinite="skip"."""
 
 _FEWEST = 20
 _KEEP = 0.9
@@ -137,6 +140,8 @@ class _Sweep:
         self.losses: list[float] = []
         self.smoothed: list[float] = []
         self.average = 0.0
+        self.skipped = 0
+        """How many of the last gradients were not finite, without one between that was."""
         self.least, self.largest = math.inf, 0.0
 
     def run(self, batches: Iterable[Any]) -> Ended:
@@ -168,12 +173,12 @@ class _Sweep:
         self._note(loss)
         if self._has_risen():
             return "rise"
+        self.skipped = 0 if math.isfinite(global_norm(grads)) else self.skipped + 1
+        if self.skipped > (_MOST_SKIPPED if self.opt.options["nonfinite"] == "skip" else 0):
+            return "nonfinite"
         for group, share in zip(self.opt.param_groups, self.shares, strict=True):
             group["lr"] = rate * share
-        try:
-            self.opt.step(grads)
-        except NonFiniteError:
-            return "nonfinite"
+        self.opt.step(grads)
         return None
 
     def _gradient(self, params: Any, batch: Any) -> tuple[float, Any]:

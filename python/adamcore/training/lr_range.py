@@ -27,6 +27,10 @@ FIRST = 10
 """So many points at the beginning count for no suggestion: the smoothed loss has only begun there."""
 
 
+_ROUNDING = 1e-9
+"""Smaller falls, relative to the loss, are rounding."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LrRange:
     """The losses of a sweep over learning rates, and the range of rates to try.
@@ -84,7 +88,8 @@ class LrRange:
         if len(self.rates) <= FIRST:
             return False
         scatter = 1.4826 * np.median(np.abs(np.diff(self.losses[: 2 * FIRST]))) / np.sqrt(2)
-        return bool(self.smoothed[FIRST - 1] - self.smoothed[self._least] > scatter)
+        before = self.smoothed[FIRST - 1]
+        return bool(before - self.smoothed[self._least] > max(scatter, _ROUNDING * abs(before)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in lists and numbers, which JSON can hold.
@@ -126,6 +131,8 @@ class LrRange:
 
     def _advice(self) -> str:
         rates = [rate for rate in self._suggestions().values() if rate is not None]
+        if self.ended == "nonfinite" and len(self.rates) <= 1:
+            return "no suggestion: the loss or its gradient is not finite at the present weights: look at loss_and_grad"
         if not rates:
             if len(self.rates) <= FIRST:
                 return f"no suggestion, which takes more than {FIRST} points: begin with a lower rate"

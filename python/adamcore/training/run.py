@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from adamcore._history.columns import History
 from adamcore.averages import EMA, SWA
+from adamcore.monitor.act import Act
 from adamcore.monitor.finding import Finding
 from adamcore.monitor.monitor import Monitor
 from adamcore.optimizer import Optimizer
@@ -68,6 +69,11 @@ class Run:
     def findings(self) -> list[Finding]:
         """What the monitor has found; nothing without one."""
         return [] if self.monitor is None else self.monitor.findings
+
+    @property
+    def acts(self) -> list[Act]:
+        """What a policy or functions of `adamcore.escape` have done; nothing is known of it without a monitor."""
+        return [] if self.monitor is None else self.monitor.acts
 
     def describe(self) -> str:
         """Return the run in about ten lines: losses, validations, findings, speed, and what to try next."""

@@ -107,7 +107,7 @@ def _findings(run: Any) -> list[str]:
     for finding in run.findings:
         counts[finding.kind] = counts.get(finding.kind, 0) + 1
     shown = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in counts.items())
-    acts = ", ".join(act.kind for act in run.monitor.acts if act.done)
+    acts = ", ".join(act.kind for act in run.acts if act.done)
     return [f"findings: {shown or 'none'}", *([f"done: {acts}"] if acts else [])]
 
 
