@@ -8,6 +8,7 @@ from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 from adamcore.monitor.act import Act
 from adamcore.monitor.acts import monitors_of
+from adamcore.monitor.finding import plain
 from adamcore.optimizer import Optimizer
 
 
@@ -37,7 +38,8 @@ def step_of(opt: Optimizer) -> int:
 
 def noted(opt: Optimizer, kind: str, text: str, numbers: dict[str, Any], **more: Any) -> Act:
     """Make an act, write it down in the monitors of the optimizer, and return it."""
-    act = Act(kind, step_of(opt), text=text, numbers=numbers, **more)
+    values = {name: plain(value) for name, value in numbers.items()}
+    act = Act(kind, step_of(opt), text=text, numbers=values, **more)
     for monitor in monitors_of(opt):
         monitor.note(act)
     return act

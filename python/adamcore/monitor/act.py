@@ -27,7 +27,7 @@ class Act:
     done : bool
         Whether anything was changed.
     numbers : dict
-        How it was done, by name: plain values for JSON.
+        How it was done, by name: plain values for JSON, with texts for NaN and infinity.
     text : str
         What was done, or why nothing was.
     batches : int

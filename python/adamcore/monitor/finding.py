@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 
@@ -94,6 +96,15 @@ class Finding:
 
 def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON has, and for a number that it lacks the text "nan", "inf" or "-inf"."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
 
 
 def is_plain(value: Any) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 from adamcore.monitor.detectors.advice import advice_for
-from adamcore.monitor.finding import SEVERITIES, Finding, Severity
+from adamcore.monitor.finding import SEVERITIES, Finding, Severity, plain
 
 
 class Signal(NamedTuple):
@@ -45,7 +42,7 @@ class Active:
             rank = SEVERITIES.index(signal.severity)
             if rank > self._severity.get(key, -1):
                 self._severity[key] = rank
-                evidence = {name: _plain(value) for name, value in signal.evidence.items()}
+                evidence = {name: plain(value) for name, value in signal.evidence.items()}
                 advice = advice_for(signal.kind, signal.about, signal.severity, agree="cos" in evidence)
                 found.append(Finding(signal.kind, step, signal.tensor, signal.severity, evidence, advice))
         return found
@@ -78,12 +75,3 @@ def _read(row: Any) -> tuple[tuple[str, str | None, str], int]:
     return (kind, tensor, about), as_int(
         rank, "rank", f"an int from 0 to {len(SEVERITIES) - 1}", 0, len(SEVERITIES) - 1
     )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON has, and for a number that it lacks the text "nan", "inf" or "-inf"."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
