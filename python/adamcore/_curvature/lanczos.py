@@ -43,7 +43,7 @@ def extremes(product: Callable[[Vector], Vector], start: Vector, iterations: int
     product : callable
         The operator: v to A v.
     start : array
-        Where to begin: a random vector that is not zero.
+        Where to begin: a random vector that is not zero. If it has no elements, both eigenvalues are 0.
     iterations : int
         How many products are computed at most, >= 1.
     kept : dtype
@@ -54,6 +54,8 @@ def extremes(product: Callable[[Vector], Vector], start: Vector, iterations: int
     Every vector is made orthogonal to all before it, twice. Without this, rounding would make copies of the largest
     eigenvalue appear (Paige, 1972).
     """
+    if not start.size:
+        return Extremes(0.0, 0.0, start)
     basis = np.empty((min(iterations, start.size), start.size), kept)
     diagonal: list[float] = []
     beside: list[float] = []
