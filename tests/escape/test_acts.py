@@ -40,6 +40,10 @@ def saddle(params: Any, _: Any) -> tuple[float, Any]:
     return float(w[0] ** 2 - w[1] ** 2 + w[1] ** 4), {"w": np.array([2 * w[0], 4 * w[1] ** 3 - 2 * w[1]])}
 
 
+def turned(params: Any, _: Any) -> tuple[float, Any]:
+    return -sum(float((a * a).sum()) for a in params.values()), {name: -2 * a for name, a in params.items()}
+
+
 # jolt
 
 
@@ -187,6 +191,32 @@ def test_a_higher_loss_is_never_taken() -> None:
     act = escape.along_curvature(opt, lambda p, _: (1 + float(abs(p["w"][1])), {"w": [1, -1] * p["w"]}), None, seed=0)
     assert (act.done, act.text) == (False, "no lower loss was found along it.")
     assert w.tolist() == [0.5, 0.0]
+
+
+def test_a_loss_of_zero_has_no_share_by_which_it_falls(tmp_path: Any) -> None:
+    w = np.zeros(2)
+    opt = ac.AdamW({"w": w})
+    mon = ac.Monitor(opt)
+    act = escape.along_curvature(opt, saddle, None, seed=0)
+    assert (act.numbers["loss"], act.numbers["fall"]) == (0.0, "inf")
+    assert mon.acts == [act]
+    ac.save(tmp_path / "run.safetensors", opt, monitor=mon)
+
+
+@pytest.mark.parametrize("cls", [ac.AdamW, ac.ScheduleFreeAdamW])
+def test_numbers_without_axes_and_arrays_without_elements_move_too(cls: Any) -> None:
+    params = {"s": np.array(1e-6), "none": np.zeros((0, 2))}
+    opt = cls(params)
+    act = escape.along_curvature(
+        opt,
+        lambda p, _: (float(p["s"] ** 4 - p["s"] ** 2), {"s": 4 * p["s"] ** 3 - 2 * p["s"], "none": None}),
+        0,
+        seed=0,
+    )
+    assert act.done
+    assert abs(params["s"]) > 0.1
+    escape.perturb(opt, seed=0)
+    opt.step({"s": np.array(1.0), "none": np.zeros((0, 2))})
 
 
 # restart
@@ -375,7 +405,7 @@ def test_monitors_write_acts_down_and_save_them(rng: np.random.Generator, tmp_pa
     assert [escape.Act.from_dict(json.loads(json.dumps(act.to_dict()))) for act in mon.acts] == mon.acts
 
 
-@pytest.mark.parametrize("name", ["perturb", "restart"])
+@pytest.mark.parametrize("name", ["perturb", "restart", "along_curvature"])
 def test_interrupts_come_before_or_after(name: str) -> None:
     made = []
 
@@ -389,6 +419,8 @@ def test_interrupts_come_before_or_after(name: str) -> None:
     def act(opt: ac.Optimizer) -> None:
         if name == "perturb":
             escape.perturb(opt, seed=1)
+        elif name == "along_curvature":
+            escape.along_curvature(opt, turned, None, seed=1, iterations=2)
         else:
             escape.restart(opt, arrays, seed=1)
 
@@ -411,3 +443,17 @@ def test_a_monitor_and_a_policy_follow_a_switch(rng: np.random.Generator) -> Non
     assert mon.report().startswith("SGD, 3 steps")
     act = escape.perturb(new, seed=1)
     assert mon.acts == [act]
+
+
+def test_an_interrupt_leaves_all_rates_or_none() -> None:
+    made = []
+
+    def prepare() -> Any:
+        opt = ac.SGD([{"params": {name: np.ones(2)}, "lr": 0.1} for name in "abcdef"])
+        made[:] = [opt]
+        return lambda: escape.jolt(opt)
+
+    def check() -> None:
+        assert len({callable(group["lr"]) for group in made[0].param_groups}) == 1
+
+    assert interrupt_everywhere(prepare, check, 150) > 60

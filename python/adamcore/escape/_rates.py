@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from adamcore._checks.numbers import as_float, as_int
-from adamcore._core import short_repr
+from adamcore._core import call_all, short_repr
 from adamcore.escape._acting import noted, require_optimizer
 from adamcore.monitor.act import Act
 from adamcore.optimizer import Optimizer
@@ -75,6 +76,7 @@ def multiplied(opt: Optimizer, factor: float | Schedule, owner: str) -> list[Any
 
 
 def write_rates(opt: Optimizer, rates: list[Any]) -> None:
-    """Write the rates of all groups."""
-    for group, rate in zip(opt.param_groups, rates, strict=True):
-        dict.__setitem__(group, "lr", rate)
+    """Write the rates of all groups; in between, Python handles no signal."""
+    call_all(
+        [partial(dict.__setitem__, group, "lr", rate) for group, rate in zip(opt.param_groups, rates, strict=True)]
+    )
