@@ -153,6 +153,11 @@ def test_a_parameter_without_gradient_is_flat() -> None:
     assert abs(found.min) < 1e-6
 
 
+def test_parameters_without_elements_are_flat() -> None:
+    found = watched({"w": np.zeros((0, 3))}).curvature(lambda p: (1.0, p))
+    assert (found.min, found.max, found.is_saddle) == (0.0, 0.0, False)
+
+
 def test_the_same_bits_for_the_same_seed_and_any_number_of_threads(rng: np.random.Generator) -> None:
     matrix, params = symmetric(rng, SIZE), parameters(rng)
     loss_and_grad = quadratic(matrix)
@@ -282,6 +287,9 @@ GOOD = lambda w: (float(w @ w), 2 * w)  # noqa: E731
         (dict(loss_and_grad=lambda w: w), TypeError, r"Monitor.curvature: loss_and_grad must return \(loss, grads\)"),
         (dict(loss_and_grad=lambda _: ("a", np.ones(3))), TypeError, "Monitor.curvature: the loss must be a number"),
         (dict(loss_and_grad=lambda _: (1.0, np.ones(4))), ValueError, r"the gradient of '0' has the shape \(4,\)"),
+        (dict(loss_and_grad=lambda _: (1.0, {"w": np.ones(3)})), ValueError, "the gradients have 'w', and there is no"),
+        (dict(loss_and_grad=lambda _: (1.0, {})), ValueError, "there is no gradient for '0' .None stands for one of"),
+        (dict(loss_and_grad=lambda w: (1.0, w * 1j)), TypeError, "the gradient of '0' is complex128, but the param"),
         (dict(loss_and_grad=lambda w: (np.nan, w)), ValueError, "the loss and its gradient must be finite"),
         (dict(loss_and_grad=lambda w: (1.0, w / 0)), ValueError, "the loss and its gradient must be finite"),
     ],

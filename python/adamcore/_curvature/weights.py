@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._arrays.gradients import gradients_by_name
+from adamcore._arrays.gradients import whole_gradients_by_name
 from adamcore._arrays.libraries import as_numpy, assign, library_of
 from adamcore._arrays.structures import named_arrays
 from adamcore._checks.numbers import as_float
@@ -75,6 +75,8 @@ class Weights:
             values = as_numpy(arrays[name], owner) if name in arrays else np.zeros_like(like)
             if values.shape != like.shape:
                 raise ValueError(f"{owner}: the gradient of {name!r} has the shape {values.shape}, not {like.shape}")
+            if values.dtype.kind == "c" != like.dtype.kind:
+                raise TypeError(f"{owner}: the gradient of {name!r} is {values.dtype}, but the parameter is real")
             parts.append(values.astype(np.complex128 if like.dtype.kind == "c" else np.float64))
         return self._flat(parts)
 
@@ -132,7 +134,7 @@ class Objective:
         loss, grads = found
         detach = getattr(loss, "detach", None)
         value = as_float(loss if detach is None else detach(), f"{self._owner}: the loss", "a number")
-        return value, self.weights.joined(gradients_by_name(grads, self.weights.names), self._owner)
+        return value, self.weights.joined(whole_gradients_by_name(grads, self.weights.names, self._owner), self._owner)
 
     def loss(self, vector: Vector) -> float:
         """Return the loss there; infinity if it is not a finite number."""
