@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from adamcore._arrays.libraries import library_of
-from adamcore._files.trees import Encoder
+from adamcore._checkpoints.draft import Draft
 
 ROWS, MOST = 512, 8
 """So many rows are enough, and so are so many batches."""
@@ -25,12 +25,21 @@ class Gathering:
 
     def state(self) -> list[Any]:
         """Return the batches for a file, or none of them if a file cannot have them: others are gathered then."""
-        encoder = Encoder("batch", lambda _, value: None if library_of(value) is None else 0)
+        if not all(map(_is_plain, self.batches)):
+            return []
         try:
-            encoder.encode(self.batches)
+            Draft("").encoded(self.batches, "batches", "")
         except (TypeError, ValueError):
             return []
         return list(self.batches)
+
+
+def _is_plain(batch: Any) -> bool:
+    """Whether its lists, tuples and dicts are no subclasses, such as named tuples, which a file does not know."""
+    if isinstance(batch, (list, tuple, Mapping)):
+        items = batch.values() if isinstance(batch, Mapping) else batch
+        return type(batch) in (list, tuple, dict) and all(map(_is_plain, items))
+    return True
 
 
 def _rows_of(batch: Any) -> int:
