@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -226,6 +226,65 @@ def test_errors_of_the_users_function_are_the_users() -> None:
     assert everything(world.opt) == everything(twin.opt)
 
 
+def test_what_raises_is_not_on_trial() -> None:
+    def init(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    world = World(learnt, init=init)
+    report(world, "dead", "w")
+    with pytest.raises(ZeroDivisionError):
+        world.go(200)
+    assert world.policy.left == 3
+    assert "undo" not in world.kinds(100)
+
+
+@pytest.mark.parametrize("added", ["group", "average"])
+def test_what_was_added_since_is_not_undone(added: str, tmp_path: Any) -> None:
+    world = World(learnt)
+    world.go(80)
+    assert [act.kind for act in world.mon.acts] == ["cut"]
+    if added == "average":
+        ac.EMA(world.opt)
+    else:
+        world.params["c"] = np.ones(2)
+        world.opt.add_param_group({"params": {"c": world.params["c"]}})
+    path = tmp_path / "run.safetensors"
+    ac.save(path, world.opt, monitor=world.mon, policy=world.policy)
+    ac.load(path, world.opt, monitor=world.mon, policy=world.policy)
+    assert world.kinds(150) == ["stop"]
+
+
+def test_what_a_monitor_has_loaded_was_found_before(tmp_path: Any) -> None:
+    world, path = World(learnt), tmp_path / "run.safetensors"
+    world.go(20)
+    report(world, "stale", "w", "warning", c=0.25)
+    ac.save(path, world.opt, monitor=world.mon)
+    again = World(learnt)
+    ac.load(path, again.opt, monitor=again.mon)
+    assert again.policy.act(None) == []
+    report(again, "stale", "b", "warning", c=0.25)
+    assert [act.kind for act in again.policy.act(None)] == ["rescale"]
+
+
+def test_before_the_level_of_losses_is_known_nothing_is_rescaled() -> None:
+    world = World(learnt)
+    report(world, "stale", "w", "warning", c=0.25)
+    assert world.policy.act(None) == []
+    assert world.policy.left == 3
+
+
+def test_a_plateau_that_was_left_while_an_undo_was_fresh_is_over() -> None:
+    """The cut makes it worse for a while; after the undo it falls by itself. The next plateau is another one."""
+
+    def loss(world: World) -> float:
+        steps = [world.step - act.step for act in world.mon.acts]
+        if len(steps) < 2:
+            return learnt(world) * (3 - 0.03 * steps[0] if steps else 1.0)
+        return 0.97 ** min(steps[1], 60)
+
+    assert World(loss).kinds(500)[:3] == ["cut", "undo", "cut"]
+
+
 def test_batches_are_gathered_until_there_are_512_rows() -> None:
     for batch, count in (
         ((np.ones((64, 3)), np.ones(64)), 8),
@@ -238,6 +297,22 @@ def test_batches_are_gathered_until_there_are_512_rows() -> None:
     ):
         gathering = Gathering()
         assert [gathering.add(batch) for _ in range(count)] == [False] * (count - 1) + [True]
+
+
+def test_batches_that_a_file_cannot_have_are_not_saved() -> None:
+    class Pair(NamedTuple):
+        x: Any
+        y: Any
+
+    for batch in (
+        {"text": np.array(["a", "b"])},
+        (Pair(np.ones(3), np.ones(3)),),
+        object(),
+        [np.ma.masked_array([1.0])],
+    ):
+        assert Gathering([batch]).state() == []
+    for batch in ((np.ones(3), None), {"x": [np.ones(3, np.int8)]}, "text"):
+        assert Gathering([batch]).state() == [batch]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,26 @@ def test_the_same_acts_and_bits_from_any_step(kind: str, tmp_path: Any) -> None:
         assert second.policy.left == whole.policy.left
 
 
+def test_an_undo_after_loading_keeps_what_a_schedule_has_observed(tmp_path: Any) -> None:
+    def make_rop() -> World:
+        return World(learnt, lr=schedules.ReduceOnPlateau(0.1, patience=2))
+
+    whole, path = make_rop(), tmp_path / "run.safetensors"
+    whole.go(100)
+    ac.save(path, whole.opt, monitor=whole.mon, policy=whole.policy)
+    again = make_rop()
+    ac.load(path, again.opt, monitor=again.mon, policy=again.policy, schedules="saved")
+    again.step = 100
+    for world in (whole, again):
+        rate = world.opt.param_groups[0]["lr"].a
+        for step in range(101, 106):
+            rate.observe(5.0, step=step)
+        assert "undo" in world.kinds(60)
+        assert world.opt.param_groups[0]["lr"] is rate
+        assert rate.ledger
+    assert everything(again.opt) == everything(whole.opt)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_run_of_fit_goes_on_while_batches_are_gathered_and_while_an_act_is_on_trial(
     dtype: Any, tmp_path: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from adamcore.escape.policies.trial import Trial
 from adamcore.monitor.act import Act
 from adamcore.monitor.detectors.watches import Watches
 from adamcore.monitor.finding import Finding
+from adamcore.monitor.log import Log
 from adamcore.monitor.monitor import Monitor
 from adamcore.monitor.saved import Saved
 
@@ -58,7 +60,8 @@ class Policy:
         twice the monitor's window.
     undo : bool
         Whether to put parameters and state back, if the loss is then not below the plateau by the monitor's `tol`. This
-        takes a copy of them. `completed` goes on.
+        takes a copy of them. `completed` goes on. After parameters or averages of weights have been added, a change is
+        not undone.
     dry_run : bool
         Whether only to report what would be done. Measuring curvature puts the weights back, so nothing changes.
 
@@ -125,6 +128,8 @@ class Policy:
         self._choices = Choices(mon, search, init)
         self.stopped = False
         self.left = self.budget
+        self._log: Log | None = mon._watches.log
+        """That of which so many findings have been read; None after loading, when it is the next one."""
         self._read = mon._watches.log.total
         self._next = self._kept_until = 0
         self._trial: Trial | None = None
@@ -155,20 +160,27 @@ class Policy:
         return self._act(step, watches, batch)
 
     def _act(self, step: int, watches: Watches, batch: Any) -> list[Act]:
-        found, self._read = watches.log.since(self._read), watches.log.total
+        found = self._unread(watches.log)
         acts: list[Act] = []
         if self._trial is not None and step >= self._trial.due:
             acts += self._judge(self._trial, step)
         is_on_plateau = watches.active.holds("plateau")
         if self._was_on_plateau and not is_on_plateau and step >= self._kept_until:
             self._choices.leave_plateau()
-        self._was_on_plateau = is_on_plateau
+            self._was_on_plateau = False
+        self._was_on_plateau |= is_on_plateau
         if self._trial is not None or step < self._next or acts:
             return acts
         for finding in found:
             if not acts and finding.kind == "stale" and finding.severity == "warning":
                 acts += self._rescale(finding, step)
         return acts or self._try_next(step, batch, is_flat=is_on_plateau and watches.losses.trend.verdict == "flat")
+
+    def _unread(self, log: Log) -> list[Finding]:
+        """Return the findings since the last call. Those that the monitor has loaded have been seen before."""
+        read = self._read if self._log in (None, log) else log.total
+        self._log, self._read = log, log.total
+        return log.since(read)
 
     def _try_next(self, step: int, batch: Any, *, is_flat: bool) -> list[Act]:
         """Do what has not been tried here."""
@@ -179,42 +191,47 @@ class Policy:
             self.stopped = not self.dry_run
         if self.dry_run or not choice.changes:
             return [noted(self._opt, choice.kind, choice.text, choice.numbers, done=False)]
-        self._begin_trial(choice.kind, step)
-        return [choice.do(self._seed())]
+        seed = self._mon.seed + 1 + self.budget - self.left
+        return [self._on_trial(choice.kind, step, partial(choice.do, seed))]
 
     def _rescale(self, finding: Finding, step: int) -> list[Act]:
         """Bring a second moment down to the gradients."""
         tensor, c = finding.tensor, finding.evidence.get("c")
-        if not self.left or tensor is None or not isinstance(c, float):
+        if not self.left or tensor is None or not isinstance(c, float) or self._mon._watches.losses.trend.level is None:
             return []
         text = f"the second moment of {tensor!r} is multiplied by {c:.3g}, and the first by its root."
         if self.dry_run:
             return [noted(self._opt, "rescale", text, {"c": c}, done=False)]
-        self._begin_trial("rescale", step)
-        self._opt.rescale_state(c, [tensor])
-        return [noted(self._opt, "rescale", text, {"c": c})]
 
-    def _seed(self) -> int:
-        return self._mon.seed + self.budget - self.left
+        def rescale() -> Act:
+            self._opt.rescale_state(c, [tensor])
+            return noted(self._opt, "rescale", text, {"c": c})
 
-    def _begin_trial(self, kind: str, step: int) -> None:
-        """Take what is needed to judge an act, and to undo it."""
+        return [self._on_trial("rescale", step, rescale)]
+
+    def _on_trial(self, kind: str, step: int, do: Callable[[], Act]) -> Act:
+        """Act, with what is needed to judge it, and to undo it. What raises an error is not on trial."""
         level = self._mon._watches.losses.trend.level
+        assert level is not None
         before = Snapshot(self._opt).state_dict() if self.undo else None
         rates = [group["lr"] for group in self._opt.param_groups] if kind == "cut" else []
-        self._trial = Trial(kind, step + self.cooldown, 0.0 if level is None else level, before, rates)
+        act = do()
+        self._trial = Trial(kind, step + self.cooldown, level, before, rates)
         self._next = step + self.cooldown
         self.left -= 1
+        return act
 
     def _judge(self, trial: Trial, step: int) -> list[Act]:
-        self._trial = None
         if trial.has_helped(self._mon._watches.losses.trend.level, self._mon._arguments.training):
+            self._trial = None
             self._choices.begin_anew(step)
             return []
-        self._kept_until = step + self.cooldown
-        if not trial.can_undo:
+        is_undone = trial.can_undo(self._opt)
+        if is_undone:
+            trial.undo(self._opt)  # an interrupt after it makes no difference: it is done again
+        self._trial, self._kept_until = None, step + self.cooldown
+        if not is_undone:
             return []
-        trial.undo(self._opt)
         text = f"the loss is not below {trial.level:.4g}, so parameters and state are what they were before."
         return [noted(self._opt, "undo", text, {"of": trial.kind, "level": trial.level})]
 
@@ -229,7 +246,7 @@ class Policy:
             "stopped": self.stopped,
             "was_on_plateau": self._was_on_plateau,
             "choices": self._choices.state_dict(),
-            "trial": None if self._trial is None else self._trial.state_dict(),
+            "trial": None if self._trial is None else self._trial.state_dict(self._opt),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -256,6 +273,7 @@ class Policy:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{label}: {error}") from None
         self.left, self._read, self._next, self._kept_until = counts
+        self._log = None
         self.stopped, self._was_on_plateau, self._choices, self._trial = stopped, was_on_plateau, choices, trial
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from adamcore._state_dicts.saved_schedules import saved_value
 from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.monitor.saved import Saved
 from adamcore.optimizer import Optimizer
-from adamcore.schedules import Plateau, Schedule
+from adamcore.schedules import Plateau, Product, Schedule
 
 _KEYS = ("kind", "due", "level", "before", "rates")
 
@@ -35,10 +35,13 @@ class Trial:
         self.kind, self.due, self.level = kind, due, level
         self._before, self._rates = before, rates
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a copy of what was before."""
-        return self._before is not None
+    def can_undo(self, opt: Optimizer) -> bool:
+        """Whether there is a copy of what was before, to which no parameters or averages of weights were added."""
+        before, native = self._before, opt._native
+        return before is not None and (set(before["params"]), set(before["averages"])) == (
+            set(native.places),
+            set(native.averages),
+        )
 
     def has_helped(self, level: float | None, test: Plateau) -> bool:
         """Whether the loss is lower than on the plateau, by the `tol` of its test."""
@@ -51,13 +54,14 @@ class Trial:
         now = Snapshot.loaded(opt, self._before)
         values = [dict(of_group) for of_group in now.values]
         for of_group, rate in zip(values, self._rates, strict=False):
-            of_group["lr"] = rate
+            of_group["lr"] = _that_observes(of_group["lr"], rate)
         now.changed(values=values, completed=opt.completed).put_back()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, opt: Optimizer) -> dict[str, Any]:
         """Return it for a file."""
         rates = [saved_value(rate) for rate in self._rates]
-        return {"kind": self.kind, "due": self.due, "level": self.level, "before": self._before, "rates": rates}
+        before = self._before if self.can_undo(opt) else None
+        return {"kind": self.kind, "due": self.due, "level": self.level, "before": before, "rates": rates}
 
     @classmethod
     def loaded(cls, state: Any, opt: Optimizer) -> Trial:
@@ -75,3 +79,12 @@ class Trial:
             Schedule.from_dict(rate) if isinstance(rate, Mapping) else float(rate) for rate in saved.items("rates")
         ]
         return cls(saved.text("kind"), saved.count("due"), level, before, rates)
+
+
+def _that_observes(now: Any, before: Any) -> Any:
+    """Return the schedule within a product that is equal to the one before.
+
+    It is the same object, but after loading: then it alone has what was observed since, as `ReduceOnPlateau` does.
+    """
+    inside = now.a if isinstance(now, Product) else None
+    return inside if isinstance(inside, Schedule) and inside == before else before
