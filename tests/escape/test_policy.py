@@ -200,10 +200,12 @@ def test_without_undo_nothing_is_taken_back() -> None:
 def test_a_dry_run_reports_and_changes_nothing() -> None:
     world = World(learnt, loss_and_grad=upside_down, dry_run=True)
     twin = World(learnt, budget=0)
-    acts = world.go(300)
-    twin.go(300)
+    acts = world.go(400)
+    twin.go(400)
     assert {act.done for act in acts} == {False}
     assert [act.kind for act in acts] == ["along_curvature", "perturb", "cut", "stop"]
+    assert all(b.step - a.step >= 2 * WINDOW for a, b in pairwise(acts))
+    assert all(act.text.startswith("not done, this is a dry run: ") for act in acts)
     assert everything(world.opt) == everything(twin.opt)
     assert not world.policy.stopped
     assert world.mon.acts == acts
@@ -251,7 +253,9 @@ def test_what_was_added_since_is_not_undone(added: str, tmp_path: Any) -> None:
     path = tmp_path / "run.safetensors"
     ac.save(path, world.opt, monitor=world.mon, policy=world.policy)
     ac.load(path, world.opt, monitor=world.mon, policy=world.policy)
-    assert world.kinds(150) == ["stop"]
+    kinds = world.kinds(150)
+    assert "undo" not in kinds
+    assert kinds[-1] == "stop"
 
 
 def test_what_a_monitor_has_loaded_was_found_before(tmp_path: Any) -> None:
@@ -338,3 +342,37 @@ def test_half_precision_cannot_be_measured() -> None:
     with pytest.raises(ValueError, match="Policy: loss_and_grad: parameter 'w' must be float32"):
         escape.Policy(mon, bowl)
     escape.Policy(mon)
+
+
+def test_where_gradients_agree_it_says_that_the_rate_is_too_small() -> None:
+    w = {"w": np.full((20, 20), 5.0)}
+    opt = ac.AdamW(w, lr=1e-7, weight_decay=0.0)
+    mon = ac.Monitor(opt, window=128, stats_every=4)
+    policy = escape.Policy(mon, lambda params, _: (float(np.square(params["w"]).sum()), {"w": 2 * params["w"]}))
+    acts = []
+    for _ in range(400):
+        mon.observe(float(np.square(w["w"]).sum()), opt.step({"w": 2 * w["w"]}, stats=mon.wants_stats))
+        acts += policy.act(None)
+    assert [act.kind for act in acts] == ["advice"]
+    assert "the rate may be far too small" in acts[0].text
+
+
+def test_after_an_act_gradients_and_moments_are_compared_with_new_ones() -> None:
+    world = World(learnt, budget=0)
+    world.go(150)
+    report(world, "stale", "w", c=0.5)
+    assert world.mon._watches.active.tensors("stale") == ["w"]
+    assert world.mon._watches.tensors.state_dict()["stale"]["grads"]
+    escape.perturb(world.opt, seed=0)
+    assert world.mon._watches.active.tensors("stale") == []
+    assert not world.mon._watches.tensors.state_dict()["stale"]["grads"]
+
+
+def test_the_batch_cannot_be_forgotten() -> None:
+    with pytest.raises(TypeError, match="batch"):
+        World(learnt).policy.act()  # type: ignore[call-arg]
+
+
+def test_a_policy_of_another_seed_decides_otherwise() -> None:
+    with pytest.raises(ValueError, match="it is of a policy with seed=1, but this one has seed=0"):
+        World(learnt).policy.load_state_dict(World(learnt, seed=1).policy.state_dict())

@@ -55,7 +55,7 @@ class Act:
     """After "rewind", the `extra` of the checkpoint."""
 
     def put_back(self) -> None:
-        """Make parameters and state what they were before a restart.
+        """Make parameters and state what they were before a restart, `completed` too.
 
         Raises
         ------

@@ -17,6 +17,7 @@ from adamcore.escape.policies.saddles import Batches, SaddleSearch
 from adamcore.monitor.act import Act
 from adamcore.monitor.monitor import Monitor
 from adamcore.monitor.saved import Saved
+from adamcore.optimizer import Optimizer
 
 CUT = 1 / 3
 """What a rate is multiplied by."""
@@ -46,10 +47,14 @@ class Choices:
     """Knows what has been tried on a plateau, and finds what to do next."""
 
     def __init__(self, mon: Monitor, search: SaddleSearch | None, init: Callable[..., Any] | None) -> None:
-        self._mon, self._opt = mon, mon._opt
+        self._mon = mon
         self._search, self._init = search, init
         self._tried: list[str] = []
         self._is_saddle = False
+
+    @property
+    def _opt(self) -> Optimizer:
+        return self._mon._opt
 
     def leave_plateau(self) -> None:
         """Nothing has been tried on the next plateau."""
@@ -84,7 +89,8 @@ class Choices:
                 make = partial(self._along, search, found, batches)
                 return self._once("along_curvature", make) or self._once("perturb", self._perturb)
         makers: dict[str, Callable[[], Choice | None]]
-        makers = {"perturb": self._perturb, "cut": self._cut, "stop": self._stop} if is_flat else {}
+        all_makers = {"perturb": self._perturb, "advice": self._raise, "cut": self._cut, "stop": self._stop}
+        makers = all_makers if is_flat else {}
         choices = (self._once(kind, make) for kind, make in makers.items())
         return next((choice for choice in choices if choice is not None), None)
 
@@ -128,8 +134,15 @@ class Choices:
         why = "the place is a saddle" if self._is_saddle else f"gradients are {share:.2%} of the early ones"
         return Choice("perturb", f"{why}: noise for the weights.", {}, lambda seed: perturb(self._opt, seed=seed))
 
+    def _raise(self) -> Choice | None:
+        agree = self._mon._watches.tensors.agree
+        if agree is None:
+            return None
+        text = "the gradients of successive steps agree, so the rate may be far too small: try ten times as much."
+        return Choice("advice", text, {"cos": agree}, self._nothing, changes=False)
+
     def _cut(self) -> Choice | None:
-        if not self._has_learnt():
+        if not self._has_learnt() or self._mon._watches.tensors.agree is not None:
             return None
         try:
             rates = multiplied(self._opt, CUT, "Policy")

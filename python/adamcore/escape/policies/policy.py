@@ -21,6 +21,7 @@ from adamcore.monitor.finding import Finding
 from adamcore.monitor.log import Log
 from adamcore.monitor.monitor import Monitor
 from adamcore.monitor.saved import Saved
+from adamcore.optimizer import Optimizer
 
 _ARGUMENTS = ("budget", "cooldown", "undo", "dry_run")
 _KEYS = ("arguments", "left", "read", "next", "kept_until", "stopped", "was_on_plateau", "choices", "trial")
@@ -37,8 +38,9 @@ class Policy:
     2. The place is a saddle, which is measured with `loss_and_grad`: it moves `along_curvature`, or else `perturb`.
        This is also done where the loss still falls, but by less than 15% in a window.
     3. The gradients are less than 1% of what they were in the first 128 steps: `perturb`.
-    4. It cuts the rate to a third.
-    5. It stops: `stopped` becomes True, which ends `adamcore.fit`.
+    4. The gradients of successive steps agree: it says that the rate may be far too small.
+    5. It cuts the rate to a third, if the loss is below two thirds of the first one.
+    6. It stops, after a cut: `stopped` becomes True, which ends `adamcore.fit`.
 
     If the monitor warns that second moments are stale, it calls ``opt.rescale_state``.
 
@@ -68,7 +70,8 @@ class Policy:
     Attributes
     ----------
     stopped : bool
-        Whether nothing is left to be tried.
+        Whether a lower rate has not helped either, and nothing is left to be tried. It stays False if the budget is
+        spent before: then nothing more is done, and the run goes on.
     left : int
         What is left of the budget.
 
@@ -119,7 +122,7 @@ class Policy:
         for name, flag in (("undo", undo), ("dry_run", dry_run)):
             if not isinstance(flag, (bool, np.bool_)):
                 raise TypeError(f"Policy: {name} must be True or False, got {short_repr(flag)}")
-        self._mon, self._opt = mon, mon._opt
+        self._mon = mon
         self.budget = as_int(budget, "Policy: budget", "an int >= 0", 0)
         window = mon._arguments.training.window
         self.cooldown = 2 * window if cooldown is None else as_int(cooldown, "Policy: cooldown", "an int >= 1", 1)
@@ -140,13 +143,18 @@ class Policy:
         """The monitor whose findings it acts on."""
         return self._mon
 
-    def act(self, batch: Any = None) -> list[Act]:
+    @property
+    def _opt(self) -> Optimizer:
+        return self._mon._opt
+
+    def act(self, batch: Any) -> list[Act]:
         """Look at what the monitor has found, and act. Call it after each step.
 
         Parameters
         ----------
         batch
-            The batch of the step, which `loss_and_grad` is called with.
+            The batch of the step, which `loss_and_grad` is called with. Its rows are the length of the first array in
+            it; a batch without arrays is enough alone to look for a saddle.
 
         Returns
         -------
@@ -154,7 +162,8 @@ class Policy:
             What was done; mostly nothing.
         """
         step, watches = self._mon._seen, self._mon._watches
-        has_news = self._read != watches.log.total or self._was_on_plateau or self._trial is not None
+        is_read = self._log is watches.log and self._read == watches.log.total
+        has_news = not is_read or self._was_on_plateau or self._trial is not None
         if self.stopped or not (has_news or self._choices.has_something(step)):
             return []
         return self._act(step, watches, batch)
@@ -189,7 +198,9 @@ class Policy:
             return []
         if choice.kind == "stop":
             self.stopped = not self.dry_run
-        if self.dry_run or not choice.changes:
+        if self.dry_run:
+            return [self._only_reported(choice.kind, step, choice.text, choice.numbers)]
+        if not choice.changes:
             return [noted(self._opt, choice.kind, choice.text, choice.numbers, done=False)]
         seed = self._mon.seed + 1 + self.budget - self.left
         return [self._on_trial(choice.kind, step, partial(choice.do, seed))]
@@ -201,13 +212,18 @@ class Policy:
             return []
         text = f"the second moment of {tensor!r} is multiplied by {c:.3g}, and the first by its root."
         if self.dry_run:
-            return [noted(self._opt, "rescale", text, {"c": c}, done=False)]
+            return [self._only_reported("rescale", step, text, {"c": c})]
 
         def rescale() -> Act:
             self._opt.rescale_state(c, [tensor])
             return noted(self._opt, "rescale", text, {"c": c})
 
         return [self._on_trial("rescale", step, rescale)]
+
+    def _only_reported(self, kind: str, step: int, text: str, numbers: dict[str, Any]) -> Act:
+        """Report what would be done. The next thing is reported when this one would have been judged."""
+        self._next = step + self.cooldown
+        return noted(self._opt, kind, f"not done, this is a dry run: {text}", numbers, done=False)
 
     def _on_trial(self, kind: str, step: int, do: Callable[[], Act]) -> Act:
         """Act, with what is needed to judge it, and to undo it. What raises an error is not on trial."""
@@ -235,10 +251,14 @@ class Policy:
         text = f"the loss is not below {trial.level:.4g}, so parameters and state are what they were before."
         return [noted(self._opt, "undo", text, {"of": trial.kind, "level": trial.level})]
 
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments on which decisions depend, also the monitor's seed."""
+        return {**{name: getattr(self, name) for name in _ARGUMENTS}, "seed": self._mon.seed}
+
     def state_dict(self) -> dict[str, Any]:
         """Return plain values and arrays, for `adamcore.save`. It may have a copy of the parameters and their state."""
         return {
-            "arguments": {name: getattr(self, name) for name in _ARGUMENTS},
+            "arguments": self._arguments(),
             "left": self.left,
             "read": self._read,
             "next": self._next,
@@ -259,7 +279,7 @@ class Policy:
         """
         label = "Policy: state_dict"
         saved = Saved(state_dict, _KEYS, label)
-        own = {name: getattr(self, name) for name in _ARGUMENTS}
+        own = self._arguments()
         arguments = saved.inside("arguments", own)
         for name, value in own.items():
             if arguments[name] != value:

@@ -26,7 +26,10 @@ class SaddleSearch:
     """
 
     def __init__(self, mon: Monitor, loss_and_grad: Callable[[Any, Any], tuple[Any, Any]]) -> None:
-        Weights(mon._opt, "Policy: loss_and_grad")  # which raises an error for half precision
+        try:
+            Weights(mon._opt, "Policy: loss_and_grad")
+        except ValueError as error:
+            raise ValueError(f"{error}; leave loss_and_grad out, and saddles are not looked for") from None
         self._mon, self.loss_and_grad = mon, loss_and_grad
         self._window = mon._arguments.training.window
         self._next = self._asked = 0

@@ -26,6 +26,10 @@ class GradientWatch:
         self.overflows = 0
         """How many of the last 20 steps were skipped. While it is 0, steps that are not need not be observed."""
 
+    def forget(self) -> None:
+        """Compare norms with none that were before."""
+        self._history, self.spikes = _history_of([]), 0
+
     def observe_norm(self, norm: float, guarded: bool) -> tuple[Signal, ...]:  # noqa: FBT001
         """Take the norm of one step; `guarded` if a `SpikeGuard` has found it to be a spike."""
         spike = self._history.observe(norm) or guarded

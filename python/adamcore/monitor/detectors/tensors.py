@@ -54,6 +54,11 @@ class TensorWatch:
         """The losses of the last steps, with or without statistics, to which the caller adds."""
         return self._losses
 
+    def forget_moments(self) -> None:
+        """Compare second moments with none that were before."""
+        self._stale = StaleWatch(self._every)
+        self._stale.begin(self._names)
+
     @property
     def agree(self) -> float | None:
         """The median cosine, if gradients of successive steps agree; otherwise None."""

@@ -21,6 +21,9 @@ from adamcore.monitor.log import Log
 from adamcore.monitor.reading import Columns
 from adamcore.monitor.traits import Traits
 
+_MOVES = ("perturb", "along_curvature", "rewind", "undo")
+"""After these acts, gradients and moments are those of another place."""
+
 PARTS = ("losses", "gradients", "sizes", "validation", "tensors", "units", "active", "log", "acts")
 
 
@@ -85,6 +88,11 @@ class Watches:
             begin = self.losses.begin
             self._begin()
             self.losses.begin = begin
+        elif act.done and act.kind in _MOVES:
+            self.gradients.forget()
+            self.tensors.forget_moments()
+            for signal in (Signal("spike"), *(Signal("stale", name) for name in self.active.tensors("stale"))):
+                self.active.news([signal], 0)
 
     def report(self, signals: Iterable[Signal], step: int) -> list[Finding]:
         """Return what is new among the signals of a step, and remember it."""
