@@ -19,8 +19,9 @@ from adamcore.training.comparing.health import require_own_arrays, require_own_b
 from adamcore.training.comparing.race import race, turns_of
 from adamcore.training.comparing.rules import read_rules
 from adamcore.training.comparing.tables import curves_of, plain, profile_of, row_of
-from adamcore.training.comparing.verdict import Entry, Metric, best_candidate, verdict_of, warnings_of
-from adamcore.training.problem import deciding, metrics_of, name_of, require_problem
+from adamcore.training.comparing.verdict import Entry, best_candidate, verdict_of, warnings_of
+from adamcore.training.metrics import Metric, choose_metric
+from adamcore.training.problem import name_of, require_problem
 from adamcore.training.progress import make_progress
 
 _VALIDATIONS = 40
@@ -120,7 +121,7 @@ def compare(
     every = max(count // _VALIDATIONS, 1)
     if validate_every is not None:
         every = as_int(validate_every, "compare: validate_every", "an int >= 1", 1)
-    decides = _metric(problem, metric, mode)
+    decides = choose_metric(problem, metric, mode, "compare")
     shown = make_progress(progress, "compare")
     shown.begin(len(chosen) * len(turns_of(count)), 0)
     runs: dict[tuple[str, int], list[Contestant]] = {}
@@ -131,7 +132,7 @@ def compare(
         nonlocal turns
         turns += 1
         shown.step(turns, None)
-        require_own_batches([run.batches for run in of_seed], problem)
+        require_own_batches([run.batches for run in of_seed], problem, "compare")
 
     try:
         for seed in chosen:
@@ -140,7 +141,7 @@ def compare(
                 for of_rule in candidates.values()
                 for c in of_rule
             ]
-            require_own_arrays([run.arrays() for run in of_seed], problem)
+            require_own_arrays([run.arrays() for run in of_seed], problem, "compare")
             race(of_seed, count, by_seconds=budget == "seconds", on_turn=on_turn)
             for run in of_seed:
                 runs.setdefault((run.candidate.rule, run.candidate.place), []).append(run)
@@ -168,25 +169,6 @@ def _seeds(seeds: Any) -> list[int]:
             raise ValueError(f"compare: seeds must be different ints, at least one, got {short_repr(seeds)}")
         return found
     return list(range(as_int(seeds, "compare: seeds", "an int >= 1 or a list of ints", 1)))
-
-
-def _metric(problem: Any, metric: str | None, mode: str) -> Metric:
-    """Return what decides. This asks the problem once what it measures."""
-    if metric is not None and not isinstance(metric, str):
-        raise TypeError(f"compare: metric must be a str or None, got {short_repr(metric)}")
-    if not callable(getattr(problem, "evaluate", None)):
-        if mode == "max":
-            raise ValueError('compare: mode="max" needs a problem with evaluate(params): low losses are good')
-        if metric not in (None, "loss"):
-            raise ValueError(f"compare: metric {metric!r} needs a problem with evaluate(params)")
-        return Metric("loss", is_low_good=True)
-    with np.errstate(all="ignore"):
-        found = metrics_of(problem, problem.init(np.random.default_rng(0)), "compare")
-    name = deciding(found) if metric is None else metric
-    name = name if name.startswith("val_") else f"val_{name}"
-    decides = Metric(name, is_low_good=mode == "min")
-    decides.of(found)
-    return decides
 
 
 def _entry(rule: str, runs: list[list[Contestant]], metric: Metric) -> Entry:

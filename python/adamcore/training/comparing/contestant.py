@@ -5,28 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from adamcore.loss_scaler import NonFiniteError
-from adamcore.training.comparing.health import has_diverged, largest
+from adamcore.training.comparing.health import has_diverged
 from adamcore.training.comparing.rules import Candidate
+from adamcore.training.explosions import FAILURES, explain, largest
+from adamcore.training.metrics import Metric, late_loss
 from adamcore.training.trainer import Trainer
-
-_FAILURES = (ArithmeticError, AssertionError, RuntimeError, RuntimeWarning, ValueError)
-"""What problems raise if numbers are not finite or too large."""
-_LAST = 0.1
-"""Where there are no validations, the metric is the median of that share of all losses: of the last ones."""
-_WILD = 100.0
-"""Parameters and losses that are so many times what they were at the beginning are not those of a run that is well."""
 
 
 class Contestant:
     """A run that goes on a few steps at a time."""
 
-    def __init__(self, problem: Any, candidate: Candidate, seed: int, *, every: int, ratios: int, metric: Any) -> None:
+    def __init__(
+        self, problem: Any, candidate: Candidate, seed: int, *, every: int, ratios: int, metric: Metric
+    ) -> None:
         self.candidate, self.seed = candidate, seed
         self._every, self._ratios, self._metric = every, ratios, metric
         with np.errstate(all="ignore"), self._noting():
@@ -92,7 +88,7 @@ class Contestant:
                 self._measure()
         except NonFiniteError:
             self.diverged = True
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(error)
 
     def _train(self) -> None:
@@ -113,11 +109,9 @@ class Contestant:
         if self.metrics and self.metrics[-1][0] == step:
             return
         if self._can_evaluate:
-            value = self._metric.of(self._trainer.evaluate())
+            value = self._metric.of(self._trainer.evaluate(), "compare")
         elif step:
-            last = self.losses[-math.ceil(_LAST * step) :]
-            finite = [loss for loss in last if math.isfinite(loss)]  # steps may be skipped
-            value = float(np.median(finite)) if finite else math.nan
+            value = late_loss(self.losses)
         else:
             return
         self.metrics.append((step, self._trainer.seconds, value))
@@ -133,7 +127,7 @@ class Contestant:
     def _finish(self) -> None:
         try:
             self._measure()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._fail(error)
             return
         values = [value for _, _, value in self.metrics]
@@ -144,12 +138,8 @@ class Contestant:
 
     def _fail(self, error: Exception) -> None:
         """Note that the run has diverged, or raise the error if it is not because of numbers that are too large."""
-        has_exploded = bool(self.losses) and not abs(self.losses[-1]) <= _WILD * abs(self.losses[0])
-        is_overflow = bool(self.losses) and isinstance(error, (FloatingPointError, OverflowError))
-        if not (is_overflow or has_exploded or largest(self.arrays()) > _WILD * max(self._size, 1)):
-            raise error
+        self.failure = explain(error, self.losses, self.arrays(), self._size)
         self.diverged = True
-        self.failure = shorten(f"{type(error).__name__}: {error}".removesuffix(": "), 100)
 
     @property
     def final(self) -> float | None:

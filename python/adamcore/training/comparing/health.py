@@ -21,16 +21,6 @@ _MANY = 8
 """So many first losses are all lower than the medians of 8 blocks by chance in one of 1500 runs."""
 
 
-def largest(arrays: Iterable[Any]) -> float:
-    """Return the largest absolute value of all arrays, or infinity if there is a value that is not finite."""
-    found = 0.0
-    for array in arrays:
-        if math.prod(array.shape):
-            size = float(abs(array.detach() if hasattr(array, "detach") else array).max())
-            found = max(found, size if math.isfinite(size) else math.inf)
-    return found
-
-
 def has_diverged(losses: Sequence[float], validations: Sequence[float] = (), growth: float = 1.0) -> bool:
     """Whether the losses of a run have risen from the beginning to the end.
 
@@ -86,26 +76,26 @@ def _first(losses: Sequence[float]) -> Sequence[float]:
     return losses[: max(len(losses) // len(block_medians(losses)), 1)]
 
 
-def require_own_arrays(of_runs: Iterable[Iterable[Any]], problem: Any) -> None:
+def require_own_arrays(of_runs: Iterable[Iterable[Any]], problem: Any, owner: str) -> None:
     """Raise ProblemError if two runs, each given by the arrays that it trains, train the same memory."""
     known: set[int] = set()
     for arrays in of_runs:
         own = set(_addresses(arrays))
         if known & own:
             raise ProblemError(
-                f"compare: init(rng) of the problem {name_of(problem)} returned the same arrays twice, so that all "
-                "rules would train the same weights; return new arrays, such as copies, each time"
+                f"{owner}: init(rng) of the problem {name_of(problem)} returned the same arrays twice, so that several "
+                "runs would train the same weights; return new arrays, such as copies, each time"
             )
         known |= own
 
 
-def require_own_batches(iterators: Iterable[Any], problem: Any) -> None:
+def require_own_batches(iterators: Iterable[Any], problem: Any, owner: str) -> None:
     """Raise ProblemError if two runs take their batches from the same iterator."""
     known = [id(iterator) for iterator in iterators if iterator is not None]
     if len(set(known)) < len(known):
         raise ProblemError(
-            f"compare: batches(rng) of the problem {name_of(problem)} returned the same iterator twice, so that each "
-            "rule would get other batches; return a new one each time"
+            f"{owner}: batches(rng) of the problem {name_of(problem)} returned the same iterator twice, so that each "
+            "run would get other batches; return a new one each time"
         )
 
 

@@ -8,25 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from adamcore.training.comparing.contestant import Contestant
-
-
-class Metric(NamedTuple):
-    """What decides, by its name."""
-
-    name: str
-    is_low_good: bool
-
-    def of(self, found: dict[str, float]) -> float:
-        """Return its value among the metrics of a problem."""
-        if self.name in found:
-            return found[self.name]
-        raise ValueError(f"compare: evaluate(params) gave no {self.name!r}, but {', '.join(found)}")
-
-    def cost(self, value: float | None) -> float:
-        """Return a number that is low where the value is good; infinity for a run that diverged."""
-        if value is None:
-            return math.inf
-        return value if self.is_low_good else -value
+from adamcore.training.metrics import Metric
 
 
 class Cost(NamedTuple):
