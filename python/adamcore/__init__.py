@@ -54,6 +54,7 @@ _ON_FIRST_USE = {
     "save": "_checkpoints.files",
     "schedules": None,
     "switch": "training.switch",
+    "tune": "training.tuning.tune",
 }
 """Names that are imported when they are first used, and their modules, or None for modules."""
 
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from adamcore.training.fit import fit as fit
     from adamcore.training.lr_finder import lr_finder as lr_finder
     from adamcore.training.switch import switch as switch
+    from adamcore.training.tuning.tune import tune as tune
 else:
 
     def __getattr__(name: str) -> object:
@@ -123,5 +125,6 @@ else:
         "schedules",
         "set_num_threads",
         "switch",
+        "tune",
     ]
     __all__ += optimizers.__all__

@@ -15,6 +15,10 @@ _LAST = 0.1
 """Where there are no validations, the metric is the median of that share of all losses: of the last ones."""
 
 
+_HIGH = ("acc", "auc", "f1", "precision", "r2", "recall", "right", "score")
+"""Parts of the names of metrics that are good where they are high."""
+
+
 class Metric(NamedTuple):
     """What decides, by its name."""
 
@@ -32,6 +36,13 @@ class Metric(NamedTuple):
         if value is None:
             return math.inf
         return value if self.is_low_good else -value
+
+    @property
+    def doubt(self) -> str | None:
+        """What to look at if the name suggests that high values are good, and low ones count as good; or None."""
+        if not (self.is_low_good and any(word in self.name.lower() for word in _HIGH)):
+            return None
+        return f'low values of {self.name} count as good; pass mode="max" (--mode max) if high ones are'
 
 
 def choose_metric(problem: Any, metric: Any, mode: str, owner: str) -> Metric:

@@ -1,4 +1,4 @@
-"""What `fit` and `compare` show while they run: a bar on a terminal, and lines elsewhere."""
+"""What `fit`, `compare` and `tune` show while they run: a bar on a terminal, and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Silent:
 
     def step(self, step: int, loss: float | None = None) -> None:
         """Show that a step has been done."""
+
+    def show(self, done: int, text: str) -> None:
+        """Show how much has been done, and a word on it."""
 
     def validation(self, step: int, numbers: Mapping[str, float]) -> None:
         """Show the numbers of a validation."""
@@ -63,7 +66,11 @@ class Bar(Lines):
 
     def step(self, step: int, loss: float | None = None) -> None:
         """Show that a step has been done."""
-        self._bar.update(self._task, completed=step, description="" if loss is None else f"loss {loss:.4g}")
+        self.show(step, "" if loss is None else f"loss {loss:.4g}")
+
+    def show(self, done: int, text: str) -> None:
+        """Show how much has been done, and a word on it."""
+        self._bar.update(self._task, completed=done, description=text)
 
     def say(self, text: str) -> None:
         """Show a line."""

@@ -80,16 +80,10 @@ def verdict_of(ranked: Sequence[Entry], metric: Metric) -> tuple[str | None, str
     )
 
 
-_HIGH = ("acc", "auc", "f1", "precision", "r2", "recall", "right", "score")
-"""Parts of the names of metrics that are good where they are high."""
-
-
 def warnings_of(ranked: Sequence[Entry], metric: Metric) -> list[str]:
     """Return what makes the comparison less than fair."""
     counts = {entry.rule: len(entry.rates) for entry in ranked}
-    found = []
-    if metric.is_low_good and any(word in metric.name.lower() for word in _HIGH):
-        found.append(f'low values of {metric.name} count as good; pass mode="max" (--mode max) if high ones are')
+    found = [] if metric.doubt is None else [metric.doubt]
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{rule} {count}" for rule, count in counts.items())
         found.append(f"the rules were not tuned alike: numbers of rates tried: {shown}")

@@ -1,0 +1,1 @@
+"""`tune`: the best numbers of a rule for a problem."""
