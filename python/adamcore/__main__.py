@@ -1,4 +1,4 @@
-"""The command line: ``python -m adamcore demo``, ``compare``, ``info`` and ``schedule``."""
+"""The command line: ``python -m adamcore demo``, ``compare``, ``tune``, ``info`` and ``schedule``."""
 
 from __future__ import annotations
 
@@ -31,14 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = _make_parser()
     options = parser.parse_args([_as_text(argument) for argument in (sys.argv[1:] if argv is None else argv)])
     try:
-        if options.command == "demo":
-            return _demo(options)
-        if options.command == "info":
-            return _info()
-        if options.command == "compare":
-            return _compare(options)
-        if options.command == "schedule":
-            return _schedule(options)
+        if options.command is not None:
+            return _COMMANDS[options.command](options)
     except KeyboardInterrupt:
         print("adamcore: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -74,6 +68,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="file for the plot (.png, .svg or .pdf)",
     )
     _add_compare(commands)
+    _add_tune(commands)
     schedule = commands.add_parser(
         "schedule",
         help="show a schedule: a plot and its breakpoints",
@@ -141,6 +136,49 @@ def _add_compare(commands: Any) -> None:
     add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
 
 
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="search the best numbers of a rule for a problem of yours, or for handwritten digits",
+        description="Train a problem many times to find the best numbers of a rule, and give up early what does not "
+        "look good. A problem is what `adamcore compare` takes. Optuna does the searching: "
+        'pip install "adamcore[tune]". Example: adamcore tune problem.py --rule adamw --space "lr=1e-4..1,eps" '
+        "--trials 50 --steps 500 --refine 3",
+    )
+    add, whole = tune.add_argument, _whole_number
+    add(
+        "problem",
+        nargs="?",
+        default="digits",
+        metavar="MODULE[:NAME]",
+        help="a module, a .py file, or an object in it (default: %(default)s)",
+    )
+    add("--rule", default="adamw", metavar="NAME", help="the rule, with options if you like (default: %(default)s)")
+    add("--trials", type=whole(1), default=50, metavar="N", help="how many trials (default: %(default)s)")
+    add("--steps", type=whole(1), default=500, metavar="N", help="steps of a whole trial (default: %(default)s)")
+    add("--space", metavar="TEXT", help='what differs from the usual ranges: "lr=1e-4..1,eps,beta1=0.8|0.9,beta2=none"')
+    add("--seeds", type=whole(1), default=1, metavar="N", help="runs of each trial (default: %(default)s)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="seed of search and runs (default: %(default)s)")
+    add("--workers", type=whole(1), default=1, metavar="N", help="processes (default: %(default)s)")
+    add("--storage", type=Path, metavar="PATH", help="keep the study in this file; go on from it; share it")
+    add(
+        "--pruner",
+        choices=("asha", "hyperband", "median", "none"),
+        default="asha",
+        help="what gives trials up early (default: %(default)s)",
+    )
+    add("--metric", metavar="NAME", help="what decides among the results of evaluate (default: val_loss)")
+    add(
+        "--mode",
+        choices=("min", "max"),
+        default="min",
+        help="whether a low or a high metric is good (default: %(default)s)",
+    )
+    add("--refine", type=whole(1), metavar="N", help="run the best N trials again, on new seeds")
+    add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
+    add("--plot", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
+
+
 def _as_text(argument: str) -> str:
     """Return `argument` with a space before it if it is a schedule that begins with a sign, and not an option."""
     is_signed = argument.startswith("-") and "(" in argument and not argument.startswith(("--steps", "--out"))
@@ -172,9 +210,16 @@ def _demo(options: argparse.Namespace) -> int:
     return demo.run(epochs=options.epochs, hidden=options.hidden, seed=options.seed, output=options.output)
 
 
+def _lacks_digits(options: argparse.Namespace) -> bool:
+    """Whether the problem is adamcore's own, and what it needs is not installed; say so then."""
+    if options.problem != "digits" or importlib.util.find_spec("sklearn") is not None or Path("digits.py").exists():
+        return False
+    print('adamcore: the digits need scikit-learn: pip install "adamcore[demo]"', file=sys.stderr)
+    return True
+
+
 def _compare(options: argparse.Namespace) -> int:
-    if options.problem == "digits" and importlib.util.find_spec("sklearn") is None and not Path("digits.py").exists():
-        print('adamcore: the digits need scikit-learn: pip install "adamcore[demo]"', file=sys.stderr)
+    if _lacks_digits(options):
         return 1
     from adamcore._cli import compare  # noqa: PLC0415
 
@@ -182,6 +227,18 @@ def _compare(options: argparse.Namespace) -> int:
     return compare.run(
         options.problem, rules=options.rules, rates=options.lr, **{name: getattr(options, name) for name in names}
     )
+
+
+def _tune(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("optuna") is None:
+        print('adamcore: tune needs optuna: pip install "adamcore[tune]"', file=sys.stderr)
+        return 1
+    if _lacks_digits(options):
+        return 1
+    from adamcore._cli import tune  # noqa: PLC0415
+
+    given = {name: value for name, value in vars(options).items() if name not in ("command", "problem")}
+    return tune.run(options.problem, **given)
 
 
 def _info() -> int:
@@ -194,6 +251,15 @@ def _schedule(options: argparse.Namespace) -> int:
     from adamcore._cli import schedule  # noqa: PLC0415
 
     return schedule.run(options.text, steps=options.steps, output=options.out)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "demo": _demo,
+    "info": lambda _: _info(),
+    "compare": _compare,
+    "tune": _tune,
+    "schedule": _schedule,
+}
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def run(
 
 def _compare(problem: Any, makers: dict[str, Any], **options: Any) -> Comparison:
     try:
-        with _threads_for(problem):
+        with threads_for(problem):
             return compare(problem, makers, **options)
     except (TypeError, ValueError) as error:
         if not str(error).startswith("compare: "):  # a mistake in the problem, which its traceback shows
@@ -83,7 +83,7 @@ def _save(result: Comparison, report: Path | None, json: Path | None) -> None:
         print(f"\nReport: {report}")
 
 
-def _threads_for(problem: Any) -> AbstractContextManager[None]:
+def threads_for(problem: Any) -> AbstractContextManager[None]:
     """Limit the threads for the digits, whose matrices are so small that more of them only waste time."""
     if getattr(problem, "__name__", "") != "adamcore._cli.digits":
         return nullcontext()

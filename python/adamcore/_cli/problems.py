@@ -128,42 +128,44 @@ def _import_of_package(path: Path) -> Any:
     return importlib.import_module(".".join(names))
 
 
-def read_rules(text: str, rates: list[float] | None) -> dict[str, list[Callable[[Any], ac.Optimizer]]]:
+def read_rules(
+    text: str, rates: list[float] | None, *, option: str = "--rules"
+) -> dict[str, list[Callable[[Any], ac.Optimizer]]]:
     """Return what makes the optimizers that are named, such as ``adamw, sgd(momentum=0.9)``, with each of the rates.
 
     Without rates, each rule has its default. A rule with a rate of its own, ``sgd(lr=0.1)``, has no other.
     """
     try:
         items = ast.parse(f"({text},)", mode="eval").body
-        compile(f"({text},)", "--rules", "eval")  # which finds arguments that are given twice
+        compile(f"({text},)", option, "eval")  # which finds arguments that are given twice
     except SyntaxError:
-        raise UsageError(f"--rules: expected names such as adamw,sgd(momentum=0.9), got {text!r}") from None
+        raise UsageError(f"{option}: expected names such as adamw,sgd(momentum=0.9), got {text!r}") from None
     found: dict[str, list[Callable[[Any], ac.Optimizer]]] = {}
     for item in items.elts if isinstance(items, ast.Tuple) else []:
-        name, make, options = _read_rule(item)
+        name, make, options = _read_rule(item, option)
         if name in found:
-            raise UsageError(f"--rules: {name} is named twice")
+            raise UsageError(f"{option}: {name} is named twice")
         own = "lr" in options or rates is None
         found[name] = [partial(make, **options)] if own else [partial(make, lr=rate, **options) for rate in rates or ()]
     if not found:
-        raise UsageError(f"--rules: expected names such as adamw,sgd(momentum=0.9), got {text!r}")
+        raise UsageError(f"{option}: expected names such as adamw,sgd(momentum=0.9), got {text!r}")
     return found
 
 
-def _read_rule(item: ast.expr) -> tuple[str, Callable[..., ac.Optimizer], dict[str, Any]]:
+def _read_rule(item: ast.expr, option: str) -> tuple[str, Callable[..., ac.Optimizer], dict[str, Any]]:
     name = item.func if isinstance(item, ast.Call) else item
     if not isinstance(name, ast.Name) or (isinstance(item, ast.Call) and item.args):
-        raise UsageError(f"--rules: expected a name such as sgd or sgd(momentum=0.9), got {ast.unparse(item)!r}")
+        raise UsageError(f"{option}: expected a name such as sgd or sgd(momentum=0.9), got {ast.unparse(item)!r}")
     by_lower = {known.lower(): known for known in _rules()}
     known = by_lower.get(name.id.lower())
     if known is None:
         hint = did_you_mean(name.id.lower(), by_lower)
-        raise UsageError(f"--rules: there is no rule {name.id!r}{hint}; there are {', '.join(by_lower)}")
+        raise UsageError(f"{option}: there is no rule {name.id!r}{hint}; there are {', '.join(by_lower)}")
     keywords = item.keywords if isinstance(item, ast.Call) else []
     try:
         options = {_name(keyword): ast.literal_eval(keyword.value) for keyword in keywords}
     except ValueError:
-        raise UsageError(f"--rules: {ast.unparse(item)}: options must be numbers, texts or True") from None
+        raise UsageError(f"{option}: {ast.unparse(item)}: options must be numbers, texts or True") from None
     shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
     return f"{known}({shown})" if shown else known, getattr(ac, known), options
 

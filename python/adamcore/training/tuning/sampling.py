@@ -34,6 +34,12 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
+def arguments_of(job: Job, trial: Any) -> dict[str, Any]:
+    """Return the rule's arguments of a trial that has been run."""
+    with quiet():
+        return job.space.draw(optuna.trial.FixedTrial(trial.params, number=trial.number))
+
+
 def counts(trial: Any) -> bool:
     """Whether a trial counts. Those that were broken off are marked as failed, and are run again."""
     return trial.state in (State.COMPLETE, State.PRUNED, State.RUNNING)

@@ -16,7 +16,7 @@ from adamcore.training.progress import Silent
 from adamcore.training.tuning.attempt import try_out
 from adamcore.training.tuning.job import Job
 from adamcore.training.tuning.loop import Loop
-from adamcore.training.tuning.sampling import Sampler, State, optuna, quiet
+from adamcore.training.tuning.sampling import Sampler, State, arguments_of, optuna, quiet
 from adamcore.training.tuning.study import Shared, open_storage, require_storage
 from adamcore.training.tuning.tables import shown as as_shown
 from adamcore.training.tuning.tuning import Tuning
@@ -123,7 +123,7 @@ class _Progress:
         best = self._best_of(trials)
         if best is not None and (self._best is None or best.number != self._best.number):
             self._best = best
-            numbers = ", ".join(f"{key} {as_shown(value)}" for key, value in best.params.items())
+            numbers = ", ".join(f"{key}={as_shown(value)}" for key, value in arguments_of(self._job, best).items())
             self._shown.say(f"tune: trial {len(trials)} of {self._job.trials}: {name} {best.value:.4g} with {numbers}")
         self._shown.show(len(trials), "" if best is None else f"best {best.value:.4g}")
 

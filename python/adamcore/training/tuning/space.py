@@ -113,13 +113,12 @@ def read_space(space: Any, rule: Rule) -> Space:
     fixed: dict[str, Any] = {}
     for name, given in (space or {}).items():
         _require_known(name, rule)
-        drawn.pop(name, None)
-        if given is None:
-            continue
-        found = _read_one(name, given, rule)
+        found = None if given is None else _read_one(name, given, rule)
         if isinstance(found, (Range, Choice)):
             drawn[name] = found
-        else:
+            continue
+        drawn.pop(name, None)
+        if given is not None:
             fixed[name] = found
     _require_all(rule, {*drawn, *fixed})
     if not drawn:

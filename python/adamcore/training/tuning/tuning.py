@@ -13,7 +13,7 @@ from adamcore._files.writing import put_text
 from adamcore.training.tuning.importance import importance_of
 from adamcore.training.tuning.job import Job
 from adamcore.training.tuning.refining import Refinement, refine
-from adamcore.training.tuning.sampling import State, optuna
+from adamcore.training.tuning.sampling import State, arguments_of
 from adamcore.training.tuning.tables import as_text, hints_of, plain
 
 Data = dict[str, Any]
@@ -181,7 +181,7 @@ def _record(job: Job, place: int, trial: Any) -> Data:
     state = "complete" if trial.state == State.COMPLETE else "pruned" if failure is None else "failed"
     return {
         "number": place,
-        "numbers": job.space.draw(optuna.trial.FixedTrial(trial.params, number=trial.number)),
+        "numbers": arguments_of(job, trial),
         "value": None if state == "failed" else trial.value,
         "state": state,
         "steps": trial.user_attrs["steps"],
