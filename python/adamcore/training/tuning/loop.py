@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from adamcore._core import short_repr
 from adamcore.training.tuning.attempt import Attempt, Stopped
 from adamcore.training.tuning.job import Job
 from adamcore.training.tuning.sampling import quiet
@@ -44,7 +43,7 @@ class Loop:
                 self._on_end()
 
     def _run(self, trial: Any) -> None:
-        arguments: Any = None
+        arguments: dict[str, Any] = {}
         try:
             with quiet():
                 arguments = self._job.space.draw(trial)
@@ -55,7 +54,8 @@ class Loop:
             self._shared.break_off(trial)
             note: Any = getattr(error, "add_note", None)  # Python 3.11 has it
             if note is not None:
-                note(f"in ac.tune: {self._job.rule.name} with {short_repr(arguments)}")
+                numbers = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+                note(f"in ac.tune: {self._job.rule.name} with {numbers or 'no numbers yet'}")
             raise
 
     def _advance(self, trial: Any, attempt: Attempt) -> None:

@@ -116,14 +116,16 @@ class Tuning:
     def importance(self) -> dict[str, float]:
         """Return how much each number matters, the most important one first; together they are 1.
 
-        This is Optuna's PED-ANOVA (Watanabe, Bansal & Hutter 2023), which asks how much narrower the range of a number
-        is among good trials. Trials are in order of how far they got, and then of their values, so those that were
-        pruned count too. With fewer than some twenty trials it says little.
+        This is Optuna's fANOVA (Hutter, Hoos & Leyton-Brown 2014), which needs scikit-learn. Trials are in order of how
+        far they got, and then of their values, so those that were pruned count too. With fewer than some twenty trials
+        it says little.
 
         Raises
         ------
         ValueError
             If fewer than two trials have ended.
+        ModuleNotFoundError
+            If scikit-learn is not installed.
         """
         return importance_of(self._job, self._finished)
 
