@@ -284,7 +284,7 @@ def test_importance_finds_what_matters(monkeypatch):
     for seed in range(2):
         space = {"lr": (1e-6, 1.0), "momentum": None, "weight_decay": (1e-12, 1e-9), "dampening": [0.0, 0.5]}
         shares = tune(rule=ac.SGD, trials=40, seed=seed, space=space).importance()
-        assert list(shares)[0] == "lr"
+        assert next(iter(shares)) == "lr"
         assert set(shares) == {"lr", "weight_decay", "dampening"}
         assert shares["lr"] > 0.9  # without momentum, dampening does nothing
         assert sum(shares.values()) == pytest.approx(1)

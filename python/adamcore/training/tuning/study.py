@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from adamcore._core import short_repr
 from adamcore.training.tuning.attempt import Stopped
 from adamcore.training.tuning.job import Job
+from adamcore.training.tuning.processes import Lock, is_known_dead, this_process
 from adamcore.training.tuning.sampling import Sampler, State, counts, make_pruner, optuna, quiet
 
 _NAME = "adamcore"
@@ -58,8 +58,7 @@ def open_storage(storage: Any) -> Any:
     journal = optuna.storages.journal
     try:
         with quiet():
-            lock = journal.JournalFileOpenLock(str(path))  # it works over NFS too
-            return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
+            return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=Lock(path)))
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"tune: storage: {path} is no journal of Optuna's: {error}") from error
 
@@ -117,7 +116,7 @@ class Shared:
             if sum(map(counts, found)) >= self._job.trials:
                 return False if any(trial.state == State.RUNNING for trial in found) else None
             trial = self.study.ask()
-            for name, value in ((_OWNER, [*_process(), self._token]), (_BEAT, time.time())):
+            for name, value in ((_OWNER, [*this_process(), self._token]), (_BEAT, time.time())):
                 trial.set_user_attr(name, value)
             before = [t for t in self.study.get_trials(deepcopy=False) if t.number < trial.number]
             if sum(map(counts, before)) < self._job.trials:
@@ -186,39 +185,7 @@ def _is_lost(trial: Any) -> bool:
     if owner is None:  # it has just been made, or its process died just then
         return bool(now - trial.datetime_start.timestamp() > _BEATS_EVERY)
     *process, call = owner
-    if process[0] != _machine():
-        return bool(now - trial.user_attrs.get(_BEAT, 0.0) > _SILENT)
-    return call not in _calls if process == _process() else _started(process[1]) != process[2]
-
-
-def _process() -> list[Any]:
-    """Return what tells this process apart from others, also from later ones that get the same number."""
-    return [_machine(), os.getpid(), _started(os.getpid())]
-
-
-def _started(process: int) -> str | None:
-    """Return when a process of this machine was started, as text; None if it is dead."""
-    try:
-        # After the name, which may have brackets, are the state and 18 other numbers.
-        state, *numbers = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return "" if os.name == "posix" and not Path("/proc/self/stat").exists() and _is_alive(process) else None
-    return None if state in "ZX" else numbers[18]
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _machine() -> str:
-    """Return what tells apart places whose processes have numbers of their own: machines and containers."""
-    try:
-        return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return platform.node()
+    if process == this_process():
+        return call not in _calls
+    is_dead = is_known_dead(process)
+    return bool(now - trial.user_attrs.get(_BEAT, 0.0) > _SILENT) if is_dead is None else is_dead

@@ -39,7 +39,8 @@ class _Module(NamedTuple):
         try:
             return importlib.import_module(self.name)
         except ModuleNotFoundError as error:
-            if error.name != self.name or self.path is None:
+            is_missing = error.name is not None and f"{self.name}.".startswith(f"{error.name}.")
+            if not is_missing or self.path is None:
                 raise
         spec = importlib.util.spec_from_file_location(self.name, self.path)
         assert spec is not None
