@@ -12,7 +12,10 @@ from adamcore.training.tuning.space import Space
 
 FACTOR = 3
 _SHARE = 16
-"""The first rung is at this part of a run: 15 steps of 240, which was measured to be good."""
+"""The first rung is at this part of a run: 15 steps of 240, which the specification measured to be good."""
+_LAST = 4
+"""The last rung of "asha" is not behind this part of a run. What tells good trials apart later is mostly luck, and a
+choice then costs more steps than it saves: docs/tuning.md has the figures."""
 
 
 class Job(NamedTuple):
@@ -43,8 +46,9 @@ class Job(NamedTuple):
         if self.validate_every is not None:
             return list(range(self.validate_every, self.steps, self.validate_every))
         if self.pruner in ("asha", "hyperband"):
+            last = max(self.steps // _LAST, self.first) if self.pruner == "asha" else self.steps
             found = [self.first]
-            while found[-1] * FACTOR < self.steps:
+            while found[-1] * FACTOR <= last:
                 found.append(found[-1] * FACTOR)
             return [step for step in found if step < self.steps]
         return list(range(self.first, self.steps, self.first))

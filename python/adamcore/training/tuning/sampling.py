@@ -66,7 +66,7 @@ class Sampler(_Sampler):
         words = [self._seed, len(others)] if is_alone and is_whole else [self._seed, trial.number, 1]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         with quiet():
-            self._inner = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+            self._inner = optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
         self._is_first = not any(t.number < trial.number and counts(t) for t in others)
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> Any:

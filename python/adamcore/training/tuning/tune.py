@@ -66,8 +66,9 @@ def tune(
         The seed of the search and of the first run of each trial, >= 0.
     pruner : {"asha", "hyperband", "median", None} or optuna.pruners.BasePruner
         What gives trials up: asynchronous successive halving, in which the best third of the trials goes on from each
-        rung to the next, which is three times as far (the first is after a sixteenth of `steps`); Hyperband with these
-        rungs; a value worse than the median of the others after the same step; or nothing.
+        rung to the next, which is three times as far (the first is after a sixteenth of `steps`, the last before a
+        quarter); Hyperband with such rungs; a value worse than the median of the others after the same step; or
+        nothing.
     storage : path or optuna.storages.BaseStorage, optional
         A file in which the study is kept, made if there is none. Processes, also on several machines with a shared
         folder, that call this with the same file share the work. A call that was ended goes on from it.
