@@ -92,7 +92,8 @@ def _read_rule(text: str) -> Any:
 def _search(problem: Any, rule: Any, refine: int | None, options: dict[str, Any]) -> Tuning:
     try:
         tuning = tune(problem, rule, **options)
-        if refine is not None:
+        is_whole = len(tuning.trials) >= options["trials"]  # and not ended by Ctrl-C
+        if refine is not None and is_whole and any(trial["state"] == "complete" for trial in tuning.trials):
             tuning.refine(top=refine)
     except (TypeError, ValueError) as error:
         ours = ("tune: ", "refine: ")

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from time import monotonic
 from types import ModuleType
@@ -162,13 +163,18 @@ def _work(work: bytes, connection: Connection, threads: int) -> None:
         job, storage = pickle.loads(work)  # noqa: S301  (it comes from the process that started this one)
         if isinstance(job.problem, _Module):
             job = job._replace(problem=job.problem.load())
-        Loop(job, Shared(job, open_storage(storage)), _Ear(connection), lambda: connection.send(None)).run_all()
-    except BrokenPipeError:  # the first process is dead
-        return
+        shared = Shared(job, open_storage(storage))
+        Loop(job, shared, _Ear(connection), partial(_send, connection, None)).run_all()
     except Exception as error:  # noqa: BLE001  (the first process raises it)
-        connection.send(_sendable(error))
+        _send(connection, _sendable(error))
     finally:
         connection.close()
+
+
+def _send(connection: Connection, message: Any) -> None:
+    """Tell the first process, if it is not dead."""
+    with suppress(BrokenPipeError):
+        connection.send(message)
 
 
 class _Ear:
