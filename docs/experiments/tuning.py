@@ -7,7 +7,7 @@ trials to the end. In a repetition, all searches train the same initial weights 
 search is the lowest validation loss of its whole trials.
 
 - mean, median: of these values over the repetitions
-- wins: the share of repetitions in which the value is lower than random search's
+- wins: how often the value is lower than random search's, which is done five times in each repetition
 - whole: how many trials came to their end, and of how many
 - new seeds: the mean, over the repetitions, of the median loss of the winner on 5 seeds that no search has used
 
@@ -33,6 +33,7 @@ STEPS, BUDGET = 240, 2880
 RANGES = {"lr": (1e-5, 1.0), "1 - beta1": (0.01, 0.5), "1 - beta2": (1e-4, 0.1)}
 NEW_SEEDS = 5
 NEW_FROM = 1_000_000
+DRAWS = 5
 
 PRUNERS = {"TPE": None, "TPE, median": "median", "TPE, Hyperband": "hyperband", "tune": "asha"}
 
@@ -53,9 +54,9 @@ def loss_of(numbers: dict[str, Any], seed: int) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def random_search(seed: int) -> Found:
+def random_search(seed: int, draw: int) -> Found:
     """Run trials with random numbers to their end."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, draw])
     low, high = np.log(list(RANGES.values())).T
     found = []
     for _ in range(BUDGET // STEPS):
@@ -89,14 +90,14 @@ def on_new_seeds(found: Found) -> float:
     return median(loss_of(found.numbers, NEW_FROM + place) for place in range(NEW_SEEDS))
 
 
-def row(name: str, found: list[Found], random: list[Found], *, is_fresh: bool) -> str:
+def row(name: str, found: list[Found], random: list[list[Found]], *, is_fresh: bool) -> str:
     """Return a row of the table."""
     values = [each.value for each in found]
-    wins = sum(ours < theirs.value for ours, theirs in zip(values, random, strict=True))
+    pairs = [(ours, theirs.value) for draws in random for ours, theirs in zip(values, draws, strict=True)]
+    won = "" if name == "random" else f"{sum(ours < theirs for ours, theirs in pairs)} of {len(pairs)}"
     whole = f"{fmean(each.whole for each in found):.1f} of {fmean(each.trials for each in found):.0f}"
     fresh = f"{fmean(map(on_new_seeds, found)):.4f}" if is_fresh else ""
-    won = "" if found is random else f"{wins} of {len(found)}"
-    return f"{name:16}  {fmean(values):.4f}  {median(values):.4f}  {won:>9}  {whole:>12}  {fresh:>9}".rstrip()
+    return f"{name:16}  {fmean(values):.4f}  {median(values):.4f}  {won:>10}  {whole:>12}  {fresh:>9}".rstrip()
 
 
 def main() -> int:
@@ -111,17 +112,19 @@ def main() -> int:
         parser.error("--repetitions must be at least 1, and --first at least 0")
     seeds = range(options.first, options.first + options.repetitions)
     names = [options.only] if options.only else list(PRUNERS)
+    is_fresh = not options.no_new_seeds
     with one_thread(), np.errstate(all="ignore"):
-        print(f"{'search':16}  {'mean':6}  {'median':6}  {'wins':>9}  {'whole':>12}  new seeds", flush=True)
-        random = [random_search(seed) for seed in seeds]
-        found = {"random": random}
-        print(row("random", random, random, is_fresh=not options.no_new_seeds), flush=True)
+        print(f"{'search':16}  {'mean':6}  {'median':6}  {'wins':>10}  {'whole':>12}  new seeds", flush=True)
+        random = [[random_search(seed, draw) for seed in seeds] for draw in range(DRAWS)]
+        print(row("random", [each for draws in random for each in draws], [], is_fresh=is_fresh), flush=True)
+        found = {}
         for name in names:
             found[name] = [search(seed, PRUNERS[name]) for seed in seeds]
-            print(row(name, found[name], random, is_fresh=not options.no_new_seeds), flush=True)
-    print(f"\n{'seed':>6}", *(f"{name:>14}" for name in found))
+            print(row(name, found[name], random, is_fresh=is_fresh), flush=True)
+    shown = {**{f"random {draw}": draws for draw, draws in enumerate(random)}, **found}
+    print(f"\n{'seed':>6}", *(f"{name:>14}" for name in shown))
     for place, seed in enumerate(seeds):
-        print(f"{seed:>6}", *(f"{each[place].value:14.4f}" for each in found.values()))
+        print(f"{seed:>6}", *(f"{each[place].value:14.4f}" for each in shown.values()))
     return 0
 
 

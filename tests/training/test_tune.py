@@ -15,8 +15,8 @@ import pytest
 import adamcore as ac
 from small_problems import Line
 
-STEPS = 48
-RUNGS = (3, 9)
+STEPS = 54
+RUNGS = (2, 6)
 
 
 def tune(problem=None, rule=ac.AdamW, *, steps=STEPS, trials=20, **options):

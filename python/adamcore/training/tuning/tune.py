@@ -66,7 +66,7 @@ def tune(
         The seed of the search and of the first run of each trial, >= 0.
     pruner : {"asha", "hyperband", "median", None} or optuna.pruners.BasePruner
         What gives trials up: asynchronous successive halving, in which the best third of the trials goes on from each
-        rung to the next, which is three times as far (the first is after a sixteenth of `steps`, the last before a
+        rung to the next, which is three times as far (the first is after a 27th of `steps`, the last before a
         quarter); Hyperband with such rungs; a value worse than the median of the others after the same step; or
         nothing.
     storage : path or optuna.storages.BaseStorage, optional
