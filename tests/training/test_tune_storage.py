@@ -205,6 +205,18 @@ def test_trials_of_dead_processes_are_run_again():
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_trials_without_a_process_are_run_again_after_a_while(monkeypatch):
+    storage = optuna.storages.InMemoryStorage()
+    tune(storage=storage, trials=4)
+    running(storage)
+    waits = []
+    monkeypatch.setattr(study_module.Shared, "wait", lambda _: waits.append(time.sleep(0.05)))
+    monkeypatch.setattr(study_module, "_NAMELESS", 0.3)
+    assert len(tune(storage=storage, trials=5).trials) == 5
+    assert waits
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_trials_that_others_still_run_are_waited_for(monkeypatch):
     storage = optuna.storages.InMemoryStorage()
     tune(storage=storage, trials=4)

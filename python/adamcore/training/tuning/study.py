@@ -24,6 +24,8 @@ _BEATS_EVERY = 30.0
 """Seconds."""
 _SILENT = 600.0
 """After so many seconds without a sign, a process of another machine is taken for dead."""
+_NAMELESS = 3.0
+"""A trial gets its owner's name just after it was made, unless the process died just then."""
 _WAITS = 0.1
 
 _Finished: Any = getattr(optuna.exceptions, "UpdateFinishedTrialError", RuntimeError)
@@ -116,12 +118,15 @@ class Shared:
             if sum(map(counts, found)) >= self._job.trials:
                 return False if any(trial.state == State.RUNNING for trial in found) else None
             trial = self.study.ask()
-            for name, value in ((_OWNER, [*this_process(), self._token]), (_BEAT, time.time())):
-                trial.set_user_attr(name, value)
+            try:
+                for name, value in ((_OWNER, [*this_process(), self._token]), (_BEAT, time.time())):
+                    trial.set_user_attr(name, value)
+            except _Finished:  # this process was so slow that others took it for dead
+                return False
             before = [t for t in self.study.get_trials(deepcopy=False) if t.number < trial.number]
             if sum(map(counts, before)) < self._job.trials:
                 return trial
-            self.study.tell(trial, state=State.FAIL)  # another process was faster
+            self.study.tell(trial, state=State.FAIL, skip_if_finished=True)  # another process was faster
             return False
 
     def wait(self) -> None:
@@ -182,8 +187,8 @@ class Shared:
 def _is_lost(trial: Any) -> bool:
     """Whether the process that runs a trial is dead, as far as can be known."""
     owner, now = trial.user_attrs.get(_OWNER), time.time()
-    if owner is None:  # it has just been made, or its process died just then
-        return bool(now - trial.datetime_start.timestamp() > _BEATS_EVERY)
+    if owner is None:
+        return bool(now - trial.datetime_start.timestamp() > _NAMELESS)
     *process, call = owner
     if process == this_process():
         return call not in _calls
