@@ -457,3 +457,27 @@ def test_an_interrupt_leaves_all_rates_or_none() -> None:
         assert len({callable(group["lr"]) for group in made[0].param_groups}) == 1
 
     assert interrupt_everywhere(prepare, check, 150) > 60
+
+
+@pytest.mark.torch
+def test_torch_tensors_move_as_arrays_do() -> None:
+    torch = pytest.importorskip("torch")
+    array = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    tensor = torch.from_numpy(array.copy()).requires_grad_()
+    found = []
+    for w, read in ((array, np.asarray), (tensor, lambda t: t.detach().numpy())):
+        opt = ac.AdamW({"w": w})
+
+        def loss_and_grad(params: Any, _: Any, read: Any = read) -> tuple[float, Any]:
+            x = read(params["w"])
+            return float(np.add.reduce(x[:, 0] ** 2 - x[:, 1] ** 2)), {"w": x * np.float32([2, -2, 0])}
+
+        before = read(w).copy()
+        curvature = ac.Monitor(opt).curvature(loss_and_grad, None)
+        assert (read(w) == before).all()
+        escape.along_curvature(opt, loss_and_grad, None, seed=0)
+        escape.perturb(opt, seed=1)
+        found.append((curvature.min, curvature.max, read(w).tobytes()))
+        escape.restart(opt, lambda _, w=w: {"w": w * 2}, seed=0)
+        assert (read(w) == 2 * np.frombuffer(found[-1][-1], np.float32).reshape(5, 3)).all()
+    assert found[0] == found[1]

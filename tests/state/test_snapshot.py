@@ -250,6 +250,7 @@ def test_an_optimizer_in_use_is_refused() -> None:
     assert opt.completed == 0
 
 
+@pytest.mark.torch
 def test_tensors(rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     base = torch.from_numpy(rng.standard_normal((4, 6))).float()

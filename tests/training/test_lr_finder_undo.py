@@ -91,6 +91,7 @@ def test_random_states_come_back() -> None:
     assert draw() == draws[0]
 
 
+@pytest.mark.torch
 def test_random_states_of_tensors_come_back() -> None:
     torch = pytest.importorskip("torch")
     own = torch.Generator().manual_seed(5)

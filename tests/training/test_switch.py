@@ -288,6 +288,7 @@ def test_schedule_free_stays_in_its_mode(mode: str) -> None:
     ac.switch(new, ac.SGD).step({"w": np.ones(3)})
 
 
+@pytest.mark.torch
 def test_tensors() -> None:
     torch = pytest.importorskip("torch")
     w = torch.nn.Parameter(torch.ones(4, 2))

@@ -12,6 +12,7 @@ import numpy as np
 
 from adamcore._arrays.libraries import as_numpy, assign
 from adamcore._arrays.structures import named_arrays
+from adamcore.escape.policies.policy import Policy as EscapePolicy
 from adamcore.optimizers import ScheduleFreeAdamW
 from adamcore.training.companions import Companions
 from adamcore.training.interrupts import Interrupts
@@ -85,7 +86,7 @@ class Loop:
             wanted = _plain_numbers(opt)
             try:
                 # A policy may have cut rates that are schedules, and then the checkpoint has others than the optimizer.
-                choice: Any = None if self.with_.policy is None else "saved"
+                choice: Any = "saved" if isinstance(self.with_.policy, EscapePolicy) else None
                 found = self.with_.checkpoints.load(opt, schedules=choice, **self._parts())
             except (TypeError, ValueError) as error:
                 kind = TypeError if isinstance(error, TypeError) else ValueError
