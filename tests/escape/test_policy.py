@@ -376,3 +376,12 @@ def test_the_batch_cannot_be_forgotten() -> None:
 def test_a_policy_of_another_seed_decides_otherwise() -> None:
     with pytest.raises(ValueError, match="it is of a policy with seed=1, but this one has seed=0"):
         World(learnt).policy.load_state_dict(World(learnt, seed=1).policy.state_dict())
+
+
+def test_an_act_is_not_undone_after_a_switch() -> None:
+    world = World(learnt)
+    world.go(90)
+    assert [act.kind for act in world.mon.acts] == ["cut"]
+    world.opt = ac.switch(world.opt, ac.SGD, lr=1e-3, momentum=0.5)
+    assert "undo" not in world.kinds(100)
+    assert world.mon.report().startswith("SGD")

@@ -54,9 +54,9 @@ class Weights:
 
     def put(self, vector: Vector) -> None:
         """Write other weights."""
-        for (name, array), values in zip(self._named, self.split(vector).values(), strict=True):
-            del name
-            assign(array, values)
+        values = self.split(vector)
+        for name, array in self._named:
+            assign(array, values[name])
 
     def split(self, vector: Vector) -> dict[str, NDArray[Any]]:
         """Return a vector as arrays of the shapes and dtypes of the parameters, by name."""

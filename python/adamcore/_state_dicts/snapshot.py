@@ -83,6 +83,7 @@ class Snapshot:
     def state_dict(self) -> dict[str, Any]:
         """Return what there is but hyper-parameters and the window, for `adamcore.save`."""
         return {
+            "optimizer": self._owner,
             "params": dict(self.params),
             "state": {name: dict(slots) for name, slots in self.state.items()},
             "completed": self._completed,
@@ -95,9 +96,11 @@ class Snapshot:
     def loaded(cls, opt: Any, saved: Mapping[str, Any]) -> Snapshot:
         """Return a snapshot with what `state_dict` returned, and the optimizer's own hyper-parameters.
 
-        Raises ValueError if it is of other parameters.
+        Raises ValueError if it is of another rule or of other parameters.
         """
         found = cls(opt)
+        if saved["optimizer"] != found._owner:
+            raise ValueError(f"{found._owner}: the copy is of {saved['optimizer']}")
         if set(saved["params"]) != set(found.params):
             raise ValueError(f"{found._owner}: the copy is of other parameters than the optimizer's")
         averages = {name: tuple(counts) for name, counts in saved["averages"].items()}

@@ -36,12 +36,11 @@ class Trial:
         self._before, self._rates = before, rates
 
     def can_undo(self, opt: Optimizer) -> bool:
-        """Whether there is a copy of what was before, to which no parameters or averages of weights were added."""
+        """Whether there is a copy of what was before, and nothing was added since, nor was the rule switched."""
         before, native = self._before, opt._native
-        return before is not None and (set(before["params"]), set(before["averages"])) == (
-            set(native.places),
-            set(native.averages),
-        )
+        if before is None or before["optimizer"] != type(opt).__name__:
+            return False
+        return set(before["params"]) == set(native.places) and set(before["averages"]) == set(native.averages)
 
     def has_helped(self, level: float | None, test: Plateau) -> bool:
         """Whether the loss is lower than on the plateau, by the `tol` of its test."""
@@ -73,7 +72,8 @@ class Trial:
         before = saved["before"]
         if before is not None:
             Snapshot.loaded(
-                opt, Saved(before, ("params", "state", "completed", "numbers", "averages", "norms")).to_dict()
+                opt,
+                Saved(before, ("optimizer", "params", "state", "completed", "numbers", "averages", "norms")).to_dict(),
             )
         rates = [
             Schedule.from_dict(rate) if isinstance(rate, Mapping) else float(rate) for rate in saved.items("rates")
