@@ -11,7 +11,7 @@ import pytest
 
 import adamcore as ac
 from adamcore._cli import digits
-from pairs import EXHAUSTIVE
+from pairs import WHOLE
 from places import ROOT
 
 EXPERIMENTS = ROOT / "docs" / "experiments"
@@ -27,13 +27,13 @@ def tuning(monkeypatch):
 
 def test_every_search_has_the_same_steps_and_says_what_fit_gives(tuning):
     for found in (tuning.random_search(3, 0), tuning.search(3, "asha")):
-        rule = partial(ac.AdamW, **found.numbers)
+        rule = partial(ac.AdamW, **found.best[0])
         run = ac.fit(digits, rule, steps=240, seed=3, validate_every=240, progress=None)
         assert run.history["val_loss"][-1] == found.value
     assert found.whole < found.trials
 
 
-@pytest.mark.skipif(not EXHAUSTIVE, reason="takes a minute: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
+@pytest.mark.skipif(not WHOLE, reason="takes a minute: ADAMCORE_EXHAUSTIVE=all runs it")
 def test_tune_is_mostly_better_than_random_search(tuning, monkeypatch, capsys):
     command = ["tuning.py", "--repetitions", "10", "--only", "tune", "--no-new-seeds"]
     monkeypatch.setattr(sys, "argv", command)

@@ -14,8 +14,8 @@ FACTOR = 3
 _SHARE = 27
 """The first rung is at this part of a run: after 9 steps of 240, bad rates show already."""
 _LAST = 4
-"""The last rung of "asha" is not behind this part of a run. What tells good trials apart later is mostly luck, and a
-choice then costs more steps than it saves: docs/tuning.md has the figures."""
+"""The last rung of "asha" is not behind this part of a run. Later values say little about the order of good
+trials at the end, and a choice then costs more steps than it saves: docs/tuning.md has the figures."""
 
 
 class Job(NamedTuple):

@@ -78,7 +78,7 @@ def refine(job: Job, trials: list[Data], seeds: int, steps: int, progress: Any) 
     )
     rows = [_row(by_name[row["rule"]], row) for row in found.rows]
     if rows[0]["median"] is None:
-        raise ValueError(f"refine: {found.verdict}; the search was lucky: search among lower rates")
+        raise ValueError(f"refine: {found.verdict}; search among lower rates")
     return Refinement(rows, found.verdict, is_shown=found.best is not None)
 
 

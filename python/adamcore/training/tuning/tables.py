@@ -38,8 +38,8 @@ def hints_of(job: Job, trials: list[Data], best: Any, *, is_refined: bool) -> li
         found.append(f"{failed} of {len(trials)} trials diverged")
     if not is_refined and len(trials) > 1:
         found.append(
-            f"the best of {len(trials)} trials was also lucky, so its value is too good: refine() (--refine 3) runs "
-            "the best ones on new seeds"
+            f"the best of {len(trials)} trials suits its own seed best, so its value is too good: refine() "
+            "(--refine 3) runs the best ones on new seeds"
         )
     return found
 

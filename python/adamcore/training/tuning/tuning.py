@@ -84,7 +84,7 @@ class Tuning:
     def refine(self, top: int = 3, seeds: int = 5, steps: int | None = None, progress: Any = "auto") -> Refinement:
         """Run the best trials again on new seeds, and take the best of these.
 
-        The best of many trials was also lucky: its value is too good. Values on new seeds are honest.
+        The best of many trials suits its own seed best, so its value is too good. Values on new seeds are honest.
 
         Parameters
         ----------
