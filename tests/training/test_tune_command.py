@@ -15,6 +15,7 @@ import adamcore as ac
 from adamcore import __main__ as cli
 from adamcore._cli.problems import UsageError, load_problem
 from adamcore._cli.search_space import read_space
+from pairs import EXHAUSTIVE
 
 PROBLEM = """
 import numpy as np
@@ -166,6 +167,7 @@ def test_spaces_that_can_be_written():
             read_space(wrong)
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="starts many processes: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_the_digits_are_tuned_by_workers(tmp_path):
     command = [sys.executable, "-m", "adamcore", "tune", "--trials", "8", "--steps", "100", "--workers", "2"]
     env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR")}
@@ -175,6 +177,12 @@ def test_the_digits_are_tuned_by_workers(tmp_path):
     assert done.stderr.startswith("tune: trial ")
     assert "Warning" not in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_the_digits_are_the_problem_unless_another_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["tune", "--trials", "2", "--steps", "20"]) == 0
+    assert capsys.readouterr().out.startswith("AdamW on digits: 2 trials (")
 
 
 @pytest.mark.parametrize(("lacks", "named"), [("optuna", "tune needs optuna"), ("sklearn", "the digits need scikit")])
