@@ -74,6 +74,14 @@ def _same_threads_after() -> Iterator[None]:
     ac.set_num_threads(before)
 
 
+@pytest.fixture
+def without_collections() -> Iterator[None]:
+    """No garbage collections: Hypothesis has a callback for them, in which what a signal's handler raises is lost."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def failing_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preloaded library that counts calls of operator new and lets one fail."""

@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 
+from pairs import EXHAUSTIVE
 from places import ROOT
 
-EXHAUSTIVE = "ADAMCORE_EXHAUSTIVE" in os.environ
 TOOLS = ("bash", "timeout", "mkfifo", "sha256sum")
 pytestmark = [
+    pytest.mark.skipif(not EXHAUSTIVE, reason="takes 45 seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it"),
     pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmarks are not in the source distribution"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the script is for Linux"),
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"the script needs {', '.join(TOOLS)}"),

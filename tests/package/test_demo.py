@@ -14,6 +14,7 @@ from adamcore import __main__ as cli
 from adamcore import get_num_threads
 from adamcore._cli import network, training
 from helpers import numeric_gradient
+from pairs import EXHAUSTIVE
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RULES = pytest.mark.parametrize("rule", training.RULES, ids=lambda rule: rule.name)
@@ -136,6 +137,7 @@ def test_demo_prints_a_table_and_draws_the_curves(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [picture.name]
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes six seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_demo_draws_where_it_is_told(tmp_path):
     picture = tmp_path / "[bold] curves.svg"
     done = run_cli("demo", "--epochs", 1, "--hidden", 8, "--output", picture, cwd=tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import numeric_gradient
+from pairs import EXHAUSTIVE
 from places import ROOT
 
 DOCS = ROOT / "docs"
@@ -32,6 +33,7 @@ def half_network(monkeypatch):
     return half_network
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes eight seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_a_short_run_prints_every_row_and_draws_the_curves(tmp_path):
     script = DOCS / "experiments" / "precision.py"
     command = [sys.executable, str(script), "--steps", "150", "--output", str(tmp_path)]

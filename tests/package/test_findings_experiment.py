@@ -15,6 +15,7 @@ import pytest
 import adamcore as ac
 from adamcore._cli.training import one_thread
 from adamcore.monitor.finding import Severity
+from pairs import EXHAUSTIVE
 from places import ROOT
 
 DOCS = ROOT / "docs"
@@ -68,6 +69,7 @@ def section_of(kind):
     return section
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes ten seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_the_script_prints_a_line_and_draws_a_picture_for_each_kind(tmp_path):
     done = run("--output", tmp_path / "pictures", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

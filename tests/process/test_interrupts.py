@@ -31,7 +31,9 @@ class Interruption(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def _handler() -> Iterator[None]:
+def _handler(without_collections: None) -> Iterator[None]:
+    del without_collections
+
     def interrupt(*_: object) -> None:
         raise Interruption
 

@@ -303,7 +303,9 @@ def test_interrupts_leave_what_was_or_what_had_been(adam: tuple[ac.Optimizer, li
 
 
 @pytest.fixture
-def alarm() -> Iterator[type[BaseException]]:
+def alarm(without_collections: None) -> Iterator[type[BaseException]]:
+    del without_collections
+
     class Alarm(BaseException):
         pass
 

@@ -167,6 +167,7 @@ def test_interrupts_leave_no_trace() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers")
+@pytest.mark.usefixtures("without_collections")
 def test_signals_leave_no_trace() -> None:
     class Alarm(BaseException):
         pass

@@ -71,6 +71,7 @@ def test_an_interrupt_when_all_is_done_leaves_the_new_optimizer(monkeypatch: pyt
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers")
+@pytest.mark.usefixtures("without_collections")
 def test_signals_leave_one_optimizer_or_the_other() -> None:
     def handler(*_: object) -> None:
         raise Interruption
