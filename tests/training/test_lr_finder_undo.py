@@ -8,7 +8,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -229,3 +230,51 @@ print(hits)
 def test_ctrl_c_leaves_no_trace() -> None:
     done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("25", "")
+
+
+SHARED = np.random.default_rng(8)
+
+
+def draws_from_a_global(params: Any, batch: Any) -> tuple[float, Any]:
+    return float(np.square(params["w"]).sum()) + 1e-3 * SHARED.random() + 0 * batch, {"w": 2 * params["w"]}
+
+
+class Dropout:
+    def __init__(self) -> None:
+        self.inner = {"rngs": [np.random.default_rng(4), random.Random(5)]}
+
+    def batches(self, rng: np.random.Generator) -> Iterator[float]:
+        while True:
+            yield rng.random()
+
+    def loss_and_grad(self, params: Any, batch: Any, rng: Any = None) -> tuple[float, Any]:
+        drawn = sum(each.random() for each in self.inner["rngs"]) + (rng.random() if rng else 0)
+        return float(np.square(params["w"]).sum()) + 1e-3 * (drawn + batch), {"w": 2 * params["w"]}
+
+
+def states_of(rngs: Iterable[Any]) -> list[Any]:
+    return [rng.getstate() if isinstance(rng, random.Random) else rng.bit_generator.state for rng in rngs]
+
+
+def test_generators_that_can_be_seen_come_back_unnamed() -> None:
+    problem, of_batches, bound, closed = Dropout(), *(np.random.default_rng(seed) for seed in (1, 2, 3))
+    rngs = [*problem.inner["rngs"], of_batches, bound, closed, SHARED]
+    opt = ac.Adam({"w": np.ones(3)})
+
+    def closure(params: Any, batch: Any) -> tuple[float, Any]:
+        return problem.loss_and_grad(params, batch + closed.random())
+
+    calls = [problem.loss_and_grad, partial(problem.loss_and_grad, rng=bound), closure, draws_from_a_global]
+    before, drawn = states_of(rngs), set()
+    for call in calls:
+        twin = ac.Adam({"w": np.ones(3)})
+        params = {"w": np.ones(3)}
+        for batch, _ in zip(problem.batches(of_batches), range(3), strict=False):
+            call(params, batch)
+        drawn |= {i for i, (a, b) in enumerate(zip(states_of(rngs), before, strict=True)) if a != b}
+        changed = states_of(rngs)
+        epochs = (batch for _ in range(2) for batch in problem.batches(of_batches))
+        ac.lr_finder(opt, call, epochs, steps=30)
+        ac.lr_finder(twin, call, problem.batches(of_batches), steps=30)
+        assert states_of(rngs) == changed
+    assert drawn == set(range(len(rngs))), "each of them is used"

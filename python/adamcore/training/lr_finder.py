@@ -19,7 +19,7 @@ from adamcore.optimizer import Optimizer
 from adamcore.optimizers import Adafactor, Prodigy, ScheduleFreeAdamW
 from adamcore.training.lr_range import Ended, LrRange
 from adamcore.training.problem import ProblemError, number
-from adamcore.training.random_states import restorers
+from adamcore.training.random_states import generators_in, restorers
 
 _MOST_SKIPPED = 4
 """So many steps in a row may be skipped, with nonfinite="skip"."""
@@ -61,9 +61,10 @@ def lr_finder(
     steps : int
         The number of rates, at least 20.
     rngs : iterable of generators
-        The random generators that `loss_and_grad` and `batches` draw from: of NumPy, PyTorch or Python. Their states
-        come back. Those that the process shares come back anyway: Python's `random`, ``numpy.random``, and, if PyTorch
-        has been imported, those of its CPU and of its CUDA devices.
+        Random generators of NumPy, PyTorch or Python whose states come back. Others come back anyway: those that the
+        process shares (Python's `random`, ``numpy.random``, and, if PyTorch has been imported, those of its CPU and of
+        its CUDA devices), and those of NumPy and Python that can be seen in `loss_and_grad` and `batches`: in closures,
+        bound arguments, attributes and global names. Name those that are hidden, as in iterators that are written in C.
 
     Returns
     -------
@@ -119,7 +120,8 @@ def lr_finder(
             f"lr_finder: loss_and_grad must be a function of params and batch, got {short_repr(loss_and_grad)}"
         )
     sweep = _Sweep(opt, loss_and_grad, rates)
-    undo = [Snapshot(opt).restorer, *restorers(rngs, "lr_finder")]
+    seen = restorers(generators_in(loss_and_grad, batches), "lr_finder")
+    undo = [Snapshot(opt).restorer, *restorers(rngs, "lr_finder"), *seen]
     # What is called at both ends is written in C, so a signal's handler cannot raise before everything is put back.
     with Paired([(tuple, each) for each in undo]):
         ended = sweep.run(batches)

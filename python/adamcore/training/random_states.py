@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from types import CellType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,68 @@ def restorers(rngs: Any, owner: str) -> list[Restorer]:
     found: list[Restorer] = [_of_python(random._inst), of_numpy, *_of_pytorch(), *named]
     handled = sum(callable(signal.getsignal(number)) for number in signal.valid_signals())
     return [each for each in found for _ in range(1 + handled)]
+
+
+def generators_in(*things: Any) -> list[Any]:
+    """Return the random generators that functions and iterators draw from, as far as they can be seen.
+
+    They are looked for in closures, arguments that are bound, global names of functions, local ones of generators that
+    run, attributes, and short lists and dicts.
+    """
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    waiting = [(thing, 0) for thing in things]
+    while waiting and len(seen) < _MOST_SEEN:
+        thing, depth = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, _GENERATORS) and not isinstance(thing, random.SystemRandom):
+            found[id(thing)] = thing
+        elif depth < _DEEPEST:
+            waiting += [(part, depth + 1) for part in _parts_of(thing)]
+    return list(found.values())
+
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+_MOST_SEEN, _DEEPEST, _LONGEST = 10_000, 6, 100
+
+
+def _parts_of(thing: Any) -> Iterable[Any]:
+    for kind, parts in _PARTS:
+        if isinstance(thing, kind):
+            return parts(thing)
+    attributes = getattr(thing, "__dict__", None)
+    return list(attributes.values())[:_LONGEST] if isinstance(attributes, dict) else []
+
+
+def _of_function(function: FunctionType) -> list[Any]:
+    cells = [cell for cell in function.__closure__ or () if cell != _EMPTY]
+    bound = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return [*(cell.cell_contents for cell in cells), *bound, *_globals_of(function.__code__, function.__globals__)]
+
+
+def _of_iterator(iterator: GeneratorType[Any, Any, Any]) -> list[Any]:
+    frame = iterator.gi_frame
+    return [] if frame is None else [*frame.f_locals.values(), *_globals_of(frame.f_code, frame.f_globals)]
+
+
+_EMPTY = CellType()
+
+
+def _globals_of(code: CodeType, names: dict[str, Any]) -> list[Any]:
+    return [names[name] for name in code.co_names if isinstance(names.get(name), (*_GENERATORS, FunctionType))]
+
+
+_PARTS: list[tuple[Any, Callable[[Any], Iterable[Any]]]] = [
+    ((list, tuple), lambda items: items[:_LONGEST]),
+    (dict, lambda items: list(items.values())[:_LONGEST]),
+    (partial, lambda bound: [bound.func, *bound.args, *bound.keywords.values()]),
+    (MethodType, lambda method: [method.__self__, method.__func__]),
+    (FunctionType, _of_function),
+    (GeneratorType, _of_iterator),
+    ((type, ModuleType, np.ndarray), lambda _: ()),
+]
 
 
 def _restorer_of(rng: Any, label: str) -> Restorer:
