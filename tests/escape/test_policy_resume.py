@@ -15,7 +15,7 @@ from escape_worlds import WINDOW, World, falls_after, learnt
 from fitting import digest
 from helpers import everything
 
-STEPS = 330
+STEPS = 400
 
 
 class Ridge:
@@ -88,14 +88,14 @@ def test_an_undo_after_loading_keeps_what_a_schedule_has_observed(tmp_path: Any)
         return World(learnt, lr=schedules.ReduceOnPlateau(0.1, patience=2))
 
     whole, path = make_rop(), tmp_path / "run.safetensors"
-    whole.go(100)
+    whole.go(170)
     ac.save(path, whole.opt, monitor=whole.mon, policy=whole.policy)
     again = make_rop()
     ac.load(path, again.opt, monitor=again.mon, policy=again.policy, schedules="saved")
-    again.step = 100
+    again.step = 170
     for world in (whole, again):
         rate = world.opt.param_groups[0]["lr"].a
-        for step in range(101, 106):
+        for step in range(171, 176):
             rate.observe(5.0, step=step)
         assert "undo" in world.kinds(60)
         assert world.opt.param_groups[0]["lr"] is rate
@@ -135,7 +135,7 @@ def _train(problem: Any, steps: int, checkpoints: Any = None) -> Any:
 
 def test_a_state_of_another_policy_and_one_that_is_not_whole() -> None:
     world = World(learnt)
-    world.go(120)
+    world.go(170)
     assert world.mon.acts
     state = world.policy.state_dict()
     for changed, message in (

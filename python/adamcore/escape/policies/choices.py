@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from adamcore._checks.numbers import as_float, as_int
 from adamcore._curvature.curvature import Curvature
 from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.escape._acting import noted
@@ -14,6 +15,7 @@ from adamcore.escape._perturb import perturb
 from adamcore.escape._rates import multiplied, write_rates
 from adamcore.escape._restart import restart
 from adamcore.escape.policies.saddles import Batches, SaddleSearch
+from adamcore.escape.policies.trial import below
 from adamcore.monitor.act import Act
 from adamcore.monitor.monitor import Monitor
 from adamcore.monitor.saved import Saved
@@ -46,9 +48,13 @@ class Choice(NamedTuple):
 class Choices:
     """Knows what has been tried on a plateau, and finds what to do next."""
 
-    def __init__(self, mon: Monitor, search: SaddleSearch | None, init: Callable[..., Any] | None) -> None:
+    def __init__(
+        self, mon: Monitor, search: SaddleSearch | None, init: Callable[..., Any] | None, patience: int
+    ) -> None:
         self._mon = mon
-        self._search, self._init = search, init
+        self._search, self._init, self._patience = search, init, patience
+        self._reference: tuple[int, float] | None = None
+        """Since which step the loss has not fallen, and its level then."""
         self._tried: list[str] = []
         self._is_saddle = False
 
@@ -58,7 +64,7 @@ class Choices:
 
     def leave_plateau(self) -> None:
         """Nothing has been tried on the next plateau."""
-        self._tried, self._is_saddle = [], False
+        self._tried, self._is_saddle, self._reference = [], False, None
         if self._search is not None:
             self._search.leave_plateau()
 
@@ -88,8 +94,12 @@ class Choices:
                 self._is_saddle = True
                 make = partial(self._along, search, found, batches)
                 return self._once("along_curvature", make) or self._once("perturb", self._perturb)
-        makers: dict[str, Callable[[], Choice | None]]
-        all_makers = {"perturb": self._perturb, "advice": self._raise, "cut": self._cut, "stop": self._stop}
+        all_makers: dict[str, Callable[[], Choice | None]] = {
+            "perturb": self._perturb,
+            "advice": self._raise,
+            "cut": partial(self._cut, step),
+            "stop": self._stop,
+        }
         makers = all_makers if is_flat else {}
         choices = (self._once(kind, make) for kind, make in makers.items())
         return next((choice for choice in choices if choice is not None), None)
@@ -141,8 +151,9 @@ class Choices:
         text = "the gradients of successive steps agree, so the rate may be far too small: try ten times as much."
         return Choice("advice", text, {"cos": agree}, self._nothing, changes=False)
 
-    def _cut(self) -> Choice | None:
-        if not self._has_learnt() or self._mon._watches.tensors.agree is not None:
+    def _cut(self, step: int) -> Choice | None:
+        has_stopped = self._has_stopped(step)
+        if not has_stopped or not self._has_learnt() or self._mon._watches.tensors.agree is not None:
             return None
         try:
             rates = multiplied(self._opt, CUT, "Policy")
@@ -155,6 +166,18 @@ class Choices:
 
         text = "the rate is a third of what it was."
         return Choice("cut", text, {"factor": CUT}, do)
+
+    def _has_stopped(self, step: int) -> bool:
+        """Whether the loss has not fallen by `tol` for the length of a trial.
+
+        So what it falls after a cut in the same time is owed to the cut, and not to a slow fall that would go on.
+        """
+        level, test = self._mon._watches.losses.trend.level, self._mon._arguments.training
+        if level is None:
+            return False
+        if self._reference is None or level < below(self._reference[1], test):
+            self._reference = step, level
+        return step - self._reference[0] >= self._patience
 
     def _has_learnt(self) -> bool:
         """Whether the loss is so much below the first one that a lower rate can help."""
@@ -175,15 +198,19 @@ class Choices:
     def state_dict(self) -> dict[str, Any]:
         """Return plain values, and the batches that have been gathered."""
         search = None if self._search is None else self._search.state_dict()
-        return {"tried": list(self._tried), "is_saddle": self._is_saddle, "search": search}
+        reference = None if self._reference is None else list(self._reference)
+        return {"tried": list(self._tried), "is_saddle": self._is_saddle, "search": search, "reference": reference}
 
     def loaded(self, state: Any) -> Choices:
         """Return choices with the same functions that go on from what `state_dict` returned."""
-        saved = Saved(state, ("tried", "is_saddle", "search"))
+        saved = Saved(state, ("tried", "is_saddle", "search", "reference"))
         if (saved["search"] is None) != (self._search is None):
             raise ValueError("only one of the two policies has loss_and_grad")
         search = None if self._search is None else self._search.loaded(saved["search"])
-        found = Choices(self._mon, search, self._init)
+        found = Choices(self._mon, search, self._init, self._patience)
+        if saved["reference"] is not None:
+            (row,) = Saved({"it": [saved["reference"]]}, ("it",), "reference").rows("it", 2, "a step and a level")
+            found._reference = as_int(row[0], "reference", "an int >= 0", 0), as_float(row[1], "reference", "a number")
         found._tried, found._is_saddle = saved.names("tried"), saved.flag("is_saddle")
         if unknown := [kind for kind in found._tried if kind not in _KINDS]:
             raise ValueError(f"tried: there is no {unknown[0]!r}")

@@ -39,7 +39,8 @@ class Policy:
        This is also done where the loss still falls, but by less than 15% in a window.
     3. The gradients are less than 1% of what they were in the first 128 steps: `perturb`.
     4. The gradients of successive steps agree: it says that the rate may be far too small.
-    5. It cuts the rate to a third, if the loss is below two thirds of the first one.
+    5. It cuts the rate to a third, if the loss is below two thirds of the first one, and has not fallen by the
+       monitor's `tol` within `cooldown` steps on the plateau.
     6. It stops, after a cut: `stopped` becomes True, which ends `adamcore.fit`.
 
     If the monitor warns that second moments are stale, it calls ``opt.rescale_state``.
@@ -128,7 +129,7 @@ class Policy:
         self.cooldown = 2 * window if cooldown is None else as_int(cooldown, "Policy: cooldown", "an int >= 1", 1)
         self.undo, self.dry_run = bool(undo), bool(dry_run)
         search = None if loss_and_grad is None else SaddleSearch(mon, loss_and_grad)
-        self._choices = Choices(mon, search, init)
+        self._choices = Choices(mon, search, init, self.cooldown)
         self.stopped = False
         self.left = self.budget
         self._log: Log | None = mon._watches.log

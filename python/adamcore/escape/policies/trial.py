@@ -44,8 +44,7 @@ class Trial:
 
     def has_helped(self, level: float | None, test: Plateau) -> bool:
         """Whether the loss is lower than on the plateau, by the `tol` of its test."""
-        size = abs(self.level) if test.scale is None else test.scale
-        return level is not None and level < self.level - test.tol * size
+        return level is not None and level < below(self.level, test)
 
     def undo(self, opt: Optimizer) -> None:
         """Make parameters and state what they were before the act, and the rates if these were changed."""
@@ -79,6 +78,11 @@ class Trial:
             Schedule.from_dict(rate) if isinstance(rate, Mapping) else float(rate) for rate in saved.items("rates")
         ]
         return cls(saved.text("kind"), saved.count("due"), level, before, rates)
+
+
+def below(level: float, test: Plateau) -> float:
+    """Return the level from which on a loss counts as lower: by the `tol` of its test."""
+    return level - test.tol * (abs(level) if test.scale is None else test.scale)
 
 
 def _that_observes(now: Any, before: Any) -> Any:
