@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import sys
 from typing import Any
 
 import numpy as np
@@ -328,3 +330,31 @@ def test_noise_is_what_the_counter_generator_gives_and_nearly_normal() -> None:
     assert abs(many.std() - 1) < 0.01
     assert 2.8 < np.mean(many**4) < 3.0
     assert noise(0, 0, "a", 3).tolist() != noise(0, 1, "a", 3).tolist() != noise(1, 1, "a", 3).tolist()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such timers")
+@pytest.mark.usefixtures("without_collections")
+def test_signals_at_any_moment_leave_the_weights(rng: np.random.Generator) -> None:
+    class Alarm(BaseException):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Alarm
+
+    matrix, params = symmetric(rng, SIZE), parameters(rng)
+    mon, loss_and_grad = watched(params), quadratic(matrix)
+    before, hits = everything(mon._opt), 0
+    previous = signal.signal(signal.SIGALRM, handler)
+    try:
+        for _ in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + 3e-3 * rng.random())
+                mon.curvature(loss_and_grad, iterations=4)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Alarm:
+                hits += 1
+            assert everything(mon._opt) == before
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert hits > 50

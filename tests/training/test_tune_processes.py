@@ -29,7 +29,7 @@ STEPS = 48
 TESTS = places.ROOT / "tests"
 
 SLOW = """
-import time
+import signal, time
 import adamcore as ac
 from small_problems import Line
 
@@ -41,6 +41,8 @@ class Slow(Line):
 problem = Slow()
 
 if __name__ == "__main__":
+    # A shell that starts tests in the background has them ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("begins", flush=True)
     found = ac.tune(problem, ac.AdamW, steps=48, trials={trials}, progress={progress}, workers={workers}, {options})
     print(len(found.trials), found.best_value, flush=True)

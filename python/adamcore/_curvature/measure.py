@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adamcore._core import Paired
 from adamcore._curvature.curvature import LEAST, Curvature
 from adamcore._curvature.lanczos import Vector, extremes, length_of
 from adamcore._curvature.noise import noise
@@ -49,7 +48,7 @@ def measure(
     weights = objective.weights
     steps = None if precondition is None else steps_of(precondition, weights, owner)
     kept = np.float32 if weights.is_single else np.float64
-    with Paired([(int, weights.put_back)]):
+    with weights.put_back_in_the_end():
         loss, gradient = objective(weights.vector)
         if not math.isfinite(loss) or not np.isfinite(gradient).all():
             raise CurvatureError(f"{owner}: the loss and its gradient must be finite, got a loss of {loss}")

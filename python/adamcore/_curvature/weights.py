@@ -14,7 +14,8 @@ from adamcore._arrays.gradients import whole_gradients_by_name
 from adamcore._arrays.libraries import as_numpy, assign, library_of
 from adamcore._arrays.structures import named_arrays
 from adamcore._checks.numbers import as_float
-from adamcore._core import call_all, short_repr
+from adamcore._checks.signals import calls_for_signals
+from adamcore._core import Paired, call_all, short_repr
 from adamcore._curvature.lanczos import Vector
 from adamcore._parts.given import params_of
 
@@ -45,7 +46,11 @@ class Weights:
         self.put_back: Callable[[], Any] = partial(
             call_all, [_writer(array, values) for (_, array), values in zip(self._named, self._before, strict=True)]
         )
-        """Writes the weights that there were. For NumPy's arrays, Python handles no signal within it."""
+        """Writes the weights that there were."""
+
+    def put_back_in_the_end(self) -> Paired:
+        """Return a block at whose end the weights are put back, whatever signals come."""
+        return Paired([(int, self.put_back)] * calls_for_signals())
 
     @property
     def is_single(self) -> bool:
@@ -88,7 +93,8 @@ class Weights:
 
 
 def _writer(array: Any, values: NDArray[Any]) -> Callable[[], Any]:
-    return partial(np.copyto if library_of(array) == "numpy" else assign, array, values)
+    # numpy.copyto calls Python, in which signals are handled.
+    return partial(array.__setitem__, ..., values) if library_of(array) == "numpy" else partial(assign, array, values)
 
 
 class Objective:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adamcore._checks.numbers import as_int
-from adamcore._core import Paired
 from adamcore._curvature.curvature import Curvature
 from adamcore._curvature.measure import FARTHER, LENGTHS, measure, scale_of
 from adamcore._curvature.weights import Objective
@@ -90,7 +89,7 @@ def move_along(
     objective = Objective(opt, loss_and_grad, batches, owner)
     weights = objective.weights
     direction = weights.joined(found.direction, owner)
-    with Paired([(int, weights.put_back)]):
+    with weights.put_back_in_the_end():
         length, lowest = _search(objective, direction, found.length)
     moves = {name: exact_weights(before, name) + length * found.direction[name] for name in weights.names}
     Change(opt, before, moves, owner, keeps_origin=True).apply(reset=weights.names)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adamcore import schedules
 from adamcore._checks.numbers import as_float, as_int
+from adamcore._checks.signals import calls_for_signals
 from adamcore._core import Paired, short_repr
 from adamcore._parts.given import params_of
 from adamcore._state_dicts.snapshot import Snapshot
@@ -121,7 +122,8 @@ def lr_finder(
         )
     sweep = _Sweep(opt, loss_and_grad, rates)
     seen = restorers(generators_in(loss_and_grad, batches), "lr_finder")
-    undo = [Snapshot(opt).restorer, *restorers(rngs, "lr_finder"), *seen]
+    snapshot = Snapshot(opt)
+    undo = [*(snapshot.restorer for _ in range(calls_for_signals())), *restorers(rngs, "lr_finder"), *seen]
     # What is called at both ends is written in C, so a signal's handler cannot raise before everything is put back.
     with Paired([(tuple, each) for each in undo]):
         ended = sweep.run(batches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from adamcore._checks.signals import calls_for_signals
 from adamcore._core import call_all, short_repr
 
 Restorer = Callable[[], Any]
@@ -23,9 +23,8 @@ def restorers(rngs: Any, owner: str) -> list[Restorer]:
 
     Shared ones are Python's, NumPy's, and PyTorch's on the CPU and on CUDA devices, if it has been imported.
 
-    Each is there several times. All of them are to be called, whatever they raise: NumPy computes with large ints, and
-    Python handles signals within divisions of these, so that a handler may raise in place of a call's effect. It does
-    so once for each signal that has come.
+    Each is there several times (`calls_for_signals`). All of them are to be called, whatever they raise: NumPy computes
+    with large ints.
 
     Raises
     ------
@@ -37,8 +36,7 @@ def restorers(rngs: Any, owner: str) -> list[Restorer]:
     named = [_restorer_of(rng, f"{owner}: rngs[{place}]") for place, rng in enumerate(rngs)]
     of_numpy = partial(np.random.set_state, np.random.get_state(legacy=False))  # noqa: NPY002  (users draw from it)
     found: list[Restorer] = [_of_python(random._inst), of_numpy, *_of_pytorch(), *named]
-    handled = sum(callable(signal.getsignal(number)) for number in signal.valid_signals())
-    return [each for each in found for _ in range(1 + handled)]
+    return [each for each in found for _ in range(calls_for_signals())]
 
 
 def generators_in(*things: Any) -> list[Any]:
