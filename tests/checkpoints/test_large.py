@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import adamcore as ac
 from files import body_of, header_of, saved, whole, with_header
+from pairs import EXHAUSTIVE
 
 BEYOND = 2**31 + 64
 
@@ -50,6 +52,7 @@ def test_arrays_beyond_2_31_bytes(tmp_path: Path) -> None:
     assert whole(optimizer) == before
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes three seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_an_array_of_more_than_2_31_bytes(tmp_path: Path) -> None:
     """It is zeros that have never been written, so reading it takes no memory; the file is written in pieces."""
     path = tmp_path / "run"

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from pairs import EXHAUSTIVE
 from places import ROOT
 
 HEADERS = ROOT / "cpp/include"
@@ -37,6 +38,7 @@ def is_clang() -> bool:
     return "clang" in done.stdout
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes four seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_every_header_that_computes_says_so() -> None:
     names = [p.relative_to(HEADERS / "adamcore").with_suffix("").as_posix() for p in HEADERS.rglob("*.hpp")]
     assert set(names) >= NO_ARITHMETIC

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import adamcore as ac
+from pairs import EXHAUSTIVE
 from places import ROOT
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes seven seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 @pytest.mark.parametrize("module", ["_core", "_cuda"])
 def test_stubs_are_those_of_the_module(module: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(f"adamcore.{module}") is None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pairs import EXHAUSTIVE
 from places import TESTS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="preloading is Linux's")
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes ten seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_every_allocation_fails(failing_new: Path) -> None:
     done = subprocess.run(
         [sys.executable, TESTS / "allocations.py"],

@@ -13,6 +13,7 @@ import pytest
 import adamcore as ac
 from adamcore import __main__ as cli
 from adamcore._cli.problems import UsageError, load_problem, read_rules
+from pairs import EXHAUSTIVE
 
 PROBLEM = """
 import numpy as np
@@ -229,6 +230,7 @@ def test_what_is_in_a_file_is_code_and_not_looked_for_elsewhere(here):
         load_problem("my_problem.deeper")
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes four seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_five_rules_on_the_digits_take_less_than_a_minute(tmp_path):
     rules = "adamw,sgd(momentum=0.9),rmsprop,adagrad,sgd(maximize=True)"
     command = [sys.executable, "-m", "adamcore", "compare", "--rules", rules, "--lr", "1e-2", "--json", "out.json"]
