@@ -98,6 +98,7 @@ def test_the_trouble_is_found_and_a_healthy_run_does_not_have_it(experiment, kin
     assert scene.healthy.losses[-50:].mean() < scene.troubled.losses[-50:].mean() or kind in ("plateau", "overfitting")
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes three seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_only_one_kind_and_its_picture(tmp_path):
     done = run("--only", "spike", "--output", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

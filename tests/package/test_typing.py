@@ -13,6 +13,7 @@ import pytest
 
 import adamcore as ac
 from adamcore import _core, functional, optimizers
+from pairs import EXHAUSTIVE
 
 HEAD = """\
 import numpy as np
@@ -86,6 +87,7 @@ def mypy(code: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes four seconds: ADAMCORE_EXHAUSTIVE=1, as in CI, runs it")
 def test_checkers_know_what_is_right_and_wrong(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="mypy comes with the test extra")
     assert mypy(RIGHT, tmp_path) == []
