@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from adamcore._checks.numbers import as_float, as_int
+from adamcore._checks.numbers import as_float, as_int, as_positive
 from adamcore._core import SpikeHistory, is_less, short_repr
 from adamcore.schedules._described import Described, add_known
 
@@ -161,7 +161,7 @@ class SpikeGuard(Described):
         norms = saved["norms"]
         if not isinstance(norms, (list, tuple)):
             raise TypeError(f"{label}: norms must be a list, got {short_repr(norms)}")
-        kept = [_norm(norm, f"{label}: norms[{i}]") for i, norm in enumerate(norms)][-self.window :]
+        kept = [as_positive(norm, f"{label}: norms[{i}]") for i, norm in enumerate(norms)][-self.window :]
         return self._history_of(kept, as_int(saved["skipped"], f"{label}: skipped", "an int >= 0", 0))
 
 
@@ -169,11 +169,4 @@ def _deviations(k: Any) -> float:
     number = as_float(k, "SpikeGuard: k", "a number > 0")
     if not (is_less(0.0, number) and math.isfinite(number)):
         raise ValueError(f"SpikeGuard: k must be a number > 0, got {short_repr(k)}")
-    return number
-
-
-def _norm(value: Any, label: str) -> float:
-    number = as_float(value, label, "a finite number > 0")
-    if not (is_less(0.0, number) and math.isfinite(number)):
-        raise ValueError(f"{label} must be a finite number > 0, got {short_repr(value)}")
     return number

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adamcore._arrays.structures import named_arrays
+from adamcore._checks.flags import as_flag
 from adamcore._checks.numbers import as_float, as_int
 from adamcore._checks.successors import latest
 from adamcore._core import Paired, rules, short_repr
@@ -179,9 +180,7 @@ class EMA(_Swappable):
         name: str = "ema",
     ) -> None:
         number = _fraction(decay, "EMA: decay", least_included=True)
-        if not isinstance(warmup, (bool, np.bool_)):
-            raise TypeError(f"EMA: warmup must be True or False, got {short_repr(warmup)}")
-        options = dict(decay=number, warmup=bool(warmup), every=_whole(every, "EMA: every"))
+        options = dict(decay=number, warmup=as_flag(warmup, "EMA: warmup"), every=_whole(every, "EMA: every"))
         if isinstance(opt, Optimizer):
             _require_own_dtype(opt, dtype)
         super().__init__(opt, name, options)

@@ -1,4 +1,4 @@
-"""Hyper-parameters that are True or False."""
+"""Arguments and hyper-parameters that are True or False."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def add_flags(init: Callable[..., None]) -> None:
     by_place = zip(reversed(names), reversed(function.__defaults__ or ()), strict=False)
     presets = {**dict(by_place), **(function.__kwdefaults__ or {})}
     FLAGS.update(name for name, preset in presets.items() if isinstance(preset, bool))
+
+
+def as_flag(value: Any, label: str) -> bool:
+    """Return True or False as a bool, also NumPy's, or raise TypeError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{label} must be True or False, got {short_repr(value)}")
+    return bool(value)
 
 
 def require_flags(owner: str, hyper: Mapping[str, Any]) -> None:

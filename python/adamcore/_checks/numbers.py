@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
-from adamcore._core import short_repr
+from adamcore._core import is_less, short_repr
 
 LARGEST_INT = 2**63 - 1
 
@@ -33,6 +34,15 @@ def _is_complex(value: Any) -> bool:
     """Whether float() would drop the imaginary part, as it does for scalars of NumPy and PyTorch."""
     dtype: Any = getattr(value, "dtype", None)
     return getattr(dtype, "kind", None) == "c" or getattr(dtype, "is_complex", False) is True
+
+
+def as_positive(value: Any, label: str) -> float:
+    """Return `value` as a finite float > 0, or raise a TypeError or ValueError."""
+    wanted = "a finite number > 0"
+    number = as_float(value, label, wanted)
+    if not (is_less(0.0, number) and math.isfinite(number)):
+        raise ValueError(f"{label} must be {wanted}, got {short_repr(value)}")
+    return number
 
 
 def as_int(value: Any, label: str, wanted: str, least: int, most: int = LARGEST_INT) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
-from adamcore._checks.numbers import as_float
+from adamcore._checks.numbers import as_positive
 from adamcore._checks.suggestions import did_you_mean
 from adamcore._core import short_repr
 from adamcore._parts.switched import Switched
@@ -82,10 +81,7 @@ class WithMoments:
         >>> opt.state["w"]["exp_avg"], opt.state["w"]["exp_avg_sq"]
         (array([1., 1.]), array([2., 2.]))
         """
-        label, wanted = f"{type(self).__name__}.rescale_state: c", "a finite number > 0"
-        factor = as_float(c, label, wanted)
-        if not (math.isfinite(factor) and factor > 0):
-            raise ValueError(f"{label} must be {wanted}, got {short_repr(c)}")
+        factor = as_positive(c, f"{type(self).__name__}.rescale_state: c")
         self._native.rescale_state(self._chosen("rescale_state", names), factor)
 
     def _chosen(self, call: str, names: str | Iterable[str] | None) -> list[int]:

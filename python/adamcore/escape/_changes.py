@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -73,13 +73,13 @@ class Change:
             state[name] = slots
         self._after = snapshot.changed(params=params, state=state)
 
-    def apply(self, *, reset: Any = (), then: Callable[[], Any] | None = None) -> None:
+    def apply(self, *, reset: Iterable[str]) -> None:
         """Write the weights, and reset the moments of these parameters; in between, Python handles no signal."""
         places = self._opt._native.places
         calls: list[Callable[[], Any]] = [self._after.restorer]
         if names := list(reset):
             calls.append(partial(self._opt._native.reset_state, [places[name] for name in names]))
-        call_all(calls if then is None else [*calls, then])
+        call_all(calls)
 
 
 def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -91,8 +91,8 @@ def rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _slots_of(opt: Optimizer) -> dict[str, dict[str, dict[str, Any]]]:
     """Return by parameter the descriptions of the slots of its rule."""
-    return {
-        name: rules()[opt._serializer()._rule_of(group)]["state"]
-        for group in opt.param_groups
-        for name in group["param_names"]
-    }
+    known, rule_of = rules(), opt._serializer()._rule_of
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in opt.param_groups:
+        found.update(dict.fromkeys(group["param_names"], known[rule_of(group)]["state"]))
+    return found

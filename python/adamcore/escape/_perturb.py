@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adamcore._checks.numbers import as_float
-from adamcore._core import short_repr
+from adamcore._checks.flags import as_flag
+from adamcore._checks.numbers import as_positive
 from adamcore._curvature.lanczos import length_of
 from adamcore._curvature.noise import noise
 from adamcore._state_dicts.snapshot import Snapshot
@@ -72,22 +71,18 @@ def perturb(
     owner = "perturb"
     require_between_steps(opt, owner)
     number = seed_of(seed, owner)
-    length = as_float(radius, f"{owner}: radius", "a finite number > 0")
-    if not 0 < length < math.inf:
-        raise ValueError(f"{owner}: radius must be a finite number > 0, got {short_repr(radius)}")
-    if not isinstance(reset, (bool, np.bool_)):
-        raise TypeError(f"{owner}: reset must be True or False, got {short_repr(reset)}")
+    length, resets = as_positive(radius, f"{owner}: radius"), as_flag(reset, f"{owner}: reset")
     places = opt._chosen(owner, names)
     all_names = list(opt._native.places)
     chosen = [all_names[place] for place in places]
     snapshot = Snapshot(opt)
     weights = {name: _moved(exact_weights(snapshot, name), number, opt.completed, name, length) for name in chosen}
     change = Change(opt, snapshot, weights, owner, keeps_origin=True)
-    change.apply(reset=chosen if reset else ())
+    change.apply(reset=chosen if resets else ())
     count = len(chosen)
-    whose = ", whose moments begin anew" if reset else ""
+    whose = ", whose moments begin anew" if resets else ""
     text = f"noise of {length:g} of their length for {count} parameter{'' if count == 1 else 's'}{whose}."
-    return noted(opt, owner, text, {"seed": number, "radius": length, "reset": bool(reset)})
+    return noted(opt, owner, text, {"seed": number, "radius": length, "reset": resets})
 
 
 def _moved(values: NDArray[Any], seed: int, step: int, name: str, radius: float) -> NDArray[Any]:

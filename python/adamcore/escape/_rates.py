@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
-from adamcore._checks.numbers import as_float, as_int
-from adamcore._core import call_all, short_repr
+from adamcore._checks.numbers import as_int, as_positive
+from adamcore._core import call_all
 from adamcore.escape._acting import noted, require_optimizer
 from adamcore.monitor.act import Act
 from adamcore.optimizer import Optimizer
@@ -51,9 +50,7 @@ def jolt(opt: Optimizer, *, factor: float = 10.0, steps: int = 20) -> Act:
     """
     owner = "jolt"
     require_optimizer(opt, owner)
-    times = as_float(factor, f"{owner}: factor", "a finite number > 0")
-    if not 0 < times < math.inf:
-        raise ValueError(f"{owner}: factor must be a finite number > 0, got {short_repr(factor)}")
+    times = as_positive(factor, f"{owner}: factor")
     count = as_int(steps, f"{owner}: steps", "an int >= 1", 1)
     now = opt.completed
     write_rates(opt, multiplied(opt, Piecewise([1.0, times, 1.0], [now, now + count]), owner))

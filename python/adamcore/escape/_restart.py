@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adamcore._arrays.libraries import as_numpy
 from adamcore._arrays.rebinding import match_arrays
+from adamcore._checks.flags import as_flag
 from adamcore._core import short_repr
 from adamcore._state_dicts.snapshot import Snapshot
 from adamcore.escape._acting import noted, require_between_steps, seed_of
@@ -73,16 +74,14 @@ def restart(
     if not callable(init):
         raise TypeError(f"{owner}: init must be a function of a generator, got {short_repr(init)}")
     number = seed_of(seed, owner)
-    for name, flag in (("keep_best", keep_best), ("reset_clock", reset_clock)):
-        if not isinstance(flag, (bool, np.bool_)):
-            raise TypeError(f"{owner}: {name} must be True or False, got {short_repr(flag)}")
+    keeps, resets = as_flag(keep_best, f"{owner}: keep_best"), as_flag(reset_clock, f"{owner}: reset_clock")
     snapshot = Snapshot(opt)
     weights = _matched(opt, init(np.random.default_rng(number)), snapshot, owner)
-    begun = _begun(opt, snapshot, weights, reset_clock=bool(reset_clock))
+    begun = _begun(opt, snapshot, weights, reset_clock=resets)
     Change(opt, begun, weights, owner, keeps_origin=False).apply(reset=weights)
-    text = "new parameters" + (", and schedules begin anew." if reset_clock else ".")
-    numbers = {"seed": number, "reset_clock": bool(reset_clock)}
-    return noted(opt, owner, text, numbers, before=snapshot if keep_best else None)
+    text = "new parameters" + (", and schedules begin anew." if resets else ".")
+    numbers = {"seed": number, "reset_clock": resets}
+    return noted(opt, owner, text, numbers, before=snapshot if keeps else None)
 
 
 def _begun(opt: Optimizer, snapshot: Snapshot, weights: Mapping[str, NDArray[Any]], *, reset_clock: bool) -> Snapshot:

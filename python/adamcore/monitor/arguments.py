@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from adamcore._checks.flags import as_flag
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 from adamcore.monitor.saved import Saved
@@ -32,14 +31,13 @@ class Arguments:
         if not isinstance(mode, str) or mode not in _MODES:
             error = ValueError if isinstance(mode, str) else TypeError
             raise error(f"Monitor: mode must be 'min' or 'max', got {short_repr(mode)}")
-        if not isinstance(units, (bool, np.bool_)):
-            raise TypeError(f"Monitor: units must be True or False, got {short_repr(units)}")
+        watches_units = as_flag(units, "Monitor: units")
         self.training = _test("", window=window, tol=tol, max_window=max_window, scale=scale)
         self.validation = _test("validation_", window=validation_window, tol=_VALIDATION_TOL)
         self.stats_every = None
         if stats_every is not None:
             self.stats_every = as_int(stats_every, "Monitor: stats_every", "an int >= 1 or None", 1)
-        self.mode, self.units = mode, bool(units)
+        self.mode, self.units = mode, watches_units
 
     @property
     def every(self) -> int:

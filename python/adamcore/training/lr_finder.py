@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adamcore import schedules
-from adamcore._checks.numbers import as_float, as_int
+from adamcore._checks.numbers import as_float, as_int, as_positive
 from adamcore._checks.signals import calls_for_signals
 from adamcore._core import Paired, short_repr
 from adamcore._parts.given import params_of
@@ -210,9 +210,7 @@ class _Sweep:
 
 
 def _rates(low: Any, high: Any, steps: Any) -> NDArray[np.float64]:
-    least = as_float(low, "lr_finder: low", "a finite number > 0")
-    if not (math.isfinite(least) and least > 0):
-        raise ValueError(f"lr_finder: low must be a finite number > 0, got {short_repr(low)}")
+    least = as_positive(low, "lr_finder: low")
     most = as_float(high, "lr_finder: high", "a finite number > low")
     if not (math.isfinite(most) and most > least):
         raise ValueError(f"lr_finder: high must be a finite number > low, which is {least!r}, got {short_repr(high)}")

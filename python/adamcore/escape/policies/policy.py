@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adamcore._checks.flags import as_flag
 from adamcore._checks.numbers import as_int
 from adamcore._core import short_repr
 from adamcore._state_dicts.snapshot import Snapshot
@@ -120,14 +121,11 @@ class Policy:
         for name, function in (("loss_and_grad", loss_and_grad), ("init", init)):
             if function is not None and not callable(function):
                 raise TypeError(f"Policy: {name} must be a function or None, got {short_repr(function)}")
-        for name, flag in (("undo", undo), ("dry_run", dry_run)):
-            if not isinstance(flag, (bool, np.bool_)):
-                raise TypeError(f"Policy: {name} must be True or False, got {short_repr(flag)}")
+        self.undo, self.dry_run = as_flag(undo, "Policy: undo"), as_flag(dry_run, "Policy: dry_run")
         self._mon = mon
         self.budget = as_int(budget, "Policy: budget", "an int >= 0", 0)
         window = mon._arguments.training.window
         self.cooldown = 2 * window if cooldown is None else as_int(cooldown, "Policy: cooldown", "an int >= 1", 1)
-        self.undo, self.dry_run = bool(undo), bool(dry_run)
         search = None if loss_and_grad is None else SaddleSearch(mon, loss_and_grad)
         self._choices = Choices(mon, search, init, self.cooldown)
         self.stopped = False
