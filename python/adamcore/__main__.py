@@ -97,13 +97,7 @@ def _add_compare(commands: Any) -> None:
         'handwritten digits, for which scikit-learn is needed: pip install "adamcore[demo]"',
     )
     add = compare.add_argument
-    add(
-        "problem",
-        nargs="?",
-        default="digits",
-        metavar="MODULE[:NAME]",
-        help="a module, a .py file, or an object in it (default: %(default)s)",
-    )
+    _add_problem(add)
     add(
         "--rules",
         default="adamw,sgd(momentum=0.9),rmsprop",
@@ -125,13 +119,7 @@ def _add_compare(commands: Any) -> None:
         default="steps",
         help="what each run has as much of (default: %(default)s)",
     )
-    add("--metric", metavar="NAME", help="what decides among the results of evaluate (default: val_loss)")
-    add(
-        "--mode",
-        choices=("min", "max"),
-        default="min",
-        help="whether a low or a high metric is good (default: %(default)s)",
-    )
+    _add_metric(add)
     add("--report", type=Path, metavar="PATH", help="write a report with pictures to this file (.html)")
     add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
 
@@ -146,13 +134,7 @@ def _add_tune(commands: Any) -> None:
         "--trials 50 --steps 500 --refine 3",
     )
     add, whole = tune.add_argument, _whole_number
-    add(
-        "problem",
-        nargs="?",
-        default="digits",
-        metavar="MODULE[:NAME]",
-        help="a module, a .py file, or an object in it (default: %(default)s)",
-    )
+    _add_problem(add)
     add("--rule", default="adamw", metavar="NAME", help="the rule, with options if you like (default: %(default)s)")
     add("--trials", type=whole(1), default=50, metavar="N", help="how many trials (default: %(default)s)")
     add("--steps", type=whole(1), default=500, metavar="N", help="steps of a whole trial (default: %(default)s)")
@@ -167,6 +149,23 @@ def _add_tune(commands: Any) -> None:
         default="asha",
         help="what gives trials up early (default: %(default)s)",
     )
+    _add_metric(add)
+    add("--refine", type=whole(1), metavar="N", help="run the best N trials again, on new seeds")
+    add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
+    add("--plot", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
+
+
+def _add_problem(add: Callable[..., Any]) -> None:
+    add(
+        "problem",
+        nargs="?",
+        default="digits",
+        metavar="MODULE[:NAME]",
+        help="a module, a .py file, or an object in it (default: %(default)s)",
+    )
+
+
+def _add_metric(add: Callable[..., Any]) -> None:
     add("--metric", metavar="NAME", help="what decides among the results of evaluate (default: val_loss)")
     add(
         "--mode",
@@ -174,9 +173,6 @@ def _add_tune(commands: Any) -> None:
         default="min",
         help="whether a low or a high metric is good (default: %(default)s)",
     )
-    add("--refine", type=whole(1), metavar="N", help="run the best N trials again, on new seeds")
-    add("--json", type=Path, metavar="PATH", help="write all numbers to this file")
-    add("--plot", type=Path, metavar="PATH", help="save a picture to this file (.png, .svg or .pdf)")
 
 
 def _as_text(argument: str) -> str:

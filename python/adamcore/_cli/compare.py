@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from functools import partial
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-import adamcore as ac
-from adamcore._cli.output import OutputError, check_writable
-from adamcore._cli.problems import UsageError, described, load_problem, read_rules
+from adamcore._cli.output import OutputError, check_writable, write_output
+from adamcore._cli.problems import UsageError, load_problem, read_rules
+from adamcore._cli.trying import threads_for, try_out
 
 # Here, since a file beside the user's problem may have the name of a module that these need.
 from adamcore.training.comparing.compare import compare
 from adamcore.training.comparing.comparison import Comparison
-from adamcore.training.fit import fit
-from adamcore.training.problem import require_problem
 
 _USAGE = 2
 
@@ -75,21 +72,9 @@ def _compare(problem: Any, makers: dict[str, Any], **options: Any) -> Comparison
 def _save(result: Comparison, report: Path | None, json: Path | None) -> None:
     for path, write in ((json, result.to_json), (report, result.to_html)):
         if path is not None:
-            try:
-                write(path)
-            except OSError as error:
-                raise OutputError(f"cannot write {path}: {error.strerror}") from error
+            write_output(write, path)
     if report is not None:
         print(f"\nReport: {report}")
-
-
-def threads_for(problem: Any) -> AbstractContextManager[None]:
-    """Limit the threads for the digits, whose matrices are so small that more of them only waste time."""
-    if getattr(problem, "__name__", "") != "adamcore._cli.digits":
-        return nullcontext()
-    from adamcore._cli.training import one_thread  # noqa: PLC0415  (it needs the extras)
-
-    return one_thread()
 
 
 def _read_rates(text: str) -> list[float] | None:
@@ -106,16 +91,7 @@ def _read_rates(text: str) -> list[float] | None:
 
 def _try_out(problem: Any, makers: dict[str, Any]) -> None:
     """Raise UsageError unless a step of the problem can be done, and each rule takes its parameters and options."""
-    try:
-        require_problem(problem, "compare")
-    except TypeError as error:
-        raise UsageError(str(error).removeprefix("compare: ")) from None
-    try:
-        run = fit(problem, partial(ac.SGD, lr=0.0), steps=1, progress=None)
-    except Exception as error:
-        raise UsageError(f"the problem does not work: {described(error)}") from error
-    if run.ended == "interrupted":
-        raise KeyboardInterrupt
+    try_out(problem, "compare")
     try:
         for candidates in makers.values():
             for make in candidates:

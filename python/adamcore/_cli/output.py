@@ -1,8 +1,10 @@
-"""Where commands save their pictures."""
+"""Where commands save their pictures and numbers."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 class OutputError(Exception):
-    """The picture cannot be saved. The message says why."""
+    """The file cannot be saved. The message says why."""
 
 
 def check_output(path: Path) -> None:
@@ -33,7 +35,12 @@ def check_writable(path: Path) -> None:
 
 def save_figure(figure: Any, path: Path) -> None:
     """Save a figure of Matplotlib's, or raise OutputError."""
+    write_output(partial(figure.savefig, dpi=150), path)
+
+
+def write_output(write: Callable[[Path], Any], path: Path) -> None:
+    """Call `write` with `path`, or raise OutputError if the file cannot be written."""
     try:
-        figure.savefig(path, dpi=150)
+        write(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -8,16 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import adamcore as ac
 from adamcore._checks.extras import import_extra
-from adamcore._cli.compare import threads_for
-from adamcore._cli.output import OutputError, check_output, check_writable
-from adamcore._cli.problems import UsageError, described, load_problem, read_rules
+from adamcore._cli.output import OutputError, check_output, check_writable, write_output
+from adamcore._cli.problems import UsageError, load_problem, read_rules
 from adamcore._cli.search_space import read_space
+from adamcore._cli.trying import threads_for, try_out
 
 # Here, since a file beside the user's problem may have the name of a module that these need.
-from adamcore.training.fit import fit
-from adamcore.training.problem import require_problem
 from adamcore.training.tuning.tune import tune
 from adamcore.training.tuning.tuning import Tuning
 
@@ -57,7 +54,7 @@ def run(
         options["space"] = None if space is None else read_space(space)
         with redirect_stdout(sys.stderr):  # what the problem prints is no result
             found = load_problem(problem)
-            _try_out(found)
+            try_out(found, "tune")
             with threads_for(found):
                 tuning = _search(found, make, refine, options)
         print(tuning.table())
@@ -105,25 +102,7 @@ def _search(problem: Any, rule: Any, refine: int | None, options: dict[str, Any]
 
 def _save(tuning: Tuning, json: Path | None, plot: Path | None) -> None:
     for path, write in ((json, tuning.to_json), (plot, tuning.plot)):
-        if path is None:
-            continue
-        try:
-            write(path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        if path is not None:
+            write_output(write, path)
     if plot is not None:
         print(f"\nPicture: {plot}")
-
-
-def _try_out(problem: Any) -> None:
-    """Raise UsageError unless a step of the problem can be done."""
-    try:
-        require_problem(problem, "tune")
-    except TypeError as error:
-        raise UsageError(str(error).removeprefix("tune: ")) from None
-    try:
-        run = fit(problem, partial(ac.SGD, lr=0.0), steps=1, progress=None)
-    except Exception as error:
-        raise UsageError(f"the problem does not work: {described(error)}") from error
-    if run.ended == "interrupted":
-        raise KeyboardInterrupt
