@@ -178,7 +178,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "error", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("changed", "error", "message"), BAD, ids=[bad[-1] for bad in BAD])
 def test_bad_arguments(changed: dict[str, Any], error: type[Exception], message: str) -> None:
     opt = trained(ac.Adam)
     before = all_of(opt)

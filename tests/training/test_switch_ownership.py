@@ -260,7 +260,7 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "options", "error", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("cls", "options", "error", "message"), BAD, ids=[bad[-1] for bad in BAD])
 def test_a_failure_changes_nothing(cls: Any, options: Any, error: type[Exception], message: str) -> None:
     guard = ac.SpikeGuard()
     _, opt = trained(clip_norm=guard)
